@@ -1,0 +1,60 @@
+# Every developer command. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export PREFECT_HOME := $(CURDIR)/.prefect
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+
+.PHONY: help install label test check lint format types bench fieldguide measure docs clean
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed ## create the environment and install lazsl with its development tools
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "lazsl needs $(PYTHON); set PYTHON=/path/to/python3.11 or newer" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+label: install ## label the embedded sample archive with the embedded model, through Prefect, into DuckDB
+	$(BIN)/lazsl label --sample
+
+measure: install ## print how right each method was in the last `make label`
+	$(BIN)/lazsl measure
+
+test: install ## run the whole suite
+	$(BIN)/python -m pytest
+
+check: lint types test ## what CI runs
+
+lint: install ## check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install ## put style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: install ## check types
+	$(BIN)/mypy
+
+bench: install ## run all benchmarks, a line each
+	$(BIN)/python benchmarks/bench_scoring.py
+	$(BIN)/python benchmarks/bench_embedding.py
+	$(BIN)/python benchmarks/bench_memory.py
+
+fieldguide: install ## draw the sample archive anew and train the embedded model (under an hour on 2 cores)
+	$(BIN)/python -m lazsl.fieldguide.sample
+	$(BIN)/python -m lazsl.fieldguide.training
+
+docs: install ## print the help of every command, and what every SQL file answers
+	@for c in "" label relabel status load sql measure "labels check"; do $(BIN)/lazsl $$c --help; done
+	@grep -rh -m1 '^-- ' sql | sed 's/^-- /  /'
+
+clean: ## remove the environment and what runs left behind
+	rm -rf $(VENV) .prefect workspace

@@ -1,0 +1,1 @@
+"""Prefect flows over lazsl: thin tasks, no mathematics, no SQL."""

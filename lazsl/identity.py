@@ -1,0 +1,48 @@
+"""Names made from what made a thing: a changed setting never collides, a second run finds it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from lazsl.settings import RegionSettings, ScoringSettings
+
+
+def digest(*parts: Any, length: int = 12) -> str:
+    """Hexadecimal SHA-256 prefix of values that JSON can hold, insensitive to key order."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def readable(text: str, length: int = 32) -> str:
+    """A prefix for a person: letters, digits, dots and dashes of the text's last path part."""
+    last = text.rstrip("/").replace("\\", "/").rsplit("/", 1)[-1]
+    return re.sub(r"[^A-Za-z0-9.]+", "-", last).strip("-.")[:length].lower() or "x"
+
+
+def archive_key(url: str) -> str:
+    """Name of an archive: its URL."""
+    return f"{readable(url)}-{digest('archive', url.rstrip('/'))}"
+
+
+def image_id(uri: str, version: str) -> str:
+    """Name of one version of one object (32 hexadecimal digits)."""
+    return digest("image", uri, version, length=32)
+
+
+def shard_id(image_ids: list[str]) -> str:
+    """Name of an unchanging list of images."""
+    return digest("shard", image_ids, length=16)
+
+
+def regions_key(settings: RegionSettings) -> str:
+    """Name of a way to cut regions."""
+    return f"r{settings.count}-{digest('regions', 1, settings.model_dump())}"
+
+
+def run_key(archive: str, encoder: str, regions: str, labels: str, scoring: ScoringSettings) -> str:
+    """Name of a run: what is labelled, by which model, regions, label set and scoring."""
+    prefix = archive.rsplit("-", 1)[0]
+    return f"{prefix}-{digest('run', archive, encoder, regions, labels, scoring.model_dump())}"

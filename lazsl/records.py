@@ -1,0 +1,127 @@
+"""Every Arrow schema that passes between stations, with a comment per column.
+
+Keys: `image_id` names one version of one object; `shard` names an unchanging list of images;
+`region` counts the boxes of an image (0 is the whole image, 1..M are its crops); `class_index`
+and `attribute_index` count within a label set.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+_id = pa.string()
+_text = pa.string()
+
+
+def _schema(*columns: tuple[str, pa.DataType, str]) -> pa.Schema:
+    return pa.schema([pa.field(name, kind, metadata={"comment": c}) for name, kind, c in columns])
+
+
+MANIFEST = _schema(
+    ("image_id", _id, "digest of uri and version; another version is another image"),
+    ("key", _text, "path below the archive's root, as listed"),
+    ("uri", _text, "full URL of the object"),
+    ("size", pa.int64(), "bytes, as listed"),
+    ("version", _text, "etag, or mtime where the store has none: changes when the object does"),
+    ("shard", _id, "shard the image belongs to, for good"),
+    ("event", _text, "added: listed from now on; removed: no longer listed (deleted or replaced)"),
+)
+
+IMAGES = _schema(
+    ("image_id", _id, "as in the manifest; one row per image of the shard, usable or not"),
+    ("key", _text, "path below the archive's root"),
+    ("uri", _text, "full URL of the object"),
+    ("size", pa.int64(), "bytes, as listed"),
+    ("version", _text, "etag or mtime, as listed"),
+    ("digest", _text, "SHA-256 of the bytes; null when they could not be read"),
+    ("format", _text, "what the bytes are (JPEG, PNG, ...); null when unknown"),
+    ("width", pa.int32(), "pixels, after EXIF orientation; null for rejects"),
+    ("height", pa.int32(), "pixels, after EXIF orientation; null for rejects"),
+    ("orientation", pa.int8(), "EXIF orientation that was applied, 1..8; null for rejects"),
+    ("reason", _text, "stable code of why the image was rejected; null when it was embedded"),
+    ("detail", _text, "the same as a sentence; null when it was embedded"),
+)
+
+
+def regions(dimension: int) -> pa.Schema:
+    """Region embeddings of one shard, a row per box; `dimension` is the model's D."""
+    return _schema(
+        ("image_id", _id, "image the box lies in; rows of an image are consecutive"),
+        ("region", pa.int16(), "0: the whole image, 1..M: its crops in drawing order"),
+        ("left", pa.int32(), "source pixels after EXIF orientation, inclusive"),
+        ("top", pa.int32(), "source pixels after EXIF orientation, inclusive"),
+        ("right", pa.int32(), "source pixels, exclusive"),
+        ("bottom", pa.int32(), "source pixels, exclusive"),
+        ("embedding", pa.list_(pa.float16(), dimension), "unit length up to float16 rounding"),
+    )
+
+
+def attributes(dimension: int) -> pa.Schema:
+    """Embedded label set; one row per attribute, and one per class name (attribute_index -1)."""
+    return _schema(
+        ("class_index", pa.int32(), "position of the class in the label set"),
+        ("class", _text, "class name"),
+        ("attribute_index", pa.int16(), "position within the class; -1: the bare class name"),
+        ("attribute", _text, "the attribute as given; null for the bare class name"),
+        ("prompt", _text, "the sentence that was embedded"),
+        ("embedding", pa.list_(pa.float32(), dimension), "unit length"),
+    )
+
+
+PREDICTIONS = _schema(
+    ("image_id", _id, "one row per labelled image"),
+    ("label", _text, "class of the best score"),
+    ("score", pa.float32(), "transported similarity of the label, -1..1"),
+    ("runner_up", _text, "class of the second best score; null when there is one class"),
+    ("margin", pa.float32(), "score minus the runner-up's; null when there is one class"),
+    ("kept", pa.int16(), "regions that passed the selection (M')"),
+    ("clip_label", _text, "best class by the bare class name on the whole image"),
+    ("clip_score", pa.float32(), "its cosine"),
+    ("dclip_label", _text, "best class by the mean over attributes on the whole image"),
+    ("dclip_score", pa.float32(), "its mean cosine"),
+    ("crop_mean_label", _text, "best class by the mean over all crops and attributes"),
+    ("crop_mean_score", pa.float32(), "its mean cosine"),
+)
+
+SCORES = _schema(
+    ("image_id", _id, "top_k rows per labelled image"),
+    ("rank", pa.int16(), "1 is the best class"),
+    ("class", _text, "class name"),
+    ("score", pa.float32(), "transported similarity"),
+    ("clip_score", pa.float32(), "cosine of the bare class name and the whole image"),
+    ("dclip_score", pa.float32(), "mean cosine of the attributes and the whole image"),
+    ("crop_mean_score", pa.float32(), "mean cosine over all crops and attributes"),
+)
+
+EVIDENCE = _schema(
+    ("image_id", _id, "a row per attribute of each of the image's top_k classes"),
+    ("rank", pa.int16(), "of the class, 1 is the label"),
+    ("class", _text, "class name"),
+    ("attribute_index", pa.int16(), "position within the class"),
+    ("attribute", _text, "the attribute as given"),
+    ("contribution", pa.float32(), "sum of plan x similarity over regions; adds up to the score"),
+    ("similarity", pa.float32(), "transported mean similarity: contribution x attributes of class"),
+    ("best_region", pa.int16(), "region that contributes most"),
+    ("best_share", pa.float32(), "that region's part of the attribute's mass, 0..1"),
+)
+
+PLANS = _schema(
+    ("image_id", _id, "a row per kept plan"),
+    ("rank", pa.int16(), "of the class, 1 is the label"),
+    ("class", _text, "class name"),
+    ("score", pa.float32(), "sum of plan x similarity"),
+    ("iterations", pa.int32(), "Sinkhorn iterations done"),
+    ("residual", pa.float32(), "largest error of a row marginal"),
+    ("regions", pa.list_(pa.int16()), "the kept regions: rows of the plan"),
+    ("attributes", pa.int16(), "columns of the plan (N_c)"),
+    ("mass", pa.list_(pa.float32()), "the plan T, row by row; sums to 1"),
+    ("similarity", pa.list_(pa.float32()), "the similarities S, row by row"),
+)
+
+RUN_TABLES: dict[str, pa.Schema] = {
+    "predictions": PREDICTIONS,
+    "scores": SCORES,
+    "evidence": EVIDENCE,
+    "plans": PLANS,
+}
+"""What the scoring task writes per shard, below `runs/{run}/{table}/{shard}.parquet`."""

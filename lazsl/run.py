@@ -1,0 +1,308 @@
+"""A run: its keys, and the three steps every shard goes through: stage, embed, score.
+
+Each step is done when its artifact is there, so any of them can be killed, repeated or skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import lazsl
+from lazsl import identity, workspace
+from lazsl.archive import read_manifest, shard_images
+from lazsl.embed import embed_images, embed_labels
+from lazsl.encoder import (
+    Encoder,
+    ModelSource,
+    Towers,
+    choose_device,
+    choose_precision,
+    find_model,
+    load_encoder,
+)
+from lazsl.errors import UserError
+from lazsl.fieldguide import IMAGES_DIR
+from lazsl.labelset import LabelSet, load_labelset
+from lazsl.score import EmbeddedLabels, score_table
+from lazsl.settings import Job, make_job
+from lazsl.staging import Staged, stage
+from lazsl.storage import Folder
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job with everything its identity depends on resolved.
+
+    `job.precision` is never `auto` here; `key` names the run, the other keys name what it shares
+    with other runs.
+    """
+
+    job: Job
+    key: str
+    archive: str
+    encoder: str
+    regions: str
+    labels: str
+    source: ModelSource
+    labelset: LabelSet
+
+    @cached_property
+    def workspace(self) -> Folder:
+        """Where the run's artifacts live."""
+        return Folder(self.job.workspace)
+
+
+def open_run(job: Job) -> Run:
+    """The run of a job: label set read, model found, keys made; nothing is written.
+
+    Raises:
+        UserError: the label set or the model is not usable.
+    """
+    labelset = load_labelset(job.labels)
+    precision = choose_precision(job.precision, choose_device(job.device))
+    source = find_model(job.model, precision)
+    archive = identity.archive_key(job.archive)
+    regions = identity.regions_key(job.regions)
+    key = identity.run_key(archive, source.key, regions, labelset.key, job.scoring)
+    resolved = job.model_copy(update={"precision": precision})
+    return Run(resolved, key, archive, source.key, regions, labelset.key, source, labelset)
+
+
+def open_relabelling(workspace_url: str, run: str, changes: dict[str, Any]) -> Run:
+    """The run that scores another run's stored embeddings in another way.
+
+    Args:
+        workspace_url: where the other run lives.
+        run: its key, or an unambiguous beginning of it.
+        changes: fields of the Job to set anew: `labels`, `scoring`, or where things lie.
+
+    Raises:
+        UserError: no such run, or the changed job is not usable.
+    """
+    record = read_run_record(Folder(workspace_url), run)
+    job = {**record["job"], "workspace": workspace_url, **changes}
+    relabelled = open_run(make_job(**job))
+    if relabelled.encoder != record["encoder"]:
+        raise UserError(
+            f"model {relabelled.job.model!r} is now {relabelled.encoder}, but the embeddings of "
+            f"run {record['run']} were made by {record['encoder']}; label the archive anew"
+        )
+    return relabelled
+
+
+def read_run_record(folder: Folder, run: str) -> dict[str, Any]:
+    """What was written down about a run when it started.
+
+    Raises:
+        UserError: no such run, or several begin like this; the sentence lists them.
+    """
+    known = workspace.runs(folder)
+    matching = [run] if run in known else [name for name in known if name.startswith(run)]
+    if len(matching) != 1:
+        found = "no run" if not matching else f"{len(matching)} runs"
+        listed = ", ".join(known) or "none; label an archive first"
+        raise UserError(f"{found} in {folder.url} begins with {run!r}; known runs: {listed}")
+    record: dict[str, Any] = folder.read_json(workspace.run_record(matching[0]))
+    return record
+
+
+def record_run(run: Run) -> None:
+    """Write down the run, once: its job, keys and software."""
+    name = workspace.run_record(run.key)
+    if run.workspace.exists(name):
+        return
+    packages = ("torch", "open_clip_torch", "pillow", "pyarrow", "duckdb")
+    run.workspace.write_json(
+        name,
+        {
+            "run": run.key,
+            "created": _now(),
+            "archive": run.archive,
+            "archive_url": run.job.archive,
+            "encoder": run.encoder,
+            "regions": run.regions,
+            "labels": run.labels,
+            "model": run.job.model,
+            "classes": len(run.labelset),
+            "attributes": sum(run.labelset.sizes),
+            "job": run.job.model_dump(mode="json"),
+            "software": {"lazsl": lazsl.__version__} | {name: version(name) for name in packages},
+        },
+    )
+
+
+def notices(job: Job) -> list[str]:
+    """What the person who starts this job should know beforehand."""
+    inside = "://" not in job.archive and Path(job.archive).resolve().is_relative_to(IMAGES_DIR)
+    if job.model == "fieldguide" and not inside:
+        return [
+            "the embedded fieldguide model knows only its drawn birds; its labels for other "
+            "pictures mean nothing (use --model ViT-B-16-quickgelu:openai, or another open_clip "
+            "model)"
+        ]
+    return []
+
+
+def archive_shards(run: Run) -> list[str]:
+    """Shards of the archive as last planned that hold a listed image, oldest first."""
+    manifest = read_manifest(run.workspace, run.archive)
+    listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
+    return [str(shard) for shard in listed["shard"].unique().to_pylist()]
+
+
+def count_images(run: Run, shards: list[str]) -> int:
+    """Images in these shards of the manifest."""
+    manifest = read_manifest(run.workspace, run.archive)
+    inside = pc.is_in(manifest["shard"], value_set=pa.array(shards, pa.string()))
+    return manifest.filter(inside).num_rows
+
+
+def missing_shards(run: Run, shards: list[str]) -> list[str]:
+    """Those of the shards that this run has not finished, in order."""
+    done = set(workspace.done_shards(run.workspace, run.key))
+    return [shard for shard in shards if shard not in done]
+
+
+def is_embedded(run: Run, shard: str) -> bool:
+    """True when a shard's embeddings are there, by this run or another one."""
+    return run.workspace.exists(workspace.images(run.encoder, run.regions, shard))
+
+
+def embed_attributes(run: Run, towers: Towers = "both") -> bool:
+    """Embed the label set, unless that was done before; True when it had to be done."""
+    name = workspace.attributes(run.encoder, run.labels)
+    if run.workspace.exists(name):
+        return False
+    run.workspace.write_table(name, embed_labels(run.labelset, _encoder(run, towers)))
+    return True
+
+
+def stage_shard(run: Run, shard: str, directory: Path) -> Staged:
+    """The shard's images on the local disk.
+
+    Raises:
+        UserError: the store kept failing.
+    """
+    rows = shard_images(run.workspace, run.archive, shard)
+    return stage(rows, run.job.archive, directory, run.job.fetchers)
+
+
+def embed_shard(
+    run: Run,
+    shard: str,
+    staged: Staged,
+    stage_seconds: float = 0.0,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Write the shard's embeddings, then its images and rejects, which mark it as embedded."""
+    job = run.job
+    embedded = embed_images(
+        shard_images(run.workspace, run.archive, shard),
+        staged.read,
+        _encoder(run, "both"),
+        job.regions,
+        batch_size=job.batch_size,
+        decoders=job.decoders,
+        max_pixels=job.max_pixels,
+        progress=progress,
+    )
+    spent = {
+        "run": run.key,
+        "crops": embedded.crops,
+        "bytes": embedded.bytes,
+        "stage": stage_seconds,
+        "embed": embedded.seconds,
+        "model": embedded.model_seconds,
+    }
+    regions = workspace.region_embeddings(run.encoder, run.regions, shard)
+    run.workspace.write_table(regions, embedded.regions)
+    images = embedded.images.replace_schema_metadata({"spent": json.dumps(spent)})
+    run.workspace.write_table(workspace.images(run.encoder, run.regions, shard), images)
+
+
+def score_shard(run: Run, shard: str) -> dict[str, Any]:
+    """The shard's completion marker: its tables are written first, the marker last.
+
+    Raises:
+        UserError: the shard was never embedded, or its counts do not add up.
+    """
+    started = time.perf_counter()
+    where = run.workspace
+    if not is_embedded(run, shard):
+        raise UserError(f"shard {shard} has no embeddings yet; label the archive to make them")
+    images = where.read_table(workspace.images(run.encoder, run.regions, shard))
+    regions = where.read_table(workspace.region_embeddings(run.encoder, run.regions, shard))
+    labels = EmbeddedLabels.from_table(
+        where.read_table(workspace.attributes(run.encoder, run.labels))
+    )
+    tables = score_table(regions, labels, run.job.scoring, run.job.scoring_memory)
+    counts = _reconcile(shard, images, tables["predictions"])
+    files = {
+        name: where.write_table(name, table)
+        for name, table in (
+            (workspace.run_table(run.key, kind, shard), table) for kind, table in tables.items()
+        )
+    }
+    spent = json.loads((images.schema.metadata or {}).get(b"spent", b"{}"))
+    mine = spent if spent.get("run") == run.key else {}
+    marker = {
+        "run": run.key,
+        "shard": shard,
+        **counts,
+        "crops": mine.get("crops", 0),
+        "bytes": mine.get("bytes", 0),
+        "seconds": {
+            "stage": mine.get("stage", 0.0),
+            "embed": mine.get("embed", 0.0),
+            "score": time.perf_counter() - started,
+        },
+        "finished": _now(),
+        "files": files,
+    }
+    where.write_json(workspace.marker(run.key, shard), marker)
+    return marker
+
+
+def _reconcile(shard: str, images: pa.Table, predictions: pa.Table) -> dict[str, int]:
+    usable = images.filter(pc.is_null(images["reason"]))["image_id"]
+    if usable.to_pylist() != predictions["image_id"].to_pylist():
+        raise UserError(
+            f"shard {shard} has {len(usable)} embedded images but {predictions.num_rows} "
+            "predictions; its embeddings are damaged: delete them and label the archive again"
+        )
+    listed, labelled = images.num_rows, predictions.num_rows
+    return {"listed": listed, "labelled": labelled, "rejected": listed - labelled}
+
+
+_loaded: dict[tuple[str, str, str], Encoder] = {}
+_loading = threading.Lock()
+
+
+def _encoder(run: Run, towers: Towers) -> Encoder:
+    """The run's model, loaded once per process; the last one asked for is kept."""
+    device = choose_device(run.job.device)
+    with _loading:
+        whole = _loaded.get((run.encoder, device, "both"))
+        if whole is not None:
+            return whole
+        key = (run.encoder, device, towers)
+        if key not in _loaded:
+            _loaded.clear()
+            _loaded[key] = load_encoder(run.source, device, towers)
+        return _loaded[key]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,256 @@
+"""One shard of embeddings x one label set -> predictions, scores, evidence and plans.
+
+Pure functions of what is stored: no image and no model is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from lazsl import records
+from lazsl.alignment import (
+    PackedAttributes,
+    Plans,
+    crop_mean_scores,
+    dclip_scores,
+    plans_for,
+    select_regions,
+    top_classes,
+)
+from lazsl.settings import ScoringSettings
+
+
+@dataclass(frozen=True)
+class EmbeddedLabels:
+    """A label set ready to score with.
+
+    Attributes:
+        classes: names, in label set order.
+        attributes: per class its attributes as given.
+        packed: their embeddings.
+        names: (C, D) float32, embeddings of the bare class names.
+    """
+
+    classes: tuple[str, ...]
+    attributes: tuple[tuple[str, ...], ...]
+    packed: PackedAttributes
+    names: torch.Tensor
+
+    @classmethod
+    def from_table(cls, table: pa.Table, device: str = "cpu") -> EmbeddedLabels:
+        """From `records.attributes`, as stored."""
+        index = table["class_index"].to_numpy()
+        within = table["attribute_index"].to_numpy()
+        vectors = torch.from_numpy(_vectors(table).astype(np.float32)).to(device)
+        is_name = within < 0
+        names = [str(name) for name in table["class"].to_pylist()]
+        classes = tuple(name for name, bare in zip(names, is_name, strict=True) if bare)
+        attributes: list[list[str]] = [[] for _ in classes]
+        for owner, text, bare in zip(index, table["attribute"].to_pylist(), is_name, strict=True):
+            if not bare:
+                attributes[owner].append(text)
+        sizes = np.bincount(index[~is_name], minlength=len(classes))
+        where = torch.from_numpy(is_name).to(device)
+        return cls(
+            classes,
+            tuple(tuple(texts) for texts in attributes),
+            PackedAttributes.from_classes(vectors[~where], sizes.tolist()),
+            vectors[where],
+        )
+
+
+def score_table(
+    regions: pa.Table, labels: EmbeddedLabels, settings: ScoringSettings, memory_bytes: int
+) -> dict[str, pa.Table]:
+    """The tables of `records.RUN_TABLES` for the images of one shard.
+
+    Args:
+        regions: `records.regions(D)`, the rows of an image consecutive, M + 1 of them.
+        labels: the embedded label set.
+        settings: how to score.
+        memory_bytes: bound of the working memory, beyond the tables themselves.
+    """
+    device = labels.names.device
+    per_image = int(np.max(regions["region"].to_numpy(), initial=0)) + 1
+    images = regions.num_rows // per_image
+    vectors = _vectors(regions).reshape(images, per_image, -1)
+    image_ids = regions["image_id"].combine_chunks()[::per_image] if images else pa.array([], "str")
+    at_once = max(1, memory_bytes // (4 * 16 * per_image * max(1, vectors.shape[2])))
+    parts = []
+    for start in range(0, images, at_once):
+        chunk = torch.from_numpy(vectors[start : start + at_once].astype(np.float32)).to(device)
+        parts.append(
+            _score(image_ids[start : start + at_once], chunk, labels, settings, memory_bytes)
+        )
+    return {
+        name: pa.concat_tables([part[name] for part in parts]) if parts else schema.empty_table()
+        for name, schema in records.RUN_TABLES.items()
+    }
+
+
+def _vectors(table: pa.Table) -> np.ndarray:
+    column: Any = table["embedding"].combine_chunks()
+    dimension = table.schema.field("embedding").type.list_size
+    vectors: np.ndarray = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dimension)
+    return vectors
+
+
+def _score(
+    image_ids: pa.Array[Any],
+    vectors: torch.Tensor,
+    labels: EmbeddedLabels,
+    settings: ScoringSettings,
+    memory_bytes: int,
+) -> dict[str, pa.Table]:
+    whole, crops = vectors[:, 0], vectors[:, 1:]
+    how: dict[str, Any] = {
+        "theta": settings.theta,
+        "epsilon": settings.epsilon,
+        "rule": settings.rule,
+        "max_iterations": settings.max_iterations,
+        "tolerance": settings.tolerance,
+        "memory_bytes": memory_bytes // 2,
+    }
+    keep = select_regions(crops, whole, settings.gamma)
+    top = top_classes(crops, whole, keep, labels.packed, k=settings.top_k, **how)
+    plans = plans_for(crops, whole, keep, labels.packed, top.classes, **how)
+    baselines = {
+        "clip": (whole.double() @ labels.names.double().T).float(),
+        "dclip": dclip_scores(whole, labels.packed),
+        "crop_mean": crop_mean_scores(crops, labels.packed),
+    }
+    names = pa.array(labels.classes, pa.string())
+    ranked = _Ranked(image_ids, names, top.classes, plans)
+    return {
+        "predictions": _predictions(ranked, keep, baselines),
+        "scores": _scores(ranked, baselines),
+        "evidence": _evidence(ranked, labels),
+        "plans": _plans(ranked, settings.plans),
+    }
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """The best classes of some images: `classes` (B, k), best first, and how they were aligned."""
+
+    image_ids: pa.Array[Any]
+    names: pa.Array[Any]
+    classes: torch.Tensor
+    plans: Plans
+
+    @property
+    def rows(self) -> tuple[pa.Array[Any], pa.Array[Any], pa.Array[Any]]:
+        """Columns image_id, rank and class, one row per image and rank."""
+        images, k = self.classes.shape
+        return (
+            self.image_ids.take(pa.array(np.repeat(np.arange(images), k), pa.int64())),
+            pa.array(np.tile(np.arange(1, k + 1), images), pa.int16()),
+            self.named(self.classes.flatten()),
+        )
+
+    def named(self, classes: torch.Tensor) -> pa.Array[Any]:
+        return self.names.take(pa.array(classes.cpu().numpy()))
+
+
+def _column(values: torch.Tensor, kind: pa.DataType) -> pa.Array[Any]:
+    column: pa.Array[Any] = pa.array(values.flatten().cpu().numpy()).cast(kind)
+    return column
+
+
+def _predictions(
+    ranked: _Ranked, keep: torch.Tensor, baselines: dict[str, torch.Tensor]
+) -> pa.Table:
+    scores = ranked.plans.scores
+    images, k = scores.shape
+    nothing = pa.nulls(images)
+    columns = [
+        ranked.image_ids,
+        ranked.named(ranked.classes[:, 0]),
+        _column(scores[:, 0], pa.float32()),
+        ranked.named(ranked.classes[:, 1]) if k > 1 else nothing.cast(pa.string()),
+        _column(scores[:, 0] - scores[:, 1], pa.float32()) if k > 1 else nothing.cast(pa.float32()),
+        _column(keep.sum(1), pa.int16()),
+    ]
+    for name in ("clip", "dclip", "crop_mean"):
+        best = baselines[name].max(dim=1)
+        columns += [ranked.named(best.indices), _column(best.values, pa.float32())]
+    return pa.Table.from_arrays(columns, schema=records.PREDICTIONS)
+
+
+def _scores(ranked: _Ranked, baselines: dict[str, torch.Tensor]) -> pa.Table:
+    columns = [*ranked.rows, _column(ranked.plans.scores, pa.float32())]
+    for name in ("clip", "dclip", "crop_mean"):
+        columns.append(_column(baselines[name].gather(1, ranked.classes), pa.float32()))
+    return pa.Table.from_arrays(columns, schema=records.SCORES)
+
+
+def _evidence(ranked: _Ranked, labels: EmbeddedLabels) -> pa.Table:
+    plans = ranked.plans
+    sizes = plans.sizes
+    parts = plans.plan * plans.similarity
+    contribution = parts.sum(dim=2)
+    best = parts.abs().argmax(dim=2)
+    share = plans.plan.gather(2, best[:, :, None])[:, :, 0] * sizes[:, :, None]
+    within = torch.arange(contribution.shape[2], device=sizes.device)
+    real = within < sizes[:, :, None]
+    row = torch.arange(sizes.numel(), device=sizes.device).view(sizes.shape)[:, :, None]
+    rows = pa.array(row.expand_as(real)[real].cpu().numpy())
+    image_ids, ranks, classes = ranked.rows
+    attribute = within.expand_as(real)
+    flat = (labels.packed.starts[ranked.classes][:, :, None] + attribute)[real]
+    texts = pa.array([text for texts in labels.attributes for text in texts], pa.string())
+    return pa.Table.from_arrays(
+        [
+            image_ids.take(rows),
+            ranks.take(rows),
+            classes.take(rows),
+            _column(attribute[real], pa.int16()),
+            texts.take(pa.array(flat.cpu().numpy())),
+            _column(contribution[real], pa.float32()),
+            _column((contribution * sizes[:, :, None])[real], pa.float32()),
+            _column(best[real] + 1, pa.int16()),
+            _column(share[real], pa.float32()),
+        ],
+        schema=records.EVIDENCE,
+    )
+
+
+def _plans(ranked: _Ranked, kept_plans: int) -> pa.Table:
+    plans = ranked.plans
+    k = min(kept_plans, plans.sizes.shape[1])
+    images = len(plans.keep)
+    sizes = plans.sizes[:, :k]
+    keep = plans.keep[:, None, :].expand(images, k, -1)
+    within = torch.arange(plans.plan.shape[3], device=sizes.device)
+    cells = keep[:, :, :, None] & (within < sizes[:, :, None, None])
+    regions = torch.arange(1, keep.shape[2] + 1, device=sizes.device).expand_as(keep)[keep]
+    kept = keep.sum(dim=2)
+    rank = torch.arange(plans.sizes.shape[1], device=sizes.device).expand(plans.sizes.shape)
+    chosen = pa.array((rank < k).flatten().cpu().numpy())
+    image_ids, ranks, classes = (column.filter(chosen) for column in ranked.rows)
+    return pa.Table.from_arrays(
+        [
+            image_ids,
+            ranks,
+            classes,
+            _column(plans.scores[:, :k], pa.float32()),
+            _column(plans.iterations[:, :k], pa.int32()),
+            _column(plans.residual[:, :k], pa.float32()),
+            _lists(kept, _column(regions, pa.int16())),
+            _column(sizes, pa.int16()),
+            _lists(kept * sizes, _column(plans.plan[:, :k][cells], pa.float32())),
+            _lists(kept * sizes, _column(plans.similarity[:, :k][cells], pa.float32())),
+        ],
+        schema=records.PLANS,
+    )
+
+
+def _lists(lengths: torch.Tensor, values: pa.Array[Any]) -> pa.Array[Any]:
+    """Lists of these lengths over values that follow each other."""
+    offsets = np.concatenate([[0], np.cumsum(lengths.flatten().cpu().numpy())])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)

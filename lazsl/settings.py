@@ -1,0 +1,201 @@
+"""The Job: one frozen, validated object that says everything about a run.
+
+The same object is the Python argument, the command line and the parameters of the Prefect flow.
+Fields that change results are part of the run's identity (see `identity.py`); fields that only
+change how fast or where it runs (shards, batches, devices, threads) are not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lazsl.errors import UserError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+DEFAULT_MODEL = "ViT-B-16-quickgelu:openai"
+"""The paper's smaller model, in the variant with the activation it was trained with."""
+
+Rule = Literal["paper", "converged"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RegionSettings(_Frozen):
+    """Which crops are cut from an image. Defaults are the paper's."""
+
+    count: Annotated[int, Field(ge=1, le=1000, description="random square crops per image (M)")] = (
+        90
+    )
+    smallest: Annotated[
+        float,
+        Field(gt=0, le=1, description="smallest crop side over the shorter image side (alpha)"),
+    ] = 0.6
+    largest: Annotated[
+        float, Field(gt=0, le=1, description="largest crop side over the shorter image side")
+    ] = 0.9
+    seed: Annotated[int, Field(ge=0, description="another seed cuts other crops")] = 0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> RegionSettings:
+        if self.smallest > self.largest:
+            raise ValueError(
+                f"the smallest crop ({self.smallest}) is larger than the largest ({self.largest}); "
+                "swap them"
+            )
+        return self
+
+
+class ScoringSettings(_Frozen):
+    """How regions are matched with attributes. Defaults are the paper's."""
+
+    theta: Annotated[
+        float, Field(ge=0, le=1, description="weight of the region against the whole image")
+    ] = 0.8
+    epsilon: Annotated[float, Field(gt=0, le=100, description="entropic regularisation")] = 0.1
+    gamma: Annotated[
+        float, Field(ge=-2, le=2, description="keep regions this much above the mean similarity")
+    ] = 0.0
+    rule: Annotated[
+        Rule, Field(description="when Sinkhorn stops: as published, or at converged marginals")
+    ] = "paper"
+    max_iterations: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    tolerance: Annotated[float, Field(gt=0, description="of the stopping rule")] = 1e-2
+    top_k: Annotated[int, Field(ge=1, le=1000, description="classes kept per image")] = 5
+    plans: Annotated[
+        int, Field(ge=0, le=1000, description="best classes whose whole transport plan is kept")
+    ] = 2
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rule_defaults(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("rule") == "converged":
+            return {"max_iterations": 10_000, "tolerance": 1e-6, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _plans_within_top(self) -> ScoringSettings:
+        if self.plans > self.top_k:
+            raise ValueError(
+                f"plans of {self.plans} classes are asked for but only the best {self.top_k} are "
+                "kept; raise top_k or lower plans"
+            )
+        return self
+
+
+class Job(_Frozen):
+    """Everything about one labelling run."""
+
+    archive: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="where the images are: a path or any fsspec URL, such as s3://bucket/prefix",
+        ),
+    ]
+    labels: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="the label set: path or URL of a JSON file, class -> attributes",
+        ),
+    ]
+    workspace: Annotated[
+        str,
+        Field(
+            min_length=1, description="where embeddings and results are kept: a path or fsspec URL"
+        ),
+    ] = "workspace"
+    warehouse: Annotated[
+        str | None,
+        Field(
+            description="the DuckDB file, on a local disk; default: in a local workspace, "
+            "else beside the caller"
+        ),
+    ] = None
+    truth: Annotated[
+        str | None, Field(description="optional CSV with columns key,label: what is really shown")
+    ] = None
+    model: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="open_clip model: NAME:TAG, NAME:/file.safetensors, local-dir:/folder, "
+            "hf-hub:org/name, or fieldguide",
+        ),
+    ] = DEFAULT_MODEL
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        Field(description="of the forward pass; auto: float16 on CUDA, float32 elsewhere"),
+    ] = "auto"
+    device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
+    regions: RegionSettings = RegionSettings()
+    scoring: ScoringSettings = ScoringSettings()
+    suffixes: Annotated[
+        tuple[str, ...],
+        Field(min_length=1, description="file names that count as images (any case)"),
+    ] = IMAGE_SUFFIXES
+    max_pixels: Annotated[
+        int, Field(ge=1, description="larger images are rejected before they are decoded")
+    ] = 200_000_000
+    shard_size: Annotated[int, Field(ge=1, le=100_000, description="images per shard")] = 256
+    batch_size: Annotated[int, Field(ge=1, le=65_536, description="crops per forward pass")] = 256
+    decoders: Annotated[
+        int, Field(ge=1, le=256, description="threads that decode and crop ahead of the model")
+    ] = max(1, os.cpu_count() or 1)
+    fetchers: Annotated[
+        int, Field(ge=1, le=256, description="objects fetched at a time from the archive")
+    ] = 16
+    staged_shards: Annotated[
+        int,
+        Field(ge=1, le=64, description="shards fetched ahead of the model (bounds the disk used)"),
+    ] = 2
+    scratch: Annotated[
+        str | None, Field(description="local folder for staged images; default: the system's")
+    ] = None
+    scoring_memory: Annotated[
+        int, Field(ge=2**20, description="bytes of working memory of the scoring task")
+    ] = 512 * 2**20
+
+    @model_validator(mode="after")
+    def _without_secrets(self) -> Job:
+        for name in ("archive", "labels", "workspace", "truth"):
+            if re.search(r"://[^/]*@", getattr(self, name) or ""):
+                raise ValueError(
+                    f"{name} holds credentials; take them out of the URL and set the store's "
+                    "environment variables (such as AWS_ACCESS_KEY_ID) instead"
+                )
+        return self
+
+    @property
+    def warehouse_path(self) -> Path:
+        """Where the DuckDB file of this job lives on the local disk."""
+        if self.warehouse is not None:
+            return Path(self.warehouse)
+        if "://" in self.workspace and not self.workspace.startswith("file://"):
+            return Path("warehouse.duckdb")
+        return Path(self.workspace.removeprefix("file://")) / "warehouse.duckdb"
+
+
+def make_job(**values: Any) -> Job:
+    """A validated Job.
+
+    Raises:
+        UserError: one sentence that names each impossible setting and what was found.
+    """
+    try:
+        return Job(**values)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in item['loc']) or 'job'}: "
+            f"{item['msg'].removeprefix('Value error, ')}"
+            + (f" (got {item['input']!r})" if item["type"] != "value_error" else "")
+            for item in error.errors()
+        ]
+        raise UserError("impossible settings: " + "; ".join(problems)) from None

@@ -1,0 +1,59 @@
+"""How a run stands: what the workspace has, and what the warehouse says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lazsl import warehouse, workspace
+from lazsl.archive import read_manifest
+from lazsl.run import read_run_record
+from lazsl.settings import make_job
+from lazsl.storage import Folder
+
+
+def run_status(folder: Folder, run: str | None = None, path: Path | None = None) -> dict[str, Any]:
+    """Reconciled counts of a run, its accuracy where truth is known, and its timings.
+
+    `listed` counts the images of the archive's manifest as it stands, in shards that hold a listed
+    image; `listed = labelled + rejected + missing`, where `missing` is in shards that are not done.
+    `loaded` says whether the warehouse has every finished shard; accuracy, rejects and seconds are
+    the warehouse's.
+
+    Args:
+        folder: the workspace.
+        run: key of a run or its beginning; None means the one started last.
+        path: the warehouse; default: the run's own.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    if run is None:
+        records = [folder.read_json(workspace.run_record(name)) for name in workspace.runs(folder)]
+        run = max(records, key=lambda r: (r["created"], r["run"]))["run"] if records else ""
+    record = read_run_record(folder, run)
+    done = workspace.done_shards(folder, record["run"])
+    manifest = read_manifest(folder, record["archive"])
+    listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))["shard"].unique()
+    inside = manifest.filter(pc.is_in(manifest["shard"], value_set=listed))
+    finished = pc.is_in(inside["shard"], value_set=pa.array(done, pa.string()))
+    missing = inside.filter(pc.invert(finished))
+    job = make_job(**{**record["job"], "workspace": folder.url})
+    path = path or job.warehouse_path
+    loaded = warehouse.status(path, record["run"]) if path.is_file() and done else {}
+    counts = {
+        "run": record["run"],
+        "archive": record["archive_url"],
+        "model": record["model"],
+        "created": record["created"],
+        "shards": len(listed),
+        "shards_done": len(set(done) & set(listed.to_pylist())),
+        "listed": inside.num_rows,
+        "missing": missing.num_rows,
+        "warehouse": str(path),
+        "loaded": loaded.get("shards") == len(done),
+    }
+    return {**loaded, **counts}

@@ -1,0 +1,47 @@
+"""Truth about an archive, given by a person: a CSV of keys and labels."""
+
+from __future__ import annotations
+
+import difflib
+import io
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from lazsl.errors import UserError
+from lazsl.labelset import LabelSet
+from lazsl.storage import Folder, split_url
+
+
+def read_truth(url: str, labels: LabelSet) -> pa.Table:
+    """Columns key and label of a CSV file, joined with the label set by class name.
+
+    Raises:
+        UserError: the file is missing or has other columns, or names classes that the label set
+            does not have; the sentence gives the nearest names.
+    """
+    folder, name = split_url(url)
+    try:
+        data = Folder(folder).read_bytes(name)
+    except (OSError, ValueError) as error:
+        raise UserError(f"truth {url!r} cannot be read: {error}; give a CSV of key,label") from None
+    options = pacsv.ConvertOptions(column_types={"key": pa.string(), "label": pa.string()})
+    try:
+        table = pacsv.read_csv(io.BytesIO(data), convert_options=options)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"truth {url!r} is not a CSV file ({error})") from None
+    if not {"key", "label"} <= set(table.column_names):
+        raise UserError(
+            f"truth {url!r} must have columns key and label, "
+            f"but has {', '.join(table.column_names)}"
+        )
+    known = set(labels.classes)
+    unknown = [name for name in table["label"].unique().to_pylist() if name not in known]
+    if unknown:
+        nearest = difflib.get_close_matches(str(unknown[0]), labels.classes, n=3)
+        hint = f"; nearest to {unknown[0]!r}: {', '.join(nearest)}" if nearest else ""
+        raise UserError(
+            f"truth {url!r} names {len(unknown)} classes that label set {labels.name!r} does not "
+            f"have, such as {', '.join(repr(name) for name in unknown[:3])}{hint}"
+        )
+    return table.select(["key", "label"])

@@ -1,0 +1,70 @@
+"""Where artifacts live, and what is already done.
+
+    manifests/{archive}/{generation}.parquet       records.MANIFEST: what was added and removed
+    embeddings/{encoder}/{regions}/{shard}.parquet          records.regions: boxes and vectors
+    embeddings/{encoder}/{regions}/{shard}.images.parquet   records.IMAGES: images and rejects
+    attributes/{encoder}/{labels}.parquet          records.attributes: the embedded label set
+    runs/{run}/run.json                            the job, its keys, the software
+    runs/{run}/{table}/{shard}.parquet             records.RUN_TABLES
+    runs/{run}/shards/{shard}.json                 written last: done means this exists
+
+Everything is named by what made it (`identity.py`), so a second run finds it and a changed setting
+never collides with it. Artifacts never change once they are there.
+"""
+
+from __future__ import annotations
+
+from lazsl.storage import Folder
+
+
+def manifests(archive: str) -> str:
+    """Folder of an archive's manifest generations."""
+    return f"manifests/{archive}"
+
+
+def region_embeddings(encoder: str, regions: str, shard: str) -> str:
+    """Boxes and vectors of one shard."""
+    return f"embeddings/{encoder}/{regions}/{shard}.parquet"
+
+
+def images(encoder: str, regions: str, shard: str) -> str:
+    """Images and rejects of one shard; written after the embeddings, so it marks them whole."""
+    return f"embeddings/{encoder}/{regions}/{shard}.images.parquet"
+
+
+def attributes(encoder: str, labels: str) -> str:
+    """An embedded label set."""
+    return f"attributes/{encoder}/{labels}.parquet"
+
+
+def run_record(run: str) -> str:
+    """The job of a run, its keys and the software that made it."""
+    return f"runs/{run}/run.json"
+
+
+def run_table(run: str, table: str, shard: str) -> str:
+    """One of `records.RUN_TABLES` of one shard."""
+    return f"runs/{run}/{table}/{shard}.parquet"
+
+
+def marker(run: str, shard: str) -> str:
+    """The completion marker of one shard: counts, seconds, checksums."""
+    return f"runs/{run}/shards/{shard}.json"
+
+
+def done_shards(workspace: Folder, run: str) -> list[str]:
+    """Shards of a run that are complete, sorted."""
+    names = workspace.names(f"runs/{run}/shards", ".json")
+    return [name.rsplit("/", 1)[1].removesuffix(".json") for name in names]
+
+
+def embedded_shards(workspace: Folder, encoder: str, regions: str) -> set[str]:
+    """Shards whose region embeddings are complete."""
+    names = workspace.names(f"embeddings/{encoder}/{regions}", ".images.parquet")
+    return {name.rsplit("/", 1)[1].removesuffix(".images.parquet") for name in names}
+
+
+def runs(workspace: Folder) -> list[str]:
+    """Runs that were ever started in a workspace, sorted by name."""
+    names = workspace.names("runs", "/run.json")
+    return sorted(name.split("/")[1] for name in names)

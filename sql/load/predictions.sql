@@ -1,0 +1,12 @@
+-- Load: the predictions of one shard of a run.
+-- Parameters: $run, $shard. Relation: new_predictions (records.PREDICTIONS).
+insert into predictions (
+    run, shard,
+    image_id, label, score, runner_up, margin, kept, clip_label, clip_score, dclip_label,
+    dclip_score, crop_mean_label, crop_mean_score
+)
+select
+    $run, $shard,
+    image_id, label, score, runner_up, margin, kept, clip_label, clip_score, dclip_label,
+    dclip_score, crop_mean_label, crop_mean_score
+from new_predictions;

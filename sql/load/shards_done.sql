@@ -1,0 +1,2 @@
+-- Load: which shards of a run are in the warehouse already? Parameters: $run.
+select shard from shards where shards.run = $run;

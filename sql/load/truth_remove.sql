@@ -1,0 +1,2 @@
+-- Load: forget what was known of an archive, before `truth.sql`. Parameters: $archive.
+delete from truth where truth.archive = $archive;

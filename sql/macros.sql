@@ -1,0 +1,222 @@
+-- Which questions can be asked about one run, one image, one class? Every table macro, to be used
+-- as `from why('run', 'image')`. An image is named by its image_id or by its key.
+-- Running it again changes nothing. No parameters.
+--
+-- Arguments have names that no column has: inside a macro, and in the views it reads, a bare column
+-- name that is also an argument would mean the argument.
+
+-- Which image of a run is meant? By image_id, or by key; of several versions of a key the listed
+-- one.
+create or replace macro image_of(the_run, the_image) as table
+select i.archive, i.shard, i.image_id, i.key, i.uri, i.width, i.height, r.encoder, r.regions
+from runs as r
+join shards as s on s.run = r.run
+join images as i on i.archive = r.archive and i.shard = s.shard
+where r.run = the_run and (i.image_id = the_image or i.key = the_image)
+order by i.image_id = the_image desc, i.listed desc, i.version desc, i.image_id
+limit 1;
+
+-- What speaks for a class in an image? A row per attribute, strongest first: its contribution to
+-- the class's score, its share of that score, and the region that contributes most, with its box.
+-- Empty when the class is not among the image's best.
+create or replace macro why_class(the_run, the_image, the_class) as table
+select
+    e.class,
+    e.attribute_index,
+    e.attribute,
+    e.contribution,
+    e.contribution / nullif(sum(e.contribution) over (), 0) as share,
+    e.similarity,
+    e.best_region,
+    e.best_share,
+    g.boxes[e.best_region + 1] as box
+from image_of(the_run, the_image) as i
+join evidence as e
+    on e.run = the_run and e.shard = i.shard and e.image_id = i.image_id and e.class = the_class
+left join regions as g
+    on g.encoder = i.encoder
+    and g.regions = i.regions
+    and g.shard = i.shard
+    and g.image_id = i.image_id
+order by e.contribution desc, e.attribute_index;
+
+-- Why was an image called what it was called? The same for its label.
+create or replace macro why(the_run, the_image) as table
+select
+    e.class as label,
+    e.attribute_index,
+    e.attribute,
+    e.contribution,
+    e.contribution / nullif(sum(e.contribution) over (), 0) as share,
+    e.similarity,
+    e.best_region,
+    e.best_share,
+    g.boxes[e.best_region + 1] as box
+from image_of(the_run, the_image) as i
+join evidence as e
+    on e.run = the_run and e.shard = i.shard and e.image_id = i.image_id and e.rank = 1
+left join regions as g
+    on g.encoder = i.encoder
+    and g.regions = i.regions
+    and g.shard = i.shard
+    and g.image_id = i.image_id
+order by e.contribution desc, e.attribute_index;
+
+-- What else might an image be? Its best classes with every method's score.
+create or replace macro best_classes(the_run, the_image) as table
+select s.rank, s.class, s.score, s.clip_score, s.dclip_score, s.crop_mean_score
+from image_of(the_run, the_image) as i
+join scores as s on s.run = the_run and s.shard = i.shard and s.image_id = i.image_id
+order by s.rank;
+
+-- Which region of an image spoke for which attribute? The cells of its kept plans. (The same as in
+-- the view `plan_cells`, with the image found first: so only its own plans are taken apart.)
+create or replace macro plan_of(the_run, the_image) as table
+with cells as (
+    select
+        i.shard,
+        i.image_id,
+        i.encoder,
+        i.regions as regions_key,
+        p.rank,
+        p.class,
+        p.regions,
+        p.attributes,
+        unnest(p.mass) as mass,
+        unnest(p.similarity) as similarity,
+        unnest(range(len(p.mass))) as position
+    from image_of(the_run, the_image) as i
+    join plans as p on p.run = the_run and p.shard = i.shard and p.image_id = i.image_id
+)
+select
+    c.rank,
+    c.class,
+    c.regions[c.position // c.attributes + 1] as region,
+    (c.position % c.attributes)::smallint as attribute_index,
+    a.attribute,
+    c.mass,
+    c.similarity,
+    c.mass * c.similarity as contribution,
+    g.boxes[c.regions[c.position // c.attributes + 1] + 1] as box
+from cells as c
+join runs as r on r.run = the_run
+left join attributes as a
+    on a.labels = r.labels
+    and a.class = c.class
+    and a.attribute_index = c.position % c.attributes
+left join regions as g
+    on g.encoder = c.encoder
+    and g.regions = c.regions_key
+    and g.shard = c.shard
+    and g.image_id = c.image_id
+order by c.rank, c.position;
+
+-- Which attributes carry a class most, over the images called so?
+create or replace macro strongest_attributes(the_run, the_class, how_many := 10) as table
+select s.attribute_index, s.attribute, s.images, s.contribution, s.similarity, s.lift
+from attribute_strength as s
+where s.run = the_run and s.class = the_class
+order by s.contribution desc, s.attribute_index
+limit how_many;
+
+-- Which attributes carry a class least?
+create or replace macro weakest_attributes(the_run, the_class, how_many := 10) as table
+select s.attribute_index, s.attribute, s.images, s.contribution, s.similarity, s.lift
+from attribute_strength as s
+where s.run = the_run and s.class = the_class
+order by s.contribution, s.attribute_index
+limit how_many;
+
+-- Which images were close calls: their two best classes less than a margin apart? Closest first.
+create or replace macro close_calls(the_run, below) as table
+select p.image_id, p.key, p.label, p.runner_up, p.score, p.margin, p.truth
+from labelled as p
+where p.run = the_run and p.margin < below
+order by p.margin, p.key, p.image_id;
+
+-- Which images do two runs of one archive call differently?
+create or replace macro disagreements(run_a, run_b) as table
+select
+    a.image_id,
+    a.key,
+    a.label as label_a,
+    b.label as label_b,
+    a.score as score_a,
+    b.score as score_b,
+    a.margin as margin_a,
+    b.margin as margin_b,
+    a.truth
+from labelled as a
+join predictions as b on b.shard = a.shard and b.image_id = a.image_id
+where a.run = run_a and b.run = run_b and a.label <> b.label
+order by a.key, a.image_id;
+
+-- Which attributes moved where two runs disagree? For both labels of each such image, every
+-- attribute's contribution in either run, largest change first. An attribute that one run's label
+-- set does not have contributes 0 there; null: the class was not among the image's best in that
+-- run.
+create or replace macro moved_attributes(run_a, run_b) as table
+with images_between as (
+    select a.shard, a.image_id, a.label as label_a, b.label as label_b
+    from predictions as a
+    join predictions as b on b.shard = a.shard and b.image_id = a.image_id
+    where a.run = run_a and b.run = run_b and a.label <> b.label
+),
+evidence_a as (
+    select e.shard, e.image_id, e.class, e.attribute, sum(e.contribution) as contribution
+    from evidence as e
+    join images_between as m
+        on m.shard = e.shard and m.image_id = e.image_id and e.class in (m.label_a, m.label_b)
+    where e.run = run_a
+    group by e.shard, e.image_id, e.class, e.attribute
+),
+evidence_b as (
+    select e.shard, e.image_id, e.class, e.attribute, sum(e.contribution) as contribution
+    from evidence as e
+    join images_between as m
+        on m.shard = e.shard and m.image_id = e.image_id and e.class in (m.label_a, m.label_b)
+    where e.run = run_b
+    group by e.shard, e.image_id, e.class, e.attribute
+),
+paired as (
+    select
+        coalesce(a.shard, b.shard) as shard,
+        coalesce(a.image_id, b.image_id) as image_id,
+        coalesce(a.class, b.class) as class,
+        coalesce(a.attribute, b.attribute) as attribute,
+        a.contribution as a,
+        b.contribution as b
+    from evidence_a as a
+    full join evidence_b as b
+        on b.shard = a.shard
+        and b.image_id = a.image_id
+        and b.class = a.class
+        and b.attribute is not distinct from a.attribute
+),
+known as (
+    select
+        p.shard,
+        p.image_id,
+        p.class,
+        p.attribute,
+        case when count(p.a) over same_class > 0 then coalesce(p.a, 0) end as a,
+        case when count(p.b) over same_class > 0 then coalesce(p.b, 0) end as b
+    from paired as p
+    window same_class as (partition by p.shard, p.image_id, p.class)
+)
+select
+    k.image_id,
+    i.key,
+    m.label_a,
+    m.label_b,
+    k.class,
+    k.attribute,
+    k.a as contribution_a,
+    k.b as contribution_b,
+    k.b - k.a as change
+from known as k
+join images_between as m on m.shard = k.shard and m.image_id = k.image_id
+join runs as r on r.run = run_a
+left join images as i
+    on i.archive = r.archive and i.shard = k.shard and i.image_id = k.image_id
+order by abs(k.b - k.a) desc nulls last, k.image_id, k.class, k.attribute;

@@ -1,0 +1,276 @@
+-- Which questions can be asked without naming anything? Every view; `macros.sql` has the questions
+-- about one run, one image or one class. Running it again changes nothing. No parameters.
+
+-- What was every image called, and was it right? One row per run and labelled image.
+create or replace view labelled as
+select
+    p.run,
+    r.archive,
+    p.shard,
+    p.image_id,
+    i.key,
+    i.uri,
+    i.listed,
+    p.label,
+    p.score,
+    p.runner_up,
+    p.margin,
+    p.kept,
+    p.clip_label,
+    p.dclip_label,
+    p.crop_mean_label,
+    t.label as truth,
+    p.label = t.label as correct
+from predictions as p
+join runs as r on r.run = p.run
+left join images as i
+    on i.archive = r.archive and i.shard = p.shard and i.image_id = p.image_id
+left join truth as t on t.archive = r.archive and t.key = i.key;
+
+-- What could not be labelled, and why?
+create or replace view rejected as
+select x.run, r.archive, x.shard, x.image_id, i.key, i.uri, i.listed, x.reason, x.detail
+from rejects as x
+join runs as r on r.run = x.run
+left join images as i
+    on i.archive = r.archive and i.shard = x.shard and i.image_id = x.image_id;
+
+-- How many images were rejected for each reason, with one of them as an example?
+create or replace view reject_reasons as
+select
+    run,
+    reason,
+    count(*) as images,
+    min(key) as example,
+    arg_min(detail, key) as detail
+from rejected
+group by run, reason;
+
+-- Which region spoke for which attribute, and how much? One row per cell of every kept plan.
+-- The contributions of a plan's cells add up to its score.
+create or replace view plan_cells as
+select
+    cell.run,
+    cell.shard,
+    cell.image_id,
+    cell.rank,
+    cell.class,
+    cell.region,
+    cell.attribute_index,
+    a.attribute,
+    cell.mass,
+    cell.similarity,
+    cell.mass * cell.similarity as contribution,
+    g.boxes[cell.region + 1] as box
+from (
+    select
+        run,
+        shard,
+        image_id,
+        rank,
+        class,
+        regions[position // attributes + 1] as region,
+        (position % attributes)::smallint as attribute_index,
+        mass,
+        similarity
+    from (
+        select
+            run,
+            shard,
+            image_id,
+            rank,
+            class,
+            regions,
+            attributes,
+            unnest(mass) as mass,
+            unnest(similarity) as similarity,
+            unnest(range(len(mass))) as position
+        from plans
+    )
+) as cell
+join runs as r on r.run = cell.run
+left join attributes as a
+    on a.labels = r.labels
+    and a.class = cell.class
+    and a.attribute_index = cell.attribute_index
+left join regions as g
+    on g.encoder = r.encoder
+    and g.regions = r.regions
+    and g.shard = cell.shard
+    and g.image_id = cell.image_id;
+
+-- How much does each attribute carry its class? Over the images that were called the class:
+-- `contribution` (adds up to the mean score), `similarity`, and `lift`: how much more similar the
+-- attribute is there than where the class was only a rival (null when it never was one).
+create or replace view attribute_strength as
+select
+    run,
+    class,
+    attribute_index,
+    attribute,
+    count(*) filter (rank = 1) as images,
+    avg(contribution) filter (rank = 1) as contribution,
+    avg(similarity) filter (rank = 1) as similarity,
+    avg(similarity) filter (rank = 1) - avg(similarity) filter (rank > 1) as lift
+from evidence
+group by run, class, attribute_index, attribute
+having count(*) filter (rank = 1) > 0;
+
+-- How often is each method right? LaZSL and its three baselines, over labelled images that are
+-- still listed and whose truth is known.
+create or replace view accuracy as
+select
+    run,
+    method,
+    count(*) as images,
+    count(*) filter (guess = truth) as correct,
+    count(*) filter (guess = truth) / count(*) as accuracy
+from (
+    select
+        run,
+        truth,
+        unnest(['lazsl', 'clip', 'dclip', 'crop_mean']) as method,
+        unnest([label, clip_label, dclip_label, crop_mean_label]) as guess
+    from labelled
+    where truth is not null and listed
+)
+group by run, method;
+
+-- Is everything there, once? Every difference is zero, shard by shard: images listed are labelled
+-- or rejected, and every table holds as many rows as the shard had when it was loaded.
+create or replace view reconciliation as
+with counted as (
+    select
+        run,
+        shard,
+        sum(predictions) as predictions,
+        sum(rejects) as rejects,
+        sum(scores) as scores,
+        sum(evidence) as evidence,
+        sum(plans) as plans
+    from (
+        select
+            run, shard, count(*) as predictions, 0 as rejects, 0 as scores, 0 as evidence,
+            0 as plans
+        from predictions group by run, shard
+        union all
+        select run, shard, 0, count(*), 0, 0, 0 from rejects group by run, shard
+        union all
+        select run, shard, 0, 0, count(*), 0, 0 from scores group by run, shard
+        union all
+        select run, shard, 0, 0, 0, count(*), 0 from evidence group by run, shard
+        union all
+        select run, shard, 0, 0, 0, 0, count(*) from plans group by run, shard
+    )
+    group by run, shard
+),
+image_counts as (
+    select archive, shard, count(*) as images from images group by archive, shard
+),
+region_counts as (
+    select encoder, regions, shard, count(*) as images from regions group by encoder, regions, shard
+),
+loaded as (
+    select
+        coalesce(s.run, c.run) as run,
+        coalesce(s.shard, c.shard) as shard,
+        coalesce(s.listed, 0) as listed,
+        coalesce(s.labelled, 0) as labelled,
+        coalesce(s.rejected, 0) as rejected,
+        coalesce(c.predictions, 0) - coalesce(s.labelled, 0) as predictions_difference,
+        coalesce(c.rejects, 0) - coalesce(s.rejected, 0) as rejects_difference,
+        coalesce(c.scores, 0) - coalesce(s.score_rows, 0) as scores_difference,
+        coalesce(c.evidence, 0) - coalesce(s.evidence_rows, 0) as evidence_difference,
+        coalesce(c.plans, 0) - coalesce(s.plan_rows, 0) as plans_difference
+    from shards as s
+    full join counted as c on c.run = s.run and c.shard = s.shard
+),
+differences as (
+    select
+        l.run,
+        l.shard,
+        l.listed,
+        l.labelled,
+        l.rejected,
+        l.listed - l.labelled - l.rejected as unaccounted,
+        coalesce(i.images, 0) - l.listed as images_difference,
+        l.predictions_difference,
+        l.rejects_difference,
+        l.scores_difference,
+        l.evidence_difference,
+        l.plans_difference,
+        coalesce(g.images, 0) - l.labelled as regions_difference
+    from loaded as l
+    left join runs as r on r.run = l.run
+    left join image_counts as i on i.archive = r.archive and i.shard = l.shard
+    left join region_counts as g
+        on g.encoder = r.encoder and g.regions = r.regions and g.shard = l.shard
+)
+select
+    *,
+    unaccounted = 0
+        and images_difference = 0
+        and predictions_difference = 0
+        and rejects_difference = 0
+        and scores_difference = 0
+        and evidence_difference = 0
+        and plans_difference = 0
+        and regions_difference = 0 as reconciled
+from differences;
+
+-- Which files are in the archive more than once, byte for byte, and were they called the same?
+create or replace view duplicates as
+select
+    run,
+    digest,
+    count(*) as images,
+    list(key order by key) as keys,
+    list(distinct label order by label) as labels,
+    min(label) <> max(label) as labels_differ
+from (
+    select p.run, i.digest, i.key, p.label
+    from predictions as p
+    join runs as r on r.run = p.run
+    join images as i
+        on i.archive = r.archive and i.shard = p.shard and i.image_id = p.image_id
+    where i.listed and i.digest is not null
+)
+group by run, digest
+having count(*) > 1;
+
+-- How did each run go? Counts of rows, seconds summed over shards. `missing` is zero, or something
+-- is wrong and `reconciliation` says where.
+create or replace view run_summary as
+select
+    r.run,
+    r.archive,
+    r.model,
+    r.created,
+    coalesce(s.shards, 0) as shards,
+    coalesce(s.listed, 0) as listed,
+    coalesce(p.labelled, 0) as labelled,
+    coalesce(x.rejected, 0) as rejected,
+    coalesce(s.listed, 0) - coalesce(p.labelled, 0) - coalesce(x.rejected, 0) as missing,
+    s.crops,
+    s.bytes,
+    s.stage_seconds,
+    s.embed_seconds,
+    s.score_seconds,
+    s.finished_at
+from runs as r
+left join (
+    select
+        run,
+        count(*) as shards,
+        sum(listed)::bigint as listed,
+        sum(crops)::bigint as crops,
+        sum(bytes)::bigint as bytes,
+        sum(stage_seconds) as stage_seconds,
+        sum(embed_seconds) as embed_seconds,
+        sum(score_seconds) as score_seconds,
+        max(finished_at) as finished_at
+    from shards
+    group by run
+) as s on s.run = r.run
+left join (select run, count(*) as labelled from predictions group by run) as p on p.run = r.run
+left join (select run, count(*) as rejected from rejects group by run) as x on x.run = r.run;

@@ -1,0 +1,118 @@
+"""Real stores for the tests: a local folder, and an S3 server over HTTP."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from prefect import settings as prefect_settings
+from s3 import FaultyS3
+from s3fs import S3FileSystem
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """URL of an S3 server on a free port of this machine; the environment points at it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test-key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        # The client's own retries would hide ours, and take long on an endpoint that is not there.
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")
+        S3FileSystem.clear_instance_cache()
+        yield f"http://{host}:{port}"
+    S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str) -> str:
+    """URL of a fresh bucket."""
+    name = f"b-{uuid.uuid4().hex}"
+    boto3.client("s3", endpoint_url=s3_server).create_bucket(Bucket=name)
+    return f"s3://{name}"
+
+
+@pytest.fixture(params=["local", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a folder that does not exist yet: on the local disk, then in a bucket."""
+    if request.param == "local":
+        return str(tmp_path / "place")
+    return f"{request.getfixturevalue('bucket')}/place"
+
+
+@pytest.fixture
+def s3_endpoint(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Points the environment at another S3 endpoint until the test ends."""
+
+    def point(url: str) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        # Clients keep the endpoint they were made with.
+        S3FileSystem.clear_instance_cache()
+
+    yield point
+    S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def faulty_s3(s3_server: str, s3_endpoint: Callable[[str], None]) -> Iterator[FaultyS3]:
+    """The S3 server behind a proxy that breaks on demand; the environment points at the proxy."""
+    proxy = FaultyS3(s3_server)
+    s3_endpoint(proxy.url)
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a real Prefect server of our own; the environment and this process point at it."""
+    home = tmp_path_factory.mktemp("prefect")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/api"
+    environment = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": url,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_LEVEL": "ERROR",
+        "DO_NOT_TRACK": "1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1"]
+        log = (home / "server.log").open("w")
+        server = subprocess.Popen([*command, "--port", str(port)], stdout=log, stderr=log)
+        deadline = time.monotonic() + 180
+        while not _answers(f"{url}/health"):
+            assert server.poll() is None and time.monotonic() < deadline, "no Prefect server"
+            time.sleep(0.2)
+        settings = {getattr(prefect_settings, name): value for name, value in environment.items()
+                    if hasattr(prefect_settings, name)}
+        with prefect_settings.temporary_settings(settings):
+            yield url
+        server.terminate()
+        server.wait(30)
+        log.close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -1,0 +1,73 @@
+"""Small jobs over a few files of the embedded sample archive, and what came out of them."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from lazsl import fieldguide, warehouse
+from lazsl import run as steps
+from lazsl.manifest import plan_shards
+from lazsl.settings import Job, make_job
+from lazsl.warehouse import open_warehouse
+
+USABLE_ODD = 7
+UNUSABLE_ODD = 7
+TABLES = ("images", "regions", "predictions", "scores", "evidence", "plans", "rejects")
+
+
+def sample_files(birds: int, odd: bool = True) -> list[Path]:
+    """The first `birds` pictures of the sample archive, and its odd files."""
+    plates = sorted(fieldguide.IMAGES_DIR.glob("18*/*.jpg"))[:birds]
+    return plates + (sorted((fieldguide.IMAGES_DIR / "odd").iterdir()) if odd else [])
+
+
+def copy_sample(folder: Path, birds: int, odd: bool = True) -> Path:
+    """An archive of its own on the local disk."""
+    for source in sample_files(birds, odd):
+        target = folder / source.relative_to(fieldguide.IMAGES_DIR)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    return folder
+
+
+def small_job(archive: Path | str, workspace: Path | str, **changes: Any) -> Job:
+    """A job of the embedded model with few regions, so that it takes a second or two."""
+    values: dict[str, Any] = {
+        "archive": str(archive),
+        "labels": str(fieldguide.LABELS_FILE),
+        "workspace": str(workspace),
+        "model": "fieldguide",
+        "regions": {"count": 12},
+        "shard_size": 8,
+        "decoders": 2,
+        "device": "cpu",
+    }
+    return make_job(**{**values, **changes})
+
+
+def label_plainly(job: Job, scratch: Path) -> steps.Run:
+    """The whole job without Prefect: the same steps in the same order, one after the other."""
+    run = steps.open_run(job)
+    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
+    steps.record_run(run)
+    steps.embed_attributes(run)
+    for shard in steps.missing_shards(run, list(plan.shards)):
+        if not steps.is_embedded(run, shard):
+            steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard))
+        steps.score_shard(run, shard)
+    warehouse.load(run.workspace, job.warehouse_path, [run.key])
+    return run
+
+
+def content(path: Path, by_shard: bool = True) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of the warehouse's tables in a fixed order; without shards if they may differ."""
+    found = {}
+    with closing(open_warehouse(path)) as connection:
+        for table in TABLES:
+            left_out = "" if by_shard else "exclude (shard)"
+            rows = connection.execute(f"select * {left_out} from {table}").fetchall()
+            found[table] = sorted(rows, key=repr)
+    return found

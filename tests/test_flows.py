@@ -1,0 +1,234 @@
+"""The labelling flow on a real Prefect server: what it does, how it fails, what a retry costs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterFlowRunId
+from sample import content, copy_sample, label_plainly, small_job
+
+from flows.label import label_archive, relabel
+from lazsl import run as steps
+from lazsl import workspace
+from lazsl.settings import Job
+from lazsl.status import run_status
+from lazsl.storage import Folder
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_sample(tmp_path_factory.mktemp("flows") / "archive", 10)
+
+
+def task_runs(flow_run_id: Any) -> dict[str, list[str]]:
+    """States of the task runs of a flow run, by task and number: {"embed 2": ["Completed"]}."""
+    mine = TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[flow_run_id]))
+    with get_client(sync_client=True) as client:
+        found = client.read_task_runs(task_run_filter=mine)
+    states: dict[str, list[str]] = {}
+    for run in sorted(found, key=lambda run: str(run.start_time)):
+        states.setdefault(run.name.split(" (")[0], []).append(run.state_name or "")
+    return states
+
+
+def flow_run_of(state: Any) -> Any:
+    return state.state_details.flow_run_id
+
+
+def block(job: Job, number: int) -> Path:
+    """Make one shard impossible to write: a folder lies where its embeddings belong."""
+    run = steps.open_run(job)
+    shard = steps.archive_shards(run)[number - 1]
+    name = workspace.region_embeddings(run.encoder, run.regions, shard)
+    poison = Path(job.workspace) / name
+    poison.mkdir(parents=True)
+    return poison
+
+
+def plan_only(job: Job) -> None:
+    from lazsl.manifest import plan_shards
+
+    run = steps.open_run(job)
+    plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
+
+
+def test_a_job_labels_everything_and_names_its_tasks_after_shards(
+    prefect_server: str, archive: Path, tmp_path: Path
+) -> None:
+    job = small_job(archive, tmp_path / "workspace")
+    state = label_archive(job, return_state=True)
+    assert state.is_completed(), state.message
+    found = run_status(Folder(job.workspace))
+    assert (found["listed"], found["labelled"], found["rejected"]) == (24, 17, 7)
+    assert found["missing"] == 0 and found["loaded"] and found["unreconciled_shards"] == 0
+    states = task_runs(flow_run_of(state))
+    assert set(states) == {"plan-0", "attributes-0", "load-0"} | {
+        f"{step} {n}" for step in ("stage", "embed", "score") for n in (1, 2, 3)
+    } or {f"{step} {n}" for step in ("stage", "embed", "score") for n in (1, 2, 3)} <= set(states)
+    label_plainly(small_job(archive, tmp_path / "plain"), tmp_path / "scratch")
+    assert content(job.warehouse_path) == content(tmp_path / "plain" / "warehouse.duckdb")
+
+
+def test_a_second_run_embeds_and_scores_nothing(
+    prefect_server: str, archive: Path, tmp_path: Path
+) -> None:
+    job = small_job(archive, tmp_path / "workspace")
+    assert label_archive(job, return_state=True).is_completed()
+    again = label_archive(job, return_state=True)
+    assert again.message == "3 shards done, 0 of them in this run"
+    assert not [name for name in task_runs(flow_run_of(again)) if name.startswith(("embed", "score"))]
+
+
+def test_a_grown_archive_costs_only_what_is_new_or_changed(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    grown = copy_sample(tmp_path / "archive", 8, odd=False)
+    job = small_job(grown, tmp_path / "workspace", shard_size=4)
+    assert label_archive(job, return_state=True).is_completed()
+    copy_sample(grown, 10, odd=False)
+    changed = min(grown.rglob("*.jpg"))
+    changed.write_bytes(max(grown.rglob("*.jpg")).read_bytes())
+    state = label_archive(job, return_state=True)
+    assert state.is_completed(), state.message
+    embedded = [name for name in task_runs(flow_run_of(state)) if name.startswith("embed")]
+    assert embedded == ["embed 3"]
+    found = run_status(Folder(job.workspace))
+    assert found["listed"] == 11 and found["missing"] == 0 and found["no_longer_listed"] == 1
+
+
+def test_retry_of_a_failed_run_does_only_the_missing_shard(
+    prefect_server: str, archive: Path, tmp_path: Path
+) -> None:
+    job = small_job(archive, tmp_path / "workspace")
+    plan_only(job)
+    poison = block(job, 2)
+    state = label_archive(job, return_state=True)
+    assert state.is_failed()
+    shard = steps.archive_shards(steps.open_run(job))[1]
+    assert state.message == f"1 of 3 shards failed: 2 ({shard}); Retry runs only these"
+    before = task_runs(flow_run_of(state))
+    assert before["embed 2"] == ["Failed"] and before["score 2"] == ["NotReady"]
+    half = run_status(Folder(job.workspace))
+    assert (half["shards_done"], half["missing"], half["loaded"]) == (2, 8, True)
+
+    poison.rmdir()
+    retried = subprocess.run(
+        [
+            Path(sys.executable).with_name("prefect"),
+            "flow-run",
+            "retry",
+            str(flow_run_of(state)),
+            "--entrypoint",
+            "flows/label.py:label_archive",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert retried.returncode == 0, retried.stdout + retried.stderr
+    with get_client(sync_client=True) as client:
+        after = client.read_flow_run(flow_run_of(state))
+    assert after.state is not None and after.state.is_completed(), after.state
+    assert after.state.message == "3 shards done, 1 of them in this run"
+    states = task_runs(flow_run_of(state))
+    assert len(states["embed 1"]) == 1 and len(states["embed 3"]) == 1
+    assert states["embed 2"][-1] == "Completed" and states["score 2"][-1] == "Completed"
+    label_plainly(small_job(archive, tmp_path / "plain"), tmp_path / "scratch")
+    assert content(job.warehouse_path) == content(tmp_path / "plain" / "warehouse.duckdb")
+
+
+def test_the_command_killed_in_the_middle_goes_on_where_it_was(
+    prefect_server: str, archive: Path, tmp_path: Path
+) -> None:
+    job = small_job(archive, tmp_path / "workspace", shard_size=2)
+    command = [
+        Path(sys.executable).with_name("lazsl"),
+        "label",
+        str(archive),
+        f"--labels={job.labels}",
+        f"--workspace={job.workspace}",
+        "--model=fieldguide",
+        "--regions=12",
+        "--shard-size=2",
+        "--device=cpu",
+    ]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    run = steps.open_run(job)
+    deadline = time.monotonic() + 120
+    while len(workspace.done_shards(run.workspace, run.key)) < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = len(workspace.done_shards(run.workspace, run.key))
+    assert 2 <= done < 12
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
+    assert finished.returncode == 0, finished.stderr
+    label_plainly(small_job(archive, tmp_path / "plain", shard_size=2), tmp_path / "scratch")
+    assert content(job.warehouse_path) == content(tmp_path / "plain" / "warehouse.duckdb")
+
+
+def test_relabelling_needs_neither_the_images_nor_the_vision_tower(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    archive = copy_sample(tmp_path / "archive", 6)
+    job = small_job(archive, tmp_path / "workspace")
+    assert label_archive(job, return_state=True).is_completed()
+    first = steps.open_run(job)
+    shutil.rmtree(archive)
+    birds = '{"Heron": ["a long straight yellow beak"], "Crow": ["a black head", "black legs"]}'
+    (tmp_path / "two.json").write_text(birds)
+    steps._loaded.clear()
+    state = relabel(job.workspace, first.key, labels=str(tmp_path / "two.json"), return_state=True)
+    assert state.is_completed(), state.message
+    assert [key[2] for key in steps._loaded] == ["text"]
+    assert [encoder.model.visual for encoder in steps._loaded.values()] == [None]
+    found = run_status(Folder(job.workspace))
+    assert found["run"] != first.key and found["classes"] == 2
+    assert (found["labelled"], found["rejected"], found["missing"]) == (13, 7, 0)
+    assert found["crops"] == 0
+
+
+def test_archive_and_workspace_in_a_bucket(
+    prefect_server: str, archive: Path, bucket: str, tmp_path: Path
+) -> None:
+    whole = Folder(f"{bucket}/archive")
+    for file in archive.rglob("*"):
+        if file.is_file():
+            whole.write_bytes(str(file.relative_to(archive)), file.read_bytes())
+    job = small_job(
+        f"{bucket}/archive", f"{bucket}/work", warehouse=str(tmp_path / "bucket.duckdb")
+    )
+    state = label_archive(job, return_state=True)
+    assert state.is_completed(), state.message
+    label_plainly(small_job(archive, tmp_path / "plain"), tmp_path / "scratch")
+    # Another archive has other image ids; what was seen in each picture is the same.
+    assert _labels(job.warehouse_path) == _labels(tmp_path / "plain" / "warehouse.duckdb")
+    assert not list(tmp_path.glob("lazsl-*"))
+
+
+def _labels(path: Path) -> list[tuple[Any, ...]]:
+    from contextlib import closing
+
+    from lazsl.warehouse import open_warehouse
+
+    with closing(open_warehouse(path)) as connection:
+        return connection.execute(
+            "select key, label, round(score, 5) from labelled "
+            "union all select key, reason, null from rejected order by all"
+        ).fetchall()

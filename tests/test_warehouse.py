@@ -1,0 +1,702 @@
+"""The loader and the doors of the warehouse, on synthetic runs (`fake_run.py`)."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import fake_run
+import pyarrow as pa
+import pytest
+
+from lazsl import records, sqlfiles, warehouse
+from lazsl import workspace as layout
+from lazsl.errors import UserError
+from lazsl.storage import Folder
+
+ROOT = Path(__file__).resolve().parents[1]
+LOADING = """
+import os, signal, sys
+from pathlib import Path
+from lazsl import sqlfiles, warehouse
+from lazsl.storage import Folder
+
+workspace, path, step, count = sys.argv[1:]
+left = int(count)
+
+def killing(function, step_of):
+    def wrapped(*arguments, **named):
+        global left
+        if step_of(*arguments) == step:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **named)
+    return wrapped
+
+sqlfiles.run = killing(sqlfiles.run, lambda connection, name: name)
+os.replace = killing(os.replace, lambda source, target: "replace")
+warehouse._copy = killing(warehouse._copy, lambda source, target: "copy")
+warehouse._publish = killing(warehouse._publish, lambda source, target: "publish")
+print("ready", flush=True)
+warehouse.load(Folder(workspace), Path(path))
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, fake_run.FakeRun]:
+    """A workspace with one complete run, and its warehouse beside it; not to be changed."""
+    root = tmp_path_factory.mktemp("finished") / "workspace"
+    fake = fake_run.write_run(Folder(str(root)))
+    warehouse.load(Folder(str(root)), root.parent / "warehouse.duckdb")
+    return root, fake
+
+
+@pytest.fixture
+def root(tmp_path: Path, finished: tuple[Path, fake_run.FakeRun]) -> Path:
+    """A copy of that workspace."""
+    return Path(shutil.copytree(finished[0], tmp_path / "workspace"))
+
+
+@pytest.fixture
+def workspace(root: Path) -> Folder:
+    return Folder(str(root))
+
+
+@pytest.fixture
+def fake(finished: tuple[Path, fake_run.FakeRun]) -> fake_run.FakeRun:
+    return finished[1]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ware house's.duckdb"
+
+
+@pytest.fixture
+def loaded(path: Path, finished: tuple[Path, fake_run.FakeRun]) -> Path:
+    """A warehouse that an undisturbed load has made of the workspace."""
+    return Path(shutil.copy(finished[0].parent / "warehouse.duckdb", path))
+
+
+@pytest.fixture
+def undisturbed(finished: tuple[Path, fake_run.FakeRun]) -> dict[str, list[str]]:
+    """The content of such a warehouse."""
+    return content(finished[0].parent / "warehouse.duckdb")
+
+
+def content(path: Path) -> dict[str, list[str]]:
+    """All rows of all tables, in an order that does not depend on how they got there."""
+    connection = warehouse.open_warehouse(path)
+    names = connection.execute(
+        "select table_name from duckdb_tables() where database_name = 'warehouse'"
+    ).fetchall()
+    rows = {name: sorted(map(repr, connection.table(name).fetchall())) for (name,) in sorted(names)}
+    connection.close()
+    return rows
+
+
+def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    connection = warehouse.open_warehouse(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def files(path: Path) -> list[str]:
+    """Names beside the warehouse, without the workspace and the lock."""
+    return sorted(p.name for p in path.parent.iterdir() if p.is_file() and p.suffix != ".lock")
+
+
+# What a load brings in
+
+
+@pytest.mark.parametrize("table", records.RUN_TABLES)
+@pytest.mark.usefixtures("loaded")
+def test_every_row_of_the_run_is_loaded_as_it_was_written(
+    fake: fake_run.FakeRun, path: Path, table: str
+) -> None:
+    names = ["run", "shard", *records.RUN_TABLES[table].names]
+    found = rows(path, f"select {', '.join(names)} from {table}")
+    wanted = [tuple(row[name] for name in names) for row in fake.tables[table]]
+    assert sorted(map(repr, found)) == sorted(map(repr, wanted))
+    assert len(found) > 0
+
+
+@pytest.mark.usefixtures("loaded")
+def test_images_rejects_boxes_and_attributes_are_loaded_with_hostile_names(
+    fake: fake_run.FakeRun, path: Path
+) -> None:
+    names = ["image_id", "shard", "key", "uri", "size", "version", "digest", "format", "width"]
+    names += ["height", "orientation"]
+    assert sorted(map(repr, rows(path, f"select {', '.join(names)} from images"))) == sorted(
+        repr(tuple(row[name] for name in names)) for row in fake.images
+    )
+    assert sorted(rows(path, "select image_id, reason, detail from rejects")) == sorted(
+        (row["image_id"], row["reason"], row["detail"])
+        for row in fake.images
+        if row["reason"] is not None
+    )
+    assert dict(rows(path, "select image_id, boxes from regions")) == fake.boxes
+    names = ["class_index", "class", "attribute_index", "attribute", "prompt"]
+    assert sorted(map(repr, rows(path, f"select {', '.join(names)} from attributes"))) == sorted(
+        repr(tuple(row[name] for name in names)) for row in fake.attributes
+    )
+    keys = {key for (key,) in rows(path, "select key from images")}
+    assert fake_run.HOSTILE_KEY in keys
+
+
+def test_the_run_and_its_shards_say_what_made_them(
+    workspace: Folder, fake: fake_run.FakeRun, path: Path
+) -> None:
+    done = []
+    loaded = warehouse.load(workspace, path, progress=lambda now, all: done.append((now, all)))
+    assert loaded == warehouse.Loaded(shards=4, images=23, published=True)
+    assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    ((run, archive, job, created),) = rows(path, "select run, archive, job, created from runs")
+    assert (run, archive) == (fake.run, "archive-1")
+    assert json.loads(job) == fake.record["job"]
+    assert created.isoformat() == "2026-01-02T03:04:05"
+    shards = rows(path, "select shard, listed, labelled, rejected, finished_at from shards")
+    assert sorted(shard for shard, *_ in shards) == sorted(fake.shards)
+    assert sorted(counts for _, *counts, _ in shards)[0] == [2, 0, 2], "the shard of garbage"
+    assert {finished.isoformat() for *_, finished in shards} == {"2026-01-02T03:04:05"}
+
+
+@pytest.mark.usefixtures("loaded")
+def test_loading_twice_changes_nothing_and_does_not_touch_the_file(
+    workspace: Folder, path: Path
+) -> None:
+    before = content(path), path.stat()
+    assert warehouse.load(workspace, path) == warehouse.Loaded(0, 0, published=False)
+    assert (content(path), path.stat()) == before
+    assert files(path) == [path.name]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_shards_that_finish_one_by_one_end_in_the_same_content_as_all_at_once(
+    workspace: Folder, fake: fake_run.FakeRun, path: Path, tmp_path: Path
+) -> None:
+    slow = tmp_path / "slow.duckdb"
+    for shard in fake.shards:
+        (tmp_path / "workspace" / layout.marker(fake.run, shard)).unlink()
+    for shard in reversed(fake.shards):
+        fake_run.write_marker(workspace, fake, shard)
+        assert warehouse.load(workspace, slow).shards == 1
+    assert content(slow) == content(path)
+
+
+def test_an_empty_workspace_makes_an_empty_warehouse(tmp_path: Path, path: Path) -> None:
+    empty = Folder(str(tmp_path / "empty"))
+    assert warehouse.load(empty, path) == warehouse.Loaded(0, 0, published=True)
+    assert warehouse.load(empty, path) == warehouse.Loaded(0, 0, published=False)
+    with pytest.raises(UserError, match="no run was loaded"):
+        warehouse.status(path)
+
+
+def test_a_workspace_in_memory_is_loaded_like_a_local_one(
+    workspace: Folder, path: Path, tmp_path: Path
+) -> None:
+    memory = Folder(f"memory://{tmp_path.name}")
+    fake_run.write_run(memory)
+    other = tmp_path / "other.duckdb"
+    warehouse.load(memory, other)
+    warehouse.load(workspace, path)
+    assert content(other) == content(path)
+
+
+@pytest.mark.usefixtures("loaded")
+def test_runs_share_images_boxes_and_label_sets(workspace: Folder, path: Path) -> None:
+    shared = ("images", "regions", "attributes")
+    before = content(path)
+    fake_run.write_run(workspace, run="sample-b", seed=1)
+    warehouse.load(workspace, path)
+    after = content(path)
+    assert {name: after[name] for name in shared} == {name: before[name] for name in shared}
+    assert len(after["predictions"]) == 2 * len(before["predictions"])
+    assert rows(path, "from reconciliation where not reconciled") == []
+
+
+def test_only_the_runs_asked_for_are_loaded(workspace: Folder, path: Path) -> None:
+    fake_run.write_run(workspace, run="sample-b", seed=1)
+    warehouse.load(workspace, path, ["sample-b"])
+    assert rows(path, "select run from runs") == [("sample-b",)]
+    with pytest.raises(UserError, match=r"no run 'sample-x'.*sample-a, sample-b"):
+        warehouse.load(workspace, path, ["sample-x"])
+
+
+@pytest.mark.parametrize("first", ["rejecting", "reading"])
+def test_an_image_that_only_one_run_could_read_has_its_size_whichever_came_first(
+    tmp_path: Path, path: Path, first: str
+) -> None:
+    workspace = Folder(str(tmp_path / "two"))
+    fake = fake_run.write_run(workspace, run="reading", encoder="e-1", reject_every=0)
+    fake_run.write_run(workspace, run="rejecting", encoder="e-2", reject_every=5)
+    warehouse.load(workspace, path, [first])
+    warehouse.load(workspace, path)
+    wanted = [(row["image_id"], row["width"], row["format"]) for row in fake.images]
+    assert sorted(map(repr, rows(path, "select image_id, width, format from images"))) == sorted(
+        map(repr, wanted)
+    )
+    assert rows(path, "from reconciliation where not reconciled") == []
+
+
+# Cut off
+
+
+def test_an_exception_in_mid_transaction_leaves_nothing_of_its_shard(
+    workspace: Folder,
+    path: Path,
+    undisturbed: dict[str, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, calls = sqlfiles.run, []
+
+    def failing(connection: Any, name: str, **parameters: Any) -> Any:
+        calls.append(name)
+        if calls.count("load/shard.sql") == 2:
+            raise RuntimeError("power cut")
+        return run(connection, name, **parameters)
+
+    monkeypatch.setattr(sqlfiles, "run", failing)
+    with pytest.raises(RuntimeError, match="power cut"):
+        warehouse.load(workspace, path)
+    monkeypatch.undo()
+    assert not path.exists(), "nothing half-loaded is published"
+    with duckdb.connect(path.with_name("ware house's.loading.duckdb")) as connection:
+        ((shard,),) = connection.execute("select shard from shards").fetchall()
+        for table in ("images", "predictions", "plans", "rejects", "regions"):
+            held = connection.execute(f"select distinct shard from {table}").fetchall()
+            assert {name for (name,) in held} <= {shard}
+    assert warehouse.load(workspace, path).shards == 3
+    assert content(path) == undisturbed
+    assert files(path) == [path.name]
+
+
+def start(root: Path, path: Path, step: str = "", count: int = 0) -> subprocess.Popen[str]:
+    """A loading process that has done its imports; it kills itself at the count-th such step."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOADING, str(root), str(path), step, str(count)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+STEPS = [
+    ("schema.sql", 1),
+    ("replace", 1),
+    ("load/plans.sql", 3),
+    ("publish", 1),
+    ("replace", 2),
+]
+
+
+def test_killed_at_every_kind_of_step_and_run_again_the_content_is_that_of_an_undisturbed_load(
+    root: Path, workspace: Folder, path: Path, undisturbed: dict[str, list[str]]
+) -> None:
+    for step, count in STEPS:
+        for file in path.parent.glob("ware house's*"):
+            file.unlink()
+        process = start(root, path, step, count)
+        process.communicate(timeout=30)
+        assert process.returncode == -signal.SIGKILL, step
+        assert not path.exists(), step
+        warehouse.load(workspace, path)
+        assert content(path) == undisturbed, step
+        assert files(path) == [path.name], step
+
+
+def test_killed_while_it_copies_or_replaces_the_published_file_readers_see_the_old_one_whole(
+    root: Path, workspace: Folder, path: Path, tmp_path: Path
+) -> None:
+    warehouse.load(workspace, path)
+    old = content(path)
+    fake_run.write_run(workspace, run="sample-b", seed=1)
+    undisturbed = tmp_path / "undisturbed.duckdb"
+    warehouse.load(workspace, undisturbed)
+    # The second "replace" is the one that publishes: the loader's file is there by then.
+    for step, count in [("copy", 1), ("replace", 1), ("load/scores.sql", 2), ("replace", 1)]:
+        process = start(root, path, step, count)
+        process.communicate(timeout=30)
+        assert process.returncode == -signal.SIGKILL, step
+        assert content(path) == old, step
+    warehouse.load(workspace, path)
+    assert content(path) == content(undisturbed)
+    assert files(path) == sorted([path.name, undisturbed.name])
+
+
+def test_killed_at_random_moments_and_run_again_the_content_is_that_of_an_undisturbed_load(
+    tmp_path: Path, path: Path
+) -> None:
+    root = tmp_path / "longer"
+    workspace = Folder(str(root))
+    fake_run.write_run(workspace, images=60, shard_size=2, garbage_shard=False)
+    undisturbed = tmp_path / "undisturbed.duckdb"
+    began = time.monotonic()
+    warehouse.load(workspace, undisturbed)
+    took = time.monotonic() - began
+    moments = random.Random(int.from_bytes(os.urandom(4), "big"))
+    killed = 0
+    for _ in range(5):
+        process = start(root, path)
+        time.sleep(moments.uniform(0, took / 2))
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=30)
+        killed += process.returncode == -signal.SIGKILL
+        if path.exists():
+            assert rows(path, "from reconciliation where not reconciled") == []
+    assert killed > 0
+    warehouse.load(workspace, path)
+    assert content(path) == content(undisturbed)
+    assert files(path) == sorted([path.name, undisturbed.name])
+
+
+# Readers and writers at the same time
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_reader_keeps_its_version_while_a_load_succeeds_and_the_next_reader_sees_the_new_one(
+    workspace: Folder, path: Path
+) -> None:
+    reader = warehouse.open_warehouse(path)
+    fake_run.write_run(workspace, run="sample-b", seed=1)
+    during: list[Any] = []
+
+    def look(now: int, all: int) -> None:
+        during.append(reader.execute("select count(*) from runs").fetchone())
+        during.append(rows(path, "select count(*) from runs")[0])
+
+    assert warehouse.load(workspace, path, progress=look).published
+    assert set(during) == {(1,)}
+    assert reader.execute("select count(*) from predictions").fetchone() == (17,)
+    assert rows(path, "select count(*) from predictions") == [(34,)]
+    reader.close()
+
+
+def test_a_second_loader_gets_one_clear_sentence(workspace: Folder, path: Path) -> None:
+    sentences = []
+
+    def load_again(now: int, all: int) -> None:
+        with pytest.raises(UserError) as caught:
+            warehouse.load(workspace, path)
+        sentences.append(str(caught.value))
+
+    warehouse.load(workspace, path, progress=load_again)
+    assert len(set(sentences)) == 1
+    assert "another load" in sentences[0]
+    assert str(path) in sentences[0]
+
+
+def test_a_place_that_cannot_be_written_is_named(workspace: Folder, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file, no folder")
+    with pytest.raises(UserError, match="cannot write beside"):
+        warehouse.load(workspace, tmp_path / "file" / "warehouse.duckdb")
+
+
+@pytest.fixture
+def stray_writer(workspace: Folder, path: Path) -> Iterator[None]:
+    """Another program that opened the published warehouse for writing."""
+    warehouse.load(workspace, path)
+    path.chmod(0o644)
+    script = (
+        "import duckdb, sys; c = duckdb.connect(sys.argv[1]); c.execute('create table x (a int)');"
+        "print('ready', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    yield
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.usefixtures("stray_writer")
+def test_a_stray_writer_on_the_published_file_stops_no_load(workspace: Folder, path: Path) -> None:
+    with pytest.raises(UserError, match="open for writing"):
+        warehouse.open_warehouse(path)
+    fake_run.write_run(workspace, run="sample-b", seed=1)
+    assert warehouse.load(workspace, path).shards == 4
+    assert rows(path, "select count(*) from runs") == [(2,)]
+    assert files(path) == [path.name], "the writer's log must not meet the new file"
+
+
+# Shards that do not add up
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"listed": 8}, "does not add up: images listed"),
+        ({"labelled": 7, "rejected": 0}, "rows of predictions"),
+        ({"listed": 0, "labelled": 0, "rejected": 0}, "does not add up"),
+        ({"run": "other"}, "its marker is that of"),
+        ({"listed": "many"}, "many"),
+        ({"finished": "yesterday"}, "yesterday"),
+    ],
+)
+def test_a_tampered_marker_is_refused_and_everything_else_is_loaded(
+    workspace: Folder, fake: fake_run.FakeRun, path: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    bad = fake.shards[1]
+    fake_run.write_marker(workspace, fake, bad, **changes)
+    with pytest.raises(UserError, match=sentence) as caught:
+        warehouse.load(workspace, path)
+    assert bad in str(caught.value)
+    assert "1 of 4" in str(caught.value)
+    for table in ("shards", "images", "regions", "rejects", *records.RUN_TABLES):
+        assert rows(path, f"select * from {table} where shard = '{bad}'") == []
+    assert rows(path, "select count(*) from shards") == [(3,)]
+    fake_run.write_marker(workspace, fake, bad)
+    assert warehouse.load(workspace, path).shards == 1
+    assert rows(path, "from reconciliation where not reconciled") == []
+
+
+@pytest.mark.parametrize(
+    ("table", "damage"),
+    [("plans", "missing"), ("boxes", "missing"), ("images", "cut short"), ("scores", "cut short")],
+)
+def test_a_missing_or_damaged_file_is_refused_by_name(
+    root: Path, workspace: Folder, fake: fake_run.FakeRun, path: Path, table: str, damage: str
+) -> None:
+    bad = fake.shards[0]
+    name = {
+        "images": layout.images("encoder-1", "r-1", bad),
+        "boxes": layout.region_embeddings("encoder-1", "r-1", bad),
+    }.get(table, layout.run_table(fake.run, table, bad))
+    if damage == "missing":
+        (root / name).unlink()
+    else:
+        (root / name).write_bytes((root / name).read_bytes()[:-9])
+    with pytest.raises(UserError, match=f"{name} (is missing|cannot be read)"):
+        warehouse.load(workspace, path)
+    assert rows(path, "select count(*) from shards") == [(3,)]
+
+
+@pytest.mark.parametrize("table", ["predictions", "scores", "evidence", "boxes"])
+def test_rows_that_belong_to_other_images_are_refused(
+    workspace: Folder, fake: fake_run.FakeRun, path: Path, table: str
+) -> None:
+    bad = fake.shards[0]
+    name = layout.run_table(fake.run, table, bad)
+    if table == "boxes":
+        name = layout.region_embeddings("encoder-1", "r-1", bad)
+    whole = workspace.read_table(name)
+    strange = pa.array(["stranger"] * len(whole))
+    workspace.write_table(name, whole.set_column(0, whole.schema.field(0), strange))
+    with pytest.raises(UserError, match="does not add up"):
+        warehouse.load(workspace, path)
+
+
+# Listings and truth
+
+
+@pytest.mark.usefixtures("loaded")
+def test_images_that_are_no_longer_listed_are_marked(
+    workspace: Folder, fake: fake_run.FakeRun, path: Path
+) -> None:
+    assert rows(path, "select count(*) from images where not listed") == [(0,)]
+    everything = [row["image_id"] for row in fake.images]
+    listed = {"archive-1": pa.table({"image_id": [*everything[3:], "an image of a later shard"]})}
+    assert warehouse.load(workspace, path, listed=listed).published
+    gone = rows(path, "select image_id from images where not listed")
+    assert sorted(gone) == sorted((name,) for name in everything[:3])
+    assert not warehouse.load(workspace, path, listed=listed).published
+    assert warehouse.status(path)["no_longer_listed"] == 3
+    back = {"archive-1": pa.table({"image_id": everything})}
+    assert warehouse.load(workspace, path, listed=back).published
+    assert rows(path, "select count(*) from images where not listed") == [(0,)]
+
+
+def test_truth_replaces_what_was_known_of_its_archive(workspace: Folder, path: Path) -> None:
+    one = pa.table({"key": ["a", fake_run.HOSTILE_KEY], "label": ["wren", "x"]})
+    two = pa.table({"key": ["a", "a", None], "label": ["owl", "owl", "x"]})
+    warehouse.load(workspace, path, truth=one, archive="archive-1")
+    warehouse.load(workspace, path, truth=one, archive="archive-2")
+    assert not warehouse.load(workspace, path, truth=one, archive="archive-1").published
+    assert warehouse.load(workspace, path, truth=two, archive="archive-1").published
+    assert sorted(rows(path, "from truth")) == sorted(
+        [
+            ("archive-1", "a", "owl"),
+            ("archive-2", "a", "wren"),
+            ("archive-2", fake_run.HOSTILE_KEY, "x"),
+        ]
+    )
+
+
+def test_truth_that_contradicts_itself_is_refused_before_anything_is_loaded(
+    workspace: Folder, path: Path
+) -> None:
+    truth = pa.table({"key": ["a", "a"], "label": ["wren", "owl"]})
+    with pytest.raises(UserError, match="two labels for 'a': 'owl' and 'wren'"):
+        warehouse.load(workspace, path, truth=truth, archive="archive-1")
+    assert files(path) == []
+    with pytest.raises(ValueError, match="archive"):
+        warehouse.load(workspace, path, truth=truth)
+
+
+# Status
+
+
+def test_status_gives_reconciled_counts_accuracy_and_timings(
+    workspace: Folder, fake: fake_run.FakeRun, path: Path
+) -> None:
+    keys = {row["image_id"]: row["key"] for row in fake.images}
+    right = {p["image_id"] for p in fake.tables["predictions"][:5]}
+    truth = pa.table(
+        {
+            "key": [keys[p["image_id"]] for p in fake.tables["predictions"]],
+            "label": [
+                p["label"] if p["image_id"] in right else "other"
+                for p in fake.tables["predictions"]
+            ],
+        }
+    )
+    warehouse.load(workspace, path)
+    assert warehouse.status(path)["accuracy"] is None
+    warehouse.load(workspace, path, truth=truth, archive="archive-1")
+    found = warehouse.status(path, fake.run)
+    assert json.loads(json.dumps(found)) == found
+    counts = {"listed": 23, "labelled": 17, "rejected": 6, "missing": 0, "shards": 4, "judged": 17}
+    assert {name: found[name] for name in counts} == counts
+    assert found["rejects"] == {"undecodable": 6}
+    assert found["accuracy"]["lazsl"] == pytest.approx(5 / 17)
+    assert sorted(found["accuracy"]) == ["clip", "crop_mean", "dclip", "lazsl"]
+    assert found["seconds"] == {"stage": 1.0, "embed": 6.0, "score": 2.0}
+    assert found["unreconciled_shards"] == 0
+    assert found["created"] == "2026-01-02T03:04:05Z"
+
+
+@pytest.mark.usefixtures("loaded")
+def test_status_of_an_unknown_run_names_the_known_ones(path: Path) -> None:
+    with pytest.raises(UserError, match=r"no run 'x' in .*; there are sample-a"):
+        warehouse.status(path, "x")
+
+
+def test_status_speaks_of_the_latest_run_when_none_is_named(workspace: Folder, path: Path) -> None:
+    fake_run.write_run(workspace, run="a-later", created="2026-03-01T00:00:00Z", seed=1)
+    warehouse.load(workspace, path)
+    assert warehouse.status(path)["run"] == "a-later"
+
+
+# Opening
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into truth values ('a', 'b', 'c')",
+        "delete from runs",
+        "drop view labelled",
+        "create table warehouse.mine (a int)",
+        "copy runs to '{folder}/runs.csv'",
+        "copy runs to '{path}' (format csv)",
+        "from read_text('{folder}/secret.txt')",
+        "attach '{folder}/other.duckdb'",
+        "set enable_external_access = true",
+        "install httpfs",
+        "from 'https://example.org/a.parquet'",
+    ],
+)
+def test_a_reader_can_neither_write_nor_reach_outside(
+    workspace: Folder, path: Path, tmp_path: Path, statement: str
+) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    warehouse.load(workspace, path)
+    before = path.read_bytes()
+    connection = warehouse.open_warehouse(path)
+    with pytest.raises(duckdb.Error):
+        connection.execute(statement.format(folder=tmp_path, path=str(path).replace("'", "''")))
+    connection.close()
+    assert path.read_bytes() == before
+    assert not (tmp_path / "runs.csv").exists()
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_reader_may_use_files_below_the_folders_it_was_given(path: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "my data's"
+    Folder(str(mine)).write_table("places.parquet", pa.table({"place": ["here"]}))
+    connection = warehouse.open_warehouse(path, [mine])
+    found = connection.execute(
+        "select place from read_parquet($name)", {"name": f"{mine}/*.parquet"}
+    )
+    assert found.fetchall() == [("here",)]
+    (tmp_path / "secret.txt").write_text("secret")
+    with pytest.raises(duckdb.Error):
+        connection.execute("from read_text($name)", {"name": str(tmp_path / "secret.txt")})
+    connection.close()
+
+
+def test_what_is_no_warehouse_is_refused_with_a_sentence(tmp_path: Path, path: Path) -> None:
+    with pytest.raises(UserError, match="there is no warehouse at"):
+        warehouse.open_warehouse(path)
+    path.write_text("not a database")
+    with pytest.raises(UserError, match=r"cannot read .* as a warehouse"):
+        warehouse.open_warehouse(path)
+    path.unlink()
+    with duckdb.connect(path) as connection:
+        connection.execute("create table somebody_elses (a int)")
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=r"cannot read .* as a warehouse"):
+        warehouse.open_warehouse(path)
+    with pytest.raises(UserError, match=r"cannot read .* as a warehouse"):
+        warehouse.load(Folder(str(tmp_path / "empty")), path)
+    assert path.read_bytes() == before
+    assert files(path) == [path.name]
+
+
+def change(path: Path, statement: str) -> None:
+    """Change a published warehouse in place, which nobody should."""
+    path.chmod(0o644)
+    with duckdb.connect(path) as connection:
+        connection.execute(statement)
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_warehouse_of_a_newer_version_is_neither_read_nor_loaded(
+    workspace: Folder, path: Path
+) -> None:
+    assert rows(path, "select version from schema_version") == [(warehouse.SCHEMA_VERSION,)]
+    change(path, f"update schema_version set version = {warehouse.SCHEMA_VERSION + 1}")
+    before = path.read_bytes()
+    for attempt in (warehouse.open_warehouse, lambda path: warehouse.load(workspace, path)):
+        with pytest.raises(UserError, match="newer lazsl"):
+            attempt(path)
+    assert path.read_bytes() == before
+    assert files(path) == [path.name]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_load_brings_views_and_macros_up_to_date(workspace: Folder, path: Path) -> None:
+    change(path, "drop view labelled; update schema_version set definitions = 'of old'")
+    assert warehouse.load(workspace, path) == warehouse.Loaded(0, 0, published=True)
+    assert rows(path, "select count(*) from labelled") == [(17,)]
+
+
+def test_an_unreadable_file_of_a_cut_off_load_is_named(workspace: Folder, path: Path) -> None:
+    working = path.with_name("ware house's.loading.duckdb")
+    working.write_text("not a database")
+    with pytest.raises(UserError, match=r"ware house's\.loading\.duckdb.*delete it"):
+        warehouse.load(workspace, path)
+    working.unlink()
+    assert warehouse.load(workspace, path).shards == 4
