@@ -15,12 +15,21 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lazsl.alignment import PackedAttributes, class_scores, select_regions, top_classes
+from lazsl.alignment import (
+    PackedAttributes,
+    _operand,
+    _product,
+    class_scores,
+    dclip_scores,
+    select_regions,
+    top_classes,
+)
 
 CLASSES, REGIONS, DIMENSIONS = 1_000, 90, 512
 TARGET = 150
@@ -51,33 +60,70 @@ def embeddings(images: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return attributes, sizes, regions, whole
 
 
-def loop_scores(regions: Tensor, whole: Tensor, classes: tuple[Tensor, ...]) -> Tensor:
-    """(C,) scores of one image by the published script's way of working: class after class, the
-    similarities, the selection, the kernel, and Sinkhorn with a check of each iteration."""
-    embedded = torch.cat([whole[None], regions])
-    agreement = (regions @ whole)[None]
-    return torch.stack([_one_class(embedded, agreement, texts) for texts in classes])
+def script_scores(
+    regions: Tensor, whole: Tensor, classes: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor]:
+    """(B, C) LaZSL and DCLIP scores by the published script's way of working: class after class,
+    with the similarities, the selection, the marginals and the kernel made for each."""
+    embedded = torch.cat([whole[:, None], regions], 1).transpose(0, 1)
+    agreement = torch.einsum("mbd,bd->bm", embedded[1:], whole)
+    scores, means = [], []
+    for texts in classes:
+        scores.append(_script_class(embedded, agreement, texts))
+        means.append((whole @ texts.T).mean(dim=1))
+    return torch.stack(scores, 1), torch.stack(means, 1)
 
 
-def _one_class(embedded: Tensor, agreement: Tensor, texts: Tensor) -> Tensor:
-    cosines = torch.einsum("md,nd->mn", embedded, texts)[None]
-    similarity = 0.2 * cosines[:, :1] + 0.8 * cosines[:, 1:]
+def _script_class(embedded: Tensor, agreement: Tensor, texts: Tensor) -> Tensor:
+    cosines = torch.einsum("mbd,nd->mnb", embedded, texts).contiguous().permute(2, 0, 1)
+    similarity = 0.2 * cosines[:, 0].unsqueeze(1) + 0.8 * cosines[:, 1:]
+    cost = 1.0 - similarity
+    images, regions, attributes = cost.shape
+    u = torch.zeros(images, regions).fill_(1 / regions)
+    v = torch.zeros(images, attributes).fill_(1 / attributes)
     dropped = agreement < agreement.mean(dim=1, keepdim=True)
-    kept = torch.count_nonzero(~dropped, dim=1)
-    u = torch.where(dropped, torch.zeros_like(agreement), (1 / kept)[:, None])
-    v = torch.full((1, len(texts)), 1 / len(texts))
-    kernel = torch.exp(-(1 - similarity) / 0.1)
+    u[dropped] = 0
+    share = torch.ones(images) / torch.count_nonzero(u, dim=1)
+    u = torch.where(~dropped, share.unsqueeze(-1), u)
+    plan = _script_sinkhorn(torch.exp(-cost / 0.1), u, v)
+    if torch.isnan(plan).any():
+        raise ArithmeticError("the plan is not a number")
+    return (plan * similarity).sum(dim=(1, 2))
+
+
+def _script_sinkhorn(kernel: Tensor, u: Tensor, v: Tensor) -> Tensor:
     r, c = torch.ones_like(u), torch.ones_like(v)
     for _ in range(100):
         previous = r
-        r = u / torch.matmul(kernel, c[:, :, None])[:, :, 0]
-        c = v / torch.matmul(kernel.transpose(1, 2).contiguous(), r[:, :, None])[:, :, 0]
+        r = u / torch.matmul(kernel, c.unsqueeze(-1)).squeeze(-1)
+        transposed = kernel.permute(0, 2, 1).contiguous()
+        c = v / torch.matmul(transposed, r.unsqueeze(-1)).squeeze(-1)
         if (r - previous).abs().mean().item() < 1e-2:
             break
-    plan = torch.matmul(r[:, :, None], c[:, None]) * kernel
-    if torch.isnan(plan).any():
-        raise ArithmeticError("the plan is not a number")
-    return (plan * similarity).sum(dim=(1, 2))[0]
+    return torch.matmul(r.unsqueeze(-1), c.unsqueeze(-2)) * kernel
+
+
+def lean_scores(regions: Tensor, whole: Tensor, classes: tuple[Tensor, ...]) -> Tensor:
+    """(C,) scores of one image by the same loop over classes with nothing in it twice: what does
+    not depend on the class is done once, and regions that are not kept are left out."""
+    agreement = regions @ whole
+    keep = agreement >= agreement.mean()
+    mixed = 0.8 * regions[keep] + 0.2 * whole
+    absent = len(regions) - len(mixed)
+    scores = []
+    for texts in classes:
+        similarity = mixed @ texts.T
+        kernel = torch.exp((similarity - 1) / 0.1)
+        r, c = mixed.new_ones(len(mixed)), mixed.new_ones(len(texts))
+        for step in range(100):
+            previous = r
+            r = 1 / len(mixed) / (kernel @ c)
+            c = 1 / len(texts) / (r @ kernel)
+            change = float((r - previous).abs().sum()) + absent * (step == 0)
+            if change < 1e-2 * len(regions):
+                break
+        scores.append(r @ (kernel * similarity) @ c)
+    return torch.stack(scores)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -88,22 +134,33 @@ def seconds(work: Callable[[], object]) -> float:
 
 @torch.inference_mode()
 def measure(images: int, rounds: int) -> dict[str, float]:
+    """Images per second of each way of scoring."""
     attributes, sizes, regions, whole = embeddings(images)
     packed = PackedAttributes.from_classes(attributes, sizes)
-    classes = attributes.split(sizes.tolist())
+    classes = torch.split(attributes, sizes.tolist())
     keep = select_regions(regions, whole)
     every = torch.ones_like(keep)
     kept_rows = (0.8 * regions + 0.2 * whole[:, None])[keep]
-    ways: dict[str, tuple[int, Callable[[], object]]] = {
-        "loop": (1, lambda: loop_scores(regions[0], whole[0], classes)),
-        "lazsl": (images, lambda: class_scores(regions, whole, keep, packed)),
+
+    def lazsl() -> tuple[Tensor, Tensor]:
+        selected = select_regions(regions, whole)
+        return class_scores(regions, whole, selected, packed), dclip_scores(whole, packed)
+
+    ways: dict[str, tuple[int, Callable[[], Any]]] = {
+        "script": (1, lambda: script_scores(regions[:1], whole[:1], classes)),
+        "lean loop": (1, lambda: lean_scores(regions[0], whole[0], classes)),
+        "lazsl": (images, lazsl),
         "all regions kept": (images, lambda: class_scores(regions, whole, every, packed)),
         "top 5": (images, lambda: top_classes(regions, whole, keep, packed, k=5)),
         "top 1": (images, lambda: top_classes(regions, whole, keep, packed, k=1)),
-        "similarities alone": (images, lambda: kept_rows @ attributes.T),
+        "similarities alone": (images, lambda: _product(kept_rows, operand, len(attributes))),
     }
-    error = (class_scores(regions, whole, keep, packed)[0] - ways["loop"][1]()).abs().max()
-    assert float(error) < 1e-5, f"the loop and the batched scores differ by {float(error)}"
+    operand = _operand(attributes)
+    ours, theirs = lazsl(), ways["script"][1]()
+    for found, expected in (*zip(ours, theirs, strict=True), (ours[0], ways["lean loop"][1]())):
+        error = float((found[0] - expected).abs().max())
+        if error > 1e-5:
+            raise ArithmeticError(f"two ways of scoring differ by {error}")
     best = {name: float("inf") for name in ways}
     for turn in range(rounds + 1):
         for name, (count, work) in ways.items():
@@ -118,11 +175,11 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--images", type=int, default=64, help="images scored in one call")
-    parser.add_argument("--rounds", type=int, default=5, help="turns each way of scoring gets")
+    parser.add_argument("--rounds", type=int, default=3, help="turns each way of scoring gets")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     rates = measure(arguments.images, arguments.rounds)
-    ratio = rates["lazsl"] / rates["loop"]
+    ratio = rates["lazsl"] / rates["script"]
     if arguments.json:
         named = {name.replace(" ", "_"): round(rate, 2) for name, rate in rates.items()}
         figures = {
@@ -137,11 +194,13 @@ def main() -> int:
         }
         print(json.dumps(figures))
     else:
-        others = ", ".join(f"{n} {rates[n]:,.0f}" for n in rates if n not in ("loop", "lazsl"))
+        others = ", ".join(f"{n} {rates[n]:,.0f}" for n in list(rates)[3:])
         print(
             f"scoring {CLASSES:,} classes, {REGIONS} regions, {DIMENSIONS} dimensions, "
-            f"{arguments.threads} threads: {rates['lazsl']:,.0f} images/s, {ratio:,.0f} x the loop "
-            f"over classes ({rates['loop']:.1f}); images/s of {others}"
+            f"{arguments.threads} threads: {rates['lazsl']:,.0f} images/s, {ratio:,.0f} x the "
+            f"published script's loop ({rates['script']:.1f}), "
+            f"{rates['lazsl'] / rates['lean loop']:,.0f} x a lean loop "
+            f"({rates['lean loop']:.1f}); images/s of {others}"
         )
     if ratio < TARGET:
         print(f"below the target of {TARGET} x", file=sys.stderr)

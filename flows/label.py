@@ -36,12 +36,13 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.summary import failure_sentence, run_summary
 from lazsl import run as steps
 from lazsl import warehouse
-from lazsl.archive import Plan, masked, plan_shards, read_manifest
 from lazsl.encoder import Towers
 from lazsl.errors import UserError
+from lazsl.manifest import Plan, plan_shards, read_manifest
 from lazsl.run import Run
 from lazsl.settings import Job, ScoringSettings
 from lazsl.staging import Staged, unstage
+from lazsl.storage import masked
 from lazsl.truth import read_truth
 
 P = ParamSpec("P")
@@ -188,21 +189,21 @@ def relabel(
     return _finish(relabelled, steps.archive_shards(relabelled), _score_shard)
 
 
-Submit = Callable[[Run, int, str, Path], PrefectFuture[Any]]
+Submit = Callable[[Run, int, str, Path], list[PrefectFuture[Any]]]
+"""Submits what one shard needs: its tasks in order, each waiting for the one before."""
 
 
-def _label_shard(run: Run, number: int, shard: str, scratch: Path) -> PrefectFuture[Any]:
+def _label_shard(run: Run, number: int, shard: str, scratch: Path) -> list[PrefectFuture[Any]]:
     if steps.is_embedded(run, shard):
-        return score.submit(run, number, shard)
+        return _score_shard(run, number, shard, scratch)
     staged: Any = stage.submit(run, number, shard, scratch / shard)
     embedded = embed.submit(run, number, shard, staged)
-    scored: Any = score
-    submitted: PrefectFuture[Any] = scored.submit(run, number, shard, wait_for=[embedded])
-    return submitted
+    waiting: Any = score
+    return [staged, embedded, waiting.submit(run, number, shard, wait_for=[embedded])]
 
 
-def _score_shard(run: Run, number: int, shard: str, scratch: Path) -> PrefectFuture[Any]:
-    return score.submit(run, number, shard)
+def _score_shard(run: Run, number: int, shard: str, scratch: Path) -> list[PrefectFuture[Any]]:
+    return [score.submit(run, number, shard)]
 
 
 def _finish(run: Run, shards: list[str], submit: Submit) -> State[Any]:
@@ -218,17 +219,18 @@ def _finish(run: Run, shards: list[str], submit: Submit) -> State[Any]:
     announce = on_shards.get()
     if announce is not None:
         announce(steps.count_images(run, missing))
-    waiting: deque[PrefectFuture[Any]] = deque()
+    waiting: deque[list[PrefectFuture[Any]]] = deque()
+    reasons: list[str] = []
     done = len(shards) - len(missing)
     try:
         for shard in missing:
             if len(waiting) > run.job.staged_shards:
-                waiting.popleft().wait()
+                reasons += _reasons(waiting.popleft())
                 done += 1
                 update_progress_artifact(progress, progress=_percent(done, len(shards)))
             waiting.append(submit(run, numbers[shard], shard, scratch))
-        for future in waiting:
-            future.wait()
+        for futures in waiting:
+            reasons += _reasons(futures)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     failed = steps.missing_shards(run, shards)
@@ -238,10 +240,18 @@ def _finish(run: Run, shards: list[str], submit: Submit) -> State[Any]:
         status = warehouse.status(run.job.warehouse_path, run.key)
         create_markdown_artifact(run_summary(run, status), key="lazsl-summary")
     if failed:
-        return Failed(message=failure_sentence(failed, len(shards), [numbers[s] for s in failed]))
+        names = [f"{numbers[shard]} ({shard})" for shard in failed]
+        return Failed(message=failure_sentence(names, len(shards), reasons))
     if not loaded.is_completed():
         return Failed(message=f"every shard is done, but loading failed: {loaded.message}")
     return Completed(message=f"{len(shards)} shards done, {len(missing)} of them in this run")
+
+
+def _reasons(futures: list[PrefectFuture[Any]]) -> list[str]:
+    """Why a shard failed, in words, once its last task has ended; empty when it did not."""
+    futures[-1].wait()
+    ended = [future.state for future in futures]
+    return [state.message or "no reason given" for state in ended if state.is_failed()][:1]
 
 
 def _percent(done: int, total: int) -> float:

@@ -7,14 +7,18 @@ from typing import Any
 from lazsl.run import Run
 
 
-def failure_sentence(failed: list[str], total: int, numbers: list[int]) -> str:
-    """The sentence a flow run fails with: which shards, out of how many, and what to press."""
-    shown = ", ".join(
-        f"{number} ({shard})" for number, shard in list(zip(numbers, failed, strict=True))[:5]
-    )
-    more = ", ..." if len(failed) > 5 else ""
-    plural = "shard" if len(failed) == 1 else "shards"
-    return f"{len(failed)} of {total} {plural} failed: {shown}{more}; Retry runs only these"
+def failure_sentence(failed: list[str], total: int, reasons: list[str]) -> str:
+    """The sentence a flow run fails with: which shards, out of how many, why, and what to press.
+
+    Args:
+        failed: the shards, as their tasks are named.
+        total: shards of the archive.
+        reasons: what the failed tasks said; the first one is passed on.
+    """
+    shown = ", ".join(failed[:5]) + (", ..." if len(failed) > 5 else "")
+    plural = "shard" if total == 1 else "shards"
+    why = f": {reasons[0].rstrip('.')}" if reasons else ""
+    return f"{len(failed)} of {total} {plural} failed: {shown}{why}; Retry runs only these"
 
 
 def run_summary(run: Run, status: dict[str, Any]) -> str:

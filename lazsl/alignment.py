@@ -23,7 +23,7 @@ from torch import Tensor
 from lazsl.transport import Rule, Transport, Workspace, compute_dtype, sinkhorn, working_bytes
 
 _BLOCK = 4096  # attributes at most per block
-_CACHE_BYTES = 8 * 2**20  # similarities of one step on a CPU: larger ones leave its caches
+_CACHE_BYTES = 16 * 2**20  # similarities of one step on a CPU: larger ones leave its caches
 _BORDER = 1e-12  # far above float64 rounding of a mean of cosines, far below any difference
 _PICK = 4  # picking single problems costs as much as solving so many times more
 _SLACK = 1e-5  # far above float32 rounding of a score
@@ -282,9 +282,12 @@ def crop_mean_scores(
     regions: Tensor, packed: PackedAttributes, valid: Tensor | None = None
 ) -> Tensor:
     """(B, C) float32, the plain mean of `<f_i, t_cj>` over all crops and attributes."""
-    weight = torch.ones(regions.shape[:2], device=regions.device) if valid is None else valid
-    weight = weight.double() / weight.sum(1, keepdim=True)
-    return ((weight[:, None] @ regions.double())[:, 0] @ packed.means.T).float()
+    crops = regions.double()
+    if valid is None:
+        mean = crops.mean(1)
+    else:
+        mean = crops.masked_fill(~valid[:, :, None], 0).sum(1) / valid.sum(1, keepdim=True)
+    return (mean @ packed.means.T).float()
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,21 @@
-"""List object storage -> manifest; what is new since the last time; cut into shards.
+"""What lies in object storage: every image of an archive, as its store tells it.
 
-An image is one version of one object. The manifest is a row of generations, each the images that
-appeared and those that went away since the one before; the last event of an image is its state.
-A shard is a list of images that never changes, so what is new goes into new shards.
+An image is one version of one object.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import PurePath
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lazsl import identity, records
+from lazsl import records
 from lazsl.errors import UserError
-from lazsl.storage import Folder
-from lazsl.workspace import manifests
+from lazsl.storage import Folder, canonical_url, masked
 
 LISTING = pa.schema([records.MANIFEST.field(n) for n in ("key", "uri", "size", "version")])
 """What `list_archive` returns: these columns of `records.MANIFEST`."""
@@ -37,22 +27,6 @@ _ETAGS = ("ETag", "etag", "e_tag")
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What there is to label. A changed object counts as removed and as added.
-
-    `shards` are those that hold at least one listed image, oldest first, each in key order;
-    `listed` = `added` + `unchanged`.
-    """
-
-    archive: str
-    shards: tuple[str, ...]
-    listed: int
-    added: int
-    removed: int
-    unchanged: int
 
 
 def list_archive(url: str, suffixes: tuple[str, ...]) -> pa.Table:
@@ -79,10 +53,7 @@ def list_archive(url: str, suffixes: tuple[str, ...]) -> pa.Table:
     images = {key: info for key, info in files.items() if key.lower().endswith(ends)}
     if not images:
         raise UserError(_no_image(archive.url, list(files), ends))
-    if archive.is_local:
-        base = "file://" + os.path.abspath(archive.root).rstrip("/")
-    else:
-        base = re.sub(r"(?<=://)[^/\s]*@", "", archive.url)
+    base = canonical_url(url)
     try:
         listing = pa.table(
             [
@@ -109,7 +80,7 @@ def check_archive(url: str) -> None:
     """
     archive = open_archive(url)
     try:
-        exists = archive.fs.exists(archive.root)
+        exists = archive.fs.exists(archive.path(""))
     except Exception as error:  # every store has its own; each is told in one sentence
         raise UserError(_unlistable(archive.url, error)) from None
     if not exists:
@@ -135,16 +106,6 @@ def version_of(info: Mapping[str, Any]) -> str:
     return UNVERSIONED
 
 
-def masked(text: object, url: str = "") -> str:
-    """The text with credentials replaced by `***`: those of URLs in it, and those of `url`."""
-    hidden = str(text)
-    for user in re.findall(r"(?<=://)[^/\s]*(?=@)", url):
-        for secret in (user, user.partition(":")[2]):
-            hidden = hidden.replace(secret, "***") if secret else hidden
-    hidden = re.sub(r"(?<=://)[^/\s]*@", "***@", hidden)
-    return re.sub(r"(?i)\b(signature|sig|token|secret|password|key)=[^&\s]+", r"\1=***", hidden)
-
-
 def open_archive(url: str) -> Folder:
     """The archive as a folder; nothing is listed yet.
 
@@ -159,133 +120,11 @@ def open_archive(url: str) -> Folder:
         raise UserError(_unlistable(url, error)) from None
 
 
-def plan_shards(
-    workspace: Folder, archive_url: str, suffixes: tuple[str, ...], shard_size: int
-) -> Plan:
-    """What there is to label now, after one new manifest generation if anything has changed.
-
-    New and changed images are cut into new shards of `shard_size` in key order; an image that comes
-    back as it was returns to the shard it had. Killed at any moment and planned again, the manifest
-    is the same. One planner at a time: of two at once, the later overwrites the earlier.
-
-    Raises:
-        UserError: as `list_archive`.
-    """
-    archive = identity.archive_key(archive_url)
-    listed = list_archive(archive_url, suffixes)
-    generations = _generations(workspace, archive)
-    state = _read(workspace.url, generations)
-    current = state.filter(pc.field("event") == "added")
-
-    at: Any = pc.index_in(listed["uri"], value_set=current["uri"].combine_chunks())
-    as_listed: Any = pc.equal(current["version"].take(at), listed["version"])
-    same: Any = pc.fill_null(as_listed, False)
-    gone = np.ones(len(current), dtype=bool)
-    gone[pc.array_filter(at, same).to_numpy()] = False
-
-    fresh = listed.filter(pc.invert(same))
-    names: list[list[Any]] = [fresh["uri"].to_pylist(), fresh["version"].to_pylist()]
-    ids = pa.array(map(identity.image_id, *names), pa.string())
-    known = pc.index_in(ids, value_set=state["image_id"].combine_chunks())
-    generation = pa.concat_tables(
-        [
-            _cut(fresh.filter(pc.is_null(known)), ids.filter(pc.is_null(known)), shard_size),
-            _with_event(state.take(known.drop_null()), "added"),
-            _with_event(current.filter(pa.array(gone)), "removed"),
-        ]
-    )
-    if len(generation):
-        number = 1 + int(PurePath(generations[-1][0]).stem) if generations else 1
-        workspace.write_table(f"{manifests(archive)}/{number:06d}.parquet", generation)
-        state = _replay(pa.concat_tables([state, generation]))
-    shards: list[Any] = state.filter(pc.field("event") == "added")["shard"].unique().to_pylist()
-    return Plan(
-        archive=archive,
-        shards=tuple(shards),
-        listed=len(listed),
-        added=len(fresh),
-        removed=int(gone.sum()),
-        unchanged=len(listed) - len(fresh),
-    )
-
-
-def read_manifest(workspace: Folder, archive_key: str) -> pa.Table:
-    """The manifest as it stands: `records.MANIFEST`, one row per image ever listed.
-
-    An image's event is its last. Images of a shard are consecutive, in the order they were cut;
-    shards come in the order they were made. Empty before the first plan.
-    """
-    return _read(workspace.url, _generations(workspace, archive_key))
-
-
-def shard_images(workspace: Folder, archive_key: str, shard: str) -> pa.Table:
-    """All images of one shard, those that were removed since included: `records.MANIFEST`.
-
-    Raises:
-        UserError: when the manifest knows no such shard.
-    """
-    state = read_manifest(workspace, archive_key)
-    images = state.filter(pc.field("shard") == shard)
-    if not len(images):
-        raise UserError(
-            f"no shard {shard!r} in the manifest of archive {archive_key!r}, which has "
-            f"{len(state['shard'].unique())} shards; plan the archive first"
-        )
-    return images
-
-
-def _cut(listing: pa.Table, ids: pa.StringArray, shard_size: int) -> pa.Table:
-    """New images with the shards they are cut into."""
-    names: list[Any] = ids.to_pylist()
-    cuts = [names[start : start + shard_size] for start in range(0, len(names), shard_size)]
-    shards = np.repeat([identity.shard_id(cut) for cut in cuts], [len(cut) for cut in cuts])
-    columns: dict[str, Any] = {"image_id": ids, "shard": pa.array(shards.tolist(), pa.string())}
-    columns |= {name: listing[name] for name in LISTING.names}
-    columns["event"] = pa.repeat("added", len(ids))
-    return pa.table([columns[n] for n in records.MANIFEST.names], schema=records.MANIFEST)
-
-
-def _with_event(images: pa.Table, event: str) -> pa.Table:
-    at = records.MANIFEST.get_field_index("event")
-    return images.set_column(at, records.MANIFEST.field(at), pa.repeat(event, len(images)))
-
-
-def _replay(history: pa.Table) -> pa.Table:
-    """One row per image, in order of first appearance, with its last event."""
-    # Codes of a dictionary are numbered by first appearance. Rows of an image differ in the event
-    # only, and of several rows that go to one code the last stays.
-    codes = history["image_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    last = np.empty(codes.max(initial=-1) + 1, dtype=np.int64)
-    last[codes] = np.arange(len(codes))
-    rows: Any = pa.array(last)
-    return history.take(rows).combine_chunks()
-
-
-def _generations(workspace: Folder, archive_key: str) -> tuple[tuple[str, str], ...]:
-    """Names of the manifest generations, oldest first, each with its own version."""
-    folder = manifests(archive_key)
-    try:
-        found = workspace.fs.find(workspace.path(folder), detail=True)
-    except FileNotFoundError:
-        return ()
-    names = {f"{folder}/{path.rsplit('/', 1)[1]}": version_of(info) for path, info in found.items()}
-    return tuple(sorted(n for n in names.items() if re.search(r"/\d{6}\.parquet$", n[0])))
-
-
-@lru_cache(maxsize=4)
-def _read(workspace_url: str, generations: tuple[tuple[str, str], ...]) -> pa.Table:
-    # Cached, because every shard of a run asks; the versions tell a workspace that was made anew.
-    workspace = Folder(workspace_url)
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        tables = list(pool.map(workspace.read_table, [name for name, _ in generations]))
-    return _replay(pa.concat_tables([records.MANIFEST.empty_table(), *tables]))
-
-
 def _find(archive: Folder) -> dict[str, dict[str, Any]]:
     """Files of an archive by their whole path."""
     try:
-        found = archive.fs.find(archive.root, detail=True, withdirs=archive.is_local)
-        exists = bool(found) or archive.fs.exists(archive.root)
+        found = archive.fs.find(archive.path(""), detail=True, withdirs=archive.is_local)
+        exists = bool(found) or archive.fs.exists(archive.path(""))
     except Exception as error:  # every store has its own; each ends the listing and is told
         raise UserError(_unlistable(archive.url, error)) from None
     if not exists:

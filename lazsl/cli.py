@@ -138,20 +138,21 @@ def label(
         **_scoring(theta, epsilon, gamma, rule, top_k),
     }
     if sample:
-        values |= {
+        defaults = {
             "archive": str(fieldguide.IMAGES_DIR),
             "labels": str(fieldguide.LABELS_FILE),
             "truth": str(fieldguide.TRUTH_FILE),
-            "model": "fieldguide",
-            "shard_size": shard_size or 32,
+            "shard_size": 32,
         }
+        values = {**{k: v for k, v in values.items() if v is not None}, "model": "fieldguide"}
+        values = {**defaults, **values}
     job = _job({k: v for k, v in values.items() if v is not None}, settings)
     with _prefect():
         from flows.label import label_archive
         from lazsl import run as steps
 
         run = steps.open_run(job)
-        _check_inputs(run)
+        _check_inputs(run, "both")
         for notice in steps.notices(job):
             err.print(f"[yellow]note:[/] {escape(notice)}")
         _follow(lambda: label_archive(job, return_state=True), "labelling")
@@ -194,7 +195,7 @@ def relabel(
         if how:
             changes["scoring"] = {**before, **how["scoring"]}
         opened = steps.open_relabelling(workspace, record["run"], changes)
-        _check_inputs(opened)
+        _check_inputs(opened, "text")
         _follow(
             lambda: relabel_flow(
                 workspace,
@@ -289,7 +290,8 @@ def sql(
                 return
             shown = found.fetchmany(rows + 1) if names else []
         except duckdb.Error as error:
-            raise UserError(f"the query failed: {error}") from None
+            reason = str(error).splitlines()[0]
+            raise UserError(f"the query failed: {reason}") from None
     table = Table(*(escape(name) for name in names))
     for row in shown[:rows]:
         table.add_row(*("" if value is None else escape(str(value)) for value in row))
@@ -404,16 +406,21 @@ def _job(values: dict[str, Any], settings: list[str] | None) -> Job:
     return make_job(**_nested(values))
 
 
-def _check_inputs(run: Any) -> None:
-    """What is wrong with the input is said before anything is started or written."""
+def _check_inputs(run: Any, towers: Any) -> None:
+    """What is wrong with the input is said before anything is started or written.
+
+    The model stays loaded for the flow, which runs in this process.
+    """
+    from lazsl import run as steps
     from lazsl.archive import check_archive
-    from lazsl.encoder import load_tokenizer
     from lazsl.truth import read_truth
 
     if run.job.truth is not None:
         read_truth(run.job.truth, run.labelset)
-    load_tokenizer(run.source)
-    check_archive(run.job.archive)
+    if towers == "both":
+        check_archive(run.job.archive)
+    if towers == "both" or not steps.attributes_embedded(run):
+        steps.load_model(run, towers)
 
 
 @contextmanager

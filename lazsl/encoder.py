@@ -15,10 +15,11 @@ import difflib
 import hashlib
 import logging
 import os
+import pickle
 import socket
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +33,7 @@ from open_clip.factory import (
     _find_checkpoint_in_dir,
     _get_hf_config,
     download_pretrained_from_hf,
+    load_state_dict,
     parse_model_name,
 )
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
@@ -45,9 +47,10 @@ from lazsl.fieldguide import MODEL_DIR
 from lazsl.identity import digest, readable
 from lazsl.regions import Framing
 
-ROW_MULTIPLE = 8
+ROW_MULTIPLE = 16
 """Forward batches are padded to a multiple of this many rows. Matrix kernels treat the last few
-rows of other sizes differently, so that a crop's last bits would depend on its batch."""
+rows of other sizes differently, and libraries choose other kernels for smaller batches, so that a
+crop's last bits would depend on its batch."""
 
 Towers = Literal["both", "text"]
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -77,9 +80,9 @@ def choose_device(device: str) -> str:
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = _first_line(error)
         raise UserError(
             f"device {device!r} is not usable here ({reason}); use auto or cpu"
         ) from None
@@ -108,7 +111,10 @@ def find_model(model: str, precision: str) -> ModelSource:
     given = model
     if model == "fieldguide":
         model = f"local-dir:{MODEL_DIR}"
-    schema, identifier = parse_model_name(model)
+    try:
+        schema, identifier = parse_model_name(model)
+    except ValueError as error:
+        raise UserError(f"model {given!r} names nothing: {error}") from None
     pretrained: str | None = None
     if schema is None:
         identifier, _, tag = model.partition(":")
@@ -163,12 +169,13 @@ def _local(given: str, folder: Path) -> tuple[Any, Path]:
             f"model {given!r}: there is no {config}; point local-dir: at a folder with "
             "open_clip_config.json and open_clip_model.safetensors"
         )
-    weights = _find_checkpoint_in_dir(folder)
+    with _quiet():
+        weights = _find_checkpoint_in_dir(folder)
     if weights is None:
         raise UserError(
             f"model {given!r}: no weights in {folder}; put open_clip_model.safetensors there"
         )
-    return config.read_text(), Path(weights)
+    return config.read_text(encoding="utf-8", errors="replace"), Path(weights)
 
 
 def _hub(given: str, identifier: str) -> tuple[Any, Path]:
@@ -180,7 +187,7 @@ def _hub(given: str, identifier: str) -> tuple[Any, Path]:
 
 
 def _unreachable(model: str, name: str, error: Exception) -> str:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    reason = _first_line(error)
     return (
         f"the weights of {model!r} could not be fetched ({reason}); on a machine without a way to "
         f"the hub, copy the file there and use {name}:/path/to/weights.safetensors, "
@@ -190,19 +197,26 @@ def _unreachable(model: str, name: str, error: Exception) -> str:
 
 @contextmanager
 def _hub_or_cache() -> Iterator[None]:
-    """Where the hub cannot even be found, look in its local cache only, instead of retrying."""
+    """Where the hub does not answer, look in its local cache only, instead of retrying."""
     offline = hub_constants.HF_HUB_OFFLINE
-    proxied = any(name.lower() == "https_proxy" for name in os.environ)
+    proxied = any(name.lower() in ("https_proxy", "all_proxy") for name in os.environ)
+    hub = urlsplit(hub_constants.ENDPOINT)
+    port = hub.port or (80 if hub.scheme == "http" else 443)
     with _quiet():
         try:
             if not proxied:
-                socket.getaddrinfo(urlsplit(hub_constants.ENDPOINT).hostname, 443)
+                socket.create_connection((hub.hostname or "", port), timeout=5).close()
         except OSError:
             hub_constants.HF_HUB_OFFLINE = True
         try:
             yield
         finally:
             hub_constants.HF_HUB_OFFLINE = offline
+
+
+def _reading(source: ModelSource) -> AbstractContextManager[None]:
+    """For loading: open_clip may ask the hub again for anything that is not in a local folder."""
+    return _quiet() if source.name.startswith("local-dir:") else _hub_or_cache()
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
@@ -300,7 +314,8 @@ def load_tokenizer(source: ModelSource) -> Any:
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        return open_clip.get_tokenizer(source.name)
+        with _reading(source):
+            return open_clip.get_tokenizer(source.name)
     except Exception as error:  # transformers raises many kinds for a bad folder
         raise UserError(_unreadable(source, error)) from None
 
@@ -320,26 +335,36 @@ def load_encoder(source: ModelSource, device: str, towers: Towers = "both") -> E
     """
     tokenizer = load_tokenizer(source)
     try:
-        with _quiet():
-            if towers == "text":
-                model = _load_text_tower(source)
-            else:
-                model = open_clip.create_model(
-                    source.name,
-                    pretrained=source.pretrained,
-                    precision=_OPEN_CLIP_PRECISION[source.precision],
-                    device="cpu",
-                    weights_only=True,
-                    require_pretrained=True,
-                )
-            model = model.to(device)
+        with _reading(source):
+            load = _load_text_tower if towers == "text" else _load_both_towers
+            model = load(source).to(device)
     except Exception as error:  # safetensors, pickle, zip and shape errors alike
         raise UserError(_unreadable(source, error)) from None
     return Encoder(model, source, device, tokenizer)
 
 
+def _load_both_towers(source: ModelSource) -> Any:
+    return open_clip.create_model(
+        source.name,
+        pretrained=source.pretrained,
+        precision=_OPEN_CLIP_PRECISION[source.precision],
+        device="cpu",
+        weights_only=True,
+        require_pretrained=True,
+    )
+
+
 def _load_text_tower(source: ModelSource) -> Any:
-    """The model with a placeholder of one thin layer where its vision tower would be, then none."""
+    try:
+        model = _build_text_tower(source)
+    except Exception:  # perhaps of a kind that open_clip converts, which it does for whole models
+        model = _load_both_towers(source)
+    model.visual = None
+    return model
+
+
+def _build_text_tower(source: ModelSource) -> Any:
+    """The model with a placeholder of one thin layer where its vision tower would be."""
     placeholder = {"layers": 1, "width": 8, "head_width": 8, "patch_size": 32, "image_size": 32}
     model = open_clip.create_model(
         source.name,
@@ -347,6 +372,7 @@ def _load_text_tower(source: ModelSource) -> Any:
         precision=_OPEN_CLIP_PRECISION[source.precision],
         vision_cfg=placeholder,
         device="cpu",
+        pretrained_text=False,
     )
     weights = {
         k: v for k, v in _text_weights(source.weights).items() if not k.startswith("visual.")
@@ -355,7 +381,6 @@ def _load_text_tower(source: ModelSource) -> Any:
     wrong = [k for k in missing if not k.startswith("visual.") and k != "logit_bias"]
     if wrong or unexpected:
         raise ValueError(f"{len(wrong)} missing and {len(unexpected)} unexpected weights")
-    model.visual = None
     return model
 
 
@@ -363,15 +388,23 @@ def _text_weights(path: Path) -> dict[str, torch.Tensor]:
     if path.suffix == ".safetensors":
         with safe_open(path, framework="pt") as file:
             return {k: file.get_tensor(k) for k in file.keys() if not k.startswith("visual.")}  # noqa: SIM118
-    return dict(open_clip.load_state_dict(str(path), device="cpu", weights_only=True))
+    return dict(load_state_dict(str(path), device="cpu", weights_only=True))
 
 
 def _unreadable(source: ModelSource, error: Exception) -> str:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    reason = _first_line(error)
     return (
         f"model {source.given!r} cannot be loaded from {source.weights} ({reason}); "
         "check that the file is whole and belongs to this architecture"
     )
+
+
+def _first_line(error: Exception) -> str:
+    """What a library said, fit to stand in a sentence."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is no file of plain weights, and code in it is not run"
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return "".join(filter(str.isprintable, said))[:200]
 
 
 def _framing(preprocess: PreprocessCfg) -> Framing:
@@ -382,24 +415,47 @@ def _framing(preprocess: PreprocessCfg) -> Framing:
         for i, step in enumerate(steps)
         if isinstance(step, ToTensor) or type(step).__name__ == "MaybeToTensor"
     )
+    geometry = Compose(steps[:end])
     size = preprocess.size if isinstance(preprocess.size, tuple | list) else (preprocess.size,) * 2
     resample = (
         Image.Resampling.BILINEAR
         if preprocess.interpolation == "bilinear"
         else Image.Resampling.BICUBIC
     )
-    return Framing((int(size[1]), int(size[0])), resample, Compose(steps[:end]))
+    # A thread of pixels that is resized by its shorter side becomes gigabytes, of which the centre
+    # crop leaves the middle; resized by its longer side, it has no shorter side left.
+    narrowest = {"shortest": 200, "longest": 2 * min(size) - 1}.get(preprocess.resize_mode)
+
+    def frame(image: Image.Image) -> Image.Image:
+        if narrowest is not None:
+            image = _middle(image, narrowest * min(image.size))
+        framed: Image.Image = geometry(image)
+        return framed
+
+    return Framing((int(size[1]), int(size[0])), resample, frame)
 
 
-class _quiet(warnings.catch_warnings):
+def _middle(image: Image.Image, longest: int) -> Image.Image:
+    """The picture without what makes it longer than this, at both ends alike."""
+    width, height = image.size
+    if max(width, height) <= longest:
+        return image
+    left, top = max(0, width - longest) // 2, max(0, height - longest) // 2
+    return image.crop((left, top, left + min(width, longest), top + min(height, longest)))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
     """open_clip tells every step of a load on the root logger; a person needs none of it."""
-
-    def __enter__(self) -> None:  # type: ignore[override]
-        super().__enter__()
+    level = logging.root.manager.disable
+    # Where the root logger has no handler, its first message gives it one for good.
+    handler = logging.NullHandler()
+    logging.root.addHandler(handler)
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        self._level = logging.root.manager.disable
         logging.disable(logging.WARNING)
-
-    def __exit__(self, *details: Any) -> None:
-        logging.disable(self._level)
-        super().__exit__(*details)
+        try:
+            yield
+        finally:
+            logging.disable(level)
+            logging.root.removeHandler(handler)

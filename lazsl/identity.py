@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from lazsl.settings import RegionSettings, ScoringSettings
+from lazsl.storage import canonical_url
 
 
 def digest(*parts: Any, length: int = 12) -> str:
@@ -23,8 +24,9 @@ def readable(text: str, length: int = 32) -> str:
 
 
 def archive_key(url: str) -> str:
-    """Name of an archive: its URL."""
-    return f"{readable(url)}-{digest('archive', url.rstrip('/'))}"
+    """Name of an archive: its URL, however it is written, without credentials."""
+    url = canonical_url(url)
+    return f"{readable(url)}-{digest('archive', url)}"
 
 
 def image_id(uri: str, version: str) -> str:
@@ -32,14 +34,17 @@ def image_id(uri: str, version: str) -> str:
     return digest("image", uri, version, length=32)
 
 
-def shard_id(image_ids: list[str]) -> str:
-    """Name of an unchanging list of images."""
-    return digest("shard", image_ids, length=16)
+def shard_id(archive: str, image_ids: list[str]) -> str:
+    """Name of an unchanging list of images of one archive.
+
+    The archive's key is part of it, because the images' keys depend on where the archive begins.
+    """
+    return digest("shard", archive, image_ids, length=16)
 
 
-def regions_key(settings: RegionSettings) -> str:
-    """Name of a way to cut regions."""
-    return f"r{settings.count}-{digest('regions', 1, settings.model_dump())}"
+def regions_key(settings: RegionSettings, max_pixels: int) -> str:
+    """Name of a way to cut regions, and of the size above which images are rejected instead."""
+    return f"r{settings.count}-{digest('regions', 1, settings.model_dump(), max_pixels)}"
 
 
 def run_key(archive: str, encoder: str, regions: str, labels: str, scoring: ScoringSettings) -> str:

@@ -97,15 +97,19 @@ def load_labelset(url: str) -> LabelSet:
         text = Folder(folder).read_bytes(name).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{where} is not UTF-8 text ({error}); save it as UTF-8 JSON") from None
-    except (OSError, ValueError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+    except Exception as error:  # every store has its own
+        said = " ".join(str(error).split()) or type(error).__name__
+        reason = "no such file" if isinstance(error, FileNotFoundError) else said
         raise UserError(
             f"{where} cannot be read: {reason}; give the path or URL of a JSON file"
         ) from None
     try:
         document = json.loads(text, object_pairs_hook=_no_duplicates)
+        json.dumps(document, ensure_ascii=False).encode()  # half a character cannot be stored
     except json.JSONDecodeError as error:
         raise UserError(f"{where} is not JSON: {error.msg} at line {error.lineno}") from None
+    except (RecursionError, ValueError) as error:
+        raise UserError(f"{where} cannot be used: {error}; write plain text in it") from None
     except _Duplicate as error:
         raise UserError(f"{where} names {error.args[0]!r} twice; merge the two entries") from None
     return parse_labelset(document, name.rsplit(".", 1)[0] or "labels", where)

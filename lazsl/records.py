@@ -42,6 +42,22 @@ IMAGES = _schema(
     ("detail", _text, "the same as a sentence; null when it was embedded"),
 )
 
+STAGED = _schema(
+    ("image_id", _id, "as in the manifest; one row per image of the shard, in its order"),
+    ("key", _text, "path below the archive's root"),
+    ("uri", _text, "full URL of the object"),
+    ("size", pa.int64(), "bytes, as listed"),
+    ("version", _text, "etag or mtime, as listed"),
+    (
+        "path",
+        _text,
+        "of the bytes: relative to the staging directory, or absolute in a local archive; "
+        "null for rejects",
+    ),
+    ("reason", _text, "stable code of why the image was rejected; null when it was staged"),
+    ("detail", _text, "the same as a sentence; null when it was staged"),
+)
+
 
 def regions(dimension: int) -> pa.Schema:
     """Region embeddings of one shard, a row per box; `dimension` is the model's D."""
@@ -101,7 +117,7 @@ EVIDENCE = _schema(
     ("attribute", _text, "the attribute as given"),
     ("contribution", pa.float32(), "sum of plan x similarity over regions; adds up to the score"),
     ("similarity", pa.float32(), "transported mean similarity: contribution x attributes of class"),
-    ("best_region", pa.int16(), "region that contributes most"),
+    ("best_region", pa.int16(), "region that contributes most; of most mass where none adds to it"),
     ("best_share", pa.float32(), "that region's part of the attribute's mass, 0..1"),
 )
 

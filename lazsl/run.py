@@ -21,7 +21,6 @@ import pyarrow.compute as pc
 
 import lazsl
 from lazsl import identity, workspace
-from lazsl.archive import read_manifest, shard_images
 from lazsl.embed import embed_images, embed_labels
 from lazsl.encoder import (
     Encoder,
@@ -35,6 +34,7 @@ from lazsl.encoder import (
 from lazsl.errors import UserError
 from lazsl.fieldguide import IMAGES_DIR
 from lazsl.labelset import LabelSet, load_labelset
+from lazsl.manifest import read_manifest, shard_images
 from lazsl.score import EmbeddedLabels, score_table
 from lazsl.settings import Job, make_job
 from lazsl.staging import Staged, stage
@@ -74,7 +74,7 @@ def open_run(job: Job) -> Run:
     precision = choose_precision(job.precision, choose_device(job.device))
     source = find_model(job.model, precision)
     archive = identity.archive_key(job.archive)
-    regions = identity.regions_key(job.regions)
+    regions = identity.regions_key(job.regions, job.max_pixels)
     key = identity.run_key(archive, source.key, regions, labelset.key, job.scoring)
     resolved = job.model_copy(update={"precision": precision})
     return Run(resolved, key, archive, source.key, regions, labelset.key, source, labelset)
@@ -180,12 +180,17 @@ def is_embedded(run: Run, shard: str) -> bool:
     return run.workspace.exists(workspace.images(run.encoder, run.regions, shard))
 
 
+def attributes_embedded(run: Run) -> bool:
+    """True when the label set was embedded before, by this run or another one."""
+    return run.workspace.exists(workspace.attributes(run.encoder, run.labels))
+
+
 def embed_attributes(run: Run, towers: Towers = "both") -> bool:
     """Embed the label set, unless that was done before; True when it had to be done."""
-    name = workspace.attributes(run.encoder, run.labels)
-    if run.workspace.exists(name):
+    if attributes_embedded(run):
         return False
-    run.workspace.write_table(name, embed_labels(run.labelset, _encoder(run, towers)))
+    name = workspace.attributes(run.encoder, run.labels)
+    run.workspace.write_table(name, embed_labels(run.labelset, load_model(run, towers)))
     return True
 
 
@@ -211,7 +216,7 @@ def embed_shard(
     embedded = embed_images(
         shard_images(run.workspace, run.archive, shard),
         staged.read,
-        _encoder(run, "both"),
+        load_model(run, "both"),
         job.regions,
         batch_size=job.batch_size,
         decoders=job.decoders,
@@ -290,8 +295,12 @@ _loaded: dict[tuple[str, str, str], Encoder] = {}
 _loading = threading.Lock()
 
 
-def _encoder(run: Run, towers: Towers) -> Encoder:
-    """The run's model, loaded once per process; the last one asked for is kept."""
+def load_model(run: Run, towers: Towers) -> Encoder:
+    """The run's model, loaded once per process; the last one asked for is kept.
+
+    Raises:
+        UserError: the device is not usable, or the weights are not readable.
+    """
     device = choose_device(run.job.device)
     with _loading:
         whole = _loaded.get((run.encoder, device, "both"))

@@ -78,7 +78,8 @@ def score_table(
     device = labels.names.device
     per_image = int(np.max(regions["region"].to_numpy(), initial=0)) + 1
     images = regions.num_rows // per_image
-    vectors = _vectors(regions).reshape(images, per_image, -1)
+    stored = _vectors(regions)
+    vectors = stored.reshape(images, per_image, stored.shape[1])
     image_ids = regions["image_id"].combine_chunks()[::per_image] if images else pa.array([], "str")
     at_once = max(1, memory_bytes // (4 * 16 * per_image * max(1, vectors.shape[2])))
     parts = []
@@ -194,7 +195,8 @@ def _evidence(ranked: _Ranked, labels: EmbeddedLabels) -> pa.Table:
     sizes = plans.sizes
     parts = plans.plan * plans.similarity
     contribution = parts.sum(dim=2)
-    best = parts.abs().argmax(dim=2)
+    adds = (parts > 0).any(dim=2, keepdim=True)
+    best = torch.where(adds, parts, plans.plan).argmax(dim=2)
     share = plans.plan.gather(2, best[:, :, None])[:, :, 0] * sizes[:, :, None]
     within = torch.arange(contribution.shape[2], device=sizes.device)
     real = within < sizes[:, :, None]

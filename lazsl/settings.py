@@ -76,7 +76,7 @@ class ScoringSettings(_Frozen):
     @classmethod
     def _rule_defaults(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("rule") == "converged":
-            return {"max_iterations": 10_000, "tolerance": 1e-6, **values}
+            return {"max_iterations": 10_000, "tolerance": 1e-9, **values}
         return values
 
     @model_validator(mode="after")

@@ -16,8 +16,18 @@ import pyarrow as pa
 
 from lazsl.errors import UserError
 
+Connection = duckdb.DuckDBPyConnection
+
 DEFINITIONS = ("schema.sql", "views.sql", "macros.sql")
 """What makes an empty file a warehouse, in this order; each can be run again."""
+
+CONFIG: dict[str, Any] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+}
+"""For every connection: nothing is fetched from a network, and no Python variable stands in for a
+missing table."""
 
 
 @cache
@@ -53,9 +63,7 @@ def read(name: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def run(
-    connection: duckdb.DuckDBPyConnection, name: str, **parameters: Any
-) -> duckdb.DuckDBPyConnection:
+def run(connection: Connection, name: str, **parameters: Any) -> Connection:
     """The connection with the file's result ready to fetch.
 
     Values are bound, never written into the text. A file with several statements takes none.
@@ -64,9 +72,7 @@ def run(
 
 
 @contextmanager
-def registered(
-    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]
-) -> Iterator[None]:
+def registered(connection: Connection, tables: Mapping[str, pa.Table]) -> Iterator[None]:
     """SQL can read the Arrow tables under these names."""
     for name, table in tables.items():
         connection.register(name, table)
@@ -78,7 +84,7 @@ def registered(
 
 
 @contextmanager
-def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def transaction(connection: Connection) -> Iterator[None]:
     """All of what is written in the block, or nothing of it."""
     connection.begin()
     try:
@@ -87,3 +93,8 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.rollback()
         raise
     connection.commit()
+
+
+def first_line(error: Exception) -> str:
+    """What DuckDB complains of, without its drawing of the place."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -17,24 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from botocore.exceptions import FlexibleChecksumError  # type: ignore[import-untyped]
+from botocore.exceptions import FlexibleChecksumError
 from fsspec.implementations.local import LocalFileSystem
 
 from lazsl import records
-from lazsl.archive import UNVERSIONED, masked, open_archive, version_of
+from lazsl.archive import UNVERSIONED, open_archive, version_of
 from lazsl.errors import UserError
 from lazsl.images import CHANGED, MISSING, UNREADABLE, Reject
-from lazsl.storage import Folder
+from lazsl.storage import Folder, masked
 
 _FROM_MANIFEST = ("image_id", "key", "uri", "size", "version")
-
-STAGED = pa.schema(
-    [records.MANIFEST.field(name) for name in _FROM_MANIFEST]
-    + [pa.field("path", pa.string(), metadata={"comment": "of the bytes; null: rejected"})]
-    + [records.IMAGES.field(name) for name in ("reason", "detail")]
-)
-"""A row per image of the shard, in its order; `path` is relative to the directory, or absolute in a
-local archive."""
 
 _MARKER = "staged.parquet"
 _LONGEST_PAUSE = 30.0
@@ -46,7 +38,7 @@ _OBJECT_CODES |= {"InvalidObjectState", "InvalidRequest"}  # in cold storage; cu
 
 @dataclass(frozen=True)
 class Staged:
-    """One shard on the local disk: `table` has the schema STAGED."""
+    """One shard on the local disk: `table` has the schema `records.STAGED`."""
 
     directory: Path
     table: pa.Table
@@ -102,7 +94,7 @@ def stage(
     half-staged one is cleared first.
 
     Args:
-        images: `records.MANIFEST` rows, such as `archive.shard_images` returns.
+        images: `records.MANIFEST` rows, such as `manifest.shard_images` returns.
         archive_url: where the keys lie.
         directory: created if need be; nothing else may be kept in it.
         fetchers: objects fetched at a time.
@@ -118,7 +110,7 @@ def stage(
     if done and not archive.is_local and done.table["image_id"].equals(images["image_id"]):
         return done
     unstage(directory)
-    if archive.is_local and not archive.fs.isdir(archive.root):
+    if archive.is_local and not archive.fs.isdir(archive.path("")):
         raise UserError(
             f"archive {masked(archive_url)} is no longer there; mount or restore it, then retry"
         )
@@ -270,4 +262,4 @@ def _table(images: pa.Table, outcomes: list[str | Reject]) -> pa.Table:
         pa.array([r and r.reason for r in rejects], pa.string()),
         pa.array([r and r.detail for r in rejects], pa.string()),
     ]
-    return pa.table(columns, schema=STAGED)
+    return pa.table(columns, schema=records.STAGED)

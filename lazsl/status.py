@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lazsl import warehouse, workspace
-from lazsl.archive import read_manifest
+from lazsl.manifest import read_manifest
 from lazsl.run import read_run_record
 from lazsl.settings import make_job
 from lazsl.storage import Folder

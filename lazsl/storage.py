@@ -10,41 +10,81 @@ import hashlib
 import io
 import json
 import os
+import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from botocore.exceptions import BotoCoreError, ClientError
 from fsspec.implementations.local import LocalFileSystem
 
 from lazsl.errors import UserError
 
+_TROUBLES = (OSError, BotoCoreError, ClientError, aiohttp.ClientError)
+"""What a store or a disk raises when it does not do what it is asked."""
+
+_BUCKETS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
+_READ_SIZE = 2**16  # bytes asked for beyond what is wanted; a Parquet footer fits in
+
 
 def split_url(url: str) -> tuple[str, str]:
     """The folder and the name of a file given by path or URL."""
-    parent, slash, name = url.rpartition("/")
-    return parent or slash or ".", name
+    scheme, separator, path = url.rpartition("://")
+    parent, slash, name = path.rpartition("/")
+    return scheme + separator + (parent or slash or ("" if separator else ".")), name
+
+
+def canonical_url(url: str) -> str:
+    """The same text for all ways to write a place, without credentials and trailing slash.
+
+    A local folder is `file://` and its absolute path (links are not followed); `/` and a name can
+    be added to all of them.
+    """
+    if fsspec.core.split_protocol(url)[0] in (None, "file", "local"):
+        local = str(os.path.abspath(LocalFileSystem._strip_protocol(url)))
+        return "file://" + local.rstrip("/")
+    public = re.sub(r"(?<=://)[^/\s]*@", "", _without_secrets(url))
+    scheme, separator, path = public.rpartition("://")
+    return scheme + separator + path.rstrip("/")
+
+
+def masked(text: object, url: str = "") -> str:
+    """The text with credentials replaced by `***`: those of URLs in it, and those of `url`."""
+    hidden = str(text)
+    for user in re.findall(r"(?<=://)[^/\s]*(?=@)", url):
+        for secret in (user, user.partition(":")[2]):
+            hidden = hidden.replace(secret, "***") if secret else hidden
+    return _without_secrets(re.sub(r"(?<=://)[^/\s]*@", "***@", hidden))
 
 
 class Folder:
     """A place in any fsspec file system, addressed by relative paths with forward slashes.
 
     Raises:
-        UserError: when the URL's scheme is unknown or its library is missing.
+        UserError: the URL's scheme is unknown, its library is missing, or it names no bucket. Every
+            method: the store cannot be reached or refuses, the disk is full or closed, ...; only
+            what is to be read and is not there stays a FileNotFoundError.
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/") or "/"
+        self.url = _trimmed(url)
         try:
             fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         except (ValueError, ImportError) as error:
             raise UserError(
-                f"cannot open {url!r}: {error}; use a path or a URL such as s3://bucket/prefix"
+                f"cannot open {masked(url)!r}: {masked(error, url)}; use a path or a URL such as "
+                "s3://bucket/prefix"
             ) from None
         self.fs = fs
         self.root = str(root).rstrip("/")
+        if not self.root and self.url.partition("://")[0] in _BUCKETS:
+            raise UserError(f"{self.url} names no bucket; use a URL such as s3://bucket/prefix")
 
     @property
     def is_local(self) -> bool:
@@ -52,33 +92,46 @@ class Folder:
         return isinstance(self.fs, LocalFileSystem)
 
     def path(self, name: str) -> str:
-        """The file system's own path of a relative name."""
-        return f"{self.root}/{name}"
+        """The file system's own path of a relative name; that of the folder itself for ""."""
+        return f"{self.root}/{name}" if name else self.root or "/"
 
     def exists(self, name: str) -> bool:
         """True when a whole artifact of this name is there."""
-        return bool(self.fs.exists(self.path(name)))
+        with self._told(name):
+            return bool(self.fs.exists(self.path(name)))
 
     def names(self, below: str, suffix: str = "") -> list[str]:
         """Sorted names directly or deeply below a folder; empty when there is none."""
+        return sorted(self.details(below, suffix))
+
+    def details(self, below: str, suffix: str = "") -> dict[str, dict[str, Any]]:
+        """What the store says of each of `names`, as fsspec's `info` tells it."""
         try:
-            found = self.fs.find(self.path(below))
+            with self._told(below):
+                found = self.fs.find(self.path(below), detail=True)
         except FileNotFoundError:
-            return []
+            return {}
         start = len(self.root) + 1
-        return sorted(p[start:] for p in found if p.endswith(suffix) and "/.tmp-" not in p)
+        return {
+            path[start:]: info
+            for path, info in found.items()
+            if path.endswith(suffix) and "/.tmp-" not in path
+        }
 
     def read_bytes(self, name: str) -> bytes:
         """The artifact's bytes."""
-        return bytes(self.fs.cat_file(self.path(name)))
+        with self._told(name):
+            return bytes(self.fs.cat_file(self.path(name)))
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Publish an artifact: after a kill at any moment it is there whole, or not at all."""
-        target = self.path(name)
-        if not self.is_local:
-            self.fs.pipe_file(target, data)
-            return
-        path = Path(target)
+        with self._told(name, "written"):
+            if self.is_local:
+                self._replace(Path(self.path(name)), data)
+            else:
+                self.fs.pipe_file(self.path(name), data)
+
+    def _replace(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
         try:
@@ -99,10 +152,15 @@ class Folder:
         self.write_bytes(name, json.dumps(value, indent=1, ensure_ascii=False).encode())
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """A Parquet artifact."""
-        if self.is_local:
-            return pq.read_table(self.path(name), columns=columns, partitioning=None)
-        return pq.read_table(pa.BufferReader(self.read_bytes(name)), columns=columns)
+        """A Parquet artifact; of a remote one only the wanted columns travel."""
+        if columns is None and not self.is_local:
+            return pq.read_table(pa.BufferReader(self.read_bytes(name)))
+        with self._told(name):
+            if self.is_local:
+                return pq.read_table(self.path(name), columns=columns, partitioning=None)
+            reading = {"block_size": _READ_SIZE, "cache_type": "readahead"}
+            with self.fs.open(self.path(name), "rb", **reading) as file:
+                return pq.read_table(file, columns=columns)
 
     def write_table(self, name: str, table: pa.Table) -> str:
         """SHA-256 of the Parquet artifact that is published.
@@ -121,3 +179,35 @@ class Folder:
         data = buffer.getvalue()
         self.write_bytes(name, data)
         return hashlib.sha256(data).hexdigest()
+
+    @contextmanager
+    def _told(self, name: str, how: str = "read") -> Iterator[None]:
+        """Troubles of the store or the disk, in one sentence."""
+        try:
+            yield
+        except _TROUBLES as error:
+            if how == "read" and isinstance(error, FileNotFoundError | IsADirectoryError):
+                raise
+            said = masked(" ".join(str(error).split()), self.url) or type(error).__name__
+            if self.is_local:
+                sentence = (
+                    f"{self.path(name)} cannot be {how}: {said}; check the disk, its space and the "
+                    "permissions, then run again"
+                )
+            else:
+                sentence = (
+                    f"{masked(self.url)} cannot be reached: {said}; check the URL, the network and "
+                    "the credentials and endpoint in the environment (for S3: AWS_ACCESS_KEY_ID, "
+                    "AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL), then run again"
+                )
+            raise UserError(sentence) from None
+
+
+def _trimmed(url: str) -> str:
+    """The URL without trailing slashes, except those that say where it is."""
+    scheme, separator, path = url.rpartition("://")
+    return scheme + separator + (path.rstrip("/") or path[:1] or ("" if separator else "/"))
+
+
+def _without_secrets(text: str) -> str:
+    return re.sub(r"(?i)\b(signature|sig|token|secret|password|key)=[^&\s]+", r"\1=***", text)

@@ -23,16 +23,20 @@ def read_truth(url: str, labels: LabelSet) -> pa.Table:
     folder, name = split_url(url)
     try:
         data = Folder(folder).read_bytes(name)
-    except (OSError, ValueError) as error:
-        raise UserError(f"truth {url!r} cannot be read: {error}; give a CSV of key,label") from None
+    except Exception as error:  # every store has its own
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"truth {url!r} cannot be read: {said}; give a CSV of key,label") from None
     options = pacsv.ConvertOptions(column_types={"key": pa.string(), "label": pa.string()})
     try:
         table = pacsv.read_csv(io.BytesIO(data), convert_options=options)
     except pa.ArrowInvalid as error:
-        raise UserError(f"truth {url!r} is not a CSV file ({error})") from None
-    if not {"key", "label"} <= set(table.column_names):
+        said = " ".join(str(error).split())
         raise UserError(
-            f"truth {url!r} must have columns key and label, "
+            f"truth {url!r} is not a CSV file ({said}); give a CSV of key,label"
+        ) from None
+    if any(table.column_names.count(column) != 1 for column in ("key", "label")):
+        raise UserError(
+            f"truth {url!r} must have columns key and label once each, "
             f"but has {', '.join(table.column_names)}"
         )
     known = set(labels.classes)

@@ -16,14 +16,11 @@ the work on one shard at most. Disk: one file at rest, two during a load.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,30 +30,18 @@ import duckdb
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from lazsl import records, sqlfiles
-from lazsl import workspace as layout
+from lazsl import sqlfiles
 from lazsl.errors import UserError
+from lazsl.loading import News, check_truth, load_shards, mark, unloaded, would_mark
+from lazsl.sqlfiles import CONFIG, Connection, first_line
 from lazsl.storage import Folder
 
 SCHEMA_VERSION = 1
 """Raised, as in `sql/schema.sql`, when tables change so that older code cannot read them."""
 
-_AHEAD = 2  # shards read while one is loaded; memory holds three at most
-_READERS = 8  # files read at a time, which hides the latency of an object store
-_BOXES = ["image_id", "region", "left", "top", "right", "bottom"]
-_PROMPTS = ["class_index", "class", "attribute_index", "attribute", "prompt"]
-# Nothing is fetched from a network, and no Python variable stands in for a missing table.
-_CONFIG: dict[str, Any] = {
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "python_enable_replacements": False,
-}
-
 # Rows wait in the log up to this size before they are packed into the file: the default of 16 MB
 # packs the same last rows again and again. The limit keeps it from caching all of a large file.
-_WRITING = {**_CONFIG, "checkpoint_threshold": "256MB", "memory_limit": "1GB"}
-
-Connection = duckdb.DuckDBPyConnection
+_WRITING = {**CONFIG, "checkpoint_threshold": "256MB", "memory_limit": "1GB"}
 
 
 @dataclass(frozen=True)
@@ -73,10 +58,6 @@ class Loaded:
 
 class _Busy(UserError):
     """Another program holds the published file for writing."""
-
-
-class _Refused(Exception):
-    """Why one shard cannot be loaded."""
 
 
 def load(
@@ -109,18 +90,18 @@ def load(
     """
     if truth is not None and archive is None:
         raise ValueError("truth needs the key of the archive it speaks of")
-    _check_truth(truth)
+    check_truth(truth)
     path = path.resolve()
     working = path.with_name(f"{path.stem}.loading{path.suffix}")
-    news = _News(workspace, runs, dict(listed or {}), truth, archive)
+    news = News(workspace, runs, dict(listed or {}), truth, archive)
     with _only_loader(path):
         if not working.exists():
             if path.exists() and not _is_behind(path, news):
                 return Loaded(shards=0, images=0, published=False)
             _prepare(path, working)
         with closing(_open_working(working)) as connection:
-            loaded, images, refused = _load_shards(connection, news, progress)
-            _mark(connection, news)
+            loaded, images, refused = load_shards(connection, news, progress)
+            mark(connection, news)
             connection.checkpoint()
         _publish(working, path)
     if refused:
@@ -149,7 +130,7 @@ def open_warehouse(path: Path, folders: Sequence[Path] = ()) -> Connection:
     # connection of this process has open, even after a newer one was published.
     # What does not fit in memory goes to a folder of its own, which is made when it is needed.
     spill = Path(tempfile.gettempdir()) / f"lazsl-{uuid.uuid4().hex}"
-    connection = duckdb.connect(":memory:", config={**_CONFIG, "temp_directory": str(spill)})
+    connection = duckdb.connect(":memory:", config={**CONFIG, "temp_directory": str(spill)})
     try:
         sqlfiles.run(connection, "open/attach.sql", path=str(path.resolve()))
         sqlfiles.run(connection, "open/folders.sql", folders=[str(f.resolve()) for f in folders])
@@ -161,7 +142,7 @@ def open_warehouse(path: Path, folders: Sequence[Path] = ()) -> Connection:
             raise _Busy(
                 f"another program has {path} open for writing; close it there, or open it read-only"
             ) from None
-        raise UserError(f"cannot read {path} as a warehouse: {_first_line(error)}") from None
+        raise UserError(f"cannot read {path} as a warehouse: {first_line(error)}") from None
     except UserError:
         connection.close()
         raise
@@ -211,6 +192,18 @@ def _only_loader(path: Path) -> Iterator[None]:
         lock.release()
 
 
+def _is_behind(path: Path, news: News) -> bool:
+    """True when the published warehouse lacks something."""
+    try:
+        connection = open_warehouse(path)
+    except _Busy:
+        return True
+    with closing(connection):
+        if _definitions(connection, path) != _current_definitions():
+            return True
+        return bool(unloaded(connection, news)) or would_mark(connection, news)
+
+
 def _prepare(path: Path, working: Path) -> None:
     """Make the loader's file, whole or not at all: a copy of the published one, or an empty one."""
     part = working.with_name(f"{working.name}.part")
@@ -220,7 +213,7 @@ def _prepare(path: Path, working: Path) -> None:
         _copy(path, part)
         open_warehouse(part).close()
     else:
-        with closing(duckdb.connect(part, config=_CONFIG)) as connection:
+        with closing(duckdb.connect(part, config=CONFIG)) as connection:
             _define(connection)
     os.replace(part, working)
 
@@ -248,7 +241,7 @@ def _open_working(working: Path) -> Connection:
         connection = duckdb.connect(working, config=_WRITING)
     except duckdb.Error as error:
         raise UserError(
-            f"cannot open {working}, which a load left behind: {_first_line(error)} "
+            f"cannot open {working}, which a load left behind: {first_line(error)} "
             "(delete it to start again from the published warehouse)"
         ) from None
     try:
@@ -271,10 +264,6 @@ def _publish(working: Path, path: Path) -> None:
     _log(path).unlink(missing_ok=True)
     os.replace(working, path)
     _to_disk(path.parent)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _log(path: Path) -> Path:
@@ -310,222 +299,3 @@ def _definitions(connection: Connection, path: Path) -> str | None:
             f"{SCHEMA_VERSION}): upgrade lazsl, or load into another file"
         )
     return definitions if definitions is None else str(definitions)
-
-
-# What is new, and how it gets in
-
-
-@dataclass(frozen=True)
-class _News:
-    """What a load was asked to bring in."""
-
-    workspace: Folder
-    runs: Sequence[str] | None
-    listed: Mapping[str, pa.Table]
-    truth: pa.Table | None
-    archive: str | None
-
-
-def _unloaded(connection: Connection, news: _News) -> list[tuple[str, str]]:
-    """Run and shard of everything that is finished and not in the warehouse."""
-    known = layout.runs(news.workspace)
-    wanted = known if news.runs is None else sorted(set(news.runs))
-    if strangers := sorted(set(wanted) - set(known)):
-        raise UserError(
-            f"there is no run {strangers[0]!r} in {news.workspace.url}; "
-            f"there are {', '.join(known) or 'none'}"
-        )
-    todo = []
-    for run in wanted:
-        rows = sqlfiles.run(connection, "load/shards_done.sql", run=run).fetchall()
-        done = {row[0] for row in rows}
-        finished = layout.done_shards(news.workspace, run)
-        todo += [(run, shard) for shard in finished if shard not in done]
-    return todo
-
-
-def _is_behind(path: Path, news: _News) -> bool:
-    """True when the published warehouse lacks something."""
-    try:
-        connection = open_warehouse(path)
-    except _Busy:
-        return True
-    with closing(connection):
-        if _definitions(connection, path) != _current_definitions():
-            return True
-        return bool(_unloaded(connection, news)) or _would_mark(connection, news)
-
-
-def _check_truth(truth: pa.Table | None) -> None:
-    if truth is None:
-        return
-    with (
-        closing(duckdb.connect(":memory:", config=_CONFIG)) as connection,
-        sqlfiles.registered(connection, {"new_truth": truth}),
-    ):
-        conflicts = sqlfiles.run(connection, "load/truth_conflicts.sql").fetchall()
-    if conflicts:
-        key, one, other = conflicts[0]
-        raise UserError(f"truth has two labels for {key!r}: {one!r} and {other!r}; keep one")
-
-
-def _would_mark(connection: Connection, news: _News) -> bool:
-    """True when the listings or the truth differ from what the warehouse has."""
-    for archive, table in news.listed.items():
-        with sqlfiles.registered(connection, {"new_listed": table}):
-            found = sqlfiles.run(connection, "load/listed_changes.sql", archive=archive)
-            if found.fetchall()[0][0]:
-                return True
-    if news.truth is None:
-        return False
-    with sqlfiles.registered(connection, {"new_truth": news.truth}):
-        found = sqlfiles.run(connection, "load/truth_changes.sql", archive=news.archive)
-        return bool(found.fetchall()[0][0])
-
-
-def _mark(connection: Connection, news: _News) -> None:
-    """Bring the listings and the truth up to date."""
-    for archive, table in news.listed.items():
-        with sqlfiles.registered(connection, {"new_listed": table}):
-            sqlfiles.run(connection, "load/listed.sql", archive=archive)
-    if news.truth is None or not _would_mark(connection, news):
-        return
-    with (
-        sqlfiles.registered(connection, {"new_truth": news.truth}),
-        sqlfiles.transaction(connection),
-    ):
-        sqlfiles.run(connection, "load/truth_remove.sql", archive=news.archive)
-        sqlfiles.run(connection, "load/truth.sql", archive=news.archive)
-
-
-def _load_shards(
-    connection: Connection, news: _News, progress: Callable[[int, int], None] | None
-) -> tuple[int, int, list[str]]:
-    """Shards loaded, images in them, and a sentence for every shard that was refused."""
-    todo = _unloaded(connection, news)
-    loaded = images = 0
-    refused = []
-    boxed = set(sqlfiles.run(connection, "load/boxes_done.sql").fetchall())
-    jobs = {run: news.workspace.read_json(layout.run_record(run)) for run, _ in todo}
-    for done, (run, shard, files) in enumerate(_read_ahead(news, todo, jobs, boxed), start=1):
-        try:
-            images += _load_shard(connection, news.workspace, jobs[run], shard, files)
-            loaded += 1
-            boxed.add((jobs[run]["encoder"], jobs[run]["regions"], shard))
-        except (_Refused, ValueError, duckdb.DataError) as error:
-            refused.append(f"shard {shard} of run {run}: {_first_line(error)}")
-        except KeyError as error:
-            refused.append(f"shard {shard} of run {run}: its marker or run.json lacks {error}")
-        if progress is not None:
-            progress(done, len(todo))
-    return loaded, images, refused
-
-
-def _read_ahead(
-    news: _News,
-    todo: Sequence[tuple[str, str]],
-    jobs: Mapping[str, dict[str, Any]],
-    boxed: set[tuple[str, str, str]],
-) -> Iterator[tuple[str, str, dict[str, Future[Any]]]]:
-    """Run, shard and the shard's marker and tables, which are read while earlier ones are loaded.
-
-    Boxes belong to the embeddings, which runs share: they are read once.
-    """
-    with ThreadPoolExecutor(_READERS) as pool:
-        waiting: deque[tuple[str, str, dict[str, Future[Any]]]] = deque()
-        for run, shard in todo:
-            encoder, regions = jobs[run]["encoder"], jobs[run]["regions"]
-            names = {"new_images": (layout.images(encoder, regions, shard), records.IMAGES.names)}
-            for table, schema in records.RUN_TABLES.items():
-                names[f"new_{table}"] = (layout.run_table(run, table, shard), schema.names)
-            if (encoder, regions, shard) not in boxed:
-                names["new_regions"] = (layout.region_embeddings(encoder, regions, shard), _BOXES)
-            files: dict[str, Future[Any]] = {
-                name: pool.submit(_read, news.workspace, file, columns)
-                for name, (file, columns) in names.items()
-            }
-            files["marker"] = pool.submit(news.workspace.read_json, layout.marker(run, shard))
-            waiting.append((run, shard, files))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft()
-        yield from waiting
-
-
-def _read(workspace: Folder, name: str, columns: list[str]) -> pa.Table:
-    try:
-        table = workspace.read_table(name, columns)
-    except FileNotFoundError:
-        raise _Refused(f"its file {name} is missing") from None
-    except pa.ArrowInvalid as error:
-        raise _Refused(f"its file {name} cannot be read: {error}") from None
-    if missing := sorted(set(columns) - set(table.column_names)):
-        raise _Refused(f"its file {name} lacks the column {missing[0]!r}")
-    return table
-
-
-def _load_shard(
-    connection: Connection,
-    workspace: Folder,
-    job: dict[str, Any],
-    shard: str,
-    files: dict[str, Future[Any]],
-) -> int:
-    """Images in the shard, which is in the warehouse afterwards; after an exception nothing is."""
-    read = {name: file.result() for name, file in files.items()}
-    marker = read.pop("marker")
-    run, archive = job["run"], job["archive"]
-    if (marker["run"], marker["shard"]) != (run, shard):
-        raise _Refused(f"its marker is that of shard {marker['shard']} of run {marker['run']}")
-    counts = {name: int(marker[name]) for name in ("listed", "labelled", "rejected")}
-    embedding = {"encoder": job["encoder"], "regions": job["regions"], "shard": shard}
-    seconds = {
-        f"{name}_seconds": marker["seconds"].get(name) for name in ("stage", "embed", "score")
-    }
-    with sqlfiles.registered(connection, read), sqlfiles.transaction(connection):
-        problems = sqlfiles.run(connection, "load/check.sql", **counts).fetchall()
-        if "new_regions" in read:
-            problems += sqlfiles.run(connection, "load/check_regions.sql").fetchall()
-        if problems:
-            raise _Refused(
-                "it does not add up: "
-                + ", ".join(f"{what}: {expected} but {found}" for what, expected, found in problems)
-            )
-        _load_run(connection, workspace, job)
-        sqlfiles.run(connection, "load/images.sql", archive=archive, shard=shard)
-        sqlfiles.run(connection, "load/images_decoded.sql", archive=archive, shard=shard)
-        if "new_regions" in read:
-            sqlfiles.run(connection, "load/regions.sql", **embedding)
-        for table in (*records.RUN_TABLES, "rejects"):
-            sqlfiles.run(connection, f"load/{table}.sql", run=run, shard=shard)
-        sqlfiles.run(
-            connection,
-            "load/shard.sql",
-            run=run,
-            shard=shard,
-            **counts,
-            **seconds,
-            crops=marker["crops"],
-            bytes=marker["bytes"],
-            finished=marker["finished"],
-        )
-    return counts["listed"]
-
-
-def _load_run(connection: Connection, workspace: Folder, job: dict[str, Any]) -> None:
-    """The run's own row and its label set, with the first of its shards."""
-    if sqlfiles.run(connection, "load/run_done.sql", run=job["run"]).fetchall()[0][0]:
-        return
-    attributes = _read(workspace, layout.attributes(job["encoder"], job["labels"]), _PROMPTS)
-    plain = ("run", "archive", "archive_url", "encoder", "regions", "labels", "model")
-    sqlfiles.run(
-        connection,
-        "load/run.sql",
-        **{name: job[name] for name in plain},
-        classes=job["classes"],
-        attributes=job["attributes"],
-        job=json.dumps(job["job"], ensure_ascii=False),
-        software=json.dumps(job["software"], ensure_ascii=False),
-        created=job["created"],
-    )
-    with sqlfiles.registered(connection, {"new_attributes": attributes}):
-        sqlfiles.run(connection, "load/attributes.sql", labels=job["labels"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ def s3_server() -> Iterator[str]:
     """URL of an S3 server on a free port of this machine; the environment points at it."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
@@ -101,8 +103,11 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         while not _answers(f"{url}/health"):
             assert server.poll() is None and time.monotonic() < deadline, "no Prefect server"
             time.sleep(0.2)
-        settings = {getattr(prefect_settings, name): value for name, value in environment.items()
-                    if hasattr(prefect_settings, name)}
+        settings = {
+            getattr(prefect_settings, name): value
+            for name, value in environment.items()
+            if hasattr(prefect_settings, name)
+        }
         with prefect_settings.temporary_settings(settings):
             yield url
         server.terminate()

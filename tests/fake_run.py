@@ -111,7 +111,7 @@ def write_run(
     random = np.random.default_rng(seed)
     for start in range(0, images, shard_size):
         part = rows[start : start + shard_size]
-        shard = identity.shard_id([row["image_id"] for row in part])
+        shard = identity.shard_id(archive, [row["image_id"] for row in part])
         fake.shards.append(shard)
         for row in part:
             row["shard"] = shard

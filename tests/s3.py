@@ -21,14 +21,16 @@ class FaultyS3:
     """Forwards to `upstream`; `faults` maps a path (`/bucket/key`) to what its next GETs meet.
 
     A fault is an HTTP status, RESET or SHORT; each is used up by one GET, then the store is well
-    again. `gets` counts the GETs by path, `heads` the HEADs, `peak` is the most GETs of objects
-    that were ever answered at the same time. `slow` is how many seconds each GET takes.
+    again. `gets` counts the GETs by path, `sent` the bytes of their answers, `heads` the HEADs;
+    `peak` is the most GETs of objects that were ever answered at the same time. `slow` is how many
+    seconds each GET takes.
     """
 
     def __init__(self, upstream: str) -> None:
         self.upstream = urlsplit(upstream).netloc
         self.faults: dict[str, list[int]] = defaultdict(list)
         self.gets: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
         self.heads: Counter[str] = Counter()
         self.slow = 0.0
         self.peak = 0
@@ -115,6 +117,8 @@ class FaultyS3:
                     length = int({k.lower(): v for k, v in headers.items()}["content-length"])
                 self.send_header("Content-Length", str(length))
                 self.end_headers()
+                if self.command == "GET":
+                    proxy.sent[unquote(urlsplit(self.path).path)] += length
                 if self.command != "HEAD":
                     self.wfile.write(body)
 

@@ -25,11 +25,12 @@ def sample_files(birds: int, odd: bool = True) -> list[Path]:
 
 
 def copy_sample(folder: Path, birds: int, odd: bool = True) -> Path:
-    """An archive of its own on the local disk."""
+    """An archive of its own on the local disk; what is there already is left as it is."""
     for source in sample_files(birds, odd):
         target = folder / source.relative_to(fieldguide.IMAGES_DIR)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        if not target.exists():
+            shutil.copyfile(source, target)
     return folder
 
 

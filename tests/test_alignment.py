@@ -121,9 +121,9 @@ def test_regions_exactly_at_the_mean_are_kept_whatever_its_rounding() -> None:
 
 
 def test_padding_regions_change_nothing() -> None:
-    """Bit for bit, in the selection and in the scores; the paper's mean runs over real ones."""
+    """Whatever they hold. The paper's mean runs over real regions only."""
     w = world(3, 10, 30, 32, 0.5, 0)
-    padded = torch.cat([w.regions, w.whole[:, None].expand(3, 5, 32)], 1)
+    padded = torch.cat([w.regions, torch.full((3, 5, 32), torch.nan)], 1)
     valid = torch.arange(15).expand(3, 15) < 10
     keep = select_regions(w.regions, w.whole)
     keep_padded = select_regions(padded, w.whole, valid=valid)
@@ -134,6 +134,22 @@ def test_padding_regions_change_nothing() -> None:
         assert torch.equal(found, expected)
     expected = crop_mean_scores(w.regions, w.packed)
     assert (crop_mean_scores(padded, w.packed, valid) - expected).abs().max() < 1e-7
+
+
+def test_images_may_have_unequal_numbers_of_regions() -> None:
+    w = world(4, 12, 30, 32, 0.5, 15)
+    counts = [12, 1, 7, 3]
+    valid = torch.arange(12) < torch.tensor(counts)[:, None]
+    regions = w.regions.masked_fill(~valid[:, :, None], torch.nan)
+    keep = select_regions(regions, w.whole, -2.0, valid)
+    assert keep.sum(1).tolist() == counts
+    scores = class_scores(regions, w.whole, keep, w.packed, valid)
+    top = top_classes(regions, w.whole, keep, w.packed, valid, k=3)
+    for image, count in enumerate(counts):
+        own = slice(image, image + 1)
+        some = (w.regions[own, :count], w.whole[own], keep[own, :count], w.packed)
+        assert (scores[own] - class_scores(*some)).abs().max() < 1e-7
+        assert torch.equal(top.classes[own], top_classes(*some, k=3).classes)
 
 
 @pytest.mark.parametrize("epsilon", [0.005, 0.02, 0.1])

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pytest
 from s3 import RESET, SHORT, FaultyS3
 
-from lazsl import staging
-from lazsl.archive import plan_shards, shard_images
+from lazsl import records, staging
 from lazsl.errors import UserError
 from lazsl.images import REASONS, Reject
+from lazsl.manifest import plan_shards, shard_images
 from lazsl.staging import Staged, read_staged, unstage
 from lazsl.storage import Folder
 
@@ -67,7 +67,7 @@ def test_every_object_is_staged_byte_for_byte_in_the_order_of_the_shard(
     images = listed(place, tmp_path / "w")
     progress: list[tuple[int, int]] = []
     staged = stage(images, place, directory, on_progress=lambda *step: progress.append(step))
-    assert staged.table.schema == staging.STAGED
+    assert staged.table.schema == records.STAGED
     assert staged.table["image_id"].equals(images["image_id"])
     assert contents(staged) == OBJECTS
     assert progress == [(count, 10) for count in range(1, 11)]

@@ -120,13 +120,28 @@ def test_a_problem_does_not_notice_its_neighbours() -> None:
             assert torch.equal(plan_of(alone), plan_of(both)[own])
 
 
-def test_rows_without_mass_change_nothing_once_the_count_is_said() -> None:
-    similarity, keep = problems(3, 9, 4, 21, 0.1, 0.4)
-    padding = torch.full((3, 6, 4, 21), 0.7)
-    longer = torch.cat([similarity, padding], 1)
-    keep_longer = torch.cat([keep, torch.zeros(3, 6, dtype=torch.bool)], 1)
+@pytest.mark.parametrize("epsilon", [0.02, 0.1])
+def test_a_problem_does_not_notice_its_place(epsilon: float) -> None:
+    """Bit for bit: what a processor does with the rest of a row that fills no vector must not
+    matter."""
+    similarity, keep = problems(3, 13, 5, 37, 0.1, 0.4)
+    whole = sinkhorn(similarity, keep, epsilon=epsilon)
+    for first in range(37):
+        some = sinkhorn(similarity[..., first:], keep, epsilon=epsilon)
+        assert torch.equal(some.scores, whole.scores[:, first:])
+    for image in range(3):
+        alone = sinkhorn(similarity[image : image + 1], keep[image : image + 1], epsilon=epsilon)
+        assert torch.equal(alone.scores[0], whole.scores[image])
+
+
+@pytest.mark.parametrize("rows", [3, 9])
+def test_rows_without_mass_change_nothing_once_the_count_is_said(rows: int) -> None:
+    similarity, keep = problems(3, rows, 4, 21, 0.1, 0.4)
+    keep[:2] = True
+    longer = torch.cat([similarity, torch.full((3, 4, 4, 21), 0.7)], 1)
+    keep_longer = torch.cat([keep, torch.zeros(3, 4, dtype=torch.bool)], 1)
     expected = sinkhorn(similarity, keep, epsilon=0.1)
-    found = sinkhorn(longer, keep_longer, epsilon=0.1, count=torch.full((3,), 9))
+    found = sinkhorn(longer, keep_longer, epsilon=0.1, count=torch.full((3,), rows))
     assert torch.equal(found.scores, expected.scores)
     assert torch.equal(found.iterations, expected.iterations)
 

@@ -24,8 +24,8 @@ from lazsl.fieldguide.traits import attribute_phrases
 
 SEED = 1858
 FAMILIES, MEMBERS, PICTURES = 15, 4, 4
-FRAMING = Framing(0.3, 0.5)
-"""Birds span three to five tenths of the shorter side. In the whole image, at the model's 64 pixels,
+FRAMING = Framing(0.25, 0.5)
+"""Birds span a quarter to a half of the shorter side. In the whole image, at the model's 64 pixels,
 beaks and eye marks are then two to four pixels long: the telling parts of most families cannot be
 resolved without looking closer, as in real archives."""
 QUALITY = 82

@@ -1,0 +1,94 @@
+"""Peak memory when the archive grows tenfold: it should not.
+
+The whole job (list, stage, embed, score, load) over an archive of pictures and over one ten times
+as large, each in a process of its own, with the same shard size. The ratio of the peaks should be
+near 1: memory is bounded by settings, not by the size of the archive.
+
+    python benchmarks/bench_memory.py [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from lazsl import fieldguide, warehouse
+from lazsl import run as steps
+from lazsl.manifest import plan_shards
+from lazsl.settings import make_job
+
+WANTED = 1.1
+
+
+def label(archive: Path, workspace: Path) -> None:
+    """One job in this process; prints its peak memory in MiB."""
+    job = make_job(
+        archive=str(archive),
+        labels=str(fieldguide.LABELS_FILE),
+        workspace=str(workspace),
+        model="fieldguide",
+        regions={"count": 16},
+        shard_size=32,
+        device="cpu",
+    )
+    run = steps.open_run(job)
+    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
+    steps.record_run(run)
+    steps.embed_attributes(run)
+    for shard in plan.shards:
+        staged = steps.stage_shard(run, shard, workspace / "scratch" / shard)
+        steps.embed_shard(run, shard, staged)
+        steps.score_shard(run, shard)
+    warehouse.load(run.workspace, job.warehouse_path, [run.key])
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def peak(images: int, folder: Path) -> float:
+    """Peak memory in MiB of labelling this many pictures."""
+    archive = folder / f"archive-{images}"
+    archive.mkdir()
+    plates = sorted(fieldguide.IMAGES_DIR.glob("18*/*.jpg"))
+    for number in range(images):
+        shutil.copyfile(plates[number % len(plates)], archive / f"{number:06d}.jpg")
+    command = [sys.executable, __file__, "--child", str(archive), str(folder / f"work-{images}")]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return float(printed.split()[-1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--images", type=int, default=96, help="pictures in the smaller archive")
+    parser.add_argument("--child", nargs=2, type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        label(*args.child)
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        small = peak(args.images, Path(folder))
+        large = peak(10 * args.images, Path(folder))
+    ratio = large / small
+    found = {
+        "images": [args.images, 10 * args.images],
+        "peak_mib": [round(small), round(large)],
+        "ratio": round(ratio, 3),
+        "wanted": WANTED,
+    }
+    if args.json:
+        print(json.dumps({"benchmark": "memory", **found}, indent=1))
+    else:
+        print(
+            f"memory: {small:.0f} MiB at {args.images} images, {large:.0f} MiB at "
+            f"{10 * args.images}: {ratio:.2f} times (wanted at most {WANTED})"
+        )
+    return 0 if ratio <= WANTED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

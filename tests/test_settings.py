@@ -1,0 +1,288 @@
+"""Claims about the Job: what is impossible, what has defaults, and what names a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lazsl import identity
+from lazsl.errors import UserError
+from lazsl.run import Run, open_run
+from lazsl.settings import Job, RegionSettings, ScoringSettings, make_job
+
+
+def refusal(**values: Any) -> str:
+    """The sentence that an impossible job is refused with."""
+    with pytest.raises(UserError) as caught:
+        make_job(**{"archive": "photos", "labels": "birds.json", **values})
+    sentence = str(caught.value)
+    assert sentence.strip() and "\n" not in sentence
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("archive", ""),
+        ("labels", ""),
+        ("model", ""),
+        ("precision", "float8"),
+        ("suffixes", ()),
+        ("max_pixels", 0),
+        ("shard_size", 0),
+        ("shard_size", 100_001),
+        ("batch_size", "many"),
+        ("decoders", 0),
+        ("fetchers", 257),
+        ("staged_shards", 65),
+        ("scoring_memory", 1000),
+        ("regions.count", 0),
+        ("regions.smallest", 0.0),
+        ("regions.largest", 1.5),
+        ("regions.seed", -1),
+        ("scoring.theta", 1.5),
+        ("scoring.theta", float("nan")),
+        ("scoring.epsilon", 0.0),
+        ("scoring.epsilon", -0.1),
+        ("scoring.epsilon", float("nan")),
+        ("scoring.epsilon", float("inf")),
+        ("scoring.gamma", 3.0),
+        ("scoring.gamma", float("nan")),
+        ("scoring.rule", "fast"),
+        ("scoring.max_iterations", 0),
+        ("scoring.tolerance", 0.0),
+        ("scoring.tolerance", float("nan")),
+        ("scoring.top_k", 0),
+        ("scoring.plans", -1),
+    ],
+)
+def test_an_impossible_setting_is_one_sentence_with_its_field_and_its_value(
+    field: str, value: Any
+) -> None:
+    section, _, name = field.rpartition(".")
+    sentence = refusal(**({section: {name: value}} if section else {name: value}))
+    assert sentence.startswith("impossible settings: ")
+    assert f"{field}: " in sentence
+    assert f"(got {value!r})" in sentence
+
+
+def test_every_impossible_setting_is_told_at_once() -> None:
+    sentence = refusal(shard_size=0, scoring={"theta": 2, "top_k": 0})
+    assert all(field in sentence for field in ("shard_size", "scoring.theta", "scoring.top_k"))
+
+
+def test_settings_that_contradict_each_other_are_told_with_both_values() -> None:
+    sentence = refusal(regions={"smallest": 0.75, "largest": 0.25})
+    assert "regions: " in sentence and "0.75" in sentence and "0.25" in sentence
+    sentence = refusal(scoring={"plans": 7, "top_k": 3})
+    assert "scoring: " in sentence and "7" in sentence and "3" in sentence
+
+
+def test_a_misspelt_setting_is_named() -> None:
+    assert "batchsize" in refusal(batchsize=32)
+    assert "scoring.thetta" in refusal(scoring={"thetta": 0.5})
+
+
+@pytest.mark.parametrize("field", ["archive", "labels", "workspace", "truth"])
+def test_credentials_in_a_url_are_refused_and_not_repeated(field: str) -> None:
+    sentence = refusal(**{field: "s3://AKIAKEY:hunter2@bucket/photos"})
+    assert field in sentence and "AWS_ACCESS_KEY_ID" in sentence
+    assert "hunter2" not in sentence and "AKIAKEY" not in sentence
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/a@b/c.json", "/data/you@home/x", "memory://x/@"])
+def test_an_at_sign_in_a_path_is_no_credential(url: str) -> None:
+    assert make_job(archive=url, labels=url, workspace=url, truth=url).archive == url
+
+
+def test_the_defaults_are_the_papers() -> None:
+    job = make_job(archive="photos", labels="birds.json")
+    assert job.regions == RegionSettings(count=90, smallest=0.6, largest=0.9)
+    assert (job.scoring.theta, job.scoring.epsilon, job.scoring.gamma) == (0.8, 0.1, 0.0)
+    assert (job.scoring.rule, job.scoring.max_iterations) == ("paper", 100)
+    assert job.scoring.tolerance == 1e-2
+    assert job.model == "ViT-B-16-quickgelu:openai"
+
+
+def test_the_converged_rule_iterates_longer_and_stops_at_a_smaller_residual() -> None:
+    paper, converged = ScoringSettings(), ScoringSettings(rule="converged")
+    assert converged.max_iterations >= 100 * paper.max_iterations
+    assert converged.tolerance <= 1e-4 * paper.tolerance
+
+
+def test_the_converged_rule_leaves_what_was_given() -> None:
+    given = ScoringSettings(rule="converged", max_iterations=7, tolerance=0.5)
+    assert (given.max_iterations, given.tolerance) == (7, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("workspace", "warehouse", "expected"),
+    [
+        ("workspace", None, "workspace/warehouse.duckdb"),
+        ("/data/w", None, "/data/w/warehouse.duckdb"),
+        ("file:///data/w", None, "/data/w/warehouse.duckdb"),
+        ("s3://bucket/w", None, "warehouse.duckdb"),
+        ("memory://w", None, "warehouse.duckdb"),
+        ("/data/w", "/fast/x.duckdb", "/fast/x.duckdb"),
+        ("s3://bucket/w", "x.duckdb", "x.duckdb"),
+    ],
+)
+def test_the_warehouse_is_a_local_file(
+    workspace: str, warehouse: str | None, expected: str
+) -> None:
+    job = make_job(archive="a", labels="l", workspace=workspace, warehouse=warehouse)
+    assert job.warehouse_path == Path(expected)
+
+
+def test_a_job_is_the_same_after_a_journey_through_json() -> None:
+    job = make_job(
+        archive="s3://bucket/Vögel",
+        labels="birds.json",
+        truth="truth.csv",
+        suffixes=(".jpg", ".heic"),
+        regions={"count": 7, "smallest": 0.1 + 0.2, "seed": 3},
+        scoring={"rule": "converged", "epsilon": 1 / 3, "top_k": 9, "plans": 4},
+        scoring_memory=2**33,
+    )
+    text = json.dumps(job.model_dump(mode="json"))
+    assert make_job(**json.loads(text)) == job
+    assert Job.model_validate_json(job.model_dump_json()) == job
+
+
+def test_a_job_cannot_be_changed() -> None:
+    job = make_job(archive="a", labels="l")
+    for target, name in ((job, "model"), (job.scoring, "theta"), (job.regions, "count")):
+        with pytest.raises(ValueError, match="frozen"):
+            setattr(target, name, getattr(target, name))
+
+
+# What names a run
+
+LABELS = {"wren": ["a cocked tail"], "crow": ["black wings", "a stout beak"]}
+
+ELSEWHERE: dict[str, Any] = {
+    "workspace": "elsewhere",
+    "warehouse": "elsewhere.duckdb",
+    "truth": "truth.csv",
+    "device": "cpu",
+    "suffixes": [".png"],
+    "shard_size": 3,
+    "batch_size": 5,
+    "decoders": 3,
+    "fetchers": 3,
+    "staged_shards": 3,
+    "scratch": "/fast",
+    "scoring_memory": 2**25,
+}
+"""Settings that say where things lie, what is listed, and how fast it goes."""
+
+RESULTS: dict[str, Any] = {
+    "archive": "other-photos",
+    "labels": {**LABELS, "crow": ["black wings"]},
+    "model": "local-dir:{model}",
+    "precision": "bfloat16",
+    "max_pixels": 1000,
+    "regions": {"count": 91},
+    "scoring": {"theta": 0.7},
+}
+"""Settings that change results."""
+
+
+def opened(folder: Path, changes: dict[str, Any] | None = None) -> Run:
+    """The run of a small job with changed settings, under the embedded model."""
+    values: dict[str, Any] = {
+        "archive": "photos",
+        "labels": LABELS,
+        "model": "fieldguide",
+        "precision": "float32",  # by itself it would follow the device
+        **(changes or {}),
+    }
+    if "{model}" in values["model"]:
+        copy = folder / "model"
+        copy.mkdir()
+        (copy / "open_clip_config.json").write_text("{}")
+        (copy / "open_clip_model.safetensors").write_bytes(b"other weights")
+        values["model"] = values["model"].format(model=copy)
+    file = folder / "birds.json"
+    file.write_text(json.dumps(values["labels"]))
+    return open_run(make_job(**{**values, "labels": str(file)}))
+
+
+def test_every_setting_is_known_to_change_results_or_not() -> None:
+    assert set(ELSEWHERE) | set(RESULTS) == set(Job.model_fields)
+    assert not set(ELSEWHERE) & set(RESULTS)
+
+
+@pytest.mark.parametrize("field", ELSEWHERE)
+def test_a_setting_that_changes_no_result_leaves_every_key(field: str, tmp_path: Path) -> None:
+    before, after = opened(tmp_path), opened(tmp_path, {field: ELSEWHERE[field]})
+    assert getattr(after.job, field) != getattr(before.job, field)
+    assert (after.key, after.encoder, after.regions, after.labels) == (
+        before.key,
+        before.encoder,
+        before.regions,
+        before.labels,
+    )
+
+
+@pytest.mark.parametrize("field", RESULTS)
+def test_a_setting_that_changes_results_names_another_run(field: str, tmp_path: Path) -> None:
+    assert opened(tmp_path, {field: RESULTS[field]}).key != opened(tmp_path).key
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"count": 3},
+        {"smallest": 0.5},
+        {"largest": 0.8},
+        {"seed": 1},
+    ],
+)
+def test_every_region_setting_names_other_embeddings(changes: dict[str, Any]) -> None:
+    before = identity.regions_key(RegionSettings(), 1000)
+    assert identity.regions_key(RegionSettings(**changes), 1000) != before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"theta": 1.0},
+        {"epsilon": 0.2},
+        {"gamma": 0.1},
+        {"rule": "converged", "max_iterations": 100, "tolerance": 1e-2},
+        {"max_iterations": 99},
+        {"tolerance": 1e-3},
+        {"top_k": 6},
+        {"plans": 1},
+    ],
+)
+def test_every_scoring_setting_names_another_run_over_the_same_embeddings(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    before, after = opened(tmp_path), opened(tmp_path, {"scoring": changes})
+    assert after.key != before.key
+    assert (after.encoder, after.regions) == (before.encoder, before.regions)
+
+
+def test_images_that_were_too_large_are_looked_at_again_under_a_higher_limit(
+    tmp_path: Path,
+) -> None:
+    low, high = (opened(tmp_path, {"max_pixels": limit}) for limit in (1000, 2000))
+    assert low.regions != high.regions
+
+
+def test_the_way_a_setting_is_written_does_not_matter(tmp_path: Path) -> None:
+    assert opened(tmp_path, {"archive": "photos/"}).key == opened(tmp_path).key
+    whole = {"scoring": ScoringSettings().model_dump(), "regions": RegionSettings().model_dump()}
+    assert opened(tmp_path, whole).key == opened(tmp_path).key
+
+
+def test_keys_are_file_names_that_begin_readably(tmp_path: Path) -> None:
+    run = opened(tmp_path, {"archive": "s3://bucket/My Photos (2024)/"})
+    assert run.key.startswith("my-photos-2024-")
+    for key in (run.key, run.archive, run.encoder, run.regions, run.labels):
+        assert key == Path(key).name and key.replace("-", "").replace(".", "").isalnum()
