@@ -1,7 +1,7 @@
 # Every developer command. `make help` lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 export PREFECT_HOME := $(CURDIR)/.prefect
@@ -43,10 +43,8 @@ format: install ## put style right
 types: install ## check types
 	$(BIN)/mypy
 
-bench: install ## run all benchmarks, a line each
-	$(BIN)/python benchmarks/bench_scoring.py
-	$(BIN)/python benchmarks/bench_embedding.py
-	$(BIN)/python benchmarks/bench_memory.py
+bench: install ## run all benchmarks, a line each; fails when one misses its target
+	@failed=0; for b in scoring embedding memory; do $(BIN)/python benchmarks/bench_$$b.py || failed=1; done; exit $$failed
 
 fieldguide: install ## draw the sample archive anew and train the embedded model (under an hour on 2 cores)
 	$(BIN)/python -m lazsl.fieldguide.sample

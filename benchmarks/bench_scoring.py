@@ -4,8 +4,10 @@
 
 One process measures everything, in turns, and takes the best turn of each, so that what else the
 machine does falls on all sides alike. The setting is ImageNet's: 1,000 classes with 2 to 11
-attributes (5.8 in the mean), 90 regions, 512 dimensions, cosines as CLIP gives them. Exits with 1
-when scoring is less than 150 times as fast as the loop.
+attributes (5.8 in the mean), 90 regions, 512 dimensions, cosines as CLIP gives them.
+
+Wanted are 150 times the loop; exits with 1 below that. The product of regions and attributes,
+which every exact scoring needs, is measured alone too: it says how much is left to gain.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from lazsl.alignment import (
 )
 
 CLASSES, REGIONS, DIMENSIONS = 1_000, 90, 512
-TARGET = 150
+TARGET = 150  # times the loop
 # Share of classes with 2, 3, ... 11 attributes; 5.8 in the mean.
 SIZES = (0.03, 0.08, 0.14, 0.22, 0.21, 0.15, 0.08, 0.05, 0.03, 0.01)
 
@@ -180,12 +182,14 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     rates = measure(arguments.images, arguments.rounds)
     ratio = rates["lazsl"] / rates["script"]
+    share = rates["lazsl"] / rates["similarities alone"]
     if arguments.json:
         named = {name.replace(" ", "_"): round(rate, 2) for name, rate in rates.items()}
         figures = {
             "benchmark": "scoring",
             "images_per_second": named,
             "ratio": round(ratio, 1),
+            "share_of_product_alone": round(share, 3),
             "target": TARGET,
             "threads": arguments.threads,
             "classes": CLASSES,
@@ -200,7 +204,7 @@ def main() -> int:
             f"{arguments.threads} threads: {rates['lazsl']:,.0f} images/s, {ratio:,.0f} x the "
             f"published script's loop ({rates['script']:.1f}), "
             f"{rates['lazsl'] / rates['lean loop']:,.0f} x a lean loop "
-            f"({rates['lean loop']:.1f}); images/s of {others}"
+            f"({rates['lean loop']:.1f}), {share:.0%} of the product alone; images/s of {others}"
         )
     if ratio < TARGET:
         print(f"below the target of {TARGET} x", file=sys.stderr)

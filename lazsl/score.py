@@ -194,7 +194,8 @@ def _evidence(ranked: _Ranked, labels: EmbeddedLabels) -> pa.Table:
     plans = ranked.plans
     sizes = plans.sizes
     parts = plans.plan * plans.similarity
-    contribution = parts.sum(dim=2)
+    # In double precision, so that the order of summation, which depends on the batch, is not seen.
+    contribution = parts.double().sum(dim=2).float()
     adds = (parts > 0).any(dim=2, keepdim=True)
     best = torch.where(adds, parts, plans.plan).argmax(dim=2)
     share = plans.plan.gather(2, best[:, :, None])[:, :, 0] * sizes[:, :, None]

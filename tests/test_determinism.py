@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sample import content, copy_sample, label_plainly, small_job
 
-BIRDS = 18
+BIRDS = 8
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,327 @@
+"""Claims about scoring: stored embeddings in, tables out that agree with the reference loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import reference
+import torch
+
+from lazsl import records
+from lazsl.score import EmbeddedLabels, score_table
+from lazsl.settings import ScoringSettings
+
+DIMENSION, REGIONS = 24, 14
+SIZES = (1, 3, 5, 2, 11, 2, 4, 1)
+ROOMY = 2**28
+Row = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """On a busy machine two threads wait for each other longer than these tests take."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class World(NamedTuple):
+    """Random embeddings as they are stored, and the same numbers in float64.
+
+    images (B, M + 1, D), the whole image first; names (C, D); attributes, per class (n, D).
+    """
+
+    images: np.ndarray
+    names: np.ndarray
+    attributes: list[np.ndarray]
+    regions: pa.Table
+    labels: pa.Table
+
+    def ids(self) -> list[str]:
+        return [f"image-{number}" for number in range(len(self.images))]
+
+    def reference(self, image: int, c: int, **how: float) -> reference.Solution:
+        vectors = self.images[image]
+        return reference.align(vectors[1:], vectors[0], self.attributes[c], **how)
+
+    def kept(self, image: int, gamma: float = 0.0) -> list[int]:
+        """Kept regions as they are numbered in tables, where 0 is the whole image."""
+        vectors = self.images[image]
+        return [i + 1 for i in reference.kept_regions(vectors[1:], vectors[0], gamma)]
+
+
+def world(
+    images: int = 5, sizes: tuple[int, ...] = SIZES, seed: int = 0, common: float = 1.0
+) -> World:
+    """Random embeddings with this much in common: 1 is like CLIP's, -1 makes cosines negative."""
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(size=DIMENSION)
+
+    def unit(direction: float, *shape: int) -> np.ndarray:
+        vectors = rng.normal(size=(*shape, DIMENSION)) + direction * shared
+        return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+    pictures = unit(1.0, images, REGIONS + 1).astype(np.float16)
+    names, texts = unit(common, len(sizes)), unit(common, sum(sizes))
+    names, texts = names.astype(np.float32), texts.astype(np.float32)
+    attributes = np.split(texts, np.cumsum(sizes)[:-1])
+    return World(
+        pictures.astype(np.float64),
+        names.astype(np.float64),
+        [part.astype(np.float64) for part in attributes],
+        region_table(pictures),
+        label_table(names, attributes),
+    )
+
+
+def region_table(pictures: np.ndarray) -> pa.Table:
+    images, per_image, dimension = pictures.shape
+    number = np.tile(np.arange(per_image), images)
+    return pa.Table.from_arrays(
+        [
+            pa.array([f"image-{n}" for n in range(images) for _ in range(per_image)], pa.string()),
+            pa.array(number, pa.int16()),
+            *(pa.array(number, pa.int32()) for _ in range(4)),
+            pa.FixedSizeListArray.from_arrays(pa.array(pictures.ravel()), dimension),
+        ],
+        schema=records.regions(dimension),
+    )
+
+
+def label_table(names: np.ndarray, attributes: list[np.ndarray]) -> pa.Table:
+    rows: list[Row] = []
+    for c, (name, vectors) in enumerate(zip(names, attributes, strict=True)):
+        for j, vector in enumerate([name, *vectors], start=-1):
+            rows.append(
+                {
+                    "class_index": c,
+                    "class": f"class {c}",
+                    "attribute_index": j,
+                    "attribute": None if j < 0 else f"attribute {j} of {c}",
+                    "prompt": "...",
+                    "embedding": vector.tolist(),
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=records.attributes(names.shape[1]))
+
+
+def score(w: World, memory_bytes: int = ROOMY, **settings: Any) -> dict[str, list[Row]]:
+    """The tables of a world's images, as rows."""
+    how = ScoringSettings(**settings)
+    tables = score_table(w.regions, EmbeddedLabels.from_table(w.labels), how, memory_bytes)
+    assert list(tables) == list(records.RUN_TABLES)
+    for name, table in tables.items():
+        assert table.schema.equals(records.RUN_TABLES[name], check_metadata=True)
+        table.validate(full=True)
+    return {name: table.to_pylist() for name, table in tables.items()}
+
+
+def of_image(rows: list[Row], image: str, rank: int | None = None) -> list[Row]:
+    return [r for r in rows if r["image_id"] == image and (rank is None or r["rank"] == rank)]
+
+
+def index(name: str) -> int:
+    return int(name.removeprefix("class "))
+
+
+HOW: list[dict[str, Any]] = [
+    {},
+    {"theta": 1.0},
+    {"theta": 0.0, "gamma": -2.0},
+    {"epsilon": 0.03, "gamma": 0.05},
+    {"epsilon": 1.0, "gamma": 1.0},
+]
+
+
+@pytest.mark.parametrize("how", HOW, ids=str)
+@pytest.mark.parametrize("common", [1.0, 0.0, -1.0])
+def test_labels_and_scores_are_those_of_the_reference(how: dict[str, Any], common: float) -> None:
+    w = world(common=common)
+    found = score(w, top_k=5, **how)
+    assert [row["image_id"] for row in found["predictions"]] == w.ids()
+    assert [row["image_id"] for row in found["scores"]] == [i for i in w.ids() for _ in range(5)]
+    for image, row in enumerate(found["predictions"]):
+        expected = np.array([w.reference(image, c, **how).score for c in range(len(SIZES))])
+        order = np.argsort(-expected)
+        best = of_image(found["scores"], row["image_id"])
+        assert [r["rank"] for r in best] == [1, 2, 3, 4, 5]
+        assert [index(r["class"]) for r in best] == order[:5].tolist()
+        assert np.abs([r["score"] for r in best] - expected[order[:5]]).max() < 1e-5
+        assert (row["label"], row["runner_up"]) == (best[0]["class"], best[1]["class"])
+        assert row["score"] == best[0]["score"]
+        assert abs(row["margin"] - (best[0]["score"] - best[1]["score"])) < 1e-7
+        assert row["kept"] == len(w.kept(image, how.get("gamma", 0.0)))
+
+
+def test_baselines_are_plain_means_of_cosines() -> None:
+    w = world(images=7)
+    found = score(w, top_k=3)
+    means = np.stack([vectors.mean(axis=0) for vectors in w.attributes])
+    expected = {
+        "clip": w.images[:, 0] @ w.names.T,
+        "dclip": w.images[:, 0] @ means.T,
+        "crop_mean": w.images[:, 1:].mean(axis=1) @ means.T,
+    }
+    for name, scores in expected.items():
+        for image, row in enumerate(found["predictions"]):
+            assert index(row[f"{name}_label"]) == scores[image].argmax()
+            assert abs(row[f"{name}_score"] - scores[image].max()) < 1e-5
+            for best in of_image(found["scores"], row["image_id"]):
+                cosine = scores[image, index(best["class"])]
+                assert abs(best[f"{name}_score"] - cosine) < 1e-5
+
+
+@pytest.mark.parametrize("common", [1.0, 0.0, -1.0])
+def test_evidence_adds_up_to_the_score_and_is_the_references(common: float) -> None:
+    w = world(common=common)
+    found = score(w, top_k=4)
+    for row in found["scores"]:
+        image, c = w.ids().index(row["image_id"]), index(row["class"])
+        evidence = of_image(found["evidence"], row["image_id"], row["rank"])
+        assert [e["attribute_index"] for e in evidence] == list(range(SIZES[c]))
+        assert [e["attribute"] for e in evidence] == [
+            f"attribute {j} of {c}" for j in range(SIZES[c])
+        ]
+        assert {e["class"] for e in evidence} == {row["class"]}
+        assert abs(sum(e["contribution"] for e in evidence) - row["score"]) < 1e-6
+        solved, kept = w.reference(image, c), w.kept(image)
+        parts = solved.plan * solved.similarity
+        for j, e in enumerate(evidence):
+            assert abs(e["contribution"] - parts[:, j].sum()) < 1e-5
+            assert abs(e["similarity"] - e["contribution"] * SIZES[c]) < 1e-6
+            # A region speaks for an attribute if it adds to the score; if none does, by its mass.
+            weight = parts[:, j] if parts[:, j].max() > 0 else solved.plan[:, j]
+            best = kept.index(e["best_region"])
+            assert weight[best] > weight.max() - 1e-7
+            assert abs(e["best_share"] - solved.plan[best, j] / solved.plan[:, j].sum()) < 1e-5
+
+
+@pytest.mark.parametrize("how", HOW, ids=str)
+def test_plans_are_whole_and_those_of_the_reference(how: dict[str, Any]) -> None:
+    w = world()
+    found = score(w, top_k=4, plans=3, **how)
+    assert [row["image_id"] for row in found["plans"]] == [i for i in w.ids() for _ in range(3)]
+    for row in found["plans"]:
+        image, c = w.ids().index(row["image_id"]), index(row["class"])
+        [scored] = of_image(found["scores"], row["image_id"], row["rank"])
+        assert (row["class"], row["score"]) == (scored["class"], scored["score"])
+        assert row["regions"] == w.kept(image, how.get("gamma", 0.0))
+        assert row["attributes"] == SIZES[c]
+        shape = (len(row["regions"]), row["attributes"])
+        assert len(row["mass"]) == len(row["similarity"]) == shape[0] * shape[1]
+        plan, similarity = (np.reshape(row[name], shape) for name in ("mass", "similarity"))
+        solved = w.reference(image, c, **how)
+        assert np.abs(plan - solved.plan).max() < 1e-5
+        assert np.abs(similarity - solved.similarity).max() < 1e-6
+        assert row["iterations"] == solved.iterations
+        assert abs(plan.sum() - 1) < 1e-6
+        assert np.abs(plan.sum(axis=0) - 1 / shape[1]).max() < 1e-6
+        assert abs((plan * similarity).sum() - row["score"]) < 1e-6
+        assert abs(np.abs(plan.sum(axis=1) - 1 / shape[0]).max() - row["residual"]) < 1e-6
+
+
+def test_converged_plans_have_both_marginals() -> None:
+    for row in score(world(), rule="converged")["plans"]:
+        plan = np.reshape(row["mass"], (len(row["regions"]), row["attributes"]))
+        assert np.abs(plan.sum(axis=1) - 1 / len(plan)).max() < 2e-6
+        assert row["residual"] < 2e-6
+
+
+def test_a_plan_and_its_evidence_tell_the_same() -> None:
+    found = score(world(), top_k=2, plans=2)
+    for row in found["plans"]:
+        shape = (len(row["regions"]), row["attributes"])
+        parts = np.reshape(row["mass"], shape) * np.reshape(row["similarity"], shape)
+        evidence = of_image(found["evidence"], row["image_id"], row["rank"])
+        told = [e["contribution"] for e in evidence]
+        assert np.abs(parts.sum(axis=0) - told).max() < 1e-6
+        best = [row["regions"][i] for i in parts.argmax(axis=0)]
+        assert [e["best_region"] for e in evidence] == best
+
+
+@pytest.mark.parametrize("memory_bytes", [1, 2**20, 2**22])
+def test_little_memory_gives_the_same_tables(memory_bytes: int) -> None:
+    w = world(images=40, sizes=tuple(1 + n % 7 for n in range(60)))
+    assert score(w, memory_bytes, plans=2) == score(w, plans=2)
+
+
+def test_an_image_is_scored_alike_among_others_and_alone() -> None:
+    w = world(images=9)
+    together = score(w)
+    for image in (0, 4, 8):
+        rows = w.regions.slice(image * (REGIONS + 1), REGIONS + 1)
+        alone = score(w._replace(regions=rows))
+        for name, table in alone.items():
+            assert table == of_image(together[name], f"image-{image}")
+
+
+def test_more_classes_are_asked_for_than_there_are() -> None:
+    found = score(world(images=2), top_k=50, plans=50)
+    for name in ("scores", "plans"):
+        for image in ("image-0", "image-1"):
+            rows = of_image(found[name], image)
+            assert [row["rank"] for row in rows] == list(range(1, len(SIZES) + 1))
+            assert len({row["class"] for row in rows}) == len(SIZES)
+    assert len(found["evidence"]) == 2 * sum(SIZES)
+
+
+def test_no_plan_is_kept_where_none_is_asked_for() -> None:
+    found = score(world(), plans=0)
+    assert found["plans"] == [] and len(found["evidence"]) > 0
+
+
+def test_a_single_class_has_no_runner_up() -> None:
+    w = world(sizes=(3,))
+    for image, row in enumerate(score(w)["predictions"]):
+        assert row["label"] == row["clip_label"] == "class 0"
+        assert row["runner_up"] is None and row["margin"] is None
+        assert abs(row["score"] - w.reference(image, 0).score) < 1e-5
+
+
+def test_no_image_gives_empty_tables() -> None:
+    w = world()
+    found = score(w._replace(regions=records.regions(DIMENSION).empty_table()))
+    assert found == {name: [] for name in records.RUN_TABLES}
+
+
+def test_a_single_region_speaks_for_every_attribute() -> None:
+    w = world()
+    few = w.images[:, :2].astype(np.float16)
+    found = score(w._replace(regions=region_table(few)))
+    for row in found["plans"]:
+        assert row["regions"] == [1]
+        assert np.abs(np.array(row["mass"]) - 1 / row["attributes"]).max() < 1e-6
+    assert {(e["best_region"], round(e["best_share"], 5)) for e in found["evidence"]} == {(1, 1.0)}
+
+
+def test_a_class_without_attributes_is_scored_by_its_bare_name() -> None:
+    w = world(sizes=(3, 1, 2))
+    # As it is stored: the bare name is its own only attribute.
+    attributes = [w.attributes[0], w.names[1:2], w.attributes[2]]
+    labels = label_table(w.names, attributes)
+    bare = w._replace(attributes=attributes, labels=labels)
+    found = score(bare)
+    for row in of_image(found["scores"], "image-0"):
+        assert abs(row["score"] - bare.reference(0, index(row["class"])).score) < 1e-5
+        if index(row["class"]) == 1:
+            assert abs(row["dclip_score"] - row["clip_score"]) < 1e-6
+    told = [e for e in found["evidence"] if e["class"] == "class 1"]
+    assert len(told) == len(bare.images)
+
+
+def test_labels_are_read_back_in_their_order() -> None:
+    w = world()
+    labels = EmbeddedLabels.from_table(w.labels)
+    assert labels.classes == tuple(f"class {c}" for c in range(len(SIZES)))
+    assert labels.attributes == tuple(
+        tuple(f"attribute {j} of {c}" for j in range(size)) for c, size in enumerate(SIZES)
+    )
+    assert np.array_equal(labels.names.double().numpy(), w.names)
+    stacked = np.concatenate(w.attributes)
+    assert np.array_equal(labels.packed.embeddings.double().numpy(), stacked)
+    assert labels.packed.starts.tolist() == [0, *np.cumsum(SIZES).tolist()]
