@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_killed_at_twenty_random_moments_and_run_again_it_ends_the_same(
 ) -> None:
     # A fork server that has the imports already: most of a child's life is then the job itself.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sample"])
+    context.set_forkserver_preload(["lazsl.run", "lazsl.warehouse"])
     moments = random.Random(20)
 
     def child() -> multiprocessing.process.BaseProcess:
@@ -113,7 +114,5 @@ def test_killed_at_twenty_random_moments_and_run_again_it_ends_the_same(
 
 
 def _clear(folder: Path) -> None:
-    import shutil
-
     for name in ("workspace", "scratch"):
         shutil.rmtree(folder / name, ignore_errors=True)
