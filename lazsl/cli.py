@@ -294,7 +294,7 @@ def sql(
             raise UserError(f"the query failed: {reason}") from None
     table = Table(*(escape(name) for name in names))
     for row in shown[:rows]:
-        table.add_row(*("" if value is None else escape(str(value)) for value in row))
+        table.add_row(*(escape(_cell(value)) for value in row))
     out.print(table)
     if len(shown) > rows:
         out.print(f"the first {rows} rows; use --rows or --csv for more")
@@ -502,6 +502,8 @@ def _show_run(run: Any) -> None:
             )
         out.print(table)
     image = rows[0][0] if rows else "KEY"
+    started = Path(sys.argv[0])
+    command = str(started) if started.name == "lazsl" and started.parts[0] == ".venv" else "lazsl"
     option = "" if str(path) == "workspace/warehouse.duckdb" else f" --warehouse {path}"
     out.print(f"\nThe warehouse is [bold]{escape(str(path))}[/]. Three questions to ask it:\n")
     for query in (
@@ -510,7 +512,20 @@ def _show_run(run: Any) -> None:
         f"select attribute, contribution, share, box from why('{run.key}', '{_quoted(image)}')",
         f"select * from close_calls('{run.key}', 0.005) limit 10",
     ):
-        out.print(f'  lazsl sql{option} "{query}"', soft_wrap=True, markup=False, highlight=False)
+        out.print(
+            f'  {command} sql{option} "{query}"', soft_wrap=True, markup=False, highlight=False
+        )
+
+
+def _cell(value: Any) -> str:
+    """A value as a person reads it in a table; `--csv` has all digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_cell(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return "; ".join(_cell(inner) for inner in value)
+    return "" if value is None else str(value)
 
 
 def _quoted(text: str) -> str:

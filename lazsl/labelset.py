@@ -20,7 +20,7 @@ from typing import Any
 
 from lazsl.errors import UserError
 from lazsl.identity import digest, readable
-from lazsl.storage import Folder, split_url
+from lazsl.storage import Folder, masked, split_url
 
 NAME_TEMPLATE = "a photo of a {class}."
 """CLIP's plain prompt: the sentence of the bare class name."""
@@ -91,13 +91,15 @@ def load_labelset(url: str) -> LabelSet:
         UserError: the file is missing, is no JSON, or does not have one of the two forms; the
             sentence says what was found, with the line where there is one.
     """
-    where = f"label set {url!r}"
+    where = f"label set {masked(url)!r}"
     folder, name = split_url(url)
     try:
         text = Folder(folder).read_bytes(name).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{where} is not UTF-8 text ({error}); save it as UTF-8 JSON") from None
-    except Exception as error:  # every store has its own
+    except UserError as error:
+        raise UserError(f"{where} cannot be read: {error}") from None
+    except Exception as error:  # what is no store's trouble: a folder, a name that cannot be one
         said = " ".join(str(error).split()) or type(error).__name__
         reason = "no such file" if isinstance(error, FileNotFoundError) else said
         raise UserError(

@@ -10,7 +10,7 @@ import pyarrow.csv as pacsv
 
 from lazsl.errors import UserError
 from lazsl.labelset import LabelSet
-from lazsl.storage import Folder, split_url
+from lazsl.storage import Folder, masked, split_url
 
 
 def read_truth(url: str, labels: LabelSet) -> pa.Table:
@@ -20,23 +20,28 @@ def read_truth(url: str, labels: LabelSet) -> pa.Table:
         UserError: the file is missing or has other columns, or names classes that the label set
             does not have; the sentence gives the nearest names.
     """
+    where = masked(url)
     folder, name = split_url(url)
     try:
         data = Folder(folder).read_bytes(name)
-    except Exception as error:  # every store has its own
+    except UserError as error:
+        raise UserError(f"truth {where!r} cannot be read: {error}") from None
+    except Exception as error:  # what is no store's trouble: a folder, a name that cannot be one
         said = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"truth {url!r} cannot be read: {said}; give a CSV of key,label") from None
+        raise UserError(
+            f"truth {where!r} cannot be read: {said}; give a CSV of key,label"
+        ) from None
     options = pacsv.ConvertOptions(column_types={"key": pa.string(), "label": pa.string()})
     try:
         table = pacsv.read_csv(io.BytesIO(data), convert_options=options)
     except pa.ArrowInvalid as error:
         said = " ".join(str(error).split())
         raise UserError(
-            f"truth {url!r} is not a CSV file ({said}); give a CSV of key,label"
+            f"truth {where!r} is not a CSV file ({said}); give a CSV of key,label"
         ) from None
     if any(table.column_names.count(column) != 1 for column in ("key", "label")):
         raise UserError(
-            f"truth {url!r} must have columns key and label once each, "
+            f"truth {where!r} must have columns key and label once each, "
             f"but has {', '.join(table.column_names)}"
         )
     known = set(labels.classes)
@@ -45,7 +50,7 @@ def read_truth(url: str, labels: LabelSet) -> pa.Table:
         nearest = difflib.get_close_matches(str(unknown[0]), labels.classes, n=3)
         hint = f"; nearest to {unknown[0]!r}: {', '.join(nearest)}" if nearest else ""
         raise UserError(
-            f"truth {url!r} names {len(unknown)} classes that label set {labels.name!r} does not "
+            f"truth {where!r} names {len(unknown)} classes that label set {labels.name!r} does not "
             f"have, such as {', '.join(repr(name) for name in unknown[:3])}{hint}"
         )
     return table.select(["key", "label"])

@@ -283,6 +283,30 @@ def test_batches_are_full_but_the_last_and_little_is_decoded_ahead(encoder: Enco
         assert ahead <= 3 * 30 + 3 * PER_IMAGE + 3 * PER_IMAGE
 
 
+class Late:
+    """An encoder as a GPU is one: it reads a batch when its result is asked for, and not before."""
+
+    device, dimension = "cpu", 3
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.framing = encoder.framing
+
+    def encode_crops(self, crops: torch.Tensor) -> Any:
+        class Result:
+            def cpu(self) -> torch.Tensor:
+                return crops.float().mean(dim=(1, 2)) / 255
+
+        return Result()
+
+
+def test_a_batch_stays_as_it_is_until_its_result_is_there(encoder: Encoder) -> None:
+    files: list[File] = [(f"{n}.png", encoded(picture(n))) for n in range(9)]
+    assert vectors_of(embed(files, Late(encoder), 5).regions).shape == (63, 3)
+    large = embed(files, Late(encoder), 1000).regions
+    for batch_size in (1, 4, 7, 30):
+        assert embed(files, Late(encoder), batch_size).regions.equals(large)
+
+
 # Label sets
 
 BIRDS = parse_labelset(

@@ -186,6 +186,12 @@ def test_a_missing_file_is_refused_in_one_sentence(tmp_path: Path) -> None:
     assert "nowhere" in refusal("nowhere://bucket/birds.json")
 
 
+def test_credentials_in_a_url_are_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        load_labelset("memory://key:hunter2@bucket/birds.json")
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_store_out_of_reach_is_told_in_one_sentence(
     s3_endpoint: Callable[[str], None],
 ) -> None:

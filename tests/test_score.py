@@ -226,10 +226,17 @@ def test_plans_are_whole_and_those_of_the_reference(how: dict[str, Any]) -> None
 
 
 def test_converged_plans_have_both_marginals() -> None:
-    for row in score(world(), rule="converged")["plans"]:
-        plan = np.reshape(row["mass"], (len(row["regions"]), row["attributes"]))
-        assert np.abs(plan.sum(axis=1) - 1 / len(plan)).max() < 2e-6
-        assert row["residual"] < 2e-6
+    w = world()
+    for row in score(w, rule="converged", tolerance=1e-4)["plans"]:
+        shape = (len(row["regions"]), row["attributes"])
+        plan = np.reshape(row["mass"], shape)
+        assert np.abs(plan.sum(axis=1) - 1 / shape[0]).max() < 1.1e-4
+        assert row["residual"] < 1.1e-4
+        # One iteration less is not enough.
+        if row["iterations"] > 1:
+            similarity = np.reshape(row["similarity"], shape)
+            before = reference.paper_sinkhorn(similarity, REGIONS, 0.1, row["iterations"] - 1, 0)
+            assert np.abs(before.plan.sum(axis=1) - 1 / shape[0]).max() > 0.9e-4
 
 
 def test_a_plan_and_its_evidence_tell_the_same() -> None:

@@ -180,7 +180,7 @@ ELSEWHERE: dict[str, Any] = {
 """Settings that say where things lie, what is listed, and how fast it goes."""
 
 RESULTS: dict[str, Any] = {
-    "archive": "other-photos",
+    "archive": "elsewhere/photos",
     "labels": {**LABELS, "crow": ["black wings"]},
     "model": "local-dir:{model}",
     "precision": "bfloat16",

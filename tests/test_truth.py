@@ -52,6 +52,11 @@ def test_a_class_may_be_called_null_and_hold_spaces(tmp_path: Path) -> None:
     assert table["label"].to_pylist() == ["NULL", "Winter Wren"]
 
 
+def test_keys_that_are_numbers_stay_text(tmp_path: Path) -> None:
+    table = read_truth(stored(tmp_path, "key,label\n007,Wren\n010,Wren\n"), LABELS)
+    assert table["key"].to_pylist() == ["007", "010"]
+
+
 @pytest.mark.parametrize("form", ["\ufeffkey,label\n1.jpg,Wren\n", "key,label\r\n1.jpg,Wren\r\n"])
 def test_files_of_spreadsheet_programs_are_read(form: str, tmp_path: Path) -> None:
     table = read_truth(stored(tmp_path, form), LABELS)
