@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,9 +17,14 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from playwright.sync_api import Browser, sync_playwright
 from prefect import settings as prefect_settings
 from s3 import FaultyS3
 from s3fs import S3FileSystem
+from sample import copy_sample, label_plainly, small_job
+
+from lazsl import fieldguide
+from lazsl.run import Run
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +83,39 @@ def faulty_s3(s3_server: str, s3_endpoint: Callable[[str], None]) -> Iterator[Fa
     s3_endpoint(proxy.url)
     yield proxy
     proxy.stop()
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished, loaded run of 36 birds and the odd files with truth, to be read only."""
+    home = tmp_path_factory.mktemp("labelled")
+    job = small_job(
+        copy_sample(home / "archive", 36),
+        home / "workspace",
+        regions={"count": 24},
+        shard_size=16,
+        truth=str(fieldguide.TRUTH_FILE),
+    )
+    return label_plainly(job, home / "scratch")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium. Closed after each module: its event loop would be in others' way."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI tests pages in a real browser, but there is no chromium")
+        pytest.skip("needs Chromium: apt-get install chromium")
+    flags = (
+        "--no-sandbox --disable-gpu --disable-quic --no-first-run "
+        "--disable-background-networking --disable-component-update --disable-sync"
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=flags.split())
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

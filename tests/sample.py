@@ -11,6 +11,7 @@ from lazsl import fieldguide, warehouse
 from lazsl import run as steps
 from lazsl.manifest import plan_shards
 from lazsl.settings import Job, make_job
+from lazsl.truth import read_truth
 from lazsl.warehouse import open_warehouse
 
 USABLE_ODD = 7
@@ -59,7 +60,8 @@ def label_plainly(job: Job, scratch: Path) -> steps.Run:
         if not steps.is_embedded(run, shard):
             steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard))
         steps.score_shard(run, shard)
-    warehouse.load(run.workspace, job.warehouse_path, [run.key])
+    truth = None if job.truth is None else read_truth(job.truth, run.labelset)
+    warehouse.load(run.workspace, job.warehouse_path, [run.key], truth=truth, archive=run.archive)
     return run
 
 

@@ -116,6 +116,7 @@ _VALUES: dict[str, Any] = {
     **dict.fromkeys(("job", "software"), "{}"),
     **dict.fromkeys(("created", "finished"), "2026-01-01T00:00:00Z"),
     "folders": ["/nowhere"],
+    "images": None,
 }
 
 

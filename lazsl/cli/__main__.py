@@ -1,0 +1,5 @@
+"""`python -m lazsl.cli`."""
+
+from lazsl.cli import main
+
+main()

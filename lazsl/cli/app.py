@@ -1,0 +1,99 @@
+"""The `lazsl` application and what all of its commands share: options, and errors in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from lazsl.errors import UserError
+from lazsl.settings import make_job
+
+app = typer.Typer(
+    name="lazsl",
+    help="Label large image archives without training and without annotation, "
+    "and keep the evidence.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+out = Console()
+err = Console(stderr=True)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_words(function: Callable[P, R]) -> Callable[P, R]:
+    """The command, with a UserError as one sentence on standard error and exit code 2."""
+
+    @wraps(function)
+    def command(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except UserError as error:
+            err.print(f"[bold red]lazsl:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            err.print("[bold red]lazsl:[/] stopped; run the same command again to go on from here")
+            raise typer.Exit(130) from None
+
+    return command
+
+
+Workspace = Annotated[
+    str,
+    typer.Option("--workspace", "-w", help="Where embeddings and results are kept: path or URL."),
+]
+WarehouseFile = Annotated[
+    Path | None, typer.Option("--warehouse", help="The DuckDB file. Default: in the workspace.")
+]
+Labels = Annotated[
+    str | None, typer.Option("--labels", "-l", help="Label set: path or URL of JSON.")
+]
+Truth = Annotated[
+    str | None, typer.Option("--truth", help="CSV of key,label: what is really shown, if you know.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting of the Job; repeatable."),
+]
+Theta = Annotated[
+    float | None, typer.Option(help="Weight of regions against the whole image, 0..1.")
+]
+Epsilon = Annotated[float | None, typer.Option(help="Entropic regularisation.")]
+Gamma = Annotated[float | None, typer.Option(help="Keep regions this much above the mean.")]
+RuleName = Annotated[str | None, typer.Option("--rule", help="paper or converged.")]
+TopK = Annotated[int | None, typer.Option(help="Classes kept per image.")]
+
+
+def warehouse_of(workspace: str, warehouse: Path | None) -> Path:
+    """The DuckDB file a command reads: the one that was named, or the workspace's own."""
+    return warehouse or make_job(archive="-", labels="-", workspace=workspace).warehouse_path
+
+
+def cell(value: Any) -> str:
+    """A value as a person reads it in a table; `--csv` has all digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {cell(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return "; ".join(cell(inner) for inner in value)
+    return "" if value is None else str(value)
+
+
+def nested(values: dict[str, Any]) -> dict[str, Any]:
+    """Values by dotted name as sections: `scoring.theta` becomes `scoring: {theta: ...}`."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        section, _, field = name.rpartition(".")
+        (found.setdefault(section, {}) if section else found)[field] = value
+    return found

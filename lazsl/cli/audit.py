@@ -1,0 +1,1 @@
+"""`lazsl audit`: a person judges a sample, and the estimate that follows."""

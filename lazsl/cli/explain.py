@@ -1,0 +1,1 @@
+"""`lazsl explain`: one picture, and why it was called what it was called."""

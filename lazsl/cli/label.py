@@ -1,0 +1,314 @@
+"""`lazsl label` and `lazsl relabel`: the two jobs, followed to their end."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from lazsl import fieldguide
+from lazsl.cli.app import (
+    Epsilon,
+    Gamma,
+    Labels,
+    RuleName,
+    Set,
+    Theta,
+    TopK,
+    Truth,
+    WarehouseFile,
+    Workspace,
+    app,
+    err,
+    in_words,
+    nested,
+    out,
+)
+from lazsl.cli.warehouse import show_status
+from lazsl.errors import UserError
+from lazsl.settings import DEFAULT_MODEL, Job, make_job
+
+
+@app.command(
+    epilog="Example: lazsl label s3://bucket/photos --labels birds.json --workspace s3://bucket/lazsl"
+)
+@in_words
+def label(
+    archive: Annotated[
+        str | None, typer.Argument(help="Where the images are: a path or any fsspec URL.")
+    ] = None,
+    labels: Labels = None,
+    workspace: Workspace = "workspace",
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="NAME:TAG, NAME:/file, local-dir:/folder, hf-hub:org/name."
+        ),
+    ] = DEFAULT_MODEL,
+    truth: Truth = None,
+    warehouse: WarehouseFile = None,
+    sample: Annotated[
+        bool,
+        typer.Option("--sample", help="Label the embedded sample archive with the embedded model."),
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    regions: Annotated[int | None, typer.Option(help="Random crops per image.")] = None,
+    theta: Theta = None,
+    epsilon: Epsilon = None,
+    gamma: Gamma = None,
+    rule: RuleName = None,
+    top_k: TopK = None,
+    shard_size: Annotated[int | None, typer.Option(help="Images per shard.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Crops per forward pass.")] = None,
+    settings: Set = None,
+) -> None:
+    """Label an archive: list, stage, cut, embed, score, load.
+
+    Stop it at any time; the same command goes on where it was. Run it again on a grown archive and
+    it labels only what is new or changed.
+    """
+    values: dict[str, Any] = {
+        "archive": archive,
+        "labels": labels,
+        "workspace": workspace,
+        "model": model,
+        "truth": truth,
+        "warehouse": warehouse and str(warehouse),
+        "device": device,
+        "precision": precision,
+        "regions.count": regions,
+        "shard_size": shard_size,
+        "batch_size": batch_size,
+        **_scoring(theta, epsilon, gamma, rule, top_k),
+    }
+    if sample:
+        defaults = {
+            "archive": str(fieldguide.IMAGES_DIR),
+            "labels": str(fieldguide.LABELS_FILE),
+            "truth": str(fieldguide.TRUTH_FILE),
+            "shard_size": 32,
+        }
+        values = {**{k: v for k, v in values.items() if v is not None}, "model": "fieldguide"}
+        values = {**defaults, **values}
+    job = _job({k: v for k, v in values.items() if v is not None}, settings)
+    with _prefect():
+        from flows.label import label_archive
+        from lazsl import run as steps
+
+        run = steps.open_run(job)
+        _check_inputs(run, "both")
+        for notice in steps.notices(job):
+            err.print(f"[yellow]note:[/] {escape(notice)}")
+        _follow(lambda: label_archive(job, return_state=True), "labelling")
+        _show_run(run)
+
+
+@app.command(
+    epilog="Example: lazsl relabel photos-3f2a --labels better.json --workspace s3://bucket/lazsl"
+)
+@in_words
+def relabel(
+    run: Annotated[
+        str, typer.Argument(help="The run whose embeddings to score: its key or beginning.")
+    ],
+    labels: Labels = None,
+    workspace: Workspace = "workspace",
+    truth: Truth = None,
+    warehouse: WarehouseFile = None,
+    theta: Theta = None,
+    epsilon: Epsilon = None,
+    gamma: Gamma = None,
+    rule: RuleName = None,
+    top_k: TopK = None,
+) -> None:
+    """Score stored embeddings with another label set or other settings. No image is read."""
+    given = {"labels": labels, "truth": truth, "warehouse": warehouse and str(warehouse)}
+    changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    how = nested(
+        {k: v for k, v in _scoring(theta, epsilon, gamma, rule, top_k).items() if v is not None}
+    )
+    with _prefect():
+        from flows.label import relabel as relabel_flow
+        from lazsl import run as steps
+        from lazsl.storage import Folder
+
+        record = steps.read_run_record(Folder(workspace), run)
+        before = record["job"]["scoring"]
+        if rule is not None and rule != before["rule"]:
+            before = {k: v for k, v in before.items() if k not in ("max_iterations", "tolerance")}
+        if how:
+            changes["scoring"] = {**before, **how["scoring"]}
+        opened = steps.open_relabelling(workspace, record["run"], changes)
+        _check_inputs(opened, "text")
+        _follow(
+            lambda: relabel_flow(
+                workspace,
+                record["run"],
+                labels=opened.job.labels,
+                scoring=opened.job.scoring,
+                warehouse=str(opened.job.warehouse_path),
+                truth=opened.job.truth,
+                return_state=True,
+            ),
+            "scoring",
+        )
+        _show_run(opened)
+
+
+def _scoring(
+    theta: float | None,
+    epsilon: float | None,
+    gamma: float | None,
+    rule: str | None,
+    top_k: int | None,
+) -> dict[str, Any]:
+    return {
+        "scoring.theta": theta,
+        "scoring.epsilon": epsilon,
+        "scoring.gamma": gamma,
+        "scoring.rule": rule,
+        "scoring.top_k": top_k,
+    }
+
+
+def _job(values: dict[str, Any], settings: list[str] | None) -> Job:
+    for name in ("archive", "labels"):
+        if name not in values:
+            what = "an archive" if name == "archive" else "a label set with --labels"
+            raise UserError(
+                f"{what} is needed; see lazsl label --help, or try lazsl label --sample"
+            )
+    for setting in settings or []:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise UserError(f"--set {setting!r} is not NAME=VALUE, such as scoring.plans=3")
+        try:
+            values[name] = json.loads(value)
+        except json.JSONDecodeError:
+            values[name] = value
+    return make_job(**nested(values))
+
+
+def _check_inputs(run: Any, towers: Any) -> None:
+    """What is wrong with the input is said before anything is started or written.
+
+    The model stays loaded for the flow, which runs in this process.
+    """
+    from lazsl import run as steps
+    from lazsl.archive import check_archive
+    from lazsl.truth import read_truth
+
+    if run.job.truth is not None:
+        read_truth(run.job.truth, run.labelset)
+    if towers == "both":
+        check_archive(run.job.archive)
+    if towers == "both" or not steps.attributes_embedded(run):
+        steps.load_model(run, towers)
+
+
+@contextmanager
+def _prefect() -> Iterator[None]:
+    """Prefect, quiet: what a person needs to know is said by the command itself."""
+    quiet = {
+        "PREFECT_LOGGING_LEVEL": "ERROR",
+        "PREFECT_LOGGING_ROOT_LEVEL": "ERROR",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        "DO_NOT_TRACK": "1",
+    }
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+    yield
+
+
+def _follow(flow: Callable[[], Any], verb: str) -> None:
+    """Run a flow under a progress bar.
+
+    Raises:
+        UserError: it did not complete; the sentence is its state's message.
+    """
+    from flows.label import on_progress, on_shards
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task("starting Prefect", total=None)
+        images: dict[str, int] = {}
+
+        def image_done(shard: str, done: int) -> None:
+            images[shard] = done
+            progress.update(bar, description=f"{verb} images", completed=sum(images.values()))
+
+        def begin(total: int) -> None:
+            progress.update(bar, description=f"{verb} images", total=total, completed=0)
+
+        tokens = (on_progress.set(image_done), on_shards.set(begin))
+        try:
+            state = flow()
+        except RuntimeError as error:
+            if "Prefect API" not in str(error):
+                raise
+            raise UserError(
+                f"Prefect did not start ({error}); try again, or start a server"
+            ) from None
+        finally:
+            on_progress.reset(tokens[0])
+            on_shards.reset(tokens[1])
+    if not state.is_completed():
+        raise UserError(state.message or f"the flow ended {state.name}; run it again")
+
+
+def _show_run(run: Any) -> None:
+    from lazsl import sqlfiles
+    from lazsl.status import run_status
+    from lazsl.warehouse import open_warehouse
+
+    path = run.job.warehouse_path
+    found = run_status(run.workspace, run.key, path)
+    show_status(found)
+    with closing(open_warehouse(path)) as connection:
+        rows = sqlfiles.run(connection, "few_predictions.sql", run=run.key, how_many=5).fetchall()
+    if rows:
+        table = Table("image", "called", "margin", "truth", "because of", title="a few predictions")
+        for key, label_, _score, margin, truth, strongest in rows:
+            right = "" if truth is None else ("[green]✓[/] " if truth == label_ else "[red]✗[/] ")
+            table.add_row(
+                escape(key),
+                escape(label_),
+                "" if margin is None else f"{margin:.3f}",
+                right + escape(truth or ""),
+                escape("; ".join(strongest)),
+            )
+        out.print(table)
+    image = rows[0][0] if rows else "KEY"
+    started = Path(sys.argv[0])
+    command = str(started) if started.name == "lazsl" and started.parts[0] == ".venv" else "lazsl"
+    option = "" if str(path) == "workspace/warehouse.duckdb" else f" --warehouse {path}"
+    out.print(f"\nThe warehouse is [bold]{escape(str(path))}[/]. Three questions to ask it:\n")
+    for query in (
+        "select label, count(*) as images, round(avg(margin), 3) as margin "
+        "from predictions group by label order by images desc limit 10",
+        f"select attribute, contribution, share, box from why('{run.key}', '{_quoted(image)}')",
+        f"select * from close_calls('{run.key}', 0.005) limit 10",
+    ):
+        out.print(
+            f'  {command} sql{option} "{query}"', soft_wrap=True, markup=False, highlight=False
+        )
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

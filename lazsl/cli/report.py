@@ -1,0 +1,1 @@
+"""`lazsl report`: a static site of one run."""

@@ -1,0 +1,202 @@
+"""From stored plans to pictures of why: where in an image each attribute of a class was found.
+
+A plan says how much every region contributed to every attribute: `T_ij S_ij`, which adds up to the
+class's score. Spreading each contribution over its region's box makes a map of the image, and
+nothing is lost or made up on the way: an attribute's map sums to its contribution, the maps of a
+class sum to its score. No image and no model is needed.
+
+Shapes: R kept regions, N attributes of the class, a grid of h x w cells over the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lazsl import sqlfiles
+from lazsl.errors import UserError
+from lazsl.sqlfiles import Connection
+
+Kernel = Literal["box", "hann"]
+"""How a region's share lies in its box: evenly, or more in the middle and smoothly fading out."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The plan of one class on one image, with all that is needed to draw it.
+
+    Attributes:
+        image_id, key, uri: which image.
+        width, height: its pixels, after EXIF orientation.
+        rank: of the class, 1 is the best.
+        label: the class.
+        score: the class's score; the contributions add up to it.
+        attributes: N texts as given (the class's name where it has none).
+        regions: (R,) numbers of the kept regions.
+        boxes: (R, 4) left, top, right, bottom in source pixels, right and bottom exclusive.
+        mass, similarity: (R, N) float64, the plan T and the similarities S.
+    """
+
+    image_id: str
+    key: str
+    uri: str
+    width: int
+    height: int
+    rank: int
+    label: str
+    score: float
+    attributes: tuple[str, ...]
+    regions: np.ndarray
+    boxes: np.ndarray
+    mass: np.ndarray
+    similarity: np.ndarray
+
+    @property
+    def contributions(self) -> np.ndarray:
+        """(R, N), `T_ij S_ij`; the sum over regions is what an attribute contributes."""
+        return np.asarray(self.mass * self.similarity)
+
+
+def read_evidence(connection: Connection, run: str, image: str) -> list[Evidence]:
+    """The kept plans of one image, best class first.
+
+    Args:
+        connection: an open warehouse.
+        run: run key.
+        image: key or image_id.
+
+    Raises:
+        UserError: the run has no such image, rejected it, or keeps no plan of it.
+    """
+    found = sqlfiles.run(connection, "which_image.sql", run=run, image=image).fetchall()
+    if not found:
+        raise UserError(
+            f"run {run!r} has no labelled image {image!r}; give its key below the archive's root, "
+            "or its image_id"
+        )
+    shard, image_id, rejected = found[0]
+    if rejected is not None:
+        raise UserError(f"{image!r} was rejected by run {run!r}: {rejected}")
+    kept = list(_read(connection, run, shard, [image_id]))
+    if not kept:
+        raise UserError(
+            f"run {run!r} keeps no plan of {image!r}; label or relabel with scoring.plans of 1 or "
+            "more"
+        )
+    return kept
+
+
+def read_shard_evidence(
+    connection: Connection, run: str, shard: str, images: Sequence[str] | None = None
+) -> Iterator[Evidence]:
+    """The kept plans of a shard's images (or of those given by image_id), image by image, best
+    class first."""
+    return _read(connection, run, shard, None if images is None else list(images))
+
+
+def _read(
+    connection: Connection, run: str, shard: str, images: list[str] | None
+) -> Iterator[Evidence]:
+    found = sqlfiles.run(connection, "plans_drawn.sql", run=run, shard=shard, images=images)
+    while rows := found.fetchmany(256):
+        for row in rows:
+            image_id, key, uri, width, height, rank, label, score, texts, regions, boxes, *cells = (
+                row
+            )
+            mass, similarity = (
+                np.asarray(values, np.float64).reshape(len(regions), len(texts)) for values in cells
+            )
+            yield Evidence(
+                image_id,
+                key,
+                uri,
+                width,
+                height,
+                rank,
+                label,
+                score,
+                tuple(texts),
+                np.asarray(regions, np.int64),
+                np.asarray(
+                    [(b["left"], b["top"], b["right"], b["bottom"]) for b in boxes], np.int64
+                ).reshape(-1, 4),
+                mass,
+                similarity,
+            )
+
+
+def spread(
+    boxes: np.ndarray,
+    weights: np.ndarray,
+    size: tuple[int, int],
+    grid: tuple[int, int] | None = None,
+    kernel: Kernel = "box",
+) -> np.ndarray:
+    """(N, h, w) float64: every weight spread over its box, overlapping boxes added.
+
+    A cell gets what lies in it, whatever the grid: `map[n].sum() == weights[:, n].sum()`.
+
+    Args:
+        boxes: (R, 4) left, top, right, bottom, within the image.
+        weights: (R, N); they may be negative.
+        size: (width, height) of the image.
+        grid: (w, h) cells of the map; None: one cell per pixel.
+        kernel: see `Kernel`.
+    """
+    width, height = size
+    columns, rows = grid or size
+    across = _overlap(boxes[:, 0], boxes[:, 2], np.linspace(0, width, columns + 1), kernel)
+    down = _overlap(boxes[:, 1], boxes[:, 3], np.linspace(0, height, rows + 1), kernel)
+    # (N, h, R) @ (R, w): a box is the product of its two sides.
+    return np.asarray((weights.T[:, None, :] * down.T[None]) @ across)
+
+
+def attribute_maps(
+    evidence: Evidence, grid: tuple[int, int] | None = None, kernel: Kernel = "box"
+) -> np.ndarray:
+    """(N, h, w) float64: where each attribute's contribution comes from. Adds up to the score.
+
+    Args:
+        evidence: one class on one image.
+        grid: (w, h) cells; None: `fitting_grid` of the image.
+        kernel: see `Kernel`.
+    """
+    size = (evidence.width, evidence.height)
+    return spread(evidence.boxes, evidence.contributions, size, grid or fitting_grid(size), kernel)
+
+
+def contrast_map(
+    this: Evidence,
+    other: Evidence,
+    grid: tuple[int, int] | None = None,
+    kernel: Kernel = "box",
+) -> np.ndarray:
+    """(h, w) float64: what speaks for one class rather than the other, place by place.
+
+    Positive where `this` gets more; adds up to the difference of the two scores.
+
+    Raises:
+        ValueError: when the two are of different images.
+    """
+    if this.image_id != other.image_id:
+        raise ValueError(f"{this.key!r} and {other.key!r} are different images")
+    maps = (attribute_maps(one, grid, kernel).sum(axis=0) for one in (this, other))
+    return np.asarray(next(maps) - next(maps))
+
+
+def fitting_grid(size: tuple[int, int], longest: int = 192) -> tuple[int, int]:
+    """(w, h) of a grid with the image's aspect ratio, no finer than its pixels."""
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _overlap(first: np.ndarray, last: np.ndarray, edges: np.ndarray, kernel: Kernel) -> np.ndarray:
+    """(R, cells): the part of each side `first..last` that lies between consecutive edges."""
+    along = (edges[None] - first[:, None]) / (last - first)[:, None]
+    along = np.clip(along, 0.0, 1.0)
+    if kernel == "hann":
+        along = along - np.sin(2 * np.pi * along) / (2 * np.pi)
+    return np.diff(along, axis=1)

@@ -1,0 +1,157 @@
+"""Maps of evidence: nothing is lost, nothing lies where no region was."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_run import write_run
+from sample import copy_sample, label_plainly, small_job
+
+from lazsl import warehouse
+from lazsl.errors import UserError
+from lazsl.evidence import (
+    Evidence,
+    attribute_maps,
+    contrast_map,
+    fitting_grid,
+    read_evidence,
+    read_shard_evidence,
+    spread,
+)
+from lazsl.storage import Folder
+from lazsl.warehouse import open_warehouse
+
+GENERATOR = np.random.default_rng(5)
+
+
+def boxes_within(count: int, width: int, height: int) -> np.ndarray:
+    left = GENERATOR.integers(0, width - 1, count)
+    top = GENERATOR.integers(0, height - 1, count)
+    right = np.array([GENERATOR.integers(low + 1, width + 1) for low in left])
+    bottom = np.array([GENERATOR.integers(low + 1, height + 1) for low in top])
+    return np.stack([left, top, right, bottom], axis=1)
+
+
+def evidence(boxes: np.ndarray, weights: np.ndarray, size: tuple[int, int]) -> Evidence:
+    texts = tuple(f"attribute {n}" for n in range(weights.shape[1]))
+    numbers = np.arange(1, len(boxes) + 1)
+    ones = np.ones_like(weights)
+    return Evidence(
+        "id", "key", "uri", *size, 1, "wren", weights.sum(), texts, numbers, boxes, ones, weights
+    )
+
+
+def test_a_single_box_lights_exactly_its_pixels() -> None:
+    found = spread(np.array([[3, 1, 7, 4]]), np.array([[2.0]]), (10, 6))
+    expected = np.zeros((1, 6, 10))
+    expected[0, 1:4, 3:7] = 2.0 / 12
+    np.testing.assert_allclose(found, expected, atol=1e-15)
+
+
+def test_overlapping_boxes_add() -> None:
+    boxes = np.array([[0, 0, 4, 4], [2, 2, 6, 6]])
+    found = spread(boxes, np.array([[1.6], [3.2]]), (8, 8))[0]
+    assert found[0, 0] == pytest.approx(0.1)
+    assert found[3, 3] == pytest.approx(0.3)
+    assert found[5, 5] == pytest.approx(0.2)
+    assert found[7, 7] == 0
+
+
+@pytest.mark.parametrize("kernel", ["box", "hann"])
+@pytest.mark.parametrize("size", [(640, 48), (31, 257), (100, 100)])
+@pytest.mark.parametrize("grid", [None, (7, 5), (192, 10), (1, 1)])
+def test_every_attribute_keeps_its_sum_on_any_grid(
+    kernel: str, size: tuple[int, int], grid: tuple[int, int] | None
+) -> None:
+    weights = GENERATOR.normal(size=(40, 3))
+    found = spread(boxes_within(40, *size), weights, size, grid, kernel)
+    assert found.shape == (3, *(grid or size)[::-1])
+    np.testing.assert_allclose(found.sum(axis=(1, 2)), weights.sum(axis=0), atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["box", "hann"])
+def test_a_coarse_map_holds_what_the_pixels_below_it_hold(kernel: str) -> None:
+    boxes, weights = boxes_within(20, 60, 40), GENERATOR.normal(size=(20, 2))
+    pixels = spread(boxes, weights, (60, 40), None, kernel)
+    coarse = spread(boxes, weights, (60, 40), (12, 10), kernel)
+    np.testing.assert_allclose(coarse, pixels.reshape(2, 10, 4, 12, 5).sum(axis=(2, 4)), atol=1e-12)
+
+
+def test_pixel_maps_agree_with_a_plain_loop() -> None:
+    boxes, weights = boxes_within(15, 23, 17), GENERATOR.normal(size=(15, 2))
+    expected = np.zeros((2, 17, 23))
+    for (left, top, right, bottom), parts in zip(boxes, weights, strict=True):
+        for y in range(top, bottom):
+            for x in range(left, right):
+                expected[:, y, x] += parts / ((right - left) * (bottom - top))
+    np.testing.assert_allclose(spread(boxes, weights, (23, 17)), expected, atol=1e-12)
+
+
+def test_a_faded_box_stays_inside_its_pixels_and_is_strongest_in_the_middle() -> None:
+    found = spread(np.array([[2, 2, 9, 9]]), np.array([[1.0]]), (12, 12), None, "hann")[0]
+    inside = np.zeros((12, 12), bool)
+    inside[2:9, 2:9] = True
+    assert (found[inside] > 0).all() and (found[~inside] == 0).all()
+    assert found.argmax() == 5 * 12 + 5
+
+
+def test_a_contrast_adds_up_to_the_difference_of_the_scores() -> None:
+    boxes = boxes_within(12, 50, 30)
+    this = evidence(boxes, GENERATOR.random((12, 3)), (50, 30))
+    other = evidence(boxes[:7], GENERATOR.random((7, 5)), (50, 30))
+    assert contrast_map(this, other).sum() == pytest.approx(this.score - other.score)
+    elsewhere = evidence(boxes, GENERATOR.random((12, 3)), (50, 30))
+    object.__setattr__(elsewhere, "image_id", "another")
+    with pytest.raises(ValueError, match="different images"):
+        contrast_map(this, elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"),
+    [((1600, 1200), (192, 144)), ((100, 50), (100, 50)), ((9000, 10), (192, 1))],
+)
+def test_the_fitting_grid_keeps_the_aspect_and_is_no_finer_than_pixels(
+    size: tuple[int, int], grid: tuple[int, int]
+) -> None:
+    assert fitting_grid(size) == grid
+
+
+def test_stored_plans_add_up_to_the_scores_of_a_real_run(tmp_path: Path) -> None:
+    job = small_job(copy_sample(tmp_path / "archive", 9), tmp_path / "workspace")
+    run = label_plainly(job, tmp_path)
+    with closing(open_warehouse(job.warehouse_path)) as connection:
+        scores = dict(
+            ((image, rank), (label, score))
+            for image, rank, label, score in connection.execute(
+                "select image_id, rank, class, score from scores where rank <= 2"
+            ).fetchall()
+        )
+        shards = [row[0] for row in connection.execute("select shard from shards").fetchall()]
+        kept = [e for shard in shards for e in read_shard_evidence(connection, run.key, shard)]
+        rotated = read_evidence(connection, run.key, "odd/rotated by exif.jpg")
+        with pytest.raises(UserError, match="no labelled image 'nothing.jpg'"):
+            read_evidence(connection, run.key, "nothing.jpg")
+        with pytest.raises(UserError, match="rejected"):
+            read_evidence(connection, run.key, "odd/zero-bytes.jpg")
+    assert {(e.image_id, e.rank) for e in kept} == set(scores)
+    for one in kept:
+        label, score = scores[one.image_id, one.rank]
+        assert one.label == label
+        assert attribute_maps(one).sum() == pytest.approx(score, abs=1e-5)
+        assert (one.boxes[:, :2] >= 0).all()
+        assert (one.boxes[:, 2] <= one.width).all() and (one.boxes[:, 3] <= one.height).all()
+    assert [e.rank for e in rotated] == [1, 2]
+
+
+def test_a_run_that_keeps_no_plans_says_how_to_keep_them(tmp_path: Path) -> None:
+    run = write_run(Folder(str(tmp_path)), plans=0)
+    warehouse.load(Folder(str(tmp_path)), tmp_path / "warehouse.duckdb")
+    image = run.labelled[0]["image_id"]
+    with (
+        closing(open_warehouse(tmp_path / "warehouse.duckdb")) as connection,
+        pytest.raises(UserError, match=r"scoring\.plans"),
+    ):
+        read_evidence(connection, run.run, image)
