@@ -1,0 +1,178 @@
+"""The same job on as many machines as there are: a planner, batches of shards, one loader.
+
+    plan-archive     lists the archive, embeds the label set, starts one label-batch per batch
+    label-batch      does its shards on whichever worker takes it; has a Retry button of its own
+    load-warehouse   loads every finished shard that is not loaded yet; one at a time
+
+They share nothing but the workspace. The planner does not wait for its batches: it would hold a
+worker, and could not turn green when a batch is retried later. Each batch asks for a load when it
+is through, and a load takes whatever is done by then.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect import State, flow, get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.deployments import run_deployment
+from prefect.states import Completed, Failed
+from pydantic import Field
+
+from flows.shards import RUNNER, attributes, label_shard, load, numbered, plan, work
+from flows.summary import failure_sentence, show_dashboard
+from lazsl import run as steps
+from lazsl.errors import UserError
+from lazsl.settings import Job
+from lazsl.storage import Folder
+from lazsl.sweep import recorded_job
+from lazsl.workspace import runs
+
+LABEL_BATCH = "label-batch/label-batch"
+LOAD_WAREHOUSE = "load-warehouse/load-warehouse"
+
+_WAITING = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED]
+
+
+@flow(name="plan-archive", flow_run_name="plan {job.archive}", task_runner=RUNNER)
+def plan_archive(
+    job: Job,
+    batch_shards: Annotated[
+        int, Field(ge=1, le=10_000, description="shards per batch: what one worker takes at a time")
+    ] = 16,
+) -> State[Any]:
+    """List an archive and start a label-batch run for every batch of shards that is missing.
+
+    Shards of batches that still wait or run are left to them, so planning again does no work twice.
+    """
+    try:
+        run = steps.open_run(job)
+    except UserError as error:
+        return Failed(message=str(error))
+    for notice in steps.notices(job):
+        get_run_logger().warning(notice)
+    planned = plan(run, return_state=True)
+    if not planned.is_completed():
+        return Failed(message=planned.message)
+    found: Any = planned.result()
+    steps.record_run(run)
+    embedded = attributes(run, "text", return_state=True)
+    if not embedded.is_completed():
+        return Failed(message=embedded.message)
+    missing = steps.missing_shards(run, list(found.shards))
+    taken = _under_way(run.key)
+    free = [shard for shard in missing if shard not in taken]
+    batches = [free[start : start + batch_shards] for start in range(0, len(free), batch_shards)]
+    numbers = numbered(list(found.shards))
+    for batch in batches:
+        run_deployment(
+            LABEL_BATCH,
+            # The run's own job: its precision is settled, so every machine makes the same vectors.
+            parameters={
+                "job": run.job.model_dump(mode="json"),
+                "run": run.key,
+                "shards": batch,
+            },
+            flow_run_name=f"{run.key} {_span([numbers[shard] for shard in batch])}",
+            tags=[run.key],
+            timeout=0,
+            as_subflow=False,
+        )
+    if not batches and not taken:
+        _ask_for_load(run.job, run.key)
+    return Completed(
+        message=f"{len(found.shards)} shards, {len(missing)} missing: {len(batches)} batches "
+        f"started, {len(taken & set(missing))} shards are under way already"
+    )
+
+
+@flow(name="label-batch", task_runner=RUNNER)
+def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
+    """Stage, embed and score some shards of a planned run; ends Failed while one is missing."""
+    try:
+        opened = steps.open_run(job)
+        if opened.key != run:
+            return Failed(
+                message=f"this batch was planned for run {run}, but its job is now "
+                f"{opened.key}: the label set, the model or its precision here differs; plan the "
+                "archive again"
+            )
+        every = steps.archive_shards(opened)
+    except UserError as error:
+        return Failed(message=str(error))
+    worked = work(opened, shards, numbered(every), label_shard)
+    _ask_for_load(job, run)
+    if worked.failed:
+        return Failed(message=failure_sentence(worked.failed, len(shards), worked.reasons))
+    now = len(worked.missing)
+    return Completed(message=f"{len(shards)} shards done, {now} of them in this run")
+
+
+@flow(name="load-warehouse", task_runner=RUNNER)
+def load_warehouse(
+    workspace: Annotated[str, Field(description="where the runs are: a path or fsspec URL")],
+    run: Annotated[
+        str | None, Field(description="key of one run; empty: everything in the workspace")
+    ] = None,
+    warehouse: Annotated[
+        str | None, Field(description="the DuckDB file on this machine's disk; default: the run's")
+    ] = None,
+) -> State[Any]:
+    """Load every finished shard that the warehouse does not hold yet, and publish it."""
+    try:
+        folder = Folder(workspace)
+        keys = [run] if run else runs(folder)
+        recorded = [recorded_job(folder, key, warehouse) for key in keys]
+    except UserError as error:
+        return Failed(message=str(error))
+    if not recorded:
+        return Failed(message=f"there is no run in {folder.url}; label an archive first")
+    said: list[str] = []
+    refused: list[str] = []
+    for job, key, archive in recorded:
+        loaded = load(job, key, archive, return_state=True)
+        (said if loaded.is_completed() else refused).append(f"{key}: {loaded.message}")
+        if loaded.is_completed():
+            show_dashboard(job.warehouse_path, key)
+    if refused:
+        return Failed(message=f"{len(refused)} of {len(keys)} runs not loaded: {refused[0]}")
+    return Completed(message="; ".join(said[:3]) + ("; ..." if len(said) > 3 else ""))
+
+
+def _under_way(run: str) -> set[str]:
+    """Shards of a run that are in a batch which has not ended."""
+    mine = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[run]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_WAITING)),
+    )
+    found: set[str] = set()
+    seen = 0
+    with get_client(sync_client=True) as client:
+        while page := client.read_flow_runs(flow_run_filter=mine, limit=200, offset=seen):
+            found |= {shard for batch in page for shard in batch.parameters.get("shards", [])}
+            seen += len(page)
+    return found
+
+
+def _ask_for_load(job: Job, run: str) -> None:
+    """Start a load; the deployment runs one at a time, wherever the warehouse is."""
+    run_deployment(
+        LOAD_WAREHOUSE,
+        parameters={"workspace": job.workspace, "run": run, "warehouse": job.warehouse},
+        flow_run_name=f"load {run}",
+        tags=[run],
+        timeout=0,
+        as_subflow=False,
+    )
+
+
+def _span(numbers: list[int]) -> str:
+    """The numbers of a batch's shards, as a person says them: 3 to 18, or 7."""
+    return f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])

@@ -1,0 +1,206 @@
+"""The tasks that every flow is made of, and how a flow works through shards.
+
+A task is submitted only where its artifact is missing: what is done is what lies in the workspace,
+not what Prefect remembers. So any flow can be killed and run again, anywhere.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import State, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from lazsl import run as steps
+from lazsl.encoder import Towers
+from lazsl.errors import UserError
+from lazsl.manifest import Plan, plan_shards
+from lazsl.run import Run
+from lazsl.settings import Job
+from lazsl.staging import Staged, unstage
+from lazsl.storage import masked
+from lazsl.sweep import load_run
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+on_progress: ContextVar[Callable[[str, int], None] | None] = ContextVar("on_progress", default=None)
+"""Called with a shard and how many of its images are done, for whoever runs the flow in-process."""
+
+on_shards: ContextVar[Callable[[int], None] | None] = ContextVar("on_shards", default=None)
+"""Called once with the number of images that are still to be done."""
+
+RUNNER: Any = ThreadPoolTaskRunner(max_workers=256)
+"""Threads only wait for each other: how much is done at a time is bounded by the flow."""
+
+_model = threading.Lock()
+"""One shard at a time has the model; several GPUs are several processes."""
+
+
+def _in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
+    """The task, failing with a sentence where the world went wrong and not the code."""
+
+    @wraps(function)
+    def step(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
+        try:
+            return function(*args, **kwargs)
+        except (UserError, OSError) as error:
+            return Failed(message=masked(str(error) or type(error).__name__))
+
+    return step
+
+
+@task(name="plan", cache_policy=NO_CACHE)
+@_in_words
+def plan(run: Run) -> Plan:
+    """List the archive and cut what is new into shards."""
+    job = run.job
+    return plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
+
+
+@task(name="attributes", cache_policy=NO_CACHE)
+@_in_words
+def attributes(run: Run, towers: Towers = "both") -> bool:
+    """Embed the label set, unless it was embedded before."""
+    return steps.embed_attributes(run, towers)
+
+
+@task(name="stage", task_run_name="stage {number} ({shard})", cache_policy=NO_CACHE)
+@_in_words
+def stage(run: Run, number: int, shard: str, directory: Path) -> tuple[Staged, float]:
+    """Fetch a shard's images to the local disk."""
+    started = time.perf_counter()
+    return steps.stage_shard(run, shard, directory), time.perf_counter() - started
+
+
+@task(name="embed", task_run_name="embed {number} ({shard})", cache_policy=NO_CACHE)
+@_in_words
+def embed(run: Run, number: int, shard: str, staged: tuple[Staged, float]) -> State[Any]:
+    """Cut regions and embed them. The staged images are removed afterwards."""
+    images, seconds = staged
+    total = len(images.table)
+    report = on_progress.get()
+    progress = None if report is None else partial(report, shard)
+    with _model:
+        steps.embed_shard(run, shard, images, seconds, progress)
+    unstage(images.directory)
+    return Completed(message=f"{total} images")
+
+
+@task(name="score", task_run_name="score {number} ({shard})", cache_policy=NO_CACHE)
+@_in_words
+def score(run: Run, number: int, shard: str) -> State[Any]:
+    """Align regions with attributes; write predictions, evidence, plans, and the done marker."""
+    marker = steps.score_shard(run, shard)
+    report = on_progress.get()
+    if report is not None:
+        report(shard, marker["listed"])
+    return Completed(message=f"{marker['labelled']} labelled, {marker['rejected']} rejected")
+
+
+@task(name="load", task_run_name="load {run}", cache_policy=NO_CACHE)
+@_in_words
+def load(job: Job, run: str, archive: str) -> State[Any]:
+    """Load every finished shard of a run that the warehouse does not hold yet."""
+    loaded = load_run(job, run, archive)
+    return Completed(message=f"{loaded.shards} shards, {loaded.images} images")
+
+
+Submit = Callable[[Run, int, str, Path], list[PrefectFuture[Any]]]
+"""Submits what one shard needs: its tasks in order, each waiting for the one before."""
+
+
+def label_shard(run: Run, number: int, shard: str, scratch: Path) -> list[PrefectFuture[Any]]:
+    if steps.is_embedded(run, shard):
+        return score_shard(run, number, shard, scratch)
+    staged: Any = stage.submit(run, number, shard, scratch / shard)
+    embedded = embed.submit(run, number, shard, staged)
+    waiting: Any = score
+    return [staged, embedded, waiting.submit(run, number, shard, wait_for=[embedded])]
+
+
+def score_shard(run: Run, number: int, shard: str, scratch: Path) -> list[PrefectFuture[Any]]:
+    return [score.submit(run, number, shard)]
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What became of some shards.
+
+    missing: those that were not done before. failed: those that are still not done, as their tasks
+    are named. reasons: what the failed tasks said, in order.
+    """
+
+    missing: tuple[str, ...]
+    failed: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+def work(run: Run, shards: list[str], numbers: dict[str, int], submit: Submit) -> Worked:
+    """Do those of the shards that are missing, a few at a time, and say what became of them.
+
+    Args:
+        run: the run.
+        shards: the shards to see to.
+        numbers: of every shard of the archive, as its tasks show it.
+        submit: what one shard needs.
+    """
+    missing = steps.missing_shards(run, shards)
+    scratch = Path(run.job.scratch or tempfile.gettempdir()) / f"lazsl-{flow_run.id or run.key}"
+    progress: Any = create_progress_artifact(
+        progress=_percent(len(shards) - len(missing), len(shards)),
+        key="lazsl-progress",
+        description=f"shards of {run.key} that are done",
+    )
+    announce = on_shards.get()
+    if announce is not None:
+        announce(steps.count_images(run, missing))
+    waiting: deque[list[PrefectFuture[Any]]] = deque()
+    reasons: list[str] = []
+    done = len(shards) - len(missing)
+    try:
+        for shard in missing:
+            if len(waiting) > run.job.staged_shards:
+                reasons += _reasons(waiting.popleft())
+                done += 1
+                update_progress_artifact(progress, progress=_percent(done, len(shards)))
+            waiting.append(submit(run, numbers[shard], shard, scratch))
+        for futures in waiting:
+            reasons += _reasons(futures)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    left = steps.missing_shards(run, shards)
+    update_progress_artifact(progress, progress=_percent(len(shards) - len(left), len(shards)))
+    failed = tuple(f"{numbers[shard]} ({shard})" for shard in left)
+    return Worked(tuple(missing), failed, tuple(reasons))
+
+
+def numbered(shards: list[str]) -> dict[str, int]:
+    """Every shard of an archive with its number, from 1, in the order they were cut."""
+    return {shard: number for number, shard in enumerate(shards, start=1)}
+
+
+def _reasons(futures: list[PrefectFuture[Any]]) -> list[str]:
+    """Why a shard failed, in words, once its last task has ended; empty when it did not."""
+    futures[-1].wait()
+    ended = [future.state for future in futures]
+    return [state.message or "no reason given" for state in ended if state.is_failed()][:1]
+
+
+def _percent(done: int, total: int) -> float:
+    return 100.0 * done / total if total else 100.0

@@ -1,0 +1,63 @@
+"""Load what a run has finished, and what is known of its archive: what is listed, what is true.
+
+It needs neither the model nor the images, so it can run wherever the warehouse is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lazsl import warehouse
+from lazsl.labelset import load_labelset
+from lazsl.manifest import read_manifest
+from lazsl.run import read_run_record
+from lazsl.settings import Job, make_job
+from lazsl.storage import Folder
+from lazsl.truth import read_truth
+from lazsl.warehouse import Loaded
+
+
+def load_run(job: Job, run: str, archive: str) -> Loaded:
+    """What was loaded into the job's warehouse: the run's finished shards that were not in it yet.
+
+    Args:
+        job: says where workspace and warehouse are, and which truth is known.
+        run: run key.
+        archive: archive key; its images are marked as listed or no longer listed.
+
+    Raises:
+        UserError: as `read_truth` and `warehouse.load`.
+    """
+    folder = Folder(job.workspace)
+    manifest = read_manifest(folder, archive)
+    listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
+    truth = None if job.truth is None else read_truth(job.truth, load_labelset(job.labels))
+    return warehouse.load(
+        folder,
+        job.warehouse_path,
+        [run],
+        listed={archive: listed.select(["image_id"])},
+        truth=truth,
+        archive=archive,
+    )
+
+
+def recorded_job(folder: Folder, run: str, path: str | None = None) -> tuple[Job, str, str]:
+    """A run's job as it was written down, with the run's and the archive's key.
+
+    Args:
+        folder: the workspace, wherever the caller reaches it.
+        run: run key or its beginning.
+        path: a warehouse instead of the job's own.
+
+    Raises:
+        UserError: no such run.
+    """
+    record = read_run_record(folder, run)
+    values = {**record["job"], "workspace": folder.url}
+    if path is not None:
+        values["warehouse"] = str(Path(path))
+    return make_job(**values), record["run"], record["archive"]
