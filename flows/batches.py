@@ -26,6 +26,7 @@ from prefect.deployments import run_deployment
 from prefect.states import Completed, Failed
 from pydantic import Field
 
+from flows.attempts import given_up
 from flows.shards import RUNNER, attributes, label_shard, load, numbered, plan, work
 from flows.summary import failure_sentence, show_dashboard
 from lazsl import run as steps
@@ -81,7 +82,7 @@ def plan_archive(
                 "shards": batch,
             },
             flow_run_name=f"{run.key} {_span([numbers[shard] for shard in batch])}",
-            tags=[run.key],
+            tags=["lazsl", run.key],
             timeout=0,
             as_subflow=False,
         )
@@ -96,6 +97,8 @@ def plan_archive(
 @flow(name="label-batch", task_runner=RUNNER)
 def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
     """Stage, embed and score some shards of a planned run; ends Failed while one is missing."""
+    if (enough := given_up()) is not None:
+        return enough
     try:
         opened = steps.open_run(job)
         if opened.key != run:
@@ -167,7 +170,7 @@ def _ask_for_load(job: Job, run: str) -> None:
         LOAD_WAREHOUSE,
         parameters={"workspace": job.workspace, "run": run, "warehouse": job.warehouse},
         flow_run_name=f"load {run}",
-        tags=[run],
+        tags=["lazsl", run],
         timeout=0,
         as_subflow=False,
     )

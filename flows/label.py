@@ -12,6 +12,7 @@ from typing import Any
 from prefect import State, flow, get_run_logger
 from prefect.states import Completed, Failed
 
+from flows.attempts import given_up
 from flows.shards import (
     RUNNER,
     Submit,
@@ -33,6 +34,8 @@ from lazsl.settings import Job, ScoringSettings
 @flow(name="label-archive", flow_run_name="label {job.archive}", task_runner=RUNNER)
 def label_archive(job: Job) -> State[Any]:
     """List, stage, embed, score and load an archive; ends Failed while any shard is missing."""
+    if (enough := given_up()) is not None:
+        return enough
     try:
         run = steps.open_run(job)
     except UserError as error:
@@ -59,12 +62,13 @@ def relabel(
     scoring: ScoringSettings | None = None,
     warehouse: str | None = None,
     truth: str | None = None,
+    open_set: bool | None = None,
 ) -> State[Any]:
     """Score the stored embeddings of a run with another label set or other settings.
 
     No image is read and no vision tower is loaded.
     """
-    given = {"labels": labels, "warehouse": warehouse, "truth": truth}
+    given = {"labels": labels, "warehouse": warehouse, "truth": truth, "open_set": open_set}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if scoring is not None:
         changes["scoring"] = scoring.model_dump()

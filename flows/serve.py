@@ -21,7 +21,9 @@ from pathlib import Path
 
 from lazsl import fieldguide
 
-PREFECT_FILE = Path(__file__).parent.parent / "infra" / "prefect.yaml"
+INFRA = Path(__file__).parent.parent / "infra"
+PREFECT_FILE = INFRA / "prefect.yaml"
+AUTOMATIONS = INFRA / "automations.yaml"
 POOLS = ("lazsl", "lazsl-loader")
 
 
@@ -51,6 +53,7 @@ def main() -> int:
                 _prefect(create, environment, logs)
             deploy = ("--no-prompt", "deploy", "--all", "--prefect-file", str(PREFECT_FILE))
             _prefect(deploy, environment, logs)
+            _run([sys.executable, "-m", "flows.automations", str(AUTOMATIONS)], environment, logs)
             names = {f"worker-{n}": "lazsl" for n in range(1, given.workers + 1)}
             for name, pool in {**names, "loader": "lazsl-loader"}.items():
                 command = ("worker", "start", "--pool", pool, "--name", name, "--type", "process")
@@ -85,6 +88,7 @@ def _environment(home: Path, url: str) -> dict[str, str]:
         "PREFECT_API_URL": f"{url}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
         "DO_NOT_TRACK": "1",
     }
     return {**defaults, **os.environ, **settings}
@@ -123,9 +127,13 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 
 def _prefect(arguments: tuple[str, ...], environment: dict[str, str], logs: Path) -> None:
+    _run([_command(), *arguments], environment, logs)
+
+
+def _run(command: list[str], environment: dict[str, str], logs: Path) -> None:
     """Run a command to its end; what it says goes to the log, unless it fails."""
     done = subprocess.run(
-        [_command(), *arguments],
+        command,
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -136,7 +144,7 @@ def _prefect(arguments: tuple[str, ...], environment: dict[str, str], logs: Path
         log.write(done.stdout + done.stderr)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip())[-500:]
-        raise SystemExit(f"lazsl: prefect {' '.join(arguments[:3])} failed: {said}")
+        raise SystemExit(f"lazsl: {' '.join(command[:4])} failed: {said}")
 
 
 def _command() -> str:

@@ -156,6 +156,20 @@ def test_retry_of_a_failed_run_does_only_the_missing_shard(
     assert content(job.warehouse_path) == content(tmp_path / "plain" / "warehouse.duckdb")
 
 
+def test_a_shard_with_more_rejects_than_allowed_fails_and_can_be_retried(
+    prefect_server: str, archive: Path, tmp_path: Path
+) -> None:
+    job = small_job(archive, tmp_path / "workspace", reject_ceiling=0.5)
+    state = label_archive(job, return_state=True)
+    assert state.is_failed()
+    assert "5 of the 8 images of shard" in state.message
+    assert "1 truncated" in state.message and "reject_ceiling" in state.message
+    failed = run_status(Folder(job.workspace))
+    assert failed["missing"] == 8 and failed["shards_done"] == 2
+    allowed = label_archive(small_job(archive, tmp_path / "workspace"), return_state=True)
+    assert allowed.message == "3 shards done, 1 of them in this run"
+
+
 def test_the_command_killed_in_the_middle_goes_on_where_it_was(
     prefect_server: str, archive: Path, tmp_path: Path
 ) -> None:

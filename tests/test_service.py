@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from playwright.sync_api import Browser, expect
 from sample import content, copy_sample, label_plainly, small_job
@@ -24,17 +28,20 @@ from lazsl import run as steps
 from lazsl.settings import Job
 from lazsl.status import run_status
 from lazsl.storage import Folder
+from lazsl.workspace import done_shards
 
 ROOT = Path(__file__).parent.parent
+SECRET = "s3cr3t-4711"
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 @dataclass(frozen=True)
 class Service:
-    """A running service: its URL, and its home."""
+    """A running service: its URL, its home, and what its webhook was told."""
 
     url: str
     home: Path
+    notices: list[dict[str, Any]]
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         answer = httpx.post(f"{self.url}/api/{path}", json=body or {}, timeout=30)
@@ -79,6 +86,24 @@ def wait_for(ready: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.3)
 
 
+def listen() -> tuple[ThreadingHTTPServer, list[dict[str, Any]]]:
+    """An HTTP listener on a free port, and the JSON it was sent."""
+    told: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, told
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     home = tmp_path_factory.mktemp("service")
@@ -86,7 +111,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-    environment |= {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    listener, notices = listen()
+    environment |= {
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": str(ROOT),
+        "LAZSL_WEBHOOK_URL": f"http://127.0.0.1:{listener.server_port}/{SECRET}",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+    }
     command = [sys.executable, "-m", "flows.serve", f"--port={port}", f"--home={home / 'home'}"]
     with (home / "log").open("w") as log:
         process = subprocess.Popen(
@@ -95,8 +126,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     try:
         wait_for(lambda: "lazsl serves" in (home / "log").read_text() or process.poll() is not None)
         assert process.poll() is None, (home / "log").read_text()
-        yield Service(f"http://127.0.0.1:{port}", home)
+        yield Service(f"http://127.0.0.1:{port}", home, notices)
     finally:
+        listener.shutdown()
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     left = subprocess.run(["pgrep", "-f", str(home)], capture_output=True, text=True, check=False)
@@ -123,6 +155,11 @@ def test_retry_pressed_in_the_browser_runs_only_the_missing_shard(
     shard = steps.archive_shards(steps.open_run(job))[1]
     assert failed["type"] == "FAILED"
     assert failed["message"].startswith(f"1 of 3 shards failed: 2 ({shard}): {poison} cannot be")
+
+    wait_for(lambda: len(service.notices) == 1)
+    (notice,) = service.notices
+    assert notice["run"] == f"label {archive}" and notice["message"] == failed["message"]
+    assert notice["page"].endswith(f"/runs/flow-run/{flow_run}")
 
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.goto(f"{service.url}/runs/flow-run/{flow_run}")
@@ -174,6 +211,42 @@ def test_a_planned_archive_is_labelled_batch_by_batch_and_planned_again_costs_a_
     assert (found["listed"], found["labelled"], found["missing"]) == (24, 17, 0)
     label_plainly(small_job(archive, tmp_path / "plain"), tmp_path / "scratch")
     assert content(job.warehouse_path) == content(tmp_path / "plain" / "warehouse.duckdb")
+
+
+def test_a_killed_flow_process_is_started_again_and_does_only_what_is_missing(
+    service: Service, archive: Path, tmp_path: Path
+) -> None:
+    job = small_job(archive, tmp_path / "workspace", shard_size=2)
+    run = steps.open_run(job)
+    flow_run = service.start("label-archive", job=parameters(job))
+    wait_for(lambda: len(done_shards(run.workspace, run.key)) >= 2)
+    process_of(flow_run).kill()
+    wait_for(lambda: service.state(flow_run)["type"] not in ("RUNNING", "PENDING"))
+    done = len(done_shards(run.workspace, run.key))
+    assert done < 12
+    wait_for(lambda: service.state(flow_run)["type"] == "COMPLETED")
+    assert service.state(flow_run)["message"] == f"12 shards done, {12 - done} of them in this run"
+    found = run_status(Folder(job.workspace))
+    assert (found["listed"], found["labelled"], found["missing"]) == (24, 17, 0)
+
+
+def test_secrets_are_in_no_log_parameter_or_artifact(service: Service) -> None:
+    said = [path.read_text() for path in (service.home / "home" / "logs").iterdir()]
+    for path in ("flow_runs", "logs", "artifacts", "deployments", "block_documents"):
+        said.append(json.dumps(service.ask(f"{path}/filter", {"limit": 200})))
+    assert len(said) > 8 and all(len(text) > 2 for text in said)
+    assert not [text for text in said if SECRET in text]
+
+
+def process_of(flow_run: str) -> psutil.Process:
+    """The process that runs a flow run."""
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("PREFECT__FLOW_RUN_ID") == flow_run:
+                return process
+        except psutil.Error:
+            continue
+    raise AssertionError("no process has this flow run")
 
 
 def keep_picture(page: Any, name: str) -> None:

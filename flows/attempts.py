@@ -1,0 +1,37 @@
+"""How often a run that keeps crashing is started again: an automation has no limit of its own."""
+
+from __future__ import annotations
+
+from prefect import State
+from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
+from prefect.states import Failed
+
+CRASHES = 3
+"""After so many crashes since a person last pressed Retry, a run ends Failed."""
+
+STARTED_AGAIN = "started again after a crash"
+"""What the automation says of its new attempt; see `infra/automations.yaml`."""
+
+
+def given_up() -> State[None] | None:
+    """The state of a run that has crashed too often by itself; None: go on.
+
+    Only attempts that the automation made count: Retry, pressed by a person, starts anew.
+    """
+    if not flow_run.id:
+        return None
+    with get_client(sync_client=True) as client:
+        states = client.read_flow_run_states(flow_run.id)
+    crashes = 0
+    for state in sorted(states, key=lambda state: state.timestamp):
+        if state.is_crashed():
+            crashes += 1
+        elif state.is_scheduled() and state.message != STARTED_AGAIN:
+            crashes = 0
+    if crashes < CRASHES:
+        return None
+    return Failed(
+        message=f"the process died {crashes} times in a row and is not started again by itself; "
+        "the worker's log may say why (out of memory?); Retry tries again"
+    )
