@@ -8,7 +8,7 @@ export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help install label test check lint format types bench fieldguide measure docs clean
+.PHONY: help install label serve drill test check lint format types bench fieldguide measure docs clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +23,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 label: install ## label the embedded sample archive with the embedded model, through Prefect, into DuckDB
 	$(BIN)/lazsl label --sample
+
+serve: install ## run the service on this machine: Prefect's UI, workers, deployments
+	$(BIN)/python -m flows.serve
+
+drill: install ## kill a worker in the middle of a job on a whole topology, and see it finish (5 min)
+	$(BIN)/python infra/drill.py
 
 measure: install ## print how right each method was in the last `make label`
 	$(BIN)/lazsl measure

@@ -56,13 +56,17 @@ def main() -> int:
             _run([sys.executable, "-m", "flows.automations", str(AUTOMATIONS)], environment, logs)
             names = {f"worker-{n}": "lazsl" for n in range(1, given.workers + 1)}
             for name, pool in {**names, "loader": "lazsl-loader"}.items():
-                command = ("worker", "start", "--pool", pool, "--name", name, "--type", "process")
+                # One flow run at a time: two in one worker would share the processor or the GPU.
+                command = ("worker", "start", "--pool", pool, "--name", name, "--limit", "1")
                 processes.append(stack.enter_context(_running(name, command, environment, logs)))
             print(f"\nlazsl serves at {url}; deployments: {url}/deployments", flush=True)
             print(f"logs in {logs}; Ctrl-C stops everything", flush=True)
-            while all(process.poll() is None for process in processes):
+            while processes[0].poll() is None:
+                for process in [p for p in processes if p.poll() is not None]:
+                    print("lazsl: a worker ended by itself; the others go on", file=sys.stderr)
+                    processes.remove(process)
                 time.sleep(0.5)
-            print(f"lazsl: a part of the service ended by itself; see {logs}", file=sys.stderr)
+            print(f"lazsl: the server ended by itself; see {logs}", file=sys.stderr)
             return 1
     except KeyboardInterrupt:
         return 0
@@ -99,9 +103,12 @@ def _running(
     name: str, arguments: tuple[str, ...], environment: dict[str, str], logs: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A part of the service; when the block ends, it and all that it started are gone."""
+    place = logs.parent / "work" / name
+    place.mkdir(parents=True, exist_ok=True)
     with (logs / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
             [_command(), *arguments],
+            cwd=place,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -1,0 +1,260 @@
+"""The topology of compose.yaml without containers, and a worker that dies: `make drill`.
+
+PostgreSQL from the distribution, a Prefect server on it, an S3 server over HTTP, two workers and a
+loader, each a process of its own; nothing is shared but the bucket. The sample archive is put into
+the bucket and planned in batches. When the first shards are done, one worker is killed for good
+with all that it runs. The run must end complete all the same, on the other worker. Takes about
+five minutes on two cores; needs `postgresql` (Debian: apt-get install postgresql).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+def main() -> int:
+    """0 when the archive is labelled completely although a worker died."""
+    argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0]).parse_args()
+    if not BINARIES:
+        sys.exit("the drill needs PostgreSQL; apt-get install postgresql")
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - started:6.1f} s  {text}", flush=True)
+
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lazsl-drill-")))
+        home.chmod(0o755)
+        database = stack.enter_context(postgres(home / "postgres"))
+        say("PostgreSQL runs")
+        endpoint = stack.enter_context(s3_server())
+        os.environ |= {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "drill",
+            "AWS_SECRET_ACCESS_KEY": "drill-secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "PREFECT_API_DATABASE_CONNECTION_URL": database,
+            "LAZSL_ARCHIVE": "s3://drill/archive",
+            "LAZSL_LABELS": str(ROOT / "lazsl/fieldguide/sample/labels.json"),
+            "LAZSL_MODEL": "fieldguide",
+            "LAZSL_WORKSPACE": "s3://drill/work",
+            "LAZSL_WAREHOUSE": str(home / "warehouse.duckdb"),
+        }
+        fill("s3://drill/archive")
+        say("the sample archive is in the bucket")
+        url = stack.enter_context(service(home))
+        say(f"server on PostgreSQL, two workers, loader: {url}")
+        api = Api(url)
+        api.start("plan-archive", {"job": {**api.job(), "shard_size": 16}, "batch_shards": 4})
+        wait(lambda: api.done_shards() >= 2)
+        say(f"{api.done_shards()} shards are done; worker-1 is killed for good")
+        killed = kill_worker(home, "worker-1")
+        if not killed:
+            sys.exit("the worker had nothing to do when it was killed; the drill shows nothing")
+        shown: set[str] = set()
+        while not api.complete():
+            for line in api.states() - shown:
+                say(line)
+            shown |= api.states()
+            time.sleep(1)
+        wait(lambda: api.status()["loaded"])
+        status = api.status()
+        counts = {k: status[k] for k in ("listed", "labelled", "rejected", "missing", "shards")}
+        embedded = api.embedded()
+        twice = sorted(name for name, times in embedded.items() if times > 1)
+        say(f"complete: {counts}")
+        say(f"{len(embedded)} shards embedded; more than once: {', '.join(twice) or 'none'}")
+        at_worst = 1
+        return 0 if status["missing"] == 0 and len(twice) <= at_worst else 1
+
+
+class Api:
+    """What the drill asks the Prefect server and the bucket."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/api/{path}", data, headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def job(self) -> dict[str, Any]:
+        found = self.ask("deployments/name/plan-archive/plan-archive")
+        return dict(found["parameters"]["job"])
+
+    def start(self, name: str, parameters: dict[str, Any]) -> None:
+        found = self.ask(f"deployments/name/{name}/{name}")
+        self.ask(f"deployments/{found['id']}/create_flow_run", {"parameters": parameters})
+
+    def batches(self) -> list[dict[str, Any]]:
+        return list(self.ask("flow_runs/filter", {"flows": {"name": {"any_": ["label-batch"]}}}))
+
+    def states(self) -> set[str]:
+        return {
+            f"{run['name']}: {run['state']['name']} ({run['state']['message'] or ''})"
+            for run in self.batches()
+        }
+
+    def complete(self) -> bool:
+        batches = self.batches()
+        return bool(batches) and all(b["state"]["type"] == "COMPLETED" for b in batches)
+
+    def embedded(self) -> Counter[str]:
+        ids = [run["id"] for run in self.batches()]
+        body = {"task_runs": {"flow_run_id": {"any_": ids}}, "limit": 200}
+        names = [task["name"] for task in self.ask("task_runs/filter", body)]
+        return Counter(name for name in names if name.startswith("embed "))
+
+    def status(self) -> dict[str, Any]:
+        from lazsl.status import run_status
+        from lazsl.storage import Folder
+
+        return run_status(
+            Folder(os.environ["LAZSL_WORKSPACE"]), None, Path(os.environ["LAZSL_WAREHOUSE"])
+        )
+
+    def done_shards(self) -> int:
+        from lazsl import workspace
+        from lazsl.storage import Folder
+
+        folder = Folder(os.environ["LAZSL_WORKSPACE"])
+        return sum(len(workspace.done_shards(folder, run)) for run in workspace.runs(folder))
+
+
+def fill(archive: str) -> None:
+    """The sample archive in a bucket of its own."""
+    import boto3
+
+    from lazsl.fieldguide import IMAGES_DIR
+    from lazsl.storage import Folder
+
+    boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"]).create_bucket(Bucket="drill")
+    folder = Folder(archive)
+    for file in sorted(IMAGES_DIR.rglob("*")):
+        if file.is_file():
+            folder.write_bytes(file.relative_to(IMAGES_DIR).as_posix(), file.read_bytes())
+
+
+def kill_worker(home: Path, name: str) -> int:
+    """SIGKILL to the worker and all that it started, at once; how many it had started."""
+    import psutil
+
+    (worker,) = (
+        p for p in psutil.process_iter() if name in p.cmdline() and str(home) in str(p.environ())
+    )
+    started = worker.children(recursive=True)
+    for process in [worker, *started]:
+        process.kill()
+    return len(started)
+
+
+@contextmanager
+def postgres(place: Path) -> Iterator[str]:
+    """A PostgreSQL of our own on a free port; its URL as Prefect takes it."""
+    user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    place.mkdir()
+    if os.geteuid() == 0:
+        shutil.chown(place, user)
+    as_user = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
+    port = free_port()
+    run([*as_user, BINARIES[-1] / "initdb", "-D", place / "data", "-A", "trust"], place)
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {place}"
+    control = [*as_user, BINARIES[-1] / "pg_ctl", "-D", place / "data", "-l", place / "log", "-w"]
+    run([*control, "-o", options, "start"], place)
+    try:
+        run([*as_user, BINARIES[-1] / "createdb", "-h", place, "-p", str(port), "prefect"], place)
+        yield f"postgresql+asyncpg://{user}@127.0.0.1:{port}/prefect"
+    finally:
+        run([*control, "-m", "immediate", "stop"], place)
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """An S3 server over HTTP in a process of its own; its URL."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait(lambda: answers(f"http://127.0.0.1:{port}/moto-api/"))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
+def service(home: Path) -> Iterator[str]:
+    """`make serve` with two workers; its URL."""
+    port = free_port()
+    command = [sys.executable, "-m", "flows.serve", f"--port={port}", "--workers=2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with (home / "serve.log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, f"--home={home}"], cwd=home, env=environment, stdout=log, stderr=log
+        )
+    try:
+        wait(lambda: "lazsl serves" in (home / "serve.log").read_text() or bool(process.poll()))
+        if process.poll() is not None:
+            sys.exit((home / "serve.log").read_text())
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def run(command: list[Any], place: Path) -> None:
+    """Run to the end, quietly; what went wrong is shown."""
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{command} failed: {done.stderr or done.stdout}")
+
+
+def wait(ready: Callable[[], bool], seconds: float = 300) -> None:
+    """Until it is so."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            sys.exit("the drill waited too long")
+        time.sleep(0.5)
+
+
+def answers(url: str) -> bool:
+    """True when something is there."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
