@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from prefect import State, flow, get_run_logger
+from prefect import State, flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -27,7 +27,7 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from flows.attempts import given_up
-from flows.shards import RUNNER, attributes, label_shard, load, numbered, plan, work
+from flows.shards import RUNNER, in_words, label_shard, load, numbered, prepare, work
 from flows.summary import failure_sentence, show_dashboard
 from lazsl import run as steps
 from lazsl.errors import UserError
@@ -43,6 +43,7 @@ _WAITING = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType
 
 
 @flow(name="plan-archive", flow_run_name="plan {job.archive}", task_runner=RUNNER)
+@in_words
 def plan_archive(
     job: Job,
     batch_shards: Annotated[
@@ -53,25 +54,12 @@ def plan_archive(
 
     Shards of batches that still wait or run are left to them, so planning again does no work twice.
     """
-    try:
-        run = steps.open_run(job)
-    except UserError as error:
-        return Failed(message=str(error))
-    for notice in steps.notices(job):
-        get_run_logger().warning(notice)
-    planned = plan(run, return_state=True)
-    if not planned.is_completed():
-        return Failed(message=planned.message)
-    found: Any = planned.result()
-    steps.record_run(run)
-    embedded = attributes(run, "text", return_state=True)
-    if not embedded.is_completed():
-        return Failed(message=embedded.message)
-    missing = steps.missing_shards(run, list(found.shards))
+    run, shards = prepare(job, "text")
+    missing = steps.missing_shards(run, shards)
     taken = _under_way(run.key)
     free = [shard for shard in missing if shard not in taken]
     batches = [free[start : start + batch_shards] for start in range(0, len(free), batch_shards)]
-    numbers = numbered(list(found.shards))
+    numbers = numbered(shards)
     for batch in batches:
         run_deployment(
             LABEL_BATCH,
@@ -89,28 +77,24 @@ def plan_archive(
     if not batches and not taken:
         _ask_for_load(run.job, run.key)
     return Completed(
-        message=f"{len(found.shards)} shards, {len(missing)} missing: {len(batches)} batches "
+        message=f"{len(shards)} shards, {len(missing)} missing: {len(batches)} batches "
         f"started, {len(taken & set(missing))} shards are under way already"
     )
 
 
 @flow(name="label-batch", task_runner=RUNNER)
+@in_words
 def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
     """Stage, embed and score some shards of a planned run; ends Failed while one is missing."""
     if (enough := given_up()) is not None:
         return enough
-    try:
-        opened = steps.open_run(job)
-        if opened.key != run:
-            return Failed(
-                message=f"this batch was planned for run {run}, but its job is now "
-                f"{opened.key}: the label set, the model or its precision here differs; plan the "
-                "archive again"
-            )
-        every = steps.archive_shards(opened)
-    except UserError as error:
-        return Failed(message=str(error))
-    worked = work(opened, shards, numbered(every), label_shard)
+    opened = steps.open_run(job)
+    if opened.key != run:
+        raise UserError(
+            f"this batch was planned for run {run}, but its job is now {opened.key}: the label "
+            "set, the model or its precision here differs; plan the archive again"
+        )
+    worked = work(opened, shards, numbered(steps.archive_shards(opened)), label_shard)
     _ask_for_load(job, run)
     if worked.failed:
         return Failed(message=failure_sentence(worked.failed, len(shards), worked.reasons))
@@ -119,6 +103,7 @@ def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
 
 
 @flow(name="load-warehouse", task_runner=RUNNER)
+@in_words
 def load_warehouse(
     workspace: Annotated[str, Field(description="where the runs are: a path or fsspec URL")],
     run: Annotated[
@@ -129,14 +114,11 @@ def load_warehouse(
     ] = None,
 ) -> State[Any]:
     """Load every finished shard that the warehouse does not hold yet, and publish it."""
-    try:
-        folder = Folder(workspace)
-        keys = [run] if run else runs(folder)
-        recorded = [recorded_job(folder, key, warehouse) for key in keys]
-    except UserError as error:
-        return Failed(message=str(error))
-    if not recorded:
-        return Failed(message=f"there is no run in {folder.url}; label an archive first")
+    folder = Folder(workspace)
+    keys = [run] if run else runs(folder)
+    if not keys:
+        raise UserError(f"there is no run in {folder.url}; label an archive first")
+    recorded = [recorded_job(folder, key, warehouse) for key in keys]
     said: list[str] = []
     refused: list[str] = []
     for job, key, archive in recorded:

@@ -9,52 +9,40 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import State, flow, get_run_logger
+from prefect import State, flow
 from prefect.states import Completed, Failed
 
 from flows.attempts import given_up
 from flows.shards import (
     RUNNER,
     Submit,
-    attributes,
+    embed_labels,
+    in_words,
     label_shard,
     load,
     numbered,
-    plan,
+    prepare,
     score_shard,
     work,
 )
 from flows.summary import failure_sentence, show_dashboard
 from lazsl import run as steps
-from lazsl.errors import UserError
 from lazsl.run import Run
 from lazsl.settings import Job, ScoringSettings
 
 
 @flow(name="label-archive", flow_run_name="label {job.archive}", task_runner=RUNNER)
+@in_words
 def label_archive(job: Job) -> State[Any]:
     """List, stage, embed, score and load an archive; ends Failed while any shard is missing."""
     if (enough := given_up()) is not None:
         return enough
-    try:
-        run = steps.open_run(job)
-    except UserError as error:
-        return Failed(message=str(error))
-    for notice in steps.notices(job):
-        get_run_logger().warning(notice)
-    planned = plan(run, return_state=True)
-    if not planned.is_completed():
-        return Failed(message=planned.message)
-    found: Any = planned.result()
-    shards = list(found.shards)
-    steps.record_run(run)
-    embedded = attributes(run, return_state=True)
-    if not embedded.is_completed():
-        return Failed(message=embedded.message)
-    return _finish(run, shards, label_shard)
+    run, shards = prepare(job)
+    return finish(run, shards, label_shard)
 
 
 @flow(name="relabel", task_runner=RUNNER)
+@in_words
 def relabel(
     workspace: str,
     run: str,
@@ -72,20 +60,15 @@ def relabel(
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if scoring is not None:
         changes["scoring"] = scoring.model_dump()
-    try:
-        relabelled = steps.open_relabelling(workspace, run, changes)
-    except UserError as error:
-        return Failed(message=str(error))
+    relabelled = steps.open_relabelling(workspace, run, changes)
     steps.record_run(relabelled)
-    embedded = attributes(relabelled, "text", return_state=True)
-    if not embedded.is_completed():
-        return Failed(message=embedded.message)
-    return _finish(relabelled, steps.archive_shards(relabelled), score_shard)
+    embed_labels(relabelled, "text")
+    return finish(relabelled, steps.archive_shards(relabelled), score_shard)
 
 
-def _finish(run: Run, shards: list[str], submit: Submit) -> State[Any]:
-    """Do what is missing, load what is done, and say how it ended."""
-    worked = work(run, shards, numbered(shards), submit)
+def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None) -> State[Any]:
+    """Do what is missing, load what is done, and say how it ended; arguments as of `work`."""
+    worked = work(run, shards, numbered(shards), submit, ahead)
     loaded = load(run.job, run.key, run.archive, return_state=True)
     if loaded.is_completed():
         show_dashboard(run.job.warehouse_path, run.key)

@@ -18,7 +18,7 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from prefect import State, task
+from prefect import State, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
@@ -52,8 +52,8 @@ _model = threading.Lock()
 """One shard at a time has the model; several GPUs are several processes."""
 
 
-def _in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
-    """The task, failing with a sentence where the world went wrong and not the code."""
+def in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
+    """The task or flow, failing with a sentence where the world went wrong and not the code."""
 
     @wraps(function)
     def step(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
@@ -66,7 +66,7 @@ def _in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
 
 
 @task(name="plan", cache_policy=NO_CACHE)
-@_in_words
+@in_words
 def plan(run: Run) -> Plan:
     """List the archive and cut what is new into shards."""
     job = run.job
@@ -74,14 +74,14 @@ def plan(run: Run) -> Plan:
 
 
 @task(name="attributes", cache_policy=NO_CACHE)
-@_in_words
+@in_words
 def attributes(run: Run, towers: Towers = "both") -> bool:
     """Embed the label set, unless it was embedded before."""
     return steps.embed_attributes(run, towers)
 
 
 @task(name="stage", task_run_name="stage {number} ({shard})", cache_policy=NO_CACHE)
-@_in_words
+@in_words
 def stage(run: Run, number: int, shard: str, directory: Path) -> tuple[Staged, float]:
     """Fetch a shard's images to the local disk."""
     started = time.perf_counter()
@@ -89,7 +89,7 @@ def stage(run: Run, number: int, shard: str, directory: Path) -> tuple[Staged, f
 
 
 @task(name="embed", task_run_name="embed {number} ({shard})", cache_policy=NO_CACHE)
-@_in_words
+@in_words
 def embed(run: Run, number: int, shard: str, staged: tuple[Staged, float]) -> State[Any]:
     """Cut regions and embed them. The staged images are removed afterwards."""
     images, seconds = staged
@@ -103,7 +103,7 @@ def embed(run: Run, number: int, shard: str, staged: tuple[Staged, float]) -> St
 
 
 @task(name="score", task_run_name="score {number} ({shard})", cache_policy=NO_CACHE)
-@_in_words
+@in_words
 def score(run: Run, number: int, shard: str) -> State[Any]:
     """Align regions with attributes; write predictions, evidence, plans, and the done marker."""
     marker = steps.score_shard(run, shard)
@@ -114,11 +114,39 @@ def score(run: Run, number: int, shard: str) -> State[Any]:
 
 
 @task(name="load", task_run_name="load {run}", cache_policy=NO_CACHE)
-@_in_words
+@in_words
 def load(job: Job, run: str, archive: str) -> State[Any]:
     """Load every finished shard of a run that the warehouse does not hold yet."""
     loaded = load_run(job, run, archive)
     return Completed(message=f"{loaded.shards} shards, {loaded.images} images")
+
+
+def prepare(job: Job, towers: Towers = "both") -> tuple[Run, list[str]]:
+    """The run of a job and all its shards, once the archive is planned and the labels embedded.
+
+    Raises:
+        UserError: one of these failed, with the sentence of its task.
+    """
+    run = steps.open_run(job)
+    for notice in steps.notices(job):
+        get_run_logger().warning(notice)
+    planned: Any = plan(run, return_state=True)
+    if not planned.is_completed():
+        raise UserError(planned.message)
+    steps.record_run(run)
+    embed_labels(run, towers)
+    return run, list(planned.result().shards)
+
+
+def embed_labels(run: Run, towers: Towers = "both") -> None:
+    """Have the label set embedded.
+
+    Raises:
+        UserError: with the sentence of the task.
+    """
+    embedded = attributes(run, towers, return_state=True)
+    if not embedded.is_completed():
+        raise UserError(embedded.message)
 
 
 Submit = Callable[[Run, int, str, Path], list[PrefectFuture[Any]]]
@@ -151,7 +179,9 @@ class Worked:
     reasons: tuple[str, ...]
 
 
-def work(run: Run, shards: list[str], numbers: dict[str, int], submit: Submit) -> Worked:
+def work(
+    run: Run, shards: list[str], numbers: dict[str, int], submit: Submit, ahead: int | None = None
+) -> Worked:
     """Do those of the shards that are missing, a few at a time, and say what became of them.
 
     Args:
@@ -159,7 +189,9 @@ def work(run: Run, shards: list[str], numbers: dict[str, int], submit: Submit) -
         shards: the shards to see to.
         numbers: of every shard of the archive, as its tasks show it.
         submit: what one shard needs.
+        ahead: shards submitted beyond the one that is waited for; default: what may be staged.
     """
+    ahead = run.job.staged_shards if ahead is None else ahead
     missing = steps.missing_shards(run, shards)
     scratch = Path(run.job.scratch or tempfile.gettempdir()) / f"lazsl-{flow_run.id or run.key}"
     progress: Any = create_progress_artifact(
@@ -175,7 +207,7 @@ def work(run: Run, shards: list[str], numbers: dict[str, int], submit: Submit) -
     done = len(shards) - len(missing)
     try:
         for shard in missing:
-            if len(waiting) > run.job.staged_shards:
+            if len(waiting) > ahead:
                 reasons += _reasons(waiting.popleft())
                 done += 1
                 update_progress_artifact(progress, progress=_percent(done, len(shards)))

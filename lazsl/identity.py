@@ -50,4 +50,6 @@ def regions_key(settings: RegionSettings, max_pixels: int) -> str:
 def run_key(archive: str, encoder: str, regions: str, labels: str, scoring: ScoringSettings) -> str:
     """Name of a run: what is labelled, by which model, regions, label set and scoring."""
     prefix = archive.rsplit("-", 1)[0]
-    return f"{prefix}-{digest('run', archive, encoder, regions, labels, scoring.model_dump())}"
+    # What is not set has no part in it: runs from before such a setting existed keep their names.
+    how = scoring.model_dump(exclude_none=True)
+    return f"{prefix}-{digest('run', archive, encoder, regions, labels, how)}"

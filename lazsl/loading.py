@@ -84,7 +84,9 @@ def check_truth(truth: pa.Table | None) -> None:
 
 
 def would_mark(connection: Connection, news: News) -> bool:
-    """True when the listings or the truth differ from what the warehouse has."""
+    """True when listings, truth, samples or judgements differ from what the warehouse has."""
+    if _new_audits(connection, news):
+        return True
     for archive, table in news.listed.items():
         with sqlfiles.registered(connection, {"new_listed": table}):
             found = sqlfiles.run(connection, "load/listed_changes.sql", archive=archive)
@@ -98,7 +100,13 @@ def would_mark(connection: Connection, news: News) -> bool:
 
 
 def mark(connection: Connection, news: News) -> None:
-    """Bring the listings and the truth up to date."""
+    """Bring listings, samples, judgements and truth up to date.
+
+    Raises:
+        UserError: a file of a sample or of judgements cannot be read.
+    """
+    for kind, archive, batch in _new_audits(connection, news):
+        _load_audit(connection, news.workspace, kind, archive, batch)
     for archive, table in news.listed.items():
         with sqlfiles.registered(connection, {"new_listed": table}):
             sqlfiles.run(connection, "load/listed.sql", archive=archive)
@@ -110,6 +118,26 @@ def mark(connection: Connection, news: News) -> None:
     ):
         sqlfiles.run(connection, "load/truth_remove.sql", archive=news.archive)
         sqlfiles.run(connection, "load/truth.sql", archive=news.archive)
+
+
+def _new_audits(connection: Connection, news: News) -> list[tuple[str, str, str]]:
+    """Samples and judgements that the warehouse does not hold: of the whole workspace."""
+    done = set(sqlfiles.run(connection, "load/audits_done.sql").fetchall())
+    return [found for found in layout.audit_tables(news.workspace) if found not in done]
+
+
+def _load_audit(
+    connection: Connection, workspace: Folder, table: str, archive: str, batch: str
+) -> None:
+    name = layout.audit_table(table, archive, batch)
+    try:
+        read = _read(workspace, name, records.AUDIT_TABLES[table].names)
+    except _Refused as error:
+        raise UserError(
+            f"{table} {batch} cannot be loaded: {error}; delete it, and draw or import it again"
+        ) from None
+    with sqlfiles.registered(connection, {f"new_{table}": read}), sqlfiles.transaction(connection):
+        sqlfiles.run(connection, f"load/{table}.sql")
 
 
 def load_shards(
@@ -166,12 +194,16 @@ def _read_ahead(
 
 
 def _read(workspace: Folder, name: str, columns: list[str]) -> pa.Table:
+    later = [column for column in columns if column in records.LATER]
     try:
-        table = workspace.read_table(name, columns)
+        table = workspace.read_table(name, None if later else columns)
     except FileNotFoundError:
         raise _Refused(f"its file {name} is missing") from None
     except pa.ArrowInvalid as error:
         raise _Refused(f"its file {name} cannot be read: {error}") from None
+    for column in set(later) - set(table.column_names):
+        value = pa.scalar(records.LATER[column], records.PREDICTIONS.field(column).type)
+        table = table.append_column(column, pa.repeat(value, len(table)))
     if missing := sorted(set(columns) - set(table.column_names)):
         raise _Refused(f"its file {name} lacks the column {missing[0]!r}")
     return table

@@ -86,10 +86,12 @@ def attributes(dimension: int) -> pa.Schema:
 
 PREDICTIONS = _schema(
     ("image_id", _id, "one row per labelled image"),
-    ("label", _text, "class of the best score"),
-    ("score", pa.float32(), "transported similarity of the label, -1..1"),
+    ("label", _text, "class of the best score; null where abstained (it is rank 1 in scores)"),
+    ("score", pa.float32(), "transported similarity of the best class, -1..1"),
     ("runner_up", _text, "class of the second best score; null when there is one class"),
     ("margin", pa.float32(), "score minus the runner-up's; null when there is one class"),
+    ("confidence", pa.float32(), "chance that the best class is right; null: no temperature set"),
+    ("abstained", pa.bool_(), "true where the confidence is below what was asked for"),
     ("kept", pa.int16(), "regions that passed the selection (M')"),
     ("clip_label", _text, "best class by the bare class name on the whole image"),
     ("clip_score", pa.float32(), "its cosine"),
@@ -111,7 +113,7 @@ SCORES = _schema(
 
 EVIDENCE = _schema(
     ("image_id", _id, "a row per attribute of each of the image's top_k classes"),
-    ("rank", pa.int16(), "of the class, 1 is the label"),
+    ("rank", pa.int16(), "of the class, 1 is the best"),
     ("class", _text, "class name"),
     ("attribute_index", pa.int16(), "position within the class"),
     ("attribute", _text, "the attribute as given"),
@@ -123,7 +125,7 @@ EVIDENCE = _schema(
 
 PLANS = _schema(
     ("image_id", _id, "a row per kept plan"),
-    ("rank", pa.int16(), "of the class, 1 is the label"),
+    ("rank", pa.int16(), "of the class, 1 is the best"),
     ("class", _text, "class name"),
     ("score", pa.float32(), "sum of plan x similarity"),
     ("iterations", pa.int32(), "Sinkhorn iterations done"),
@@ -141,3 +143,41 @@ RUN_TABLES: dict[str, pa.Schema] = {
     "plans": PLANS,
 }
 """What the scoring task writes per shard, below `runs/{run}/{table}/{shard}.parquet`."""
+
+LATER: dict[str, bool | None] = {"confidence": None, "abstained": False}
+"""Columns that shards scored by an older lazsl do not have, and what they mean there."""
+
+SAMPLES = _schema(
+    ("sample", _id, "names the drawn images; one row per image, stratum by stratum"),
+    ("archive", _id, "archive key"),
+    ("run", _id, "run key; drawn from the listed images it labelled"),
+    ("image_id", _id, "the drawn image"),
+    ("key", _text, "path below the archive's root"),
+    ("digest", _text, "SHA-256 of its bytes"),
+    ("label", _text, "best class of the run, as the person is shown it"),
+    ("stratum", pa.int32(), "counts the strata of the sample, 0 is the largest"),
+    ("population", pa.int64(), "images in the stratum"),
+    ("drawn", pa.int64(), "images drawn from it; drawn / population: each one's probability"),
+    ("strata", _text, "what the strata were made by: label, margin, label margin, or nothing"),
+    ("seed", pa.int64(), "of the draw"),
+)
+
+REVIEWS = _schema(
+    ("batch", _id, "names the judgements that were imported together; one row per judgement"),
+    ("archive", _id, "archive key"),
+    ("image_id", _id, "the judged image"),
+    ("key", _text, "path below the archive's root"),
+    ("digest", _text, "SHA-256 of the bytes that were judged"),
+    ("label", _text, "best class of the run, as the person was shown it"),
+    ("judged_label", _text, "class that the image shows; null: none of the classes"),
+    ("verdict", _text, "on the label. right; wrong: another class; none: none of the classes"),
+    ("reviewer", _text, "who judged"),
+    ("judged_at", pa.timestamp("us"), "UTC; time of the import where the file does not say"),
+    ("comment", _text, "what the reviewer wrote besides; null when nothing"),
+    ("source", _text, "kind of file: csv, label-studio, fiftyone"),
+    ("run", _id, "run key; whose label was judged"),
+    ("sample", _id, "the sample it was drawn with; null when it was chosen otherwise"),
+)
+
+AUDIT_TABLES: dict[str, pa.Schema] = {"samples": SAMPLES, "reviews": REVIEWS}
+"""What an audit writes, below `{table}/{archive}/{batch}.parquet`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,6 +72,11 @@ def open_run(job: Job) -> Run:
         UserError: the label set or the model is not usable.
     """
     labelset = load_labelset(job.labels)
+    if job.scoring.temperature is not None and len(labelset) < 2:
+        raise UserError(
+            f"a temperature is set, but confidence compares classes and label set {job.labels!r} "
+            "has one; add a class, or leave temperature and abstain_below out"
+        )
     precision = choose_precision(job.precision, choose_device(job.device))
     source = find_model(job.model, precision)
     archive = identity.archive_key(job.archive)
@@ -86,7 +92,9 @@ def open_relabelling(workspace_url: str, run: str, changes: dict[str, Any]) -> R
     Args:
         workspace_url: where the other run lives.
         run: its key, or an unambiguous beginning of it.
-        changes: fields of the Job to set anew: `labels`, `scoring`, or where things lie.
+        changes: fields of the Job to set anew: `labels`, `scoring`, or where things lie. With
+            another label set, confidence and abstaining are left out unless `scoring` sets them:
+            they were measured with the other one.
 
     Raises:
         UserError: no such run, or the changed job is not usable.
@@ -94,12 +102,19 @@ def open_relabelling(workspace_url: str, run: str, changes: dict[str, Any]) -> R
     record = read_run_record(Folder(workspace_url), run)
     job = {**record["job"], "workspace": workspace_url, **changes}
     relabelled = open_run(make_job(**job))
+    if relabelled.labels != record["labels"] and "scoring" not in changes:
+        relabelled = open_run(make_job(**{**job, "scoring": uncalibrated(job["scoring"])}))
     if relabelled.encoder != record["encoder"]:
         raise UserError(
             f"model {relabelled.job.model!r} is now {relabelled.encoder}, but the embeddings of "
             f"run {record['run']} were made by {record['encoder']}; label the archive anew"
         )
     return relabelled
+
+
+def uncalibrated(scoring: dict[str, Any]) -> dict[str, Any]:
+    """Scoring settings without what was measured for one label set and one way of scoring."""
+    return {k: v for k, v in scoring.items() if k not in ("temperature", "abstain_below")}
 
 
 def read_run_record(folder: Folder, run: str) -> dict[str, Any]:
@@ -211,7 +226,11 @@ def embed_shard(
     stage_seconds: float = 0.0,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Write the shard's embeddings, then its images and rejects, which mark it as embedded."""
+    """Write the shard's embeddings, then its images and rejects, which mark it as embedded.
+
+    Raises:
+        UserError: more of its images were rejected than the job allows; nothing is written.
+    """
     job = run.job
     embedded = embed_images(
         shard_images(run.workspace, run.archive, shard),
@@ -223,6 +242,7 @@ def embed_shard(
         max_pixels=job.max_pixels,
         progress=progress,
     )
+    _check_rejects(shard, embedded.images, job.reject_ceiling)
     spent = {
         "run": run.key,
         "crops": embedded.crops,
@@ -278,6 +298,17 @@ def score_shard(run: Run, shard: str) -> dict[str, Any]:
     }
     where.write_json(workspace.marker(run.key, shard), marker)
     return marker
+
+
+def _check_rejects(shard: str, images: pa.Table, ceiling: float) -> None:
+    reasons = Counter(images["reason"].drop_null().to_pylist())
+    if reasons.total() > ceiling * images.num_rows:
+        why = ", ".join(f"{times} {reason}" for reason, times in reasons.most_common(4))
+        raise UserError(
+            f"{reasons.total()} of the {images.num_rows} images of shard {shard} cannot be used "
+            f"({why}), more than the share of {ceiling:g} that reject_ceiling "
+            "allows: look at the archive, or raise it"
+        )
 
 
 def _reconcile(shard: str, images: pa.Table, predictions: pa.Table) -> dict[str, int]:

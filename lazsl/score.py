@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from lazsl import records
@@ -22,6 +23,7 @@ from lazsl.alignment import (
     select_regions,
     top_classes,
 )
+from lazsl.confidence import confidence
 from lazsl.settings import ScoringSettings
 
 
@@ -128,7 +130,7 @@ def _score(
     names = pa.array(labels.classes, pa.string())
     ranked = _Ranked(image_ids, names, top.classes, plans)
     return {
-        "predictions": _predictions(ranked, keep, baselines),
+        "predictions": _predictions(ranked, keep, baselines, settings),
         "scores": _scores(ranked, baselines),
         "evidence": _evidence(ranked, labels),
         "plans": _plans(ranked, settings.plans),
@@ -164,23 +166,42 @@ def _column(values: torch.Tensor, kind: pa.DataType) -> pa.Array[Any]:
 
 
 def _predictions(
-    ranked: _Ranked, keep: torch.Tensor, baselines: dict[str, torch.Tensor]
+    ranked: _Ranked,
+    keep: torch.Tensor,
+    baselines: dict[str, torch.Tensor],
+    settings: ScoringSettings,
 ) -> pa.Table:
     scores = ranked.plans.scores
     images, k = scores.shape
     nothing = pa.nulls(images)
+    sure, abstained = _confidence(scores, settings)
+    best_class = ranked.named(ranked.classes[:, 0])
     columns = [
         ranked.image_ids,
-        ranked.named(ranked.classes[:, 0]),
+        pc.if_else(abstained, pa.scalar(None, pa.string()), best_class),
         _column(scores[:, 0], pa.float32()),
         ranked.named(ranked.classes[:, 1]) if k > 1 else nothing.cast(pa.string()),
         _column(scores[:, 0] - scores[:, 1], pa.float32()) if k > 1 else nothing.cast(pa.float32()),
+        sure,
+        abstained,
         _column(keep.sum(1), pa.int16()),
     ]
     for name in ("clip", "dclip", "crop_mean"):
         best = baselines[name].max(dim=1)
         columns += [ranked.named(best.indices), _column(best.values, pa.float32())]
     return pa.Table.from_arrays(columns, schema=records.PREDICTIONS)
+
+
+def _confidence(
+    scores: torch.Tensor, settings: ScoringSettings
+) -> tuple[pa.Array[Any], pa.Array[Any]]:
+    """Columns confidence and abstained."""
+    if settings.temperature is None:
+        nothing = pa.nulls(len(scores), pa.float32())
+        return nothing, pa.repeat(pa.scalar(False), len(scores))
+    sure = confidence(scores.cpu().numpy(), settings.temperature)
+    # In double precision, or a threshold between two float32 numbers would be rounded to one.
+    return pa.array(sure), pa.array(sure.astype(np.float64) < (settings.abstain_below or 0.0))
 
 
 def _scores(ranked: _Ranked, baselines: dict[str, torch.Tensor]) -> pa.Table:

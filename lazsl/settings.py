@@ -71,6 +71,14 @@ class ScoringSettings(_Frozen):
     plans: Annotated[
         int, Field(ge=0, le=1000, description="best classes whose whole transport plan is kept")
     ] = 2
+    temperature: Annotated[
+        float | None,
+        Field(gt=0, le=1000, description="of the confidence, as `lazsl evaluate` fits it"),
+    ] = None
+    abstain_below: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="no label below this confidence; needs a temperature"),
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -85,6 +93,20 @@ class ScoringSettings(_Frozen):
             raise ValueError(
                 f"plans of {self.plans} classes are asked for but only the best {self.top_k} are "
                 "kept; raise top_k or lower plans"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _confidence_has_what_it_needs(self) -> ScoringSettings:
+        if self.abstain_below is not None and self.temperature is None:
+            raise ValueError(
+                f"abstain_below {self.abstain_below} is a confidence, and there is none without a "
+                "temperature; set both, or take both from a trust file with --trust"
+            )
+        if self.temperature is not None and self.top_k < 2:
+            raise ValueError(
+                "a temperature is set, but confidence compares the best classes and only the best "
+                f"{self.top_k} is kept; raise top_k to 2 or more"
             )
         return self
 
@@ -122,6 +144,10 @@ class Job(_Frozen):
     truth: Annotated[
         str | None, Field(description="optional CSV with columns key,label: what is really shown")
     ] = None
+    open_set: Annotated[
+        bool,
+        Field(description="the truth may name classes that the label set does not have"),
+    ] = False
     model: Annotated[
         str,
         Field(
@@ -152,6 +178,15 @@ class Job(_Frozen):
     fetchers: Annotated[
         int, Field(ge=1, le=256, description="objects fetched at a time from the archive")
     ] = 16
+    reject_ceiling: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="a shard with a larger share of rejects fails, so that nobody overlooks "
+            "it; 1: never",
+        ),
+    ] = 1.0
     staged_shards: Annotated[
         int,
         Field(ge=1, le=64, description="shards fetched ahead of the model (bounds the disk used)"),

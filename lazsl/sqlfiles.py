@@ -71,6 +71,12 @@ def run(connection: Connection, name: str, **parameters: Any) -> Connection:
     return connection.execute(read(name), parameters or None)
 
 
+def table(connection: Connection, name: str, **parameters: Any) -> pa.Table:
+    """The file's whole result, for what is small."""
+    found: pa.Table = connection.sql(read(name), params=parameters or None).to_arrow_table()
+    return found
+
+
 @contextmanager
 def registered(connection: Connection, tables: Mapping[str, pa.Table]) -> Iterator[None]:
     """SQL can read the Arrow tables under these names."""

@@ -34,7 +34,9 @@ def load_run(job: Job, run: str, archive: str) -> Loaded:
     folder = Folder(job.workspace)
     manifest = read_manifest(folder, archive)
     listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
-    truth = None if job.truth is None else read_truth(job.truth, load_labelset(job.labels))
+    truth = None
+    if job.truth is not None:
+        truth = read_truth(job.truth, load_labelset(job.labels), job.open_set)
     return warehouse.load(
         folder,
         job.warehouse_path,

@@ -13,8 +13,10 @@ from lazsl.labelset import LabelSet
 from lazsl.storage import Folder, masked, split_url
 
 
-def read_truth(url: str, labels: LabelSet) -> pa.Table:
+def read_truth(url: str, labels: LabelSet, open_set: bool = False) -> pa.Table:
     """Columns key and label of a CSV file, joined with the label set by class name.
+
+    With `open_set` it may name classes that the label set does not have: images of no known class.
 
     Raises:
         UserError: the file is missing or has other columns, or names classes that the label set
@@ -46,11 +48,12 @@ def read_truth(url: str, labels: LabelSet) -> pa.Table:
         )
     known = set(labels.classes)
     unknown = [name for name in table["label"].unique().to_pylist() if name not in known]
-    if unknown:
+    if unknown and not open_set:
         nearest = difflib.get_close_matches(str(unknown[0]), labels.classes, n=3)
         hint = f"; nearest to {unknown[0]!r}: {', '.join(nearest)}" if nearest else ""
         raise UserError(
             f"truth {where!r} names {len(unknown)} classes that label set {labels.name!r} does not "
-            f"have, such as {', '.join(repr(name) for name in unknown[:3])}{hint}"
+            f"have, such as {', '.join(repr(name) for name in unknown[:3])}{hint} (or say "
+            "--open-set, if these images are of no known class)"
         )
     return table.select(["key", "label"])

@@ -36,7 +36,7 @@ from lazsl.loading import News, check_truth, load_shards, mark, unloaded, would_
 from lazsl.sqlfiles import CONFIG, Connection, first_line
 from lazsl.storage import Folder
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised, as in `sql/schema.sql`, when tables change so that older code cannot read them."""
 
 # Rows wait in the log up to this size before they are packed into the file: the default of 16 MB
@@ -121,9 +121,22 @@ def open_warehouse(path: Path, folders: Sequence[Path] = ()) -> Connection:
     network nor any file, except below `folders`.
 
     Raises:
-        UserError: the file is missing, is no warehouse, is from a newer lazsl, or is open for
-            writing elsewhere.
+        UserError: the file is missing, is no warehouse, is from a newer lazsl or an older one, or
+            is open for writing elsewhere.
     """
+    connection = _open(path, folders)
+    version, _ = sqlfiles.run(connection, "about.sql").fetchall()[0]
+    if version < SCHEMA_VERSION:
+        connection.close()
+        raise UserError(
+            f"{path} was made by an older lazsl (its tables are version {version}, this one reads "
+            f"{SCHEMA_VERSION}): lazsl load --warehouse {path} brings it up to date"
+        )
+    return connection
+
+
+def _open(path: Path, folders: Sequence[Path] = ()) -> Connection:
+    """The same, also of an older version."""
     if not path.is_file():
         raise UserError(f"there is no warehouse at {path}; loading a labelling run makes one")
     # Attached to an empty database: a plain connection would be handed the version that another
@@ -195,7 +208,7 @@ def _only_loader(path: Path) -> Iterator[None]:
 def _is_behind(path: Path, news: News) -> bool:
     """True when the published warehouse lacks something."""
     try:
-        connection = open_warehouse(path)
+        connection = _open(path)
     except _Busy:
         return True
     with closing(connection):
@@ -211,7 +224,7 @@ def _prepare(path: Path, working: Path) -> None:
         leftover.unlink(missing_ok=True)
     if path.exists():
         _copy(path, part)
-        open_warehouse(part).close()
+        _open(part).close()
     else:
         with closing(duckdb.connect(part, config=CONFIG)) as connection:
             _define(connection)

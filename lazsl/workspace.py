@@ -7,6 +7,8 @@
     runs/{run}/run.json                            the job, its keys, the software
     runs/{run}/{table}/{shard}.parquet             records.RUN_TABLES
     runs/{run}/shards/{shard}.json                 written last: done means this exists
+    samples/{archive}/{sample}.parquet             records.SAMPLES: images drawn for an audit
+    reviews/{archive}/{batch}.parquet              records.REVIEWS: judgements imported together
 
 Everything is named by what made it (`identity.py`), so a second run finds it and a changed setting
 never collides with it. Artifacts never change once they are there.
@@ -50,6 +52,22 @@ def run_table(run: str, table: str, shard: str) -> str:
 def marker(run: str, shard: str) -> str:
     """The completion marker of one shard: counts, seconds, checksums."""
     return f"runs/{run}/shards/{shard}.json"
+
+
+def audit_table(table: str, archive: str, batch: str) -> str:
+    """One of `records.AUDIT_TABLES`: a sample, or judgements that were imported together."""
+    return f"{table}/{archive}/{batch}.parquet"
+
+
+def audit_tables(workspace: Folder) -> list[tuple[str, str, str]]:
+    """Table, archive and batch of every sample and of all judgements, samples first."""
+    return [
+        (table, archive, name.removesuffix(".parquet"))
+        for table in ("samples", "reviews")
+        for _, archive, name in (
+            path.split("/") for path in workspace.names(table, ".parquet") if path.count("/") == 2
+        )
+    ]
 
 
 def done_shards(workspace: Folder, run: str) -> list[str]:

@@ -1,5 +1,5 @@
 -- A few predictions to look at, each with the attributes that carried it most: the surest, the least
--- certain, and what lies between, evenly. Parameters: $run, $how_many.
+-- certain, and what lies between, evenly. No label: abstained. Parameters: $run, $how_many.
 with ranked as (
     select
         p.run,
@@ -27,6 +27,7 @@ chosen as (
 select
     c.key,
     c.label,
+    e.class as best_guess,
     round(c.score, 3) as score,
     round(c.margin, 3) as margin,
     c.truth,

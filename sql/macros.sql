@@ -40,10 +40,12 @@ left join regions as g
     and g.image_id = i.image_id
 order by e.contribution desc, e.attribute_index;
 
--- Why was an image called what it was called? The same for its label.
+-- Why was an image called what it was called? The same for its best class, which is its label; an
+-- abstained image has none.
 create or replace macro why(the_run, the_image) as table
 select
-    e.class as label,
+    p.label,
+    e.class as best_guess,
     e.attribute_index,
     e.attribute,
     e.contribution,
@@ -53,6 +55,7 @@ select
     e.best_share,
     g.boxes[e.best_region + 1] as box
 from image_of(the_run, the_image) as i
+join predictions as p on p.run = the_run and p.shard = i.shard and p.image_id = i.image_id
 join evidence as e
     on e.run = the_run and e.shard = i.shard and e.image_id = i.image_id and e.rank = 1
 left join regions as g
@@ -111,7 +114,7 @@ left join regions as g
     and g.image_id = c.image_id
 order by c.rank, c.position;
 
--- Which attributes carry a class most, over the images called so?
+-- Which attributes carry a class most, over the images whose best class it is?
 create or replace macro strongest_attributes(the_run, the_class, how_many := 10) as table
 select s.attribute_index, s.attribute, s.images, s.contribution, s.similarity, s.lift
 from attribute_strength as s
@@ -129,44 +132,47 @@ limit how_many;
 
 -- Which images were close calls: their two best classes less than a margin apart? Closest first.
 create or replace macro close_calls(the_run, below) as table
-select p.image_id, p.key, p.label, p.runner_up, p.score, p.margin, p.truth
+select p.image_id, p.key, p.label, p.best_guess, p.runner_up, p.score, p.margin, p.truth
 from labelled as p
 where p.run = the_run and p.margin < below
 order by p.margin, p.key, p.image_id;
 
--- Which images do two runs of one archive call differently?
+-- Which images do two runs of one archive call differently? Where one of them abstained it has no
+-- label, and its best guess is compared.
 create or replace macro disagreements(run_a, run_b) as table
 select
     a.image_id,
     a.key,
     a.label as label_a,
     b.label as label_b,
+    a.best_guess as best_guess_a,
+    b.best_guess as best_guess_b,
     a.score as score_a,
     b.score as score_b,
     a.margin as margin_a,
     b.margin as margin_b,
     a.truth
 from labelled as a
-join predictions as b on b.shard = a.shard and b.image_id = a.image_id
-where a.run = run_a and b.run = run_b and a.label <> b.label
+join labelled as b on b.shard = a.shard and b.image_id = a.image_id
+where a.run = run_a and b.run = run_b and a.best_guess <> b.best_guess
 order by a.key, a.image_id;
 
--- Which attributes moved where two runs disagree? For both labels of each such image, every
+-- Which attributes moved where two runs disagree? For both best guesses of each such image, every
 -- attribute's contribution in either run, largest change first. An attribute that one run's label
 -- set does not have contributes 0 there; null: the class was not among the image's best in that
 -- run.
 create or replace macro moved_attributes(run_a, run_b) as table
 with images_between as (
-    select a.shard, a.image_id, a.label as label_a, b.label as label_b
-    from predictions as a
-    join predictions as b on b.shard = a.shard and b.image_id = a.image_id
-    where a.run = run_a and b.run = run_b and a.label <> b.label
+    select a.shard, a.image_id, a.best_guess as guess_a, b.best_guess as guess_b
+    from labelled as a
+    join labelled as b on b.shard = a.shard and b.image_id = a.image_id
+    where a.run = run_a and b.run = run_b and a.best_guess <> b.best_guess
 ),
 evidence_a as (
     select e.shard, e.image_id, e.class, e.attribute, sum(e.contribution) as contribution
     from evidence as e
     join images_between as m
-        on m.shard = e.shard and m.image_id = e.image_id and e.class in (m.label_a, m.label_b)
+        on m.shard = e.shard and m.image_id = e.image_id and e.class in (m.guess_a, m.guess_b)
     where e.run = run_a
     group by e.shard, e.image_id, e.class, e.attribute
 ),
@@ -174,7 +180,7 @@ evidence_b as (
     select e.shard, e.image_id, e.class, e.attribute, sum(e.contribution) as contribution
     from evidence as e
     join images_between as m
-        on m.shard = e.shard and m.image_id = e.image_id and e.class in (m.label_a, m.label_b)
+        on m.shard = e.shard and m.image_id = e.image_id and e.class in (m.guess_a, m.guess_b)
     where e.run = run_b
     group by e.shard, e.image_id, e.class, e.attribute
 ),
@@ -207,8 +213,8 @@ known as (
 select
     k.image_id,
     i.key,
-    m.label_a,
-    m.label_b,
+    m.guess_a as best_guess_a,
+    m.guess_b as best_guess_b,
     k.class,
     k.attribute,
     k.a as contribution_a,
@@ -220,3 +226,22 @@ join runs as r on r.run = run_a
 left join images as i
     on i.archive = r.archive and i.shard = k.shard and i.image_id = k.image_id
 order by abs(k.b - k.a) desc nulls last, k.image_id, k.class, k.attribute;
+
+-- From which images is an audit drawn? Every listed image that a run labelled, with its best class
+-- and its margin's band: a quarter of the images each, the closest calls in band 1. Both are null
+-- unless they make strata.
+create or replace macro audit_frame(the_run, by_label, by_margin) as table
+select
+    p.shard,
+    p.image_id,
+    i.key,
+    i.digest,
+    s.class as best_class,
+    case when by_label then s.class end as label,
+    case when by_margin then ntile(4) over (order by p.margin, p.image_id) end as band
+from predictions as p
+join runs as r on r.run = p.run
+join images as i on i.archive = r.archive and i.shard = p.shard and i.image_id = p.image_id
+join scores as s
+    on s.run = p.run and s.shard = p.shard and s.image_id = p.image_id and s.rank = 1
+where p.run = the_run and i.listed;

@@ -1,15 +1,17 @@
 -- How often is each method right, and how often is only it, or only LaZSL, right on the same image?
--- Over the images of a run whose truth is known. Parameters: $run.
+-- Over the images of a run whose truth is known; by its best guess where the run abstained, because
+-- the other methods do not. Parameters: $run.
 with judged as (
     select
-        t.label as truth,
-        {'lazsl': p.label, 'clip': p.clip_label, 'dclip': p.dclip_label, 'crop_mean': p.crop_mean_label}
-            as labels
-    from predictions as p
-    join runs as r on r.run = p.run
-    join images as i on i.archive = r.archive and i.shard = p.shard and i.image_id = p.image_id
-    join truth as t on t.archive = r.archive and t.key = i.key
-    where p.run = $run and i.listed
+        truth,
+        {
+            'lazsl': best_guess,
+            'clip': clip_label,
+            'dclip': dclip_label,
+            'crop_mean': crop_mean_label
+        } as labels
+    from labelled
+    where run = $run and listed and truth is not null
 ),
 answers as (
     select 'lazsl' as method, labels.lazsl = truth as correct, labels.lazsl = truth as lazsl from judged

@@ -63,7 +63,7 @@ comment on table shards is 'one row per loaded shard of a run, as its completion
 comment on column shards.run is 'run key';
 comment on column shards.shard is 'an unchanging list of images';
 comment on column shards.listed is 'images in the shard';
-comment on column shards.labelled is 'images that were labelled';
+comment on column shards.labelled is 'images that were scored, abstained ones among them';
 comment on column shards.rejected is 'images that could not be used';
 comment on column shards.score_rows is 'rows of scores when the shard was loaded';
 comment on column shards.evidence_rows is 'rows of evidence when the shard was loaded';
@@ -153,14 +153,20 @@ create table if not exists predictions (
     dclip_label varchar,
     dclip_score float,
     crop_mean_label varchar,
-    crop_mean_score float
+    crop_mean_score float,
+    confidence float,
+    abstained boolean default false
 );
+-- Version 2: runs that were loaded before never abstained.
+alter table predictions add column if not exists confidence float;
+alter table predictions add column if not exists abstained boolean default false;
 comment on table predictions is 'one row per run and labelled image';
 comment on column predictions.run is 'run key';
 comment on column predictions.shard is 'shard the image belongs to';
 comment on column predictions.image_id is 'the labelled image';
-comment on column predictions.label is 'class of the best score';
-comment on column predictions.score is 'transported similarity of the label, -1..1';
+comment on column predictions.label is
+    'class of the best score; null where abstained (it is rank 1 in scores)';
+comment on column predictions.score is 'transported similarity of the best class, -1..1';
 comment on column predictions.runner_up is
     'class of the second best score; null when there is one class';
 comment on column predictions.margin is
@@ -174,6 +180,10 @@ comment on column predictions.dclip_score is 'its mean cosine';
 comment on column predictions.crop_mean_label is
     'best class by the mean over all crops and attributes';
 comment on column predictions.crop_mean_score is 'its mean cosine';
+comment on column predictions.confidence is
+    'chance that the best class is right, 0..1; null when the run had no temperature';
+comment on column predictions.abstained is
+    'true where the confidence is below what was asked for: the image gets no label';
 
 create table if not exists scores (
     run varchar not null,
@@ -214,7 +224,7 @@ comment on table evidence is 'what every attribute of the best classes of an ima
 comment on column evidence.run is 'run key';
 comment on column evidence.shard is 'shard the image belongs to';
 comment on column evidence.image_id is 'the labelled image';
-comment on column evidence.rank is 'of the class, 1 is the label';
+comment on column evidence.rank is 'of the class, 1 is the best';
 comment on column evidence.class is 'class name';
 comment on column evidence.attribute_index is 'position within the class';
 comment on column evidence.attribute is 'the attribute as given';
@@ -243,7 +253,7 @@ comment on table plans is 'whole transport plans of the best few classes of ever
 comment on column plans.run is 'run key';
 comment on column plans.shard is 'shard the image belongs to';
 comment on column plans.image_id is 'the labelled image';
-comment on column plans.rank is 'of the class, 1 is the label';
+comment on column plans.rank is 'of the class, 1 is the best';
 comment on column plans.class is 'class name';
 comment on column plans.score is 'sum of plan x similarity';
 comment on column plans.iterations is 'Sinkhorn iterations done';
@@ -277,5 +287,69 @@ comment on column truth.archive is 'archive key';
 comment on column truth.key is 'path below the root of the archive';
 comment on column truth.label is 'class name';
 
+create table if not exists samples (
+    sample varchar not null,
+    archive varchar not null,
+    run varchar not null,
+    image_id varchar not null,
+    key varchar,
+    digest varchar,
+    label varchar,
+    stratum integer not null,
+    population bigint not null,
+    drawn bigint not null,
+    strata varchar,
+    seed bigint
+);
+comment on table samples is 'one row per image that was drawn for a person to judge';
+comment on column samples.sample is 'names the drawn images';
+comment on column samples.archive is 'archive key';
+comment on column samples.run is 'run key; the sample is drawn from the images it labelled';
+comment on column samples.image_id is 'the drawn image';
+comment on column samples.key is 'path below the root of the archive';
+comment on column samples.digest is 'SHA-256 of its bytes';
+comment on column samples.label is 'best class of the run, as the person was shown it';
+comment on column samples.stratum is 'counts the strata of the sample, the largest is 0';
+comment on column samples.population is 'images in the stratum';
+comment on column samples.drawn is
+    'images drawn from the stratum; drawn / population is the probability of each to be drawn';
+comment on column samples.strata is 'what the strata were made by';
+comment on column samples.seed is 'of the draw';
+
+create table if not exists reviews (
+    batch varchar not null,
+    archive varchar not null,
+    image_id varchar not null,
+    key varchar,
+    digest varchar,
+    label varchar,
+    judged_label varchar,
+    verdict varchar not null,
+    reviewer varchar not null,
+    judged_at timestamp not null,
+    comment varchar,
+    source varchar,
+    run varchar,
+    sample varchar
+);
+comment on table reviews is
+    'one row per judgement of a person; only ever added to, by no run and no import replaced';
+comment on column reviews.batch is 'names what was imported together';
+comment on column reviews.archive is 'archive key';
+comment on column reviews.image_id is 'the judged image';
+comment on column reviews.key is 'path below the root of the archive';
+comment on column reviews.digest is 'SHA-256 of the bytes that were judged';
+comment on column reviews.label is 'what the run called the image, as the person was shown it';
+comment on column reviews.judged_label is 'what the image shows; null: none of the classes';
+comment on column reviews.verdict is
+    'on the label: right; wrong: another class; none: none of the classes';
+comment on column reviews.reviewer is 'who judged';
+comment on column reviews.judged_at is 'UTC; of the import where the file does not say';
+comment on column reviews.comment is 'what the reviewer wrote besides';
+comment on column reviews.source is 'kind of file: csv, label-studio, fiftyone';
+comment on column reviews.run is 'run key; whose label was judged';
+comment on column reviews.sample is 'the sample it was drawn with; null: chosen otherwise';
+
 insert into schema_version (version)
-select 1 where not exists (from schema_version);
+select 2 where not exists (from schema_version);
+update schema_version set version = 2 where version < 2;

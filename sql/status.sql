@@ -1,5 +1,6 @@
 -- How is a run doing, as far as it is loaded? One row: reconciled counts, rejects by reason,
--- accuracy of each method where truth is known (null where it is not), seconds per station.
+-- accuracy of each method where truth is known (null where it is not) of the images it did not
+-- abstain on, seconds per station.
 -- Parameters: $run.
 select
     r.run,
@@ -16,6 +17,7 @@ select
     s.shards,
     s.listed,
     s.labelled,
+    s.abstained,
     s.rejected,
     s.missing,
     (

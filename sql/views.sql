@@ -1,7 +1,16 @@
 -- Which questions can be asked without naming anything? Every view; `macros.sql` has the questions
 -- about one run, one image or one class. Running it again changes nothing. No parameters.
 
--- What was every image called, and was it right? One row per run and labelled image.
+-- What would the images have been called that got no label? One row per run and abstained image.
+create or replace view withheld as
+select p.run, p.shard, p.image_id, s.class as best_guess, p.confidence
+from predictions as p
+join scores as s
+    on s.run = p.run and s.shard = p.shard and s.image_id = p.image_id and s.rank = 1
+where p.abstained;
+
+-- What was every image called, and was it right? One row per run and labelled image. An abstained
+-- image has no label, and is neither right nor wrong; `best_guess` says what it was nearest to.
 create or replace view labelled as
 select
     p.run,
@@ -12,6 +21,9 @@ select
     i.uri,
     i.listed,
     p.label,
+    coalesce(p.label, w.best_guess) as best_guess,
+    p.abstained,
+    p.confidence,
     p.score,
     p.runner_up,
     p.margin,
@@ -23,6 +35,7 @@ select
     p.label = t.label as correct
 from predictions as p
 join runs as r on r.run = p.run
+left join withheld as w on w.run = p.run and w.shard = p.shard and w.image_id = p.image_id
 left join images as i
     on i.archive = r.archive and i.shard = p.shard and i.image_id = p.image_id
 left join truth as t on t.archive = r.archive and t.key = i.key;
@@ -99,9 +112,10 @@ left join regions as g
     and g.shard = cell.shard
     and g.image_id = cell.image_id;
 
--- How much does each attribute carry its class? Over the images that were called the class:
--- `contribution` (adds up to the mean score), `similarity`, and `lift`: how much more similar the
--- attribute is there than where the class was only a rival (null when it never was one).
+-- How much does each attribute carry its class? Over the images whose best class it is, abstained
+-- ones among them: `contribution` (adds up to the mean score), `similarity`, and `lift`: how much
+-- more similar the attribute is there than where the class was only a rival (null when it never was
+-- one).
 create or replace view attribute_strength as
 select
     run,
@@ -116,15 +130,18 @@ from evidence
 group by run, class, attribute_index, attribute
 having count(*) filter (rank = 1) > 0;
 
--- How often is each method right? LaZSL and its three baselines, over labelled images that are
--- still listed and whose truth is known.
+-- How often is each method right? LaZSL and its three baselines, over images that are still listed
+-- and whose truth is known: `accuracy` of those it labelled, which are `coverage` of the images.
+-- Only LaZSL abstains.
 create or replace view accuracy as
 select
     run,
     method,
     count(*) as images,
+    count(guess) as labelled,
     count(*) filter (guess = truth) as correct,
-    count(*) filter (guess = truth) / count(*) as accuracy
+    count(*) filter (guess = truth) / nullif(count(guess), 0) as accuracy,
+    count(guess) / count(*) as coverage
 from (
     select
         run,
@@ -219,14 +236,15 @@ select
 from differences;
 
 -- Which files are in the archive more than once, byte for byte, and were they called the same?
+-- Abstained images were called nothing.
 create or replace view duplicates as
 select
     run,
     digest,
     count(*) as images,
     list(key order by key) as keys,
-    list(distinct label order by label) as labels,
-    min(label) <> max(label) as labels_differ
+    coalesce(list(distinct label order by label) filter (label is not null), []) as labels,
+    coalesce(min(label) <> max(label), false) as labels_differ
 from (
     select p.run, i.digest, i.key, p.label
     from predictions as p
@@ -238,8 +256,8 @@ from (
 group by run, digest
 having count(*) > 1;
 
--- How did each run go? Counts of rows, seconds summed over shards. `missing` is zero, or something
--- is wrong and `reconciliation` says where.
+-- How did each run go? Counts of rows, seconds summed over shards. `labelled` images include the
+-- `abstained` ones. `missing` is zero, or something is wrong and `reconciliation` says where.
 create or replace view run_summary as
 select
     r.run,
@@ -249,6 +267,7 @@ select
     coalesce(s.shards, 0) as shards,
     coalesce(s.listed, 0) as listed,
     coalesce(p.labelled, 0) as labelled,
+    coalesce(p.abstained, 0) as abstained,
     coalesce(x.rejected, 0) as rejected,
     coalesce(s.listed, 0) - coalesce(p.labelled, 0) - coalesce(x.rejected, 0) as missing,
     s.crops,
@@ -272,5 +291,78 @@ left join (
     from shards
     group by run
 ) as s on s.run = r.run
-left join (select run, count(*) as labelled from predictions group by run) as p on p.run = r.run
+left join (
+    select run, count(*) as labelled, count(*) filter (abstained) as abstained
+    from predictions
+    group by run
+) as p on p.run = r.run
 left join (select run, count(*) as rejected from rejects group by run) as x on x.run = r.run;
+
+-- What does a judged image show? One row per archive and image of these bytes: every reviewer's
+-- latest answer, and of several reviewers' the answer that most give, among equals the latest.
+create or replace view reviewed as
+with answers as (
+    select
+        archive,
+        key,
+        digest,
+        reviewer,
+        arg_max({'label': judged_label, 'comment': comment}, (judged_at, batch)) as answer,
+        max(judged_at) as judged_at
+    from reviews
+    group by archive, key, digest, reviewer
+),
+votes as (
+    select
+        archive,
+        key,
+        digest,
+        answer.label as judged_label,
+        count(*) as reviewers,
+        max(judged_at) as judged_at,
+        list(
+            {
+                'reviewer': reviewer,
+                'judged_label': answer.label,
+                'judged_at': judged_at,
+                'comment': answer.comment
+            }
+            order by reviewer
+        ) as answers
+    from answers
+    group by archive, key, digest, answer.label
+)
+select
+    archive,
+    key,
+    digest,
+    arg_max({'label': judged_label}, (reviewers, judged_at, judged_label)).label as judged_label,
+    sum(reviewers)::bigint as reviewers,
+    count(*) = 1 as agreed,
+    flatten(list(answers order by reviewers desc, judged_at desc)) as answers,
+    max(judged_at) as judged_at
+from votes
+group by archive, key, digest;
+
+-- How did every run call the judged images, and was it right? A judgement holds for the bytes that
+-- were judged, of whatever run; `correct` is null where the run gave no label.
+create or replace view judged as
+select
+    p.run,
+    p.archive,
+    p.shard,
+    p.image_id,
+    p.key,
+    p.listed,
+    p.label,
+    p.best_guess,
+    p.score,
+    p.margin,
+    v.judged_label,
+    case when p.label is not null then p.label is not distinct from v.judged_label end as correct,
+    v.reviewers,
+    v.agreed,
+    v.judged_at
+from reviewed as v
+join images as i on i.archive = v.archive and i.key = v.key and i.digest = v.digest
+join labelled as p on p.archive = i.archive and p.shard = i.shard and p.image_id = i.image_id;

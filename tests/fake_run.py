@@ -64,6 +64,7 @@ def write_run(
     top_k: int = 3,
     plans: int = 2,
     reject_every: int = 5,
+    abstain_every: int = 0,
     garbage_shard: bool = True,
     created: str = "2026-01-02T03:04:05+00:00",
     seed: int = 0,
@@ -76,6 +77,8 @@ def write_run(
 
     Args:
         seed: other seeds give other scores.
+        abstain_every: every so manieth image of a shard gets no label; 0: the run has no
+            temperature.
         keep: shards that get a completion marker; None marks all.
     """
     classes = CLASSES if classes is None else classes
@@ -116,7 +119,9 @@ def write_run(
         for row in part:
             row["shard"] = shard
         _write_embeddings(workspace, fake, shard, part, regions)
-        _write_scores(workspace, fake, shard, part, classes, regions, top_k, plans, random)
+        _write_scores(
+            workspace, fake, shard, part, classes, regions, top_k, plans, random, abstain_every
+        )
         if keep is None or shard in keep:
             write_marker(workspace, fake, shard)
     return fake
@@ -228,6 +233,7 @@ def _write_scores(
     top_k: int,
     plans: int,
     random: np.random.Generator,
+    abstain_every: int,
 ) -> None:
     written: dict[str, list[Row]] = {name: [] for name in records.RUN_TABLES}
     for image in part:
@@ -235,6 +241,10 @@ def _write_scores(
             for name, rows in _score(image["image_id"], classes, regions, random).items():
                 limit = {"plans": plans}.get(name, top_k)
                 written[name] += [row for row in rows if row.get("rank", 0) <= limit]
+    for index, row in enumerate(written["predictions"]):
+        row["abstained"] = bool(abstain_every) and index % abstain_every == 0
+        row["confidence"] = 0.25 + 0.5 * (not row["abstained"]) if abstain_every else None
+        row["label"] = None if row["abstained"] else row["label"]
     for name, schema in records.RUN_TABLES.items():
         table = pa.Table.from_pylist(written[name], schema=schema)
         workspace.write_table(layout.run_table(fake.run, name, shard), table)

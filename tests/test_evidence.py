@@ -132,7 +132,7 @@ def test_stored_plans_add_up_to_the_scores_of_a_real_run(tmp_path: Path) -> None
         shards = [row[0] for row in connection.execute("select shard from shards").fetchall()]
         kept = [e for shard in shards for e in read_shard_evidence(connection, run.key, shard)]
         rotated = read_evidence(connection, run.key, "odd/rotated by exif.jpg")
-        with pytest.raises(UserError, match="no labelled image 'nothing.jpg'"):
+        with pytest.raises(UserError, match=r"no labelled image 'nothing\.jpg'"):
             read_evidence(connection, run.key, "nothing.jpg")
         with pytest.raises(UserError, match="rejected"):
             read_evidence(connection, run.key, "odd/zero-bytes.jpg")

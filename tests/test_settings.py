@@ -176,6 +176,7 @@ ELSEWHERE: dict[str, Any] = {
     "staged_shards": 3,
     "scratch": "/fast",
     "scoring_memory": 2**25,
+    "reject_ceiling": 0.5,
 }
 """Settings that say where things lie, what is listed, and how fast it goes."""
 

@@ -106,6 +106,15 @@ _EMPTY: dict[str, pa.Table] = {
     "new_listed": pa.schema([("image_id", pa.string())]).empty_table(),
     "new_truth": pa.schema([("key", pa.string()), ("label", pa.string())]).empty_table(),
     **{f"new_{name}": schema.empty_table() for name, schema in records.RUN_TABLES.items()},
+    **{f"new_{name}": schema.empty_table() for name, schema in records.AUDIT_TABLES.items()},
+    "new_cells": pa.table(
+        {
+            **{name: pa.array([], pa.string()) for name in ("label", "band")},
+            **{name: pa.array([], pa.int64()) for name in ("stratum", "population", "drawn")},
+        }
+    ),
+    "new_names": pa.schema([("name", pa.string())]).empty_table(),
+    "sites": pa.schema([("key", pa.string()), ("site", pa.string())]).empty_table(),
 }
 _VALUES: dict[str, Any] = {
     **dict.fromkeys(("run", "shard", "archive", "encoder", "regions", "labels"), "new"),
@@ -117,6 +126,10 @@ _VALUES: dict[str, Any] = {
     **dict.fromkeys(("created", "finished"), "2026-01-01T00:00:00Z"),
     "folders": ["/nowhere"],
     "images": None,
+    "by_label": True,
+    "by_margin": True,
+    "sample": "new",
+    "seed": 0,
 }
 
 
@@ -139,11 +152,13 @@ def test_every_file_runs_by_itself_with_the_parameters_its_header_names(
     assert len(header) > 30
     used = parameters(re.sub(r"--.*|'[^']*'", "", body))
     assert parameters(header) == used
-    relations = set(re.findall(r"\bnew_[a-z]+", body))
-    assert relations == set(re.findall(r"\bnew_[a-z]+", header))
+    relations = set(re.findall(r"\bnew_[a-z]+|\bsites\b", body))
+    assert relations == set(re.findall(r"\bnew_[a-z]+|\bsites\b", header))
     if name == "open/restrict.sql":
         sqlfiles.run(writable, "open/attach.sql", path=str(known.path))
-    values = {name: {**_VALUES, "path": str(known.path)}.get(name) for name in used}
+    plans = str(known.path.parent / "workspace/runs/run-a/plans/*.parquet")
+    values = {**_VALUES, "path": str(known.path), "plans": plans}
+    values = {name: values.get(name) for name in used}
     with sqlfiles.registered(writable, {name: _EMPTY[name] for name in relations}):
         sqlfiles.run(writable, name, **values).fetchall()
 
@@ -181,7 +196,7 @@ def test_every_table_and_column_has_a_comment(known: Known) -> None:
         f"{inside} and not internal and table_name in "
         f"(select table_name from duckdb_tables() {inside})"
     )
-    assert len(tables) == 12
+    assert len(tables) == 14
     assert [row["name"] for row in tables + columns if not row["comment"]] == []
 
 
@@ -192,8 +207,8 @@ def test_no_view_or_macro_is_left_without_a_test(known: Known) -> None:
         "select function_name as name from duckdb_functions() "
         "where database_name = 'warehouse' and function_type = 'table_macro' and not internal"
     )
-    assert len(views) == 9
-    assert len(macros) == 10
+    assert len(views) == 12
+    assert len(macros) == 11
     for row in views + macros:
         assert re.search(rf"from {row['name']}\b", tests), row["name"]
 
@@ -402,6 +417,21 @@ def test_labelled_has_every_prediction_with_its_truth(known: Known) -> None:
     assert len(found) == len(wanted)
 
 
+def test_withheld_says_what_an_abstained_image_was_nearest_to(
+    writable: duckdb.DuckDBPyConnection, known: Known
+) -> None:
+    assert writable.execute("from withheld").fetchall() == []
+    image_id = known.a.labelled[4]["image_id"]
+    (best,) = of(known.a, "scores", image_id=image_id, rank=1)
+    writable.execute(
+        "update predictions set abstained = true, label = null, confidence = 0.25 "
+        "where run = 'run-a' and image_id = ?",
+        [image_id],
+    )
+    found = writable.execute("select * exclude (shard) from withheld").fetchall()
+    assert found == [("run-a", image_id, best["class"], 0.25)]
+
+
 def test_rejected_and_reject_reasons(known: Known) -> None:
     rejects = [row for row in known.a.images if row["reason"] is not None]
     found = known.ask("select key, reason, detail from rejected where run = 'run-a' order by key")
@@ -479,6 +509,87 @@ def test_duplicates_say_when_their_labels_differ(writable: duckdb.DuckDBPyConnec
     assert found == [(True, 2), (True, 2)]
 
 
+# Judgements
+
+
+def judge(connection: duckdb.DuckDBPyConnection, *rows: tuple[Any, ...]) -> None:
+    """Add judgements: batch, number of the image, judged label, reviewer, minute."""
+    for batch, index, judged_label, reviewer, minute in rows:
+        connection.execute(
+            "insert into reviews by name select ? as batch, archive, image_id, key, digest, "
+            "? as judged_label, 'wrong' as verdict, ? as reviewer, "
+            "make_timestamp(2026, 1, 1, 0, ?, 0) as judged_at from images where key = ?",
+            [batch, judged_label, reviewer, minute, f"folder/{index:06d}.jpg"],
+        )
+
+
+def test_reviewed_takes_each_reviewers_latest_answer_and_the_answer_of_most(
+    writable: duckdb.DuckDBPyConnection,
+) -> None:
+    judge(
+        writable,
+        # One changes her mind: the latest counts, in whatever order the rows came.
+        ("b", 10, "wren", "ada", 2),
+        ("a", 10, "finch", "ada", 1),
+        # Two against one; the one came last.
+        ("a", 11, "wren", "ada", 1),
+        ("b", 11, "wren", "bob", 2),
+        ("c", 11, None, "cleo", 3),
+        # One against one: the later. None of the classes is an answer like any other.
+        ("a", 12, "wren", "ada", 1),
+        ("b", 12, None, "bob", 2),
+    )
+    found = writable.execute(
+        "select key, judged_label, reviewers, agreed, len(answers) from reviewed order by key"
+    ).fetchall()
+    assert found == [
+        ("folder/000010.jpg", "wren", 1, True, 1),
+        ("folder/000011.jpg", "wren", 3, False, 3),
+        ("folder/000012.jpg", None, 2, False, 2),
+    ]
+
+
+def test_judged_compares_every_run_with_the_judgement_of_the_same_bytes(
+    writable: duckdb.DuckDBPyConnection, known: Known
+) -> None:
+    image = known.a.images[10]
+    label = labels_of(known.a)[image["image_id"]]
+    judge(writable, ("a", 10, label, "ada", 1))
+    found = dict(writable.execute("select run, correct from judged").fetchall())
+    assert found == {"run-a": True, "run-b": labels_of(known.b)[image["image_id"]] == label}
+    writable.execute(
+        "update predictions set label = null where run = 'run-b' and image_id = ?",
+        [image["image_id"]],
+    )
+    found = dict(writable.execute("select run, correct from judged").fetchall())
+    assert found == {"run-a": True, "run-b": None}, "no label is neither right nor wrong"
+    writable.execute("update images set digest = 'other bytes' where key = ?", [image["key"]])
+    assert writable.execute("from judged").fetchall() == []
+
+
+def test_audit_frame_has_every_listed_labelled_image_in_its_class_and_quarter(
+    known: Known,
+) -> None:
+    gone = known.a.images[0]["image_id"]
+    wanted = {
+        row["image_id"]: row for row in known.a.tables["predictions"] if row["image_id"] != gone
+    }
+    found = known.ask("from audit_frame('run-a', true, true)")
+    assert {row["image_id"]: row["label"] for row in found} == {
+        image_id: row["label"] for image_id, row in wanted.items()
+    }
+    bands = [row["band"] for row in sorted(found, key=lambda r: wanted[r["image_id"]]["margin"])]
+    assert bands == sorted(bands)
+    assert max(map(bands.count, bands)) - min(map(bands.count, bands)) <= 1 and set(bands) == {
+        1,
+        2,
+        3,
+        4,
+    }
+    plainly = known.ask("from audit_frame('run-a', false, false)")
+    assert {(row["label"], row["band"]) for row in plainly} == {(None, None)}
+
+
 # Two runs
 
 
@@ -523,7 +634,8 @@ def test_moved_attributes_compares_both_labels_attributes_in_both_runs(known: Kn
     for row in found:
         if row["change"] is not None:
             assert row["change"] == pytest.approx(row["contribution_b"] - row["contribution_a"])
-            assert (row["key"], row["label_a"]) == (known.key(row["image_id"]), a[row["image_id"]])
+            image_id = row["image_id"]
+            assert (row["key"], row["best_guess_a"]) == (known.key(image_id), a[image_id])
 
 
 # Reconciliation
@@ -585,7 +697,7 @@ def test_example_why_explains_the_least_certain_image_of_the_latest_run(known: K
     wanted = of(known.b, "evidence", image_id=least["image_id"], rank=1)
     found = example(known, "why")
     assert {row["attribute"] for row in found} == {row["attribute"] for row in wanted}
-    assert {row["label"] for row in found} == {least["label"]}
+    assert {row["best_guess"] for row in found} == {least["label"]}
 
 
 def test_example_confusions_counts_wrong_labels_by_truth(known: Known) -> None:

@@ -71,23 +71,23 @@ Theta = Annotated[
 Epsilon = Annotated[float | None, typer.Option(help="Entropic regularisation.")]
 Gamma = Annotated[float | None, typer.Option(help="Keep regions this much above the mean.")]
 RuleName = Annotated[str | None, typer.Option("--rule", help="paper or converged.")]
+OpenSet = Annotated[
+    bool,
+    typer.Option("--open-set", help="The truth may name classes that the label set lacks."),
+]
+TrustFile = Annotated[
+    str | None,
+    typer.Option(
+        "--trust",
+        help="Abstain below the confidence that a trust.json of lazsl evaluate found.",
+    ),
+]
 TopK = Annotated[int | None, typer.Option(help="Classes kept per image.")]
 
 
 def warehouse_of(workspace: str, warehouse: Path | None) -> Path:
     """The DuckDB file a command reads: the one that was named, or the workspace's own."""
     return warehouse or make_job(archive="-", labels="-", workspace=workspace).warehouse_path
-
-
-def cell(value: Any) -> str:
-    """A value as a person reads it in a table; `--csv` has all digits."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {cell(inner)}" for name, inner in value.items())
-    if isinstance(value, list):
-        return "; ".join(cell(inner) for inner in value)
-    return "" if value is None else str(value)
 
 
 def nested(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,1 +1,164 @@
 """`lazsl audit`: a person judges a sample, and the estimate that follows."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from lazsl.cli.app import WarehouseFile, Workspace, app, in_words, out, warehouse_of
+from lazsl.errors import UserError
+
+audit_app = typer.Typer(
+    help="Let a person judge a sample, and estimate how right a run is.", no_args_is_help=True
+)
+app.add_typer(audit_app, name="audit")
+
+Run = Annotated[str | None, typer.Argument(help="Key of a run or its beginning; default: latest.")]
+
+
+@audit_app.command(epilog="Example: lazsl audit sample --images 200 --output audit.csv")
+@in_words
+def sample(
+    run: Run = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="File to judge in; for fiftyone a folder.")
+    ] = "audit.csv",
+    images: Annotated[int, typer.Option("--images", "-n", help="Images to draw.")] = 200,
+    by: Annotated[
+        str, typer.Option(help="Strata: label, margin, label,margin, or none.")
+    ] = "label",
+    seed: Annotated[int, typer.Option(help="Another seed draws other images.")] = 0,
+    how: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="csv, label-studio or fiftyone. Default: by the file's name (.csv, .json).",
+        ),
+    ] = None,
+    workspace: Workspace = "workspace",
+    warehouse: WarehouseFile = None,
+) -> None:
+    """Draw a stratified random sample of a run's images, and write what a person judges in.
+
+    Fill in `judged_label` with the class that the image shows, or with `(none of these)`; leave it
+    empty where you cannot tell. Then `lazsl audit import FILE`.
+    """
+    from lazsl import annotators, audit, reviews
+    from lazsl import warehouse as warehouses
+    from lazsl.storage import Folder, split_url
+
+    if how is None:
+        how = "label-studio" if output.endswith(".json") else "csv"
+    if how not in annotators.FORMATS:
+        raise UserError(f"--format {how!r} is not one of {', '.join(annotators.FORMATS)}")
+    folder, path = Folder(workspace), warehouse_of(workspace, warehouse)
+    strata = [] if by == "none" else by.split(",")
+    with closing(warehouses.open_warehouse(path)) as connection:
+        run = audit.find_run(connection, run)
+        classes = reviews.classes_of(connection, run)
+    drawn = audit.draw_sample(folder, path, run, images, strata, seed)
+    warehouses.load(folder, path, runs=[])
+    table = audit.shown(path, drawn)
+    place, name = (output, "") if how == "fiftyone" else split_url(output)
+    if how == "csv":
+        files = {name: annotators.csv_file(table)}
+    elif how == "fiftyone":
+        files = annotators.fiftyone_files(table, classes)
+    else:
+        config = f"{name.removesuffix('.json')}.xml"
+        files = {
+            name: annotators.label_studio_tasks(table),
+            config: annotators.label_studio_config(classes),
+        }
+    for file, data in files.items():
+        Folder(place).write_bytes(file, data)
+    counted = len(set(drawn["stratum"].to_pylist()))
+    out.print(
+        f"sample {drawn['sample'][0]} of run {run}: {drawn.num_rows} images from {counted} strata, "
+        f"written to {output}" + (f" (interface: {config})" if how == "label-studio" else ""),
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+
+
+@audit_app.command("import", epilog="Example: lazsl audit import audit.csv --reviewer Ada")
+@in_words
+def import_file(
+    file: Annotated[str, typer.Argument(help="CSV, Label Studio's JSON, FiftyOne's labels.json.")],
+    reviewer: Annotated[
+        str | None, typer.Option(help="Who judged, where the file does not say.")
+    ] = None,
+    sample: Annotated[
+        str | None, typer.Option(help="The sample it belongs to, where the file does not say.")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(help="Whose labels were judged, where there is no sample.")
+    ] = None,
+    workspace: Workspace = "workspace",
+    warehouse: WarehouseFile = None,
+) -> None:
+    """Bring judgements in. They are kept for good: no run and no later import replaces them."""
+    from lazsl.reviews import import_judgements
+    from lazsl.storage import Folder
+
+    path = warehouse_of(workspace, warehouse)
+    found = import_judgements(
+        Folder(workspace), path, file, run=run, sample=sample, reviewer=reviewer
+    )
+    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in found.verdicts.items())
+    known = "" if found.new else "; this file was imported before, nothing changed"
+    out.print(
+        f"{found.judgements} judgements ({verdicts}) in {path}{known}",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+
+
+@audit_app.command(epilog="Example: lazsl audit estimate --json")
+@in_words
+def estimate(
+    run: Run = None,
+    sample: Annotated[
+        str | None, typer.Option(help="Which sample to use. Default: the one most judged.")
+    ] = None,
+    workspace: Workspace = "workspace",
+    warehouse: WarehouseFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Estimate how right a run is, overall and per class, with 95 % intervals.
+
+    Any run over the archive can be estimated from the same judgements, whichever run the sample
+    was drawn from.
+    """
+    from lazsl.audit import find_run
+    from lazsl.estimate import Estimate, estimate_run
+    from lazsl.warehouse import open_warehouse
+
+    path = warehouse_of(workspace, warehouse)
+    with closing(open_warehouse(path)) as connection:
+        run = find_run(connection, run)
+    found = estimate_run(path, run, sample)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1, ensure_ascii=False))
+        return
+    table = Table("", "accuracy", "95 % interval", "judged", title=f"run {escape(run)}")
+    for column in table.columns[1:]:
+        column.justify = "right"
+
+    def add(name: str, of: Estimate, style: str = "") -> None:
+        interval = f"{of.low:.1%} – {of.high:.1%}"
+        table.add_row(escape(name), f"{of.value:.1%}", interval, f"{of.judged:,}", style=style)
+
+    add("all labels", found.accuracy, "bold")
+    for name, of in sorted(found.classes.items(), key=lambda item: (item[1].value, item[0])):
+        add(name, of)
+    out.print(table)
+    for line in found.notes():
+        out.print(line, highlight=False, markup=False)

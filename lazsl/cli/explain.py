@@ -1,1 +1,217 @@
 """`lazsl explain`: one picture, and why it was called what it was called."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
+from lazsl.errors import UserError
+from lazsl.explaining.names import short, visible
+
+if TYPE_CHECKING:
+    from lazsl.explaining.case import Image, RunOfImage
+    from lazsl.explaining.explanation import Explanation
+    from lazsl.explaining.pairs import Spoken
+    from lazsl.whatif import Scored, WhatIf
+
+
+@app.command(
+    epilog="Example: lazsl explain plate-012.jpg --what-if 'drop a white head'\n\n"
+    "What-ifs, repeatable, made in order: 'drop crest' (an attribute of the label, by any part "
+    "that only it has, or its number), 'add Wren: a cocked tail', 'rewrite a red head => a ruby "
+    "head', 'drop class Wren', 'add class Roller: blue wings; a stout bill'."
+)
+@in_words
+def explain(
+    image: Annotated[
+        str, typer.Argument(help="Key of the image in the archive, the end of it, or image_id.")
+    ],
+    run: Annotated[
+        str | None, typer.Option("--run", help="Key of a run or its beginning; default: latest.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Hold the label against this class instead of the runner-up."),
+    ] = None,
+    edits: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what-if", metavar="EDIT", help="Score again with other words; see below. Repeatable."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The PNG to write. Default: explanation-NAME.png here."
+        ),
+    ] = None,
+    workspace: Workspace = "workspace",
+    warehouse: WarehouseFile = None,
+) -> None:
+    """Show why an image was called what it was called, beside the runner-up: a table, a picture.
+
+    With --what-if: what it would have been called with other words. No picture is drawn then.
+    """
+    from lazsl.explaining.case import find_image, find_run
+    from lazsl.explaining.explanation import explain as explain_image
+    from lazsl.warehouse import open_warehouse
+
+    if edits and (against is not None or output is not None):
+        raise UserError(
+            "--what-if prints and draws no picture; leave --against and --output out, or ask twice"
+        )
+    if output is not None and output.suffix.lower() != ".png":
+        raise UserError(f"the picture is a PNG file, not {output.name!r}; name it so, as in a.png")
+    with closing(open_warehouse(warehouse_of(workspace, warehouse))) as connection:
+        found_run = find_run(connection, run, workspace)
+        found = find_image(connection, found_run.key, image)
+        if not edits:
+            explanation = explain_image(connection, found_run, found, against)
+    if edits:
+        _show_what_if(_what_if(found_run, found, edits), found)
+    else:
+        _show(explanation)
+        _draw(explanation, output)
+
+
+def _draw(explanation: Explanation, output: Path | None) -> None:
+    from lazsl.explaining.archived import read_pixels
+    from lazsl.explaining.drawing import draw
+    from lazsl.explaining.names import file_name
+    from lazsl.storage import Folder
+
+    image = explanation.image
+    if output is None:
+        output = Path(f"explanation-{file_name(image.key.rpartition('.')[0] or image.key)}.png")
+    pixels = read_pixels(image, explanation.run.job.max_pixels)
+    if isinstance(pixels, str):
+        err.print(
+            f"[yellow]note:[/] drawn without the image, which cannot be read: {escape(pixels)}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    picture = draw(explanation, None if isinstance(pixels, str) else pixels)
+    Folder(str(output.parent)).write_bytes(output.name, picture)
+    out.print(f"\ndrawn: [bold]{escape(str(output))}[/]", highlight=False, soft_wrap=True)
+
+
+def _show(explanation: Explanation) -> None:
+    from lazsl.explaining.pairs import pair
+    from lazsl.explaining.words import because, facts, headline
+
+    this, other = explanation.this, explanation.other
+    pairs = pair(this, other)
+    out.print(f"[bold]{escape(headline(explanation))}[/]", highlight=False)
+    out.print(escape(" · ".join(facts(explanation))), highlight=False, style="dim")
+    out.print(escape(because(explanation, pairs)), highlight=False)
+    table = Table(show_footer=True)
+    table.add_column(escape(short(this.label)), "score", overflow="fold")
+    table.add_column("adds", f"{this.score:+.4f}", justify="right", no_wrap=True)
+    table.add_column("share", justify="right", no_wrap=True)
+    table.add_column("best region", no_wrap=True)
+    if other is not None:
+        table.add_column(escape(short(other.label)), "score", overflow="fold")
+        table.add_column("adds", f"{other.score:+.4f}", justify="right", no_wrap=True)
+        table.add_column("ahead", f"{explanation.margin:+.4f}", justify="right", no_wrap=True)
+    for one in pairs:
+        cells = _cells(one.this)
+        if other is not None:
+            text, adds, *_ = _cells(one.other)
+            cells += ["[dim]the same[/]" if one.shared else text, adds, f"{one.difference:+.4f}"]
+        table.add_row(*cells)
+    out.print(table)
+
+
+def _cells(one: Spoken | None) -> list[str]:
+    if one is None:
+        return ["", "", "", ""]
+    left, top, right, bottom = one.box
+    return [
+        escape(visible(one.text)),
+        f"{one.contribution:+.4f}",
+        f"{one.share:.0%}",
+        f"{left},{top}–{right},{bottom}",
+    ]
+
+
+def _what_if(run: RunOfImage, image: Image, edits: list[str]) -> WhatIf:
+    import torch
+
+    from lazsl.encoder import choose_device, find_model, load_encoder
+    from lazsl.explaining.anew import read_attributes, read_stored
+    from lazsl.storage import Folder
+    from lazsl.whatif import stored_labelset, what_if
+
+    def embed(sentences: list[str]) -> torch.Tensor:
+        source = find_model(run.job.model, run.job.precision)
+        if source.key != run.encoder:
+            raise UserError(
+                f"model {run.job.model!r} is now {source.key}, but run {run.key} was made by "
+                f"{run.encoder}; edits that need no new words still work"
+            )
+        return load_encoder(source, choose_device("auto"), "text").encode_sentences(sentences)
+
+    folder = Folder(run.job.workspace)
+    embedded = read_attributes(folder, run)
+    return what_if(
+        read_stored(folder, run, image),
+        embedded,
+        stored_labelset(embedded, run.labels),
+        edits,
+        run.job.scoring,
+        embed,
+        run.job.scoring_memory,
+    )
+
+
+def _show_what_if(found: WhatIf, image: Image) -> None:
+    before, after = found.before, found.after
+    same = before.top[0][0] == after.top[0][0]
+    told = f"still {_called(after)}" if same else f"{_called(after)} instead of {_called(before)}"
+    out.print(f"[bold]{escape(short(image.key, 96))}: {told}[/]", highlight=False)
+    table = Table("best classes", "before", "after", "")
+    for place in range(max(len(before.top), len(after.top))):
+        row = [str(place + 1)]
+        for side in (before, after):
+            name, score = side.top[place] if place < len(side.top) else ("", None)
+            row.append("" if score is None else f"{escape(short(name))}  {score:.4f}")
+        table.add_row(*row)
+    table.add_section()
+    if before.margin is not None and after.margin is not None:
+        change = f"{after.margin - before.margin:+.4f}"
+        table.add_row("margin", f"{before.margin:.4f}", f"{after.margin:.4f}", change)
+    if before.confidence is not None and after.confidence is not None:
+        table.add_row("confidence", f"{before.confidence:.0%}", f"{after.confidence:.0%}")
+    out.print(table)
+    moves = Table("what every attribute contributed", "before", "after", "change")
+    for label in dict.fromkeys(one.label for one in found.moved):
+        mine = [one for one in found.moved if one.label == label]
+        moves.add_section()
+        sums = [_total([one.before for one in mine]), _total([one.after for one in mine])]
+        sums.append(sum(one.change for one in mine))
+        moves.add_row(f"[bold]{escape(short(label))}[/]", *map(_signed, sums))
+        for one in mine:
+            numbers = map(_signed, [one.before, one.after, one.change])
+            moves.add_row(f"  {escape(visible(one.attribute))}", *numbers)
+    out.print(moves)
+
+
+def _total(contributions: list[float | None]) -> float | None:
+    """A class's score; None where the class is not there."""
+    there = [one for one in contributions if one is not None]
+    return sum(there) if there else None
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.4f}"
+
+
+def _called(side: Scored) -> str:
+    name = short(side.top[0][0])
+    return name if side.label is not None else f"no label (best guess: {name})"

@@ -20,10 +20,12 @@ from lazsl.cli.app import (
     Epsilon,
     Gamma,
     Labels,
+    OpenSet,
     RuleName,
     Set,
     Theta,
     TopK,
+    TrustFile,
     Truth,
     WarehouseFile,
     Workspace,
@@ -55,6 +57,7 @@ def label(
         ),
     ] = DEFAULT_MODEL,
     truth: Truth = None,
+    open_set: OpenSet = False,
     warehouse: WarehouseFile = None,
     sample: Annotated[
         bool,
@@ -70,6 +73,7 @@ def label(
     top_k: TopK = None,
     shard_size: Annotated[int | None, typer.Option(help="Images per shard.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Crops per forward pass.")] = None,
+    trust: TrustFile = None,
     settings: Set = None,
 ) -> None:
     """Label an archive: list, stage, cut, embed, score, load.
@@ -83,6 +87,7 @@ def label(
         "workspace": workspace,
         "model": model,
         "truth": truth,
+        "open_set": open_set,
         "warehouse": warehouse and str(warehouse),
         "device": device,
         "precision": precision,
@@ -90,6 +95,7 @@ def label(
         "shard_size": shard_size,
         "batch_size": batch_size,
         **_scoring(theta, epsilon, gamma, rule, top_k),
+        **_from_trust(trust),
     }
     if sample:
         defaults = {
@@ -109,6 +115,7 @@ def label(
         _check_inputs(run, "both")
         for notice in steps.notices(job):
             err.print(f"[yellow]note:[/] {escape(notice)}")
+        _warn_of_other_trust(trust, run)
         _follow(lambda: label_archive(job, return_state=True), "labelling")
         _show_run(run)
 
@@ -124,32 +131,52 @@ def relabel(
     labels: Labels = None,
     workspace: Workspace = "workspace",
     truth: Truth = None,
+    open_set: OpenSet = False,
     warehouse: WarehouseFile = None,
     theta: Theta = None,
     epsilon: Epsilon = None,
     gamma: Gamma = None,
     rule: RuleName = None,
     top_k: TopK = None,
+    trust: TrustFile = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="scoring.NAME=VALUE", help="Any other setting of scoring; repeatable."
+        ),
+    ] = None,
 ) -> None:
-    """Score stored embeddings with another label set or other settings. No image is read."""
+    """Score stored embeddings with another label set or other settings. No image is read.
+
+    The confidence below which the run abstained is not taken over: it holds only for the label set
+    and the settings it was measured with. Measure again, and give --trust.
+    """
     given = {"labels": labels, "truth": truth, "warehouse": warehouse and str(warehouse)}
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-    how = nested(
-        {k: v for k, v in _scoring(theta, epsilon, gamma, rule, top_k).items() if v is not None}
-    )
+    if open_set:
+        changes["open_set"] = True
+    scoring = {**_scoring(theta, epsilon, gamma, rule, top_k), **_from_trust(trust)}
+    scoring = {k: v for k, v in scoring.items() if v is not None} | _set(settings)
+    if other := [name for name in scoring if name.rpartition(".")[0] != "scoring"]:
+        raise UserError(
+            f"--set {other[0]} is no setting of scoring, and nothing else can change where only "
+            "stored embeddings are scored; see lazsl label --help"
+        )
+    how = nested(scoring)
     with _prefect():
         from flows.label import relabel as relabel_flow
         from lazsl import run as steps
         from lazsl.storage import Folder
 
         record = steps.read_run_record(Folder(workspace), run)
-        before = record["job"]["scoring"]
-        if rule is not None and rule != before["rule"]:
+        before = steps.uncalibrated(record["job"]["scoring"])
+        if how.get("scoring", {}).get("rule", before["rule"]) != before["rule"]:
             before = {k: v for k, v in before.items() if k not in ("max_iterations", "tolerance")}
         if how:
             changes["scoring"] = {**before, **how["scoring"]}
         opened = steps.open_relabelling(workspace, record["run"], changes)
         _check_inputs(opened, "text")
+        _warn_of_other_trust(trust, opened)
         _follow(
             lambda: relabel_flow(
                 workspace,
@@ -158,6 +185,7 @@ def relabel(
                 scoring=opened.job.scoring,
                 warehouse=str(opened.job.warehouse_path),
                 truth=opened.job.truth,
+                open_set=opened.job.open_set,
                 return_state=True,
             ),
             "scoring",
@@ -181,13 +209,36 @@ def _scoring(
     }
 
 
-def _job(values: dict[str, Any], settings: list[str] | None) -> Job:
-    for name in ("archive", "labels"):
-        if name not in values:
-            what = "an archive" if name == "archive" else "a label set with --labels"
-            raise UserError(
-                f"{what} is needed; see lazsl label --help, or try lazsl label --sample"
-            )
+def _from_trust(url: str | None) -> dict[str, Any]:
+    """The two settings that a trust file gives; none where there is no file."""
+    if url is None:
+        return {}
+    from lazsl.evaluation.trust import read_trust
+
+    measured = read_trust(url)
+    if measured.threshold is None:
+        raise UserError(
+            f"trust file {url!r} has no threshold: {measured.sentence} (measure again for another "
+            "precision, or set scoring.temperature and scoring.abstain_below by hand)"
+        )
+    return {
+        "scoring.temperature": measured.temperature,
+        "scoring.abstain_below": measured.threshold,
+    }
+
+
+def _warn_of_other_trust(url: str | None, run: Any) -> None:
+    if url is None:
+        return
+    from lazsl.evaluation.trust import read_trust, trust_notices
+
+    for notice in trust_notices(read_trust(url), run):
+        err.print(f"[yellow]note:[/] {escape(notice)}")
+
+
+def _set(settings: list[str] | None) -> dict[str, Any]:
+    """Values by dotted name, as `--set NAME=VALUE` gave them."""
+    values: dict[str, Any] = {}
     for setting in settings or []:
         name, equals, value = setting.partition("=")
         if not equals:
@@ -196,7 +247,17 @@ def _job(values: dict[str, Any], settings: list[str] | None) -> Job:
             values[name] = json.loads(value)
         except json.JSONDecodeError:
             values[name] = value
-    return make_job(**nested(values))
+    return values
+
+
+def _job(values: dict[str, Any], settings: list[str] | None) -> Job:
+    for name in ("archive", "labels"):
+        if name not in values:
+            what = "an archive" if name == "archive" else "a label set with --labels"
+            raise UserError(
+                f"{what} is needed; see lazsl label --help, or try lazsl label --sample"
+            )
+    return make_job(**nested(values | _set(settings)))
 
 
 def _check_inputs(run: Any, towers: Any) -> None:
@@ -209,7 +270,7 @@ def _check_inputs(run: Any, towers: Any) -> None:
     from lazsl.truth import read_truth
 
     if run.job.truth is not None:
-        read_truth(run.job.truth, run.labelset)
+        read_truth(run.job.truth, run.labelset, run.job.open_set)
     if towers == "both":
         check_archive(run.job.archive)
     if towers == "both" or not steps.attributes_embedded(run):
@@ -237,7 +298,7 @@ def _follow(flow: Callable[[], Any], verb: str) -> None:
     Raises:
         UserError: it did not complete; the sentence is its state's message.
     """
-    from flows.label import on_progress, on_shards
+    from flows.shards import on_progress, on_shards
 
     columns = (
         TextColumn("{task.description}"),
@@ -284,11 +345,12 @@ def _show_run(run: Any) -> None:
         rows = sqlfiles.run(connection, "few_predictions.sql", run=run.key, how_many=5).fetchall()
     if rows:
         table = Table("image", "called", "margin", "truth", "because of", title="a few predictions")
-        for key, label_, _score, margin, truth, strongest in rows:
-            right = "" if truth is None else ("[green]✓[/] " if truth == label_ else "[red]✗[/] ")
+        for key, label_, best_guess, _score, margin, truth, strongest in rows:
+            judged = truth is not None and label_ is not None
+            right = ("[green]✓[/] " if truth == label_ else "[red]✗[/] ") if judged else ""
             table.add_row(
                 escape(key),
-                escape(label_),
+                escape(label_ or f"abstained (nearest: {best_guess})"),
                 "" if margin is None else f"{margin:.3f}",
                 right + escape(truth or ""),
                 escape("; ".join(strongest)),

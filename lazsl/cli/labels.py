@@ -37,7 +37,10 @@ def check(
         context = tokenizer.context_length
     findings = check_labels(labelset, tokens, context)
     for finding in findings:
-        out.print(f"[bold]{escape(finding.label)}[/] {escape(finding.message)}", highlight=False)
+        out.print(
+            f"[bold]{escape(finding.label)}[/] {escape(f'{finding.reason}; {finding.suggestion}')}",
+            highlight=False,
+        )
     attributes = sum(labelset.sizes)
     out.print(f"{len(labelset)} classes, {attributes} sentences, {len(findings)} findings")
     if findings:

@@ -1,1 +1,99 @@
 """`lazsl report`: a static site of one run."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
+from lazsl.errors import UserError
+
+
+@app.command(epilog="Example: lazsl report fieldguide --against images-55facade")
+@in_words
+def report(
+    run: Annotated[
+        str | None, typer.Argument(help="Key of a run or its beginning; default: latest.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", "-a", help="Compare with this other run of the same archive."),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder of the site: path or URL. Default: reports/RUN in the workspace.",
+        ),
+    ] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            "--images",
+            min=1,
+            help="Give only so many images a page: half of them the least certain, half at random.",
+        ),
+    ] = None,
+    previews: Annotated[
+        bool, typer.Option(help="Show the images themselves, which fetches each once.")
+    ] = True,
+    workspace: Workspace = "workspace",
+    warehouse: WarehouseFile = None,
+) -> None:
+    """Make a site to look through a run: every label, and the pixels that spoke for it."""
+    from lazsl import sqlfiles
+    from lazsl.report import make_report
+    from lazsl.report.site import in_bytes
+    from lazsl.warehouse import open_warehouse
+
+    path = warehouse_of(workspace, warehouse)
+    with closing(open_warehouse(path)) as connection:
+        known = [row[0] for row in sqlfiles.run(connection, "runs.sql").fetchall()]
+    chosen = _run_named(run, known)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task("making image pages", total=None)
+        made = make_report(
+            path,
+            chosen,
+            output or f"{workspace.rstrip('/')}/reports/{chosen}",
+            against=None if against is None else _run_named(against, known),
+            images=images,
+            previews=previews,
+            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    of_all = "" if made.images == made.labelled else f" of {made.labelled:,}"
+    told = f"{made.images:,}{of_all} images of run {made.run}, {in_bytes(made.bytes)}"
+    if made.missing:
+        told += f"; {made.missing:,} could not be read again and show why instead of a picture"
+    out.print(told, highlight=False)
+    out.print(f"Open [bold]{escape(made.index)}[/] in a browser.", soft_wrap=True, highlight=False)
+
+
+def _run_named(name: str | None, known: list[str]) -> str:
+    """The run of a key or its beginning; the newest for None.
+
+    Raises:
+        UserError: no run of the warehouse, or several, begin like this.
+    """
+    matching = known[:1] if name is None else [run for run in known if run.startswith(name)]
+    if name is not None and name in known:
+        return name
+    if len(matching) != 1:
+        found = "no run" if not matching else f"{len(matching)} runs"
+        asked = "" if name is None else f" begins with {name!r}"
+        raise UserError(
+            f"{found} in the warehouse{asked}; known runs: {', '.join(known) or 'none'} "
+            "(lazsl load brings in what a workspace has)"
+        )
+    return matching[0]

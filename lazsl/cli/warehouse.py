@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import re
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -17,12 +17,16 @@ from lazsl.cli.app import (
     WarehouseFile,
     Workspace,
     app,
-    cell,
     in_words,
     out,
     warehouse_of,
 )
 from lazsl.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_FOLDED = 24  # characters of a text below which it is not folded to make a table fit
 
 
 @app.command(epilog="Example: lazsl status --json")
@@ -63,7 +67,7 @@ def load(workspace: Workspace = "workspace", warehouse: WarehouseFile = None) ->
 
 @app.command(
     epilog="Example: lazsl sql "
-    '"select label, count(*) from predictions group by all order by 2 desc"'
+    '"select label, count(*) from predictions group by all order by 2 desc" --output labels.csv'
 )
 @in_words
 def sql(
@@ -75,43 +79,129 @@ def sql(
     ] = None,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    own: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="NAME=FILE",
+            help="A Parquet or CSV file of yours that the query may read by this name; repeatable.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write all rows to a .csv, .parquet or .json file."),
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
     rows: Annotated[int, typer.Option(help="Rows shown in the table.")] = 40,
 ) -> None:
-    """Ask the warehouse, read-only; never in the way of a load."""
+    """Ask the warehouse, read-only; never in the way of a load.
+
+    docs/sql.md has questions to begin with; `show tables` lists tables and views.
+    """
     import duckdb
 
+    from lazsl import results
+    from lazsl.sqlfiles import first_line
     from lazsl.warehouse import open_warehouse
 
     path = warehouse_of(workspace, warehouse)
     if file is not None:
         try:
             query = file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise UserError(
-                f"cannot read {file}: {error.strerror}; give a file with a query"
-            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise UserError(f"cannot read {file}: {reason}; give a file with a query") from None
     text = query if query is not None else sys.stdin.read()
     with closing(open_warehouse(path)) as connection:
+        for named in own or []:
+            _register(connection, named)
         try:
-            found = connection.execute(text)
-            names = [column[0] for column in found.description or []]
-            if as_csv:
-                writer = csv.writer(sys.stdout)
-                writer.writerow(names)
-                while chunk := found.fetchmany(10_000):
-                    writer.writerows(chunk)
-                return
-            shown = found.fetchmany(rows + 1) if names else []
+            found = connection.sql(text)
+            if found is None:
+                raise UserError("the query is empty; try: lazsl sql 'show tables'")
+            reader = found.to_arrow_reader(rows + 1 if not (output or as_csv) else results.BATCH)
         except duckdb.Error as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"the query failed: {reason}") from None
-    table = Table(*(escape(name) for name in names))
-    for row in shown[:rows]:
-        table.add_row(*(escape(cell(value)) for value in row))
-    out.print(table)
-    if len(shown) > rows:
-        out.print(f"the first {rows} rows; use --rows or --csv for more")
+            raise UserError(f"the query failed: {first_line(error)}") from None
+        if output is not None:
+            written = results.write_result(reader, output)
+            out.print(f"{written} rows written to {output}", highlight=False, markup=False)
+        elif as_csv:
+            results.write_csv(reader, sys.stdout)
+        else:
+            _show_rows(reader, rows)
+
+
+def _register(connection: Any, named: str) -> None:
+    """Let a query read a file of the user's by a name.
+
+    Raises:
+        UserError: the name cannot be one or is taken, or the file cannot be read.
+    """
+    from pyarrow import ArrowException
+    from pyarrow.dataset import dataset
+
+    name, _, file = named.partition("=")
+    if not re.fullmatch(r"[A-Za-z_]\w*", name) or not file:
+        raise UserError(f"--with {named!r} is not NAME=FILE, such as sites=sites.parquet")
+    taken = {row[0].lower() for row in connection.sql("show tables").fetchall()}
+    if name.lower() in taken:
+        raise UserError(f"--with {named!r}: the warehouse has a {name} itself; use another name")
+    kind: Literal["csv", "parquet"] = "csv" if file.lower().endswith(".csv") else "parquet"
+    try:
+        connection.register(name, dataset(file, format=kind))
+    except (OSError, ArrowException) as error:
+        said = " ".join(str(error).split())
+        raise UserError(f"--with {named!r}: {file} cannot be read as {kind}: {said}") from None
+
+
+def _show_rows(reader: pa.RecordBatchReader, limit: int) -> None:
+    """Print the first rows: as a table, or one below the other where they are too wide for it."""
+    from pyarrow import types
+
+    from lazsl.results import batches, readable
+
+    read: list[list[str]] = []
+    for batch in batches(reader):
+        columns = [map(readable, column.to_pylist()) for column in batch.columns]
+        read += [list(row) for row in zip(*columns, strict=True)]
+        if len(read) > limit:
+            break
+    names, shown = reader.schema.names, read[:limit]
+    widths = (
+        [
+            max(len(name), *(min(len(cell), _FOLDED) for cell in column), 4)
+            for name, column in zip(names, zip(*shown, strict=True), strict=True)
+        ]
+        if shown
+        else []
+    )
+    if sum(widths) + 3 * len(names) < out.width:
+        table = Table()
+        for field in reader.schema:
+            number = types.is_integer(field.type) or types.is_floating(field.type)
+            number = number or types.is_decimal(field.type)
+            table.add_column(
+                escape(field.name), justify="right" if number else "left", overflow="fold"
+            )
+        for row in shown:
+            table.add_row(*map(_styled, row))
+        out.print(table)
+    else:
+        for at, row in enumerate(shown, start=1):
+            table = Table("", "", title=f"row {at}", title_justify="left", show_header=False)
+            for name, cell in zip(names, row, strict=True):
+                table.add_row(escape(name), _styled(cell))
+            out.print(table)
+    cut = len(read) > limit
+    counted = f"{'the first ' * cut}{len(shown)} row{'s' * (len(shown) != 1)}"
+    counted += f", {len(names)} column{'s' * (len(names) != 1)}"
+    out.print(
+        counted + "; --rows shows more, --output writes all" * cut, highlight=False, soft_wrap=True
+    )
+
+
+def _styled(cell: str) -> str:
+    return "[dim]NULL[/]" if cell == "NULL" else escape(cell)
 
 
 def show_status(found: dict[str, Any]) -> None:
@@ -120,13 +210,16 @@ def show_status(found: dict[str, Any]) -> None:
     table.add_row("archive", escape(str(found["archive"])))
     table.add_row("shards done", f"{found['shards_done']} of {found['shards']}")
     table.add_row("images listed", f"{found['listed']:,}")
-    table.add_row("images labelled", f"{found.get('labelled', 0):,}")
+    abstained = found.get("abstained", 0)
+    note = f"  ({abstained:,} of them abstained)" if abstained else ""
+    table.add_row("images labelled", f"{found.get('labelled', 0):,}{note}")
     reasons = ", ".join(f"{n} {reason}" for reason, n in (found.get("rejects") or {}).items())
     rejected = f"{found.get('rejected', 0):,}" + (f"  ({reasons})" if reasons else "")
     table.add_row("images rejected", escape(rejected))
     table.add_row("images missing", f"{found['missing']:,}")
     for method, value in (found.get("accuracy") or {}).items():
-        table.add_row(f"accuracy, {method}", f"{value:.1%}")
+        part = " of those not abstained" if abstained and method == "lazsl" else ""
+        table.add_row(f"accuracy, {method}", f"{value:.1%}{part}" if value is not None else "")
     if found.get("seconds"):
         spent = ", ".join(
             f"{name} {value:.1f} s" for name, value in found["seconds"].items() if value

@@ -1,9 +1,10 @@
--- Is every run complete, how right is it, and where did the time go?
+-- Is every run complete, how right is it where it did not abstain, and where did the time go?
 select
     s.run,
     s.shards,
     s.listed,
     s.labelled,
+    s.abstained,
     s.rejected,
     s.missing,
     round(a.accuracy, 4) as accuracy,

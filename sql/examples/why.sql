@@ -9,5 +9,5 @@ set variable image = (
         limit 1
     )
 );
-select label, attribute, round(contribution, 4) as contribution, round(share, 3) as share, box
+select best_guess, attribute, round(contribution, 4) as contribution, round(share, 3) as share, box
 from why(getvariable('run'), getvariable('image'));

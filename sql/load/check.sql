@@ -19,6 +19,9 @@ checks as (
     select 'images labelled in the marker against rows of predictions',
         $labelled, count(*) from new_predictions
     union all
+    select 'abstained predictions against predictions without a label',
+        count(*) filter (abstained), count(*) filter (label is null) from new_predictions
+    union all
     select 'different images against rows of images',
         count(distinct image_id), count(*) from new_images
     union all

@@ -1,0 +1,90 @@
+"""What Prefect costs: the whole job as a flow, against the same steps one after the other.
+
+    python benchmarks/bench_orchestration.py [--json]
+
+The sample archive at the default shard size (it fills one shard of 256) with the paper's 90
+regions, on a server that runs already. Both ways label everything; the flow may overlap fetching
+with the model, and pays for its task runs. Wanted: at most 5 % more; exits with 1 above that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from prefect.testing.utilities import prefect_test_harness
+
+from lazsl import fieldguide
+from lazsl import run as steps
+from lazsl.manifest import plan_shards
+from lazsl.settings import Job, make_job
+from lazsl.sweep import load_run
+
+TARGET = 0.05
+
+
+def job(workspace: Path) -> Job:
+    return make_job(
+        archive=str(fieldguide.IMAGES_DIR),
+        labels=str(fieldguide.LABELS_FILE),
+        workspace=str(workspace),
+        model="fieldguide",
+        device="cpu",
+    )
+
+
+def plainly(job: Job, scratch: Path) -> float:
+    """Seconds of the steps without Prefect."""
+    started = time.perf_counter()
+    run = steps.open_run(job)
+    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
+    steps.record_run(run)
+    steps.embed_attributes(run)
+    for shard in plan.shards:
+        steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard))
+        steps.score_shard(run, shard)
+    load_run(job, run.key, run.archive)
+    return time.perf_counter() - started
+
+
+def as_flow(job: Job) -> float:
+    """Seconds of the flow."""
+    from flows.label import label_archive
+
+    started = time.perf_counter()
+    state = label_archive(job, return_state=True)
+    assert state.is_completed(), state.message
+    return time.perf_counter() - started
+
+
+def main() -> int:
+    """Measure and print; the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rounds", type=int, default=2)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, prefect_test_harness():
+        home = Path(folder)
+        plainly(job(home / "warm"), home / "scratch")  # the model is loaded once per process
+        plain, flow = [], []
+        for turn in range(given.rounds):
+            plain.append(plainly(job(home / f"plain-{turn}"), home / "scratch"))
+            flow.append(as_flow(job(home / f"flow-{turn}")))
+    overhead = min(flow) / min(plain) - 1
+    figures = {"plain_s": min(plain), "flow_s": min(flow), "overhead": overhead, "target": TARGET}
+    if given.json:
+        print(json.dumps(figures, indent=1))
+    else:
+        print(
+            f"orchestration: {overhead:+.1%} ({min(flow):.1f} s as a flow, {min(plain):.1f} s "
+            f"without Prefect, 254 images; at most {TARGET:.0%} is wanted)"
+        )
+    return 0 if overhead <= TARGET else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

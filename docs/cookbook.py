@@ -1,0 +1,258 @@
+"""Write docs/sql.md: every query of sql/examples with what it answers on the sample archive.
+
+python docs/cookbook.py            # labels the sample twice below workspace/cookbook: a minute
+python docs/cookbook.py FOLDER     # the same in another folder; what is there is used again
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+import tempfile
+import textwrap
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from lazsl import annotators, audit, fieldguide, reviews, sqlfiles, warehouse
+from lazsl import run as steps
+from lazsl.manifest import plan_shards, read_manifest
+from lazsl.results import readable
+from lazsl.settings import make_job
+from lazsl.sqlfiles import CONFIG
+from lazsl.truth import read_truth
+from lazsl.warehouse import open_warehouse
+
+HERE = Path(__file__).resolve().parent
+ROWS = 8  # shown of every answer
+
+CHAPTERS = {
+    "Is everything there, and what did it cost?": (
+        "health",
+        "reconciled",
+        "rejects",
+        "cost",
+        "copies",
+    ),
+    "How right is it?": (
+        "class_accuracy",
+        "called",
+        "confusions",
+        "confused_by",
+        "methods",
+        "answered",
+        "withheld",
+    ),
+    "Why was it called that?": ("why", "least_certain"),
+    "What do attributes and regions do?": (
+        "attributes",
+        "silent_attributes",
+        "together",
+        "small_regions",
+        "region_sizes",
+        "border",
+    ),
+    "What changed between two runs?": ("agreement", "drift", "what_moved"),
+    "What do people say?": ("reviewers", "corrections"),
+    "With your own data, and without the warehouse": ("sites", "plans_in_bucket"),
+}
+
+OPENING = """\
+# Questions to the warehouse
+
+Each question is a file of [sql/examples](../sql/examples); ask it with
+
+```sh
+lazsl sql --file sql/examples/why.sql
+lazsl sql --file sql/examples/why.sql --output why.csv     # or .parquet, .json: all rows
+```
+
+A query asks about the latest run; another one is named by another first line. `lazsl sql` opens the
+warehouse for reading only. `lazsl sql "show tables"` lists tables and views, `lazsl sql "describe
+labelled"` the columns of one, and `lazsl sql "from duckdb_columns()"` what each means.
+
+The answers below are real. They come from the sample archive ({files} files), labelled twice:
+
+- {first} with the first four attributes of every class, abstaining below a confidence of 0.5,
+- {second} with all attributes.
+
+The reviewer is the sample's truth file, which was asked about the {judged} images that `lazsl audit
+sample` drew. At most {rows} rows of an answer are shown. `python docs/cookbook.py` writes this page
+anew.
+"""
+
+SITES = """\
+The query reads `sites` like a table. Any Parquet or CSV file will do, as many as you like:
+
+```sh
+lazsl sql --with sites=sites.parquet --file sql/examples/sites.sql
+```
+"""
+
+BUCKET = """\
+Here DuckDB is all that is needed; plans never change once they are there. On a local disk:
+
+```python
+import duckdb
+
+query = open("sql/examples/plans_in_bucket.sql").read()
+connection = duckdb.connect()
+plans = "workspace/runs/RUN/plans/*.parquet"
+print(connection.execute(query, {"plans": plans}).fetchall())
+```
+
+In a bucket, DuckDB reads through a file system that Python brings along: no extension is fetched,
+and only the columns that the query names travel.
+
+```python
+import duckdb
+import fsspec
+
+query = open("sql/examples/plans_in_bucket.sql").read()
+connection = duckdb.connect()
+connection.register_filesystem(fsspec.filesystem("s3"))
+plans = "s3://bucket/lazsl/runs/RUN/plans/*.parquet"
+print(connection.execute(query, {"plans": plans}).fetchall())
+```
+"""
+
+
+def main(folder: Path) -> None:
+    """Write docs/sql.md from runs below the folder, which are made where they are missing."""
+    first, second, judged = prepare(folder)
+    answered = answers(second)
+    page = OPENING.format(
+        files=len(read_manifest(second.workspace, second.archive)),
+        first=f"`{first.key}`",
+        second=f"`{second.key}`",
+        judged=judged,
+        rows=ROWS,
+    )
+    for chapter, names in CHAPTERS.items():
+        page += f"\n## {chapter}\n"
+        for name in names:
+            page += f"\n{section(name)}\n{table(*answered[name])}"
+    (HERE / "sql.md").write_text(page, encoding="utf-8")
+
+
+def section(name: str) -> str:
+    """The question, what there is to say about it, and the query: all of it from its file."""
+    lines = sqlfiles.read(f"examples/{name}.sql").splitlines()
+    end = next(at for at, line in enumerate(lines) if not line.startswith("--"))
+    said = " ".join(line.removeprefix("--").strip() for line in lines[:end])
+    question, _, rest = said.partition("? ")
+    question = question.removesuffix("?") + "?"
+    extra = {"sites": SITES, "plans_in_bucket": BUCKET}.get(name, "")
+    parts = [
+        f"### {question}",
+        textwrap.fill(rest, 100),
+        "```sql\n" + "\n".join(lines[end:]) + "\n```",
+        extra.strip(),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """An answer in Markdown, its first rows; numbers are flush right."""
+    sides = []
+    for column in zip(*rows, strict=True):
+        known = [value for value in column if value is not None]
+        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in known)
+        sides.append("---:" if numbers and known else "---")
+    lines = [list(names), sides, *([_cell(value) for value in row] for row in rows[:ROWS])]
+    more = f"\nand {len(rows) - ROWS} more rows\n" if len(rows) > ROWS else ""
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + more
+
+
+def _cell(value: Any) -> str:
+    text = " ".join(readable(value).split())
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
+def answers(run: steps.Run) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
+    """By name of the example: the names of its columns, and its rows."""
+    plans = f"{run.workspace.path('runs')}/{run.key}/plans/*.parquet"
+    found = {}
+    with (
+        closing(open_warehouse(run.job.warehouse_path)) as opened,
+        closing(duckdb.connect(config=CONFIG)) as alone,
+        sqlfiles.registered(opened, {"sites": sites()}),
+    ):
+        for name in (name for names in CHAPTERS.values() for name in names):
+            if name == "plans_in_bucket":
+                answer = sqlfiles.run(alone, f"examples/{name}.sql", plans=plans)
+            else:
+                answer = sqlfiles.run(opened, f"examples/{name}.sql")
+            found[name] = ([column[0] for column in answer.description], answer.fetchall())
+    return found
+
+
+def sites() -> pa.Table:
+    """Metadata as a user might have it: where every picture of the sample was taken, invented."""
+    with fieldguide.TRUTH_FILE.open(encoding="utf-8") as file:
+        keys = [row["key"] for row in csv.DictReader(file)]
+    places = ("heath", "marsh", "shore")
+    return pa.table({"key": keys, "site": [places[sum(key.encode()) % 3] for key in keys]})
+
+
+def prepare(folder: Path) -> tuple[steps.Run, steps.Run, int]:
+    """The run with some of the attributes, the run with all of them, and how many images a
+    reviewer judged; all of it is in the warehouse of the second."""
+    labels = json.loads(fieldguide.LABELS_FILE.read_text(encoding="utf-8"))
+    labels["classes"] = {name: words[:4] for name, words in labels["classes"].items()}
+    short = folder / "four-attributes.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    short.write_text(json.dumps(labels), encoding="utf-8")
+    first = _labelled(folder, str(short), scoring={"temperature": 0.005, "abstain_below": 0.5})
+    second = _labelled(folder, str(fieldguide.LABELS_FILE))
+    return first, second, _judged(folder, second)
+
+
+def _labelled(folder: Path, labels: str, **how: Any) -> steps.Run:
+    job = make_job(
+        archive=str(fieldguide.IMAGES_DIR),
+        labels=labels,
+        workspace=str(folder / "workspace"),
+        model="fieldguide",
+        shard_size=32,
+        **how,
+    )
+    run = steps.open_run(job)
+    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
+    steps.record_run(run)
+    steps.embed_attributes(run)
+    for shard in steps.missing_shards(run, list(plan.shards)):
+        if not steps.is_embedded(run, shard):
+            with tempfile.TemporaryDirectory() as scratch:
+                steps.embed_shard(run, shard, steps.stage_shard(run, shard, Path(scratch)))
+        steps.score_shard(run, shard)
+    truth = read_truth(str(fieldguide.TRUTH_FILE), run.labelset)
+    warehouse.load(run.workspace, job.warehouse_path, truth=truth, archive=run.archive)
+    return run
+
+
+def _judged(folder: Path, run: steps.Run) -> int:
+    """Images of a sample, every one of them judged by the truth file."""
+    with fieldguide.TRUTH_FILE.open(encoding="utf-8") as file:
+        truth = {row["key"]: row["label"] for row in csv.DictReader(file)}
+    path = run.job.warehouse_path
+    sample = audit.draw_sample(run.workspace, path, run.key, 120)
+    text = annotators.csv_file(audit.shown(path, sample)).decode("utf-8-sig")
+    rows = [{**r, "judged_label": truth[r["key"]]} for r in csv.DictReader(io.StringIO(text))]
+    with (folder / "audit.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    file_url = str(folder / "audit.csv")
+    reviews.import_judgements(run.workspace, path, file_url, reviewer="the truth file")
+    return len(rows)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "workspace/cookbook"))

@@ -1,0 +1,333 @@
+"""When a label can be trusted: confidence measured where the truth is known, and what follows.
+
+`lazsl evaluate` measures it and writes `trust.json`; `lazsl label --trust trust.json` applies it:
+an image below the threshold gets no label.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lazsl.confidence import confidence
+from lazsl.errors import UserError
+from lazsl.evaluation.calibration import (
+    CERTAINTY,
+    Bin,
+    Cut,
+    RiskCoverage,
+    auroc,
+    calibration_error,
+    fit_temperature,
+    log_loss,
+    reliability,
+    risk_coverage,
+    widest_cut,
+)
+from lazsl.run import Run, uncalibrated
+from lazsl.storage import Folder, masked, split_url
+
+CLIP_TEMPERATURE = 0.01
+"""What CLIP was trained with (its logit scale ends at 100): the confidence before any fitting."""
+
+FEWEST = 20
+"""Images of known classes below which nothing is measured."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far the labels of some images can be trusted.
+
+    Calibration speaks of the images of known classes. Risk, coverage and thresholds speak of all
+    images: one whose class is not in the label set is labelled wrongly whenever it is labelled.
+
+    Attributes:
+        images: how many were measured.
+        unknown: how many of them are of no known class.
+        accuracy: of the labels of known classes, before abstaining.
+        temperature: fitted on all images of known classes; what `label` should use.
+        ece_before: expected calibration error at `CLIP_TEMPERATURE`, where nothing is fitted.
+        ece_after: the same at temperatures fitted on the other half of the images each.
+        loss_before: negative log likelihood, likewise.
+        loss_after: negative log likelihood, likewise.
+        bins_before: the reliability diagram, likewise.
+        bins_after: the reliability diagram, likewise.
+        risk_coverage: what every threshold would do, at `temperature`.
+        aurc: area under that curve.
+        precision: what was wanted.
+        cut: the threshold of largest coverage whose precision reaches it by its lower bound.
+        raw_cut: the same by the plain fraction, for comparison.
+        held_out_coverage: part of the images labelled where temperature and threshold were chosen
+            on one half and applied to the other, both ways.
+        held_out_precision: of these labels; None where none was given.
+        sentence: what the threshold means, or why there is none.
+        auroc_open_set: chance that an image of a known class has more confidence than one of an
+            unknown class; None where there are no images of unknown classes.
+        auroc_scores: the same for other scores: the best score, and its margin over the second.
+        confidence: (B,) at `temperature`.
+        right: (B,) bool, the label is the truth.
+        known: (B,) bool, the truth is in the label set.
+    """
+
+    images: int
+    unknown: int
+    accuracy: float
+    temperature: float
+    ece_before: float
+    ece_after: float
+    loss_before: float
+    loss_after: float
+    bins_before: tuple[Bin, ...]
+    bins_after: tuple[Bin, ...]
+    risk_coverage: RiskCoverage
+    aurc: float
+    precision: float
+    cut: Cut | None
+    raw_cut: Cut | None
+    held_out_coverage: float
+    held_out_precision: float | None
+    sentence: str
+    auroc_open_set: float | None
+    auroc_scores: dict[str, float]
+    confidence: np.ndarray
+    right: np.ndarray
+    known: np.ndarray
+
+    @property
+    def threshold(self) -> float | None:
+        """Confidence below which `label` should abstain; None where no threshold will do."""
+        return None if self.cut is None else self.cut.threshold
+
+    @property
+    def coverage_at_threshold(self) -> float | None:
+        """Part of these images that is labelled then."""
+        return None if self.cut is None else self.cut.coverage
+
+    @property
+    def precision_at_threshold(self) -> float | None:
+        """Part of these labels that is right then."""
+        return None if self.cut is None else self.cut.precision
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that was measured, ready for JSON; the curve at a hundred coverages."""
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        curve = self.risk_coverage
+        wanted = np.linspace(0.01, 1, 100)
+        at = np.searchsorted(curve.coverage, wanted - 1e-12)
+        return {
+            **plain,
+            "threshold": self.threshold,
+            "coverage_at_threshold": self.coverage_at_threshold,
+            "precision_at_threshold": self.precision_at_threshold,
+            **{name: getattr(self, name) and asdict(getattr(self, name)) for name in _CUTS},
+            **{name: [asdict(b) for b in getattr(self, name)] for name in _BINS},
+            "risk_coverage": {
+                "coverage": curve.coverage[at].tolist(),
+                "risk": curve.risk[at].tolist(),
+                "threshold": curve.threshold[at].tolist(),
+            },
+        }
+
+
+_PLAIN = [
+    *("images", "unknown", "accuracy", "temperature", "ece_before", "ece_after", "loss_before"),
+    *("loss_after", "aurc", "precision", "held_out_coverage", "held_out_precision", "sentence"),
+    *("auroc_open_set", "auroc_scores"),
+]
+_CUTS = ("cut", "raw_cut")
+_BINS = ("bins_before", "bins_after")
+
+
+def measure_trust(
+    top_scores: np.ndarray, right: np.ndarray, known: np.ndarray, precision: float, seed: int = 0
+) -> Trust:
+    """What the scores of images whose truth is known say of the labels' worth.
+
+    Nothing that is said of the calibration was measured on the images it was fitted on: the images
+    are split in two halves, and each half is measured with what was fitted on the other.
+
+    Args:
+        top_scores: (B, k) scores as stored, best first; k at least 2, the `top_k` of the run.
+        right: (B,) bool, the best class is the truth.
+        known: (B,) bool, the truth is in the label set; false for images of an open set.
+        precision: the part of the given labels that is to be right, above 0 and below 1.
+        seed: of the halves.
+
+    Raises:
+        UserError: only one class was stored per image, there are too few images, or the precision
+            is none.
+    """
+    top_scores = np.asarray(top_scores, np.float32)
+    known = np.asarray(known, bool)
+    right = np.asarray(right, bool) & known
+    _check(top_scores, known, precision)
+    half = np.random.default_rng(seed).permutation(len(known)) % 2 == 0
+    # Of each half at the temperature of the other.
+    crossed = np.empty(len(known), np.float32)
+    loss_after = labelled = correct = 0.0
+    for mine, other in ((half, ~half), (~half, half)):
+        fitted = fit_temperature(top_scores[other & known], right[other & known])
+        crossed[mine] = confidence(top_scores[mine], fitted)
+        mine_known = mine & known
+        loss_after += mine_known.sum() * log_loss(top_scores[mine_known], right[mine_known], fitted)
+        chosen = widest_cut(
+            risk_coverage(confidence(top_scores[other], fitted), right[other]), precision
+        )
+        given = mine & (crossed >= chosen.threshold) if chosen else np.zeros_like(mine)
+        labelled += given.sum()
+        correct += (given & right).sum()
+    before = confidence(top_scores[known], CLIP_TEMPERATURE)
+    # About twenty images or more per bin, at most fifteen bins.
+    bins = int(np.clip(known.sum() // 20, 2, 15))
+    bins_before = reliability(before, right[known], bins)
+    bins_after = reliability(crossed[known], right[known], bins)
+    temperature = fit_temperature(top_scores[known], right[known])
+    sure = confidence(top_scores, temperature)
+    curve = risk_coverage(sure, right)
+    cut, raw_cut = widest_cut(curve, precision), widest_cut(curve, precision, assured=False)
+    scores = {
+        "confidence": sure,
+        "best score": top_scores[:, 0],
+        "margin": top_scores[:, 0] - top_scores[:, 1],
+    }
+    areas = {} if known.all() else {name: auroc(value, known) for name, value in scores.items()}
+    return Trust(
+        images=len(known),
+        unknown=int((~known).sum()),
+        accuracy=float(right[known].mean()),
+        temperature=temperature,
+        ece_before=calibration_error(bins_before),
+        ece_after=calibration_error(bins_after),
+        loss_before=log_loss(top_scores[known], right[known], CLIP_TEMPERATURE),
+        loss_after=float(loss_after / known.sum()),
+        bins_before=bins_before,
+        bins_after=bins_after,
+        risk_coverage=curve,
+        aurc=curve.area,
+        precision=precision,
+        cut=cut,
+        raw_cut=raw_cut,
+        held_out_coverage=float(labelled / len(known)),
+        held_out_precision=float(correct / labelled) if labelled else None,
+        sentence=_sentence(precision, cut, raw_cut, len(known)),
+        auroc_open_set=areas.pop("confidence", None),
+        auroc_scores=areas,
+        confidence=sure,
+        right=right,
+        known=known,
+    )
+
+
+def _check(top_scores: np.ndarray, known: np.ndarray, precision: float) -> None:
+    if top_scores.shape[1] < 2:
+        raise UserError(
+            "confidence compares the best classes of an image, but only one was stored; score "
+            "again with --top-k 2 or more"
+        )
+    if known.sum() < FEWEST:
+        raise UserError(
+            f"confidence was to be measured on {known.sum()} images with truth; give {FEWEST} or "
+            "more"
+        )
+    if not 0 < precision < 1:
+        raise UserError(f"a precision of {precision} was asked for; ask for one between 0 and 1")
+    if (np.diff(top_scores, axis=1) > 0).any():
+        raise ValueError("the scores of an image must come best first")
+
+
+def _sentence(precision: float, cut: Cut | None, raw: Cut | None, images: int) -> str:
+    if cut is not None:
+        return (
+            f"Labelled at confidence {cut.threshold:.4f} and above, {cut.coverage:.1%} of "
+            f"{images} images have a label, of which {cut.precision:.1%} are right "
+            f"(at least {cut.at_least:.1%} with {CERTAINTY:.0%} certainty)."
+        )
+    plain = (
+        f"the plain fraction reaches it for {raw.coverage:.1%} of the images, which are too few "
+        "to be sure"
+        if raw
+        else "not even the plain fraction reaches it"
+    )
+    return (
+        f"A precision of {precision:.1%} cannot be promised at any threshold on {images} images: "
+        f"{plain}."
+    )
+
+
+class TrustFile(BaseModel):
+    """What `trust.json` holds: what to set, and what it was measured on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    temperature: float = Field(gt=0, le=1000)
+    threshold: float | None = Field(ge=0, le=1)
+    precision: float = Field(gt=0, lt=1)
+    sentence: str
+    images: int
+    run: str
+    encoder: str
+    regions: str
+    labels: str
+    scoring: dict[str, Any]
+
+
+def write_trust(path: Path, trust: Trust, run: Run) -> None:
+    """Put down what `label` needs to abstain, and the run it was measured on."""
+    file = TrustFile(
+        temperature=trust.temperature,
+        threshold=trust.threshold,
+        precision=trust.precision,
+        sentence=trust.sentence,
+        images=trust.images,
+        run=run.key,
+        encoder=run.encoder,
+        regions=run.regions,
+        labels=run.labels,
+        scoring=uncalibrated(run.job.scoring.model_dump()),
+    )
+    Folder(str(path.parent)).write_json(path.name, file.model_dump())
+
+
+def read_trust(url: str) -> TrustFile:
+    """What a trust file says.
+
+    Raises:
+        UserError: the file is missing or holds something else.
+    """
+    where = f"trust file {masked(url)!r}"
+    what = "give a trust.json that lazsl evaluate wrote"
+    folder, name = split_url(url)
+    try:
+        return TrustFile.model_validate(json.loads(Folder(folder).read_bytes(name)))
+    except ValidationError as error:
+        found = error.errors()[0]
+        place = ".".join(map(str, found["loc"])) or "it"
+        raise UserError(f"{where} cannot be used: {place}: {found['msg']}; {what}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is not JSON ({' '.join(str(error).split())}); {what}") from None
+    except Exception as error:  # what a store says, or no store's trouble: a folder, a bad name
+        said = " ".join(str(error).split()) or type(error).__name__
+        reason = "no such file" if isinstance(error, FileNotFoundError) else said
+        raise UserError(f"{where} cannot be read: {reason}; {what}") from None
+
+
+def trust_notices(measured: TrustFile, run: Run) -> list[str]:
+    """A sentence for everything in which a run differs from the one the trust was measured on."""
+    scoring = uncalibrated(run.job.scoring.model_dump())
+    compared = {
+        "encoder": (measured.encoder, run.encoder),
+        "way of cutting regions": (measured.regions, run.regions),
+        "label set": (measured.labels, run.labels),
+        **{name: (measured.scoring.get(name), scoring[name]) for name in scoring},
+    }
+    return [
+        f"the trust file was measured with {name} {before}, this run has {now}: its threshold may "
+        "not keep what it promises; evaluate this run and take its own"
+        for name, (before, now) in compared.items()
+        if before != now and name != "plans"
+    ]

@@ -1,0 +1,198 @@
+"""What a careful reader would object to in a label set."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from lazsl.labelset.finding import Finding
+from lazsl.labelset.grammar import complaints
+from lazsl.labelset.labels import LabelSet
+from lazsl.labelset.native import Lines
+
+LOOK_ALIKE = 0.98
+"""Cosine of two classes' mean sentences from which they are nearly one to the text encoder."""
+
+_ROWS = 1024  # classes compared with all others at a time
+
+
+def check(
+    labels: LabelSet,
+    tokens: Mapping[str, int] | None = None,
+    context: int = 0,
+    lines: Lines | None = None,
+) -> list[Finding]:
+    """What can be found by reading alone, in the order of the file; empty when there is nothing.
+
+    Args:
+        labels: the label set.
+        tokens: tokens per prompt by a model's tokenizer, if one is at hand.
+        context: that model's context length.
+        lines: where classes and attributes stand in the file, if there is one.
+    """
+    at = lines or {}
+    found = [*_classes(labels, at), *_attributes(labels, at), *_shared(labels, at)]
+    if tokens is not None:
+        found += _too_long(labels, tokens, context, at)
+    return in_order(found)
+
+
+def look_alikes(
+    labels: LabelSet,
+    vectors: npt.NDArray[np.float32],
+    threshold: float = LOOK_ALIKE,
+    limit: int = 20,
+    lines: Lines | None = None,
+) -> list[Finding]:
+    """Pairs of classes that a text encoder hardly tells apart, the most alike first.
+
+    Args:
+        labels: the label set.
+        vectors: its embedded prompts in order, float32 (N, D), of unit length.
+        threshold: cosine of the mean embeddings of a pair's sentences from which it counts.
+        limit: pairs named at most.
+        lines: where classes stand in the file, if there is one.
+    """
+    at = lines or {}
+    starts = np.cumsum([0, *labels.sizes[:-1]])
+    means = np.add.reduceat(vectors.astype(np.float64), starts, axis=0)
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    pairs: list[tuple[float, int, int]] = []
+    for start in range(0, len(means), _ROWS):
+        cosines = means[start : start + _ROWS] @ means.T
+        rows, columns = np.nonzero(np.triu(cosines >= threshold, k=start + 1))
+        values = cosines[rows, columns]
+        best = np.lexsort((columns, rows, -values))[:limit]
+        pairs += [(-values[b], start + int(rows[b]), int(columns[b])) for b in best]
+        pairs = sorted(pairs)[:limit]
+    return [
+        Finding(
+            "look-alike",
+            labels.classes[j],
+            f"class {labels.classes[j]!r} is nearly {labels.classes[i]!r} to the text encoder: "
+            f"their mean sentences have cosine {-minus:.3f}",
+            "describe what tells them apart",
+            at.get((labels.classes[j], None)),
+        )
+        for minus, i, j in pairs
+    ]
+
+
+def in_order(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings by line; those without one stay where they are, behind."""
+    return sorted(findings, key=lambda one: one.line if one.line is not None else 2**62)
+
+
+def folded(text: str) -> str:
+    """A text as it is compared: case and white space do not count."""
+    return " ".join(text.casefold().split())
+
+
+def _classes(labels: LabelSet, at: Lines) -> Iterator[Finding]:
+    names: dict[str, str] = {}
+    described: dict[tuple[str, ...], str] = {}
+    any_described = any(labels.attributes)
+    for label, attributes in zip(labels.classes, labels.attributes, strict=True):
+        line = at.get((label, None))
+        name, description = folded(label), tuple(sorted({folded(a) for a in attributes}))
+        if name in names:
+            yield Finding(
+                "repeated-class",
+                label,
+                f"class {label!r} reads like {names[name]!r}",
+                "keep one",
+                line,
+            )
+        if not attributes and any_described:
+            yield Finding(
+                "no-attributes",
+                label,
+                f"class {label!r} has no attributes: its bare name will be used",
+                "describe it",
+                line,
+            )
+        if attributes and description in described:
+            yield Finding(
+                "same-attributes",
+                label,
+                f"class {label!r} has the same attributes as {described[description]!r}",
+                "add what differs",
+                line,
+            )
+        names.setdefault(name, label)
+        described.setdefault(description, label)
+
+
+def _attributes(labels: LabelSet, at: Lines) -> Iterator[Finding]:
+    named = labels.template is None or "{class}" in labels.template
+    for label, attributes, prompts in zip(
+        labels.classes, labels.attributes, labels.prompts, strict=True
+    ):
+        seen: set[str] = set()
+        name = f" {folded(label)} "
+        for j, attribute in enumerate(attributes):
+            line, text = at.get((label, j)), folded(attribute)
+            if text in seen:
+                yield Finding(
+                    "repeated-attribute",
+                    label,
+                    f"class {label!r} lists {attribute!r} again",
+                    "keep one",
+                    line,
+                    attribute,
+                )
+            seen.add(text)
+            if named and name in f" {text} ":
+                yield Finding(
+                    "names-class",
+                    label,
+                    f"attribute {attribute!r} repeats the name of its class {label!r}",
+                    "say what is to be seen; the sentence names the class already",
+                    line,
+                    attribute,
+                )
+            for reason, suggestion in complaints(prompts[j], attribute, labels.template):
+                yield Finding("grammar", label, reason, suggestion, line, attribute)
+
+
+def _shared(labels: LabelSet, at: Lines) -> Iterator[Finding]:
+    """One finding per attribute that more than half of at least four classes have."""
+    carriers: dict[str, list[int]] = defaultdict(list)
+    for index, attributes in enumerate(labels.attributes):
+        for text in dict.fromkeys(folded(a) for a in attributes):
+            carriers[text].append(index)
+    for text, indices in carriers.items():
+        if len(labels) < 4 or len(indices) <= len(labels) / 2:
+            continue
+        label, attributes = labels.classes[indices[0]], labels.attributes[indices[0]]
+        j = [folded(a) for a in attributes].index(text)
+        yield Finding(
+            "shared-attribute",
+            label,
+            f"{attributes[j]!r} is shared by {len(indices)} of {len(labels)} classes, so it tells "
+            "little",
+            "make it more specific, or remove it",
+            at.get((label, j)),
+            attributes[j],
+        )
+
+
+def _too_long(
+    labels: LabelSet, tokens: Mapping[str, int], context: int, at: Lines
+) -> Iterator[Finding]:
+    for label, attributes, prompts in zip(
+        labels.classes, labels.attributes, labels.prompts, strict=True
+    ):
+        for j, prompt in enumerate(prompts):
+            if tokens[prompt] > context:
+                yield Finding(
+                    "too-long",
+                    label,
+                    f"{prompt!r} is {tokens[prompt]} tokens long but the model reads {context}",
+                    "shorten it",
+                    at.get((label, j if attributes else None)),
+                    attributes[j] if attributes else None,
+                )

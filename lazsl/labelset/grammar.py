@@ -1,0 +1,131 @@
+"""Whether a sentence made of a class and an attribute reads as English.
+
+A parser would be surer than these patterns, and would object to half of the published sentences.
+These are made to miss rather than to cry wolf: each names something that is wrong in nearly every
+sentence it matches.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_SMALL = "a|an|the|has|have|is|are|with|of|and|in|on|or|to|which"
+_DOUBLED = re.compile(rf"\b({_SMALL})\s+\1\b(?!-)", re.IGNORECASE)
+_ARTICLES = re.compile(r"\b(a|an|the)\s+(a|an|the)\b(?![-.])", re.IGNORECASE)
+_VERBS = re.compile(r"\bwhich\s+(is|are|has|have)\s+(is|are|has|have)\b", re.IGNORECASE)
+_OWN_SENTENCE = re.compile(
+    r"(?:the|each|every|its|their|it|they|there|this)\s+(?:(?!that|which|who|where|when)\w+\s+){0,4}?"
+    r"(?:is|are|has|have|was|were|can|may)\b",
+    re.IGNORECASE,
+)
+_ADVERB = re.compile(r"(often|typically|usually)\s+([\w-]+)", re.IGNORECASE)
+_VERB_LIKE = re.compile(r"(has|have|is|are|can|may|\w+[^s]s)", re.IGNORECASE)
+_A_VOWEL = re.compile(
+    r"\ba\s+(?!(?:uni|eu|ewe|one|once|use|usu|ura|ute|uti|ubi|ukulele|u\b|u-)|o-|a-|e-|i-)"
+    r"[aeiou]\w+",
+    re.IGNORECASE,
+)
+_AN_CONSONANT = re.compile(r"\ban\s+(?!hour|hono|heir|herb|x-|[fhlmnrsx]\b)[bcdfghj-np-tv-z]\w+")
+_WORD = re.compile(r"[\w'’-]+")
+_ENDING = re.compile(r"[.,;:!?]+$")
+
+_STOPS = frozenset(
+    "of with in on at by for from to that which who whose where when and or but near around along "
+    "under over above below behind between into through without across like as is are has have "
+    "made found used can may such similar next".split()
+)
+_PLURALS = frozenset(
+    "antennae feet teeth mice geese men women children leaves wolves larvae vertebrae pupae "
+    "fungi calves hooves halves scarves shelves knives loaves".split()
+)
+_SINGULAR_S = frozenset(
+    "lens series species gas bus canvas iris atlas chassis mantis walrus albatross octopus cactus "
+    "always perhaps process physics tennis trellis basis axis oasis texas christmas lotus crocus "
+    "hibiscus abacus campus chorus circus corpus focus fungus genus iris mucus nucleus platypus "
+    "radius rhinoceros status stimulus surplus thorax torus virus asparagus citrus biceps triceps "
+    "headquarters crossroads barracks works means gallows pants-like swiss".split()
+)
+
+
+def complaints(prompt: str, attribute: str, template: str | None) -> Iterator[tuple[str, str]]:
+    """What is wrong with a sentence, and what to do about it, as two clauses each.
+
+    Args:
+        prompt: the sentence.
+        attribute: what it says.
+        template: how it was made, as in `LabelSet`; None for the published way.
+    """
+    if not re.search(r"\w", attribute):
+        yield f"{attribute!r} has no word in it", "write what is to be seen, or remove it"
+        return
+    ending = _ENDING.search(attribute)
+    if ending and prompt != attribute:
+        bare = attribute[: ending.start()]
+        yield f"{attribute!r} ends in {ending[0]!r} inside {prompt!r}", f"write {bare!r}"
+    for pattern in (_DOUBLED, _ARTICLES, _VERBS):
+        if found := pattern.search(prompt):
+            yield f"{found[0]!r} stands in {prompt!r}", f"write {_once(found)!r}, or say it anew"
+            break
+    if found := _A_VOWEL.search(attribute):
+        yield f"{found[0]!r} stands in {attribute!r}", f"write {'an' + found[0][1:]!r}"
+    if found := _AN_CONSONANT.search(attribute):
+        yield f"{found[0]!r} stands in {attribute!r}", f"write {'a' + found[0][2:]!r}"
+    if found := re.match(r"(an?)\s+(.*)", attribute, re.IGNORECASE | re.DOTALL):
+        head = _head(found[2])
+        if head is not None and _is_plural(head):
+            yield (
+                f"{found[1]!r} stands before the plural {head!r} in {attribute!r}",
+                f"write {found[2]!r}",
+            )
+    elif _says_which_is(prompt, attribute) and (head := _head(attribute)) and _is_plural(head):
+        yield f"'which is' stands before the plural {head!r} in {prompt!r}", "write 'which has'"
+    if template is None:
+        yield from _published(prompt, attribute)
+
+
+def _published(prompt: str, attribute: str) -> Iterator[tuple[str, str]]:
+    """What goes wrong when the sentence is made in the published way."""
+    if _OWN_SENTENCE.match(attribute):
+        yield (
+            f"{attribute!r} is a sentence of its own inside {prompt!r}",
+            "write only what the class has, such as 'a wooden porch'",
+        )
+    found = _ADVERB.match(attribute)
+    if found and not _VERB_LIKE.fullmatch(found[2]):
+        yield f"{prompt!r} lacks a verb after {found[1]!r}", f"write {'is ' + attribute!r}"
+
+
+def _once(found: re.Match[str]) -> str:
+    return found[0].split()[-1] if found.re is not _VERBS else " ".join(found[0].split()[::2])
+
+
+def _says_which_is(prompt: str, attribute: str) -> bool:
+    return re.search(r"\b(is|are)\s+$", prompt.partition(attribute)[0]) is not None
+
+
+def _head(phrase: str) -> str | None:
+    """The noun that a phrase is about: the last word before anything is said of it."""
+    head: str | None = None
+    for word in _WORD.finditer(phrase):
+        text = word[0]
+        between = phrase[: word.start()].rstrip()
+        if text.lower() in _STOPS or (head is not None and text.lower().endswith(("ing", "ed"))):
+            break
+        if between.endswith((",", ";", ":", "(", ".", "/", '"')):
+            break
+        head = text
+    return head
+
+
+def _is_plural(word: str) -> bool:
+    low = word.lower()
+    if low in _PLURALS:
+        return True
+    return (
+        len(low) > 3
+        and low.endswith("s")
+        and not low.endswith(("ss", "us", "is", "'s", "’s", "ous"))
+        and low not in _SINGULAR_S
+        and low.isalpha()
+    )

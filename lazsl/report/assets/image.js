@@ -1,0 +1,280 @@
+"use strict";
+/* One image: pointing at an attribute lights where it was found.
+
+   A view is what the map shows: { plan, attribute } (attribute -1: the whole class), or
+   { contrast: true }. The one that is pointed at comes before the one that was pressed. */
+
+(() => {
+  const OUTLINED = 3;
+  const KEPT_FILES = 8;
+  const { el, said, find, bar, score, count } = lazsl;
+  const { names, attributes, ...index } = lazsl.index;
+  const report = lazsl.value("report");
+  const maps = lazsl.maps;
+  const opened = [];
+  let image = null;
+  let plans = [];
+  let rows = [];
+  let pressed = null;
+  let pointed = null;
+
+  const texts = (rank) => {
+    const number = image.classes[rank].class;
+    return attributes[number] || [names[number]];
+  };
+
+  /* Contributions of every region to what a view shows. */
+  function weights(view) {
+    const { cells, columns } = plans[view.plan];
+    return image.regions.map((_, r) => {
+      if (view.attribute >= 0) return cells[r * columns + view.attribute];
+      let sum = 0;
+      for (let j = 0; j < columns; j++) sum += cells[r * columns + j];
+      return sum;
+    });
+  }
+
+  function difference() {
+    const other = weights({ plan: 1, attribute: -1 });
+    return weights({ plan: 0, attribute: -1 }).map((weight, r) => weight - other[r]);
+  }
+
+  function outline(context, box, thick) {
+    const [left, top, right, bottom] = box;
+    const x = (context.canvas.width / image.size[0]);
+    const y = (context.canvas.height / image.size[1]);
+    for (const [colour, width] of [["rgb(0 0 0 / 0.55)", thick + 2], ["white", thick]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = width * devicePixelRatio;
+      const inset = ((thick + 2) * devicePixelRatio) / 2;
+      context.strokeRect(left * x + inset, top * y + inset, (right - left) * x - 2 * inset, (bottom - top) * y - 2 * inset);
+    }
+  }
+
+  function show() {
+    const view = pointed || pressed;
+    const canvas = find("light");
+    const frame = find("frame").getBoundingClientRect();
+    canvas.width = Math.round(frame.width * devicePixelRatio);
+    canvas.height = Math.round(frame.height * devicePixelRatio);
+    const same = (a, b) => a && b && a.plan === b.plan && a.attribute === b.attribute && a.contrast === b.contrast;
+    for (const button of document.querySelectorAll("[data-view]")) {
+      const mine = JSON.parse(button.dataset.view);
+      button.setAttribute("aria-pressed", String(Boolean(same(mine, pressed))));
+      button.classList.toggle("shown", Boolean(same(mine, view)));
+    }
+    find("legend").classList.toggle("unused", !view);
+    find("hint").hidden = Boolean(view) || !plans.length;
+    find("lit").textContent = "";
+    if (!view || !plans.length) return;
+    const cellsOf = maps.grid(image.size);
+    const spread = (values) => maps.spread(image.boxes, values, image.size, cellsOf);
+    const context = canvas.getContext("2d");
+    const first = names[image.classes[0].class];
+    if (view.contrast) {
+      maps.paint(canvas, maps.signed(spread(difference())), cellsOf, maps.contrasting);
+      tell(`speaks for ${names[image.classes[1].class]}`, `for ${first}`, (t) => maps.contrasting(2 * t - 1));
+      find("lit").textContent = `What speaks for ${first} rather than ${names[image.classes[1].class]}.`;
+      return;
+    }
+    const values = weights(view);
+    maps.paint(canvas, maps.stretched(spread(values)), cellsOf, maps.lit);
+    const strongest = values.map((_, r) => r).sort((a, b) => values[b] - values[a]).slice(0, OUTLINED);
+    strongest.reverse().forEach((r, i) =>
+      outline(context, image.boxes.slice(4 * r, 4 * r + 4), i === strongest.length - 1 ? 2 : 0.75));
+    const total = values.reduce((sum, value) => sum + value, 0);
+    const what = view.attribute < 0 ? names[image.classes[view.plan].class] : texts(view.plan)[view.attribute];
+    tell("least of it", "most of it", maps.lit);
+    find("lit").textContent = `${what}: contributes ${score(total)}; its ${strongest.length} strongest regions are outlined.`;
+  }
+
+  function tell(least, most, colour) {
+    find("least").textContent = least;
+    find("most").textContent = most;
+    maps.paint(find("ramp"), Float64Array.from({ length: 256 }, (_, i) => i / 255), [256, 1],
+      (t) => [...colour(t).slice(0, 3), colour(t)[3]]);
+  }
+
+  /* Pointing, focusing and tapping all show; a tap or a press keeps it. */
+  function showing(button, view) {
+    button.dataset.view = JSON.stringify(view);
+    const point = () => { pointed = view; show(); };
+    const leave = () => { pointed = null; show(); };
+    button.addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse") point(); });
+    button.addEventListener("pointerleave", leave);
+    button.addEventListener("focus", () => { if (button.matches(":focus-visible")) point(); });
+    button.addEventListener("blur", leave);
+    button.addEventListener("click", () => {
+      pressed = JSON.stringify(pressed) === JSON.stringify(view) ? null : view;
+      pointed = null;
+      show();
+    });
+    return button;
+  }
+
+  function list(rank) {
+    const { contributions } = image.classes[rank];
+    const most = Math.max(...contributions, 1e-9);
+    const total = image.classes[rank].scores[0];
+    return contributions
+      .map((contribution, number) => ({ contribution, number }))
+      .sort((a, b) => b.contribution - a.contribution || a.number - b.number)
+      .map(({ contribution, number }) => {
+        const inside = [
+          el("span", { class: "text" }, said(texts(rank)[number])),
+          el("span", { class: "number" }, total > 0 ? `${(100 * contribution / total).toFixed(0)}\u202f%`.replace("-", "−") : score(contribution)),
+          bar(contribution / most, rank ? "rival" : ""),
+        ];
+        if (!plans[rank]) return el("li", {}, el("span", { class: "attribute" }, ...inside));
+        const button = el("button", { type: "button", class: "attribute" }, ...inside);
+        return el("li", {}, showing(button, { plan: rank, attribute: number }));
+      });
+  }
+
+  function verdict(row) {
+    const parts = [];
+    const [best] = image.classes;
+    if (image.abstained) parts.push(el("em", {}, "The run abstained; this would have been its label."));
+    if (image.truth >= 0) {
+      parts.push(image.truth === best.class
+        ? el("span", { class: "mark right" }, "✓ right")
+        : el("span", { class: "mark wrong" }, "✗ is ", said(names[image.truth])));
+    }
+    parts.push(el("span", {}, "score ", el("span", { class: "number" }, score(best.scores[0]))));
+    if (image.margin !== null) {
+      parts.push(el("span", {}, "margin ", el("span", { class: "number" }, score(image.margin))));
+    }
+    if (image.confidence !== null) {
+      parts.push(el("span", {}, "confidence ", el("span", { class: "number" }, `${(100 * image.confidence).toFixed(0)}\u202f%`)));
+    }
+    find("verdict").replaceChildren(...parts);
+  }
+
+  function draw() {
+    const [best, second] = image.classes;
+    const label = names[best.class];
+    document.title = document.title.replace(/^.*? · /, () => `${label}: ${image.key} · `);
+    find("label").replaceChildren(el("a", { href: `class.html#class=${best.class}` }, said(label)));
+    verdict();
+    find("why").replaceChildren("Because of");
+    find("attributes").replaceChildren(...list(0));
+    find("rival-side").hidden = !second;
+    if (second) {
+      find("why-not").replaceChildren("Rather than ", el("a", { href: `class.html#class=${second.class}` }, said(names[second.class])));
+      find("rival-attributes").replaceChildren(...list(1));
+    }
+    find("whole").hidden = !plans[0];
+    find("contrast").hidden = !plans[1];
+    photo();
+    const methods = [0, 3, 2, 1];
+    find("classes").tBodies[0].replaceChildren(...image.classes.map((one) =>
+      el("tr", { class: one.class === image.truth ? "own" : null },
+        el("th", { scope: "row" }, el("a", { href: `class.html#class=${one.class}` }, said(names[one.class])),
+          one.class === image.truth ? el("span", { class: "tag" }, "truth") : null),
+        ...methods.map((method) => el("td", { class: "number" }, score(one.scores[method]))))),
+      el("tr", { class: "calls" }, el("th", { scope: "row" }, "would call it"),
+        el("td", {}, said(label)),
+        ...["crop_mean", "dclip", "clip"].map((method) => {
+          const [number, value] = image.baselines[method];
+          return el("td", { title: score(value) }, number < 0 ? "–" : said(names[number]));
+        })));
+    find("reviews-side").hidden = !image.answers.length;
+    find("answers").replaceChildren(...image.answers.map(([who, number, comment]) =>
+      el("li", {}, said(who), ": ", number < 0 ? el("em", {}, "none of the classes") : said(names[number]),
+        comment ? el("span", { class: "quiet" }, " “", said(comment), "”") : null)));
+    const facts = [
+      ["file", image.key], ["where", image.uri],
+      ["picture", `${image.size[0]} × ${image.size[1]} pixels, ${image.format || "unknown format"}`],
+      ["bytes", image.bytes === null ? "–" : count(image.bytes)],
+      ...(image.orientation > 1 ? [["turned upright", `EXIF orientation ${image.orientation}`]] : []),
+      ["regions that spoke", `${image.kept}`],
+    ];
+    find("about").replaceChildren(...facts.map(([name, text]) =>
+      el("div", {}, el("dt", {}, name), el("dd", { class: "path" }, said(text)))));
+    find("image").hidden = false;
+    pressed = pointed = null;
+    show();
+  }
+
+  function photo() {
+    const [width, height] = image.size;
+    const pictured = report.previews && image.missing === null;
+    find("photo").hidden = !pictured;
+    find("frame").classList.toggle("empty", !pictured);
+    find("frame").style.aspectRatio = `${width} / ${height}`;
+    find("frame").style.setProperty("--ratio", width / height);
+    find("frame").querySelector(".blank")?.remove();
+    if (pictured) {
+      find("photo").src = index.preview({ id: image.id, file: image.file });
+      find("photo").alt = `${image.key}, called ${names[image.classes[0].class]}`;
+    } else {
+      find("frame").append(el("span", { class: "blank" }, report.previews
+        ? `This image cannot be read now: ${image.missing}` : "This report was made without previews."));
+    }
+  }
+
+  function unpack() {
+    plans = image.plans.map((plan, rank) => ({ cells: maps.cells(plan), columns: image.classes[rank].contributions.length }));
+  }
+
+  /* Where previous and next lead, among the images that the address chooses. */
+  function steps() {
+    const address = lazsl.address();
+    rows = index.select(address);
+    const place = rows.indexOf(image.at);
+    const known = index.isComplete() || !address.get("sort");
+    find("back").href = `gallery.html#${index.filters(address)}`;
+    find("place").textContent = place < 0 ? "" : `${count(place + 1)} of ${index.isComplete() ? count(rows.length) : "…"}`;
+    for (const [name, at] of [["previous", place - 1], ["next", place + 1]]) {
+      const there = known && place >= 0 && at >= 0 && at < rows.length;
+      if (there) find(name).href = index.link(index.facts(rows[at]), address);
+      else find(name).removeAttribute("href");
+      find(name).setAttribute("aria-disabled", String(!there));
+    }
+  }
+
+  async function row(address) {
+    const id = address.get("id") || "";
+    const at = Number(address.get("at"));
+    if (address.has("at") && at >= 0 && at < index.images) {
+      await index.chunk(Math.floor(at / index.CHUNK));
+      const found = index.find(id);
+      if (found >= 0) return found;
+    }
+    await index.all(() => {});
+    const found = index.find(id);
+    if (found < 0) throw new Error("This report has no page of that image; look for it in the gallery.");
+    return found;
+  }
+
+  async function open() {
+    const address = lazsl.address();
+    const found = index.facts(await row(address));
+    const name = `images-${report.files[found.file]}`;
+    const images = await lazsl.load(name);
+    if (lazsl.address().get("id") !== address.get("id")) return;
+    if (opened.at(-1) !== name) opened.push(name);
+    while (opened.length > KEPT_FILES) lazsl.forget(opened.shift());
+    const details = images.find((one) => one.id === found.id);
+    if (!details) throw new Error("The report does not fit together; make it again.");
+    image = { ...details, at: found.at, file: found.file };
+    unpack();
+    find("trouble").hidden = true;
+    draw();
+    steps();
+  }
+
+  showing(find("whole"), { plan: 0, attribute: -1 });
+  showing(find("contrast"), { contrast: true });
+  addEventListener("hashchange", () => open().catch(lazsl.trouble));
+  addEventListener("resize", () => { if (image) show(); });
+  addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input, select")) return;
+    const name = { ArrowLeft: "previous", ArrowRight: "next" }[event.key];
+    if (name && find(name).href) location.hash = new URL(find(name).href).hash;
+    if (event.key === "Escape") { pressed = pointed = null; if (image) show(); }
+  });
+  open()
+    .then(() => index.all(steps))
+    .then(steps, lazsl.trouble);
+})();

@@ -1,0 +1,109 @@
+"""Image pages: what is known of every image, a data file per part of a shard."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from lazsl import sqlfiles
+from lazsl.evidence import Evidence, read_shard_evidence
+from lazsl.report.names import Names
+from lazsl.sqlfiles import Connection
+
+PART = 48
+"""Images per data file: one is loaded when one of its images is looked at."""
+
+Row = dict[str, Any]
+
+
+def image_rows(connection: Connection, run: str, shard: str) -> Iterator[Row]:
+    """The shown images of a shard by column, in the order of their parts."""
+    found = sqlfiles.run(connection, "report/images.sql", run=run, shard=shard)
+    columns = [column[0] for column in found.description or []]
+    while rows := found.fetchmany(256):
+        for row in rows:
+            yield dict(zip(columns, row, strict=True))
+
+
+def with_plans(
+    rows: Iterator[Row],
+    connection: Connection,
+    run: str,
+    shard: str,
+    images: Sequence[str] | None = None,
+) -> Iterator[tuple[Row, list[Evidence]]]:
+    """Every image with its kept plans, best class first.
+
+    Args:
+        rows: of `image_rows`, in the order of the image_id.
+        connection: not the one the rows are read from, since both are read at once.
+        images: the image_ids in `rows`, when they are not all of the shard.
+    """
+    plans = read_shard_evidence(connection, run, shard, images)
+    plan = next(plans, None)
+    for row in rows:
+        mine = []
+        while plan is not None and plan.image_id <= row["image_id"]:
+            if plan.image_id == row["image_id"]:
+                mine.append(plan)
+            plan = next(plans, None)
+        yield row, mine
+
+
+def image_data(row: Row, plans: list[Evidence], names: Names, missing: str | None) -> Row:
+    """What the page of one image shows, as JSON.
+
+    Boxes are in source pixels. `plans` has, per kept plan, what every kept region contributed to
+    every attribute, row by row: little-endian int16 in base64, to be multiplied by `scale`.
+    """
+    first = plans[0] if plans else None
+    return {
+        "id": row["image_id"],
+        "key": row["key"],
+        "uri": row["uri"],
+        "bytes": row["size"],
+        "format": row["format"],
+        "size": [row["width"], row["height"]],
+        "orientation": row["orientation"],
+        "at": row["position"],
+        "missing": missing,
+        "abstained": row["abstained"],
+        "margin": _rounded(row["margin"]),
+        "truth": names.number(row["truth"]),
+        "kept": row["kept"],
+        "confidence": _rounded(row["confidence"]),
+        "answers": [
+            [answer["reviewer"], names.number(answer["judged_label"]), answer["comment"]]
+            for answer in row["answers"]
+        ],
+        "baselines": {
+            method: [names.number(found["class"]), _rounded(found["score"])]
+            for method, found in row["baselines"].items()
+        },
+        "classes": [
+            {
+                "class": names.number(found["class"]),
+                "scores": [_rounded(score) for score in found["scores"]],
+                "contributions": [
+                    _rounded(e["contribution"]) for e in row["evidence"] if e["rank"] == rank
+                ],
+            }
+            for rank, found in enumerate(row["classes"], start=1)
+        ],
+        "regions": [] if first is None else first.regions.tolist(),
+        "boxes": [] if first is None else first.boxes.ravel().tolist(),
+        "plans": [_packed(plan.contributions) for plan in plans],
+    }
+
+
+def _packed(values: np.ndarray) -> Row:
+    scale = float(np.abs(values).max(initial=0)) / 32767 or 1.0
+    cells = np.rint(values / scale).astype("<i2").tobytes()
+    return {"scale": float(f"{scale:.8g}"), "cells": base64.b64encode(cells).decode()}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

@@ -1,0 +1,225 @@
+"""The report of one run, shard by shard: memory is bounded by a shard and the label set.
+
+Whatever is killed and run again ends the same: every file is published whole, previews that are
+there are kept, all else is made anew, and `index.html` comes last.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lazsl import sqlfiles
+from lazsl.errors import UserError
+from lazsl.report.classes import AverageMaps, write_classes
+from lazsl.report.comparison import write_comparison
+from lazsl.report.gallery import write_gallery
+from lazsl.report.images import PART, image_data, image_rows, with_plans
+from lazsl.report.names import Names
+from lazsl.report.overview import overview
+from lazsl.report.previews import make_previews
+from lazsl.report.rejects import write_rejects
+from lazsl.report.site import Site
+from lazsl.sqlfiles import Connection
+from lazsl.warehouse import open_warehouse
+
+PAGES = ("gallery.html", "image.html", "classes.html", "class.html", "rejects.html")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was made."""
+
+    index: str
+    """Path or URL of the page to open."""
+    run: str
+    images: int
+    """Images that have a page."""
+    labelled: int
+    """Images of the run that could have one."""
+    missing: int
+    """Images that have a page but could not be pictured now."""
+    bytes: int
+    """Size of the whole site, previews included."""
+    preview_bytes: int
+    """Of it the previews, those of an earlier report of this run included."""
+
+
+def make_report(
+    warehouse: Path,
+    run: str,
+    output: str,
+    *,
+    against: str | None = None,
+    images: int | None = None,
+    previews: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """The report, made or brought up to date.
+
+    Args:
+        warehouse: the DuckDB file; the workspace is not needed.
+        run: run key.
+        output: folder of the site, a path or any fsspec URL; made if need be.
+        against: key of another run of the same archive to compare with.
+        images: give only so many images a page: half of them the least certain, half at random.
+        previews: show the images themselves, which fetches each once.
+        progress: called with the images done and the images to do.
+
+    Raises:
+        UserError: a run is not in the warehouse, or of another archive; the archive's store or the
+            output keeps failing; the output holds something else.
+    """
+    with ExitStack() as stack:
+        connection, plans = (stack.enter_context(closing(open_warehouse(warehouse))) for _ in "12")
+        about = _about(connection, run)
+        for each in (connection, plans):
+            sqlfiles.run(each, "report/memory.sql")
+        if against is not None:
+            _check_comparable(about, _about(connection, against))
+        site = Site(output, run)
+        written = site.assets()
+        sqlfiles.run(connection, "report/shown.sql", run=run, part_size=PART, limit=images)
+        names = Names(connection, run)
+        parts = sqlfiles.run(connection, "report/parts.sql").fetchall()
+        files = [f"{shard}-{part}" for shard, part, _ in parts]
+        total = sum(count for *_, count in parts)
+        maps = AverageMaps()
+        unpictured = bytearray(total)
+        done = preview_bytes = 0
+        for shard in dict.fromkeys(shard for shard, *_ in parts):
+            reasons = {}
+            if previews:
+                reasons = _previews(connection, site, about, shard)
+                preview_bytes += sum(site.previews(shard).values())
+            size, done = _write_shard(
+                connection, plans, site, run, shard, names, maps, reasons, unpictured, done,
+                images is not None,
+                lambda n: progress(n, total) if progress else None,
+            )  # fmt: skip
+            written += size
+        chunks, size = write_gallery(connection, site, names, files, unpictured)
+        written += size
+        written += write_classes(connection, site, run, names, maps, files)
+        rejected, size = write_rejects(connection, site, run)
+        written += size
+        compared = None
+        if against is not None:
+            compared, size = write_comparison(connection, site, run, against, files)
+            written += size
+        facts = overview(connection, about, total, sum(unpictured))
+        written += site.data("labels", names.to_json())
+        config = {
+            "images": total,
+            "chunks": chunks,
+            "files": files,
+            "previews": previews,
+            "truth": bool(facts["accuracy"]),
+            "abstained": bool(about["abstained"]),
+            "reviewed": bool(facts["reviewed"]),
+            "rejects": rejected,
+            "changed": compared["chunks"] if compared else [],
+        }
+        written += site.data("report", config)
+        context = {
+            "run": about,
+            "facts": facts,
+            "compared": compared,
+            "images": total,
+            "limited": images is not None and total < facts["listed_labelled"],
+            "previews": previews,
+        }
+        for page in PAGES + (("compare.html",) if compared else ()):
+            written += site.page(page, **context)
+        context["size"] = written + preview_bytes
+        written += site.page("index.html", **context)
+    return Report(
+        index=site.folder.path("index.html") if site.folder.is_local else f"{output}/index.html",
+        run=run,
+        images=total,
+        labelled=facts["listed_labelled"],
+        missing=sum(unpictured),
+        bytes=written + preview_bytes,
+        preview_bytes=preview_bytes,
+    )
+
+
+def _about(connection: Connection, run: str) -> dict[str, Any]:
+    found = sqlfiles.run(connection, "report/run.sql", run=run)
+    columns = [column[0] for column in found.description or []]
+    rows = found.fetchall()
+    if not rows:
+        known = [row[0] for row in sqlfiles.run(connection, "runs.sql").fetchall()]
+        raise UserError(
+            f"run {run!r} is not in the warehouse; it holds {', '.join(known) or 'no run'} "
+            "(lazsl load brings in what a workspace has)"
+        )
+    about = dict(zip(columns, rows[0], strict=True))
+    about["job"] = json.loads(about["job"] or "{}")
+    return about
+
+
+def _check_comparable(one: dict[str, Any], other: dict[str, Any]) -> None:
+    if one["archive"] != other["archive"]:
+        raise UserError(
+            f"run {other['run']} is of another archive ({other['archive_url']}) than {one['run']} "
+            f"({one['archive_url']}); compare runs of one archive"
+        )
+
+
+def _previews(
+    connection: Connection, site: Site, about: dict[str, Any], shard: str
+) -> dict[str, str]:
+    found = sqlfiles.run(connection, "report/to_preview.sql", run=about["run"], shard=shard)
+    names = [column[0] for column in found.description or []]
+    images = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    job = about["job"]
+    return make_previews(
+        site,
+        shard,
+        images,
+        about["archive_url"],
+        max_pixels=job.get("max_pixels", 200_000_000),
+        fetchers=job.get("fetchers", 16),
+    )
+
+
+def _write_shard(
+    connection: Connection,
+    plans: Connection,
+    site: Site,
+    run: str,
+    shard: str,
+    names: Names,
+    maps: AverageMaps,
+    reasons: dict[str, str],
+    unpictured: bytearray,
+    done: int,
+    partial: bool,
+    progress: Callable[[int], None],
+) -> tuple[int, int]:
+    """Bytes written for the image pages of one shard, and the images done with them."""
+    wanted = None
+    if partial:
+        rows = sqlfiles.run(connection, "report/to_preview.sql", run=run, shard=shard).fetchall()
+        wanted = [row[0] for row in rows]
+    written, part = 0, 0
+    images: list[dict[str, Any]] = []
+    for row, kept in with_plans(image_rows(connection, run, shard), plans, run, shard, wanted):
+        if row["part"] != part:
+            written += site.data(f"images-{shard}-{part}", images)
+            part, images = row["part"], []
+            progress(done)
+        reason = reasons.get(row["image_id"])
+        unpictured[row["position"]] = reason is not None
+        images.append(image_data(row, kept, names, reason))
+        if kept and kept[0].rank == 1:
+            maps.add(kept[0])
+        done += 1
+    written += site.data(f"images-{shard}-{part}", images)
+    progress(done)
+    return written, done

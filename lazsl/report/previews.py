@@ -1,0 +1,84 @@
+"""Previews: one small picture per version of an image, made once."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from PIL import Image
+
+from lazsl import records
+from lazsl.errors import UserError
+from lazsl.images import Reject, decode
+from lazsl.report.site import Site
+from lazsl.staging import stage, unstage
+
+LONGEST = 400
+"""Pixels of a preview's longer side; smaller images are kept as they are."""
+
+_QUALITY = 74
+_LISTED = pa.schema(
+    [records.MANIFEST.field(name) for name in ("image_id", "key", "uri", "size", "version")]
+)
+
+
+def make_previews(
+    site: Site,
+    shard: str,
+    images: list[dict[str, Any]],
+    archive_url: str,
+    max_pixels: int,
+    fetchers: int,
+) -> dict[str, str]:
+    """Why images have no preview now: image_id -> sentence; every other image has one.
+
+    Those that are there already are left as they are, and their images are not fetched.
+
+    Args:
+        images: image_id, key, uri, size and version of images of one shard.
+        max_pixels: larger images are not decoded.
+        fetchers: objects fetched at a time.
+
+    Raises:
+        UserError: the store kept failing, or the site cannot be written.
+    """
+    there = site.previews(shard)
+    wanted = [image for image in images if image["image_id"] not in there]
+    if not wanted:
+        return {}
+    listed = pa.Table.from_pylist(wanted, schema=_LISTED)
+    with tempfile.TemporaryDirectory(prefix="lazsl-report-") as folder:
+        directory = Path(folder) / "staged"
+        try:
+            staged = stage(listed, archive_url, directory, fetchers)
+        except UserError as error:
+            raise UserError(f"{error} (or make the report without pictures: --no-previews)") from (
+                None
+            )
+
+        def one(row: int) -> str | None:
+            data = staged.read(row)
+            picture = data if isinstance(data, Reject) else decode(data, max_pixels=max_pixels)
+            if isinstance(picture, Reject):
+                return picture.detail
+            site.write_preview(shard, wanted[row]["image_id"], _encode(picture.image))
+            return None
+
+        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="preview") as pool:
+            reasons = list(pool.map(one, range(len(wanted))))
+        unstage(directory)
+    pairs = zip(wanted, reasons, strict=True)
+    return {image["image_id"]: reason for image, reason in pairs if reason is not None}
+
+
+def _encode(image: Image.Image) -> bytes:
+    # A line of pixels must keep a height of one.
+    image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    written = io.BytesIO()
+    image.save(written, "WEBP", quality=_QUALITY, method=4)
+    return written.getvalue()

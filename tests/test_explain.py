@@ -1,0 +1,438 @@
+"""`lazsl explain`: the numbers are the run's, the picture shows them where they are."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image as Pixels
+from PIL import ImageOps
+from sample import label_plainly, small_job
+from typer.testing import CliRunner
+
+from lazsl import fieldguide
+from lazsl.alignment import plans_for, select_regions
+from lazsl.archive import list_archive
+from lazsl.cli import app
+from lazsl.evidence import Evidence
+from lazsl.explaining.anew import align, read_attributes, read_stored
+from lazsl.explaining.archived import read_pixels
+from lazsl.explaining.canvas import DPI, Style, text_width, wrap
+from lazsl.explaining.case import Image, Verdict, find_image, find_run
+from lazsl.explaining.drawing import draw
+from lazsl.explaining.explanation import Explanation, explain
+from lazsl.explaining.names import file_name, short, visible
+from lazsl.explaining.pairs import pair, spoken
+from lazsl.explaining.scene import GAP, INNER, MARGIN
+from lazsl.explaining.words import because
+from lazsl.run import Run
+from lazsl.score import EmbeddedLabels
+from lazsl.sqlfiles import Connection
+from lazsl.warehouse import open_warehouse
+
+ROTATED = "odd/rotated by exif.jpg"
+HOSTILE = {
+    'Wren <script>alert("1")</script>': ["$x^2$ \\frac{1}{0} & a tail", "[bold red]a crest[/]"],
+    "\u202egnirts \u0007\x1b[31m": ["a line\nbreak", "鳥の羽 ทดสอบ עברית", "50 % of 'all'"],
+    "A name without an end " * 20: ["an-attribute-without-a-space-" * 20],
+    "../../etc/passwd": [],
+}
+HOSTILE_KEYS = (
+    "wide/<b>'$1.png",
+    "tall \u202egnp.png",
+    "[red]two pixels[_].png",
+    "gone.png",
+    "new.png",
+)
+
+
+@pytest.fixture(scope="module")
+def connection(labelled: Run) -> Iterator[Connection]:
+    with closing(open_warehouse(labelled.job.warehouse_path)) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of pictures of every shape under names that hold everything."""
+    home = tmp_path_factory.mktemp("hostile")
+    plate = Pixels.open(fieldguide.IMAGES_DIR / "1858" / "plate-001.jpg")
+    shapes = ((1500, 150), (120, 1500), (2, 2), (200, 150), (200, 150))
+    for key, size in zip(HOSTILE_KEYS, shapes, strict=True):
+        target = home / "archive" / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        plate.resize(size).save(target)
+    labels = home / "labels.json"
+    labels.write_text(json.dumps(HOSTILE), encoding="utf-8")
+    job = small_job(home / "archive", home / "workspace", labels=str(labels))
+    run = label_plainly(job, home / "scratch")
+    (home / "archive" / "gone.png").unlink()
+    plate.save(home / "archive" / "new.png")
+    return run
+
+
+def case(connection: Connection, run: Run, image: str, against: str | None = None) -> Explanation:
+    found = find_run(connection, run.key, run.job.workspace)
+    return explain(connection, found, find_image(connection, found.key, image), against)
+
+
+def ask(run: Run, *arguments: str) -> str:
+    """What the command prints, errors among it."""
+    options = ["-w", run.job.workspace, "--run", run.key]
+    result = CliRunner().invoke(app, ["explain", *arguments, *options])
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split())
+
+
+def refused(run: Run, *arguments: str) -> str:
+    """The one sentence the command ends with."""
+    result = CliRunner().invoke(app, ["explain", *arguments, "-w", run.job.workspace])
+    assert result.exit_code == 2, result.output
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1 and lines[0].startswith("lazsl: "), result.output
+    return lines[0]
+
+
+# The numbers
+
+
+@pytest.mark.parametrize("image", ["1858/plate-001.jpg", "plate-012.jpg", ROTATED])
+def test_contributions_add_up_to_the_score_and_differences_to_the_margin(
+    connection: Connection, labelled: Run, image: str
+) -> None:
+    found = case(connection, labelled, image)
+    assert found.other is not None
+    for one in (found.this, found.other):
+        parts = spoken(one)
+        assert sum(part.contribution for part in parts) == pytest.approx(one.score, abs=1e-6)
+        assert np.mean([part.similarity for part in parts]) == pytest.approx(one.score, abs=1e-6)
+        assert sum(abs(part.share) for part in parts) == pytest.approx(1)
+    pairs = pair(found.this, found.other)
+    assert sum(one.difference for one in pairs) == pytest.approx(found.verdict.margin, abs=1e-6)
+    for side, evidence in (("this", found.this), ("other", found.other)):
+        texts = [getattr(one, side).text for one in pairs if getattr(one, side) is not None]
+        assert sorted(texts) == sorted(evidence.attributes)
+
+
+def test_strengths_and_best_regions_are_those_in_the_warehouse(
+    connection: Connection, labelled: Run
+) -> None:
+    found = case(connection, labelled, "plate-012.jpg")
+    rows = connection.execute(
+        "select attribute, contribution, box from why($run, $image)",
+        {"run": labelled.key, "image": found.image.image_id},
+    ).fetchall()
+    assert [one.text for one in spoken(found.this)] == [row[0] for row in rows]
+    for one, (_, contribution, box) in zip(spoken(found.this), rows, strict=True):
+        assert one.contribution == pytest.approx(contribution, abs=1e-6)
+        assert one.box == (box["left"], box["top"], box["right"], box["bottom"])
+
+
+def test_a_class_without_a_kept_plan_is_aligned_anew_from_stored_embeddings(
+    connection: Connection, labelled: Run
+) -> None:
+    best = case(connection, labelled, "plate-012.jpg")
+    kept = connection.execute(
+        "select class from plans where image_id = ?", [best.image.image_id]
+    ).fetchall()
+    another = next(name for name in labelled.labelset.classes if (name,) not in kept)
+    found = case(connection, labelled, "plate-012.jpg", against=another.upper()).other
+    assert found is not None and found.label == another
+
+    home = Path(labelled.job.workspace)
+    embedded = home / "embeddings" / labelled.encoder / labelled.regions
+    rows = pq.read_table(embedded / f"{best.image.shard}.parquet")
+    rows = rows.filter(pc.equal(rows["image_id"], best.image.image_id)).sort_by("region")
+    vectors = torch.tensor(np.array(rows["embedding"].to_pylist(), np.float32))[None]
+    whole, crops = vectors[:, 0], vectors[:, 1:]
+    keep = select_regions(crops, whole, labelled.job.scoring.gamma)
+    table = pq.read_table(home / "attributes" / labelled.encoder / f"{labelled.labels}.parquet")
+    labels = EmbeddedLabels.from_table(table)
+    chosen = torch.tensor([[labelled.labelset.classes.index(another)]])
+    plans = plans_for(crops, whole, keep, labels.packed, chosen)
+    mass, similarity = plans.of(0, 0)
+    np.testing.assert_allclose(found.mass, mass.numpy(), atol=1e-7)
+    np.testing.assert_allclose(found.similarity, similarity.numpy(), atol=1e-7)
+    assert found.score == pytest.approx(float(plans.scores[0, 0]), abs=1e-7)
+    assert found.regions.tolist() == (np.flatnonzero(keep[0].numpy()) + 1).tolist()
+    boxes = [rows[name].to_numpy()[found.regions] for name in ("left", "top", "right", "bottom")]
+    np.testing.assert_array_equal(found.boxes, np.stack(boxes, axis=1))
+
+
+def test_a_plan_made_anew_is_the_plan_that_was_kept(connection: Connection, labelled: Run) -> None:
+    kept = case(connection, labelled, ROTATED)
+    labels = EmbeddedLabels.from_table(read_attributes(labelled.workspace, kept.run))
+    stored = read_stored(labelled.workspace, kept.run, kept.image)
+    assert kept.other is not None
+    names = [kept.this.label, kept.other.label]
+    for made, one in zip(
+        align(stored, labels, labelled.job.scoring, names, 2**28),
+        (kept.this, kept.other),
+        strict=True,
+    ):
+        assert (made.label, made.rank, made.attributes) == (one.label, one.rank, one.attributes)
+        np.testing.assert_array_equal(made.boxes, one.boxes)
+        np.testing.assert_allclose(made.mass, one.mass, atol=1e-7)
+        np.testing.assert_allclose(made.similarity, one.similarity, atol=1e-6)
+
+
+def test_attributes_that_say_alike_stand_side_by_side() -> None:
+    this = evidence(("a curved blue beak", "yellow legs", "a fan tail"), label="this")
+    other = evidence(("Yellow legs", "a conical blue beak", "a smooth crown"), label="other")
+    found = [
+        (one.this and one.this.text, one.other and one.other.text, one.shared)
+        for one in pair(this, other)
+    ]
+    assert sorted(found, key=str) == [
+        ("a curved blue beak", "a conical blue beak", False),
+        ("a fan tail", None, False),
+        ("yellow legs", "Yellow legs", True),
+        (None, "a smooth crown", False),
+    ]
+
+
+def test_the_sentence_names_what_made_the_difference() -> None:
+    this = evidence(("a blue beak", "legs"), np.array([[0.30, 0.10]]), label="this")
+    other = evidence(("a red beak", "legs"), np.array([[0.10, 0.11]]), label="other")
+    found = explanation(this, other)
+    assert because(found, pair(this, other)) == (
+        "this rather than other (+0.1900) because of “a blue beak” instead of “a red beak” "
+        "(+0.2000)"
+    )
+
+
+# Which image
+
+
+def test_an_image_is_found_by_key_by_id_and_by_the_end_of_its_key(
+    connection: Connection, labelled: Run
+) -> None:
+    found = find_image(connection, labelled.key, ROTATED)
+    for name in (found.image_id, "rotated by exif.jpg", "exif.jpg"):
+        assert find_image(connection, labelled.key, name) == found
+
+
+def test_what_cannot_be_explained_is_said_in_a_sentence(labelled: Run, tmp_path: Path) -> None:
+    assert "has no image 'nothing.jpg'" in refused(labelled, "nothing.jpg")
+    assert "such as '1858/plate-001.jpg'" in refused(labelled, "plate-001")
+    assert "may be any of '1858/plate-001.jpg', " in refused(labelled, "1.jpg")
+    assert "too-small: PNG of 1 x 1 pixels" in refused(labelled, "one-pixel.png")
+    assert "no class 'Zapekark'" in refused(labelled, "plate-012.jpg", "--against", "Zapekark")
+    best = refused(labelled, "plate-012.jpg", "--against", "zapekaerk")
+    assert "was called 'Zapekaerk' itself" in best
+    assert "no run in the warehouse begins with 'x'" in refused(labelled, ROTATED, "--run", "x")
+    assert "is a PNG file, not 'a.jpg'" in refused(labelled, ROTATED, "-o", str(tmp_path / "a.jpg"))
+    both = refused(labelled, ROTATED, "--what-if", "drop 1", "--against", "Zapekaerk")
+    assert "--what-if prints and draws no picture" in both
+
+
+def test_embeddings_that_are_gone_are_said_in_a_sentence(labelled: Run, tmp_path: Path) -> None:
+    warehouse = ["--warehouse", str(labelled.job.warehouse_path)]
+    arguments = ["explain", ROTATED, "-w", str(tmp_path), "--what-if", "drop 1", *warehouse]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2 and f"not in {tmp_path}" in " ".join(result.output.split())
+
+
+# The picture
+
+
+def first_panel(png: bytes, size: tuple[int, int], like: np.ndarray) -> np.ndarray:
+    """The part of the page, at the left of the first row, that is most like a picture.
+
+    The page's measures are known from left to right only, so it is looked for from top to bottom.
+    """
+    page = np.asarray(Pixels.open(io.BytesIO(png)).convert("RGB"), float)
+    left = round(MARGIN * DPI)
+    column = page[:, left + size[0] // 2]
+    best = min(
+        range(80, 320), key=lambda y: np.abs(column[y : y + size[1]] - like[:, size[0] // 2]).mean()
+    )
+    return page[best : best + size[1], left : left + size[0]]
+
+
+def panel_width() -> float:
+    return (INNER - 2 * GAP) / 3
+
+
+def test_a_picture_that_exif_turns_is_drawn_right_side_up(
+    connection: Connection, labelled: Run
+) -> None:
+    found = case(connection, labelled, ROTATED)
+    pixels = read_pixels(found.image, labelled.job.max_pixels)
+    assert not isinstance(pixels, str)
+    stored = Pixels.open(Path(labelled.job.archive) / ROTATED)
+    upright = ImageOps.exif_transpose(stored).convert("RGB")
+    assert stored.size == upright.size[::-1]
+    size = (round(panel_width() * DPI), round(panel_width() * DPI * upright.height / upright.width))
+    expected = np.asarray(upright.resize(size), float)
+    drawn = first_panel(draw(found, pixels), size, expected)
+    right = np.abs(drawn - expected).mean()
+    turned = [np.asarray(upright.transpose(t).resize(size), float) for t in Pixels.Transpose]
+    wrong = [np.abs(drawn - one).mean() for one in turned]
+    assert right < 12 and min(wrong) > 25, (right, wrong)
+
+
+def evidence(
+    attributes: tuple[str, ...],
+    similarity: np.ndarray | None = None,
+    boxes: np.ndarray | None = None,
+    size: tuple[int, int] = (400, 300),
+    label: str = "wren",
+) -> Evidence:
+    boxes = np.array([[0, 0, *size]]) if boxes is None else boxes
+    shape = (len(boxes), len(attributes))
+    similarity = np.full(shape, 0.3) if similarity is None else similarity
+    mass = np.full(shape, 1.0) if similarity.shape[0] == 1 else np.full(shape, 1 / len(boxes))
+    score = float((mass * similarity).sum())
+    numbers = np.arange(1, len(boxes) + 1)
+    return Evidence(
+        "id",
+        "a/key.jpg",
+        "uri",
+        *size,
+        1,
+        label,
+        score,
+        attributes,
+        numbers,
+        boxes,
+        mass,
+        similarity,
+    )
+
+
+def explanation(this: Evidence, other: Evidence | None, **verdict: object) -> Explanation:
+    image = Image("shard", "id", this.key, "uri", 1, "1", this.width, this.height)
+    margin = None if other is None else this.score - other.score
+    said = Verdict(this.label, this.score, other and other.label, margin, None, None, False)
+    run = find_run_of("run")
+    return Explanation(run, image, replace(said, **verdict), this, other)  # type: ignore[arg-type]
+
+
+def find_run_of(key: str):  # type: ignore[no-untyped-def]
+    from lazsl.explaining.case import RunOfImage
+    from lazsl.settings import make_job
+
+    return RunOfImage(key, "e", "r", "l", make_job(archive="a", labels="l"))
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (200, 150)])
+def test_maps_lie_where_the_boxes_are(corner: tuple[int, int]) -> None:
+    left, top = corner
+    boxes = np.array([[left, top, left + 200, top + 150]])
+    this = evidence(("a", "b"), np.array([[0.4, 0.2]]), boxes)
+    other = evidence(("c",), np.array([[0.1]]), boxes, label="owl")
+    page = np.asarray(Pixels.open(io.BytesIO(draw(explanation(this, other), None))), float)[..., :3]
+    width, height = round(panel_width() * DPI), round(panel_width() * DPI * 3 / 4)
+    coloured = page.max(axis=2) - page.min(axis=2) > 12
+    for panel in (1, 2):
+        x = round((MARGIN + panel * (panel_width() + GAP)) * DPI)
+        # The side without a box is grey from the top of the panel to its bottom.
+        empty = page[:, x + width - 4 if left == 0 else x + 4]
+        y = int(np.argmax(np.abs(empty - 0.93 * 255).max(axis=1) < 3))
+        part = coloured[y + 2 : y + height - 2, x + 2 : x + width - 2]
+        rows, columns = np.nonzero(part)
+        half = (part.shape[1] / 2, part.shape[0] / 2)
+        right, bottom = left > 0, top > 0
+        assert len(rows) > 0.5 * half[0] * half[1]
+        assert (columns >= half[0] - 4).all() if right else (columns <= half[0] + 4).all()
+        assert (rows >= half[1] - 4).all() if bottom else (rows <= half[1] + 4).all()
+
+
+@pytest.mark.parametrize("size", [(3000, 40), (40, 3000), (2, 2), (2, 900)])
+def test_pages_of_every_shape_are_drawn_whole_and_fit_on_a_screen(size: tuple[int, int]) -> None:
+    box = np.array([[0, 0, *size]])
+    this = evidence(("a tail", "a bill"), np.array([[0.4, 0.2]]), box, size)
+    other = evidence(("a tail",), np.array([[0.1]]), box, size, "owl")
+    page = Pixels.open(io.BytesIO(draw(explanation(this, other), Pixels.new("RGB", size, "teal"))))
+    assert page.width == 1320 and 300 < page.height < 2000
+    assert (np.asarray(page.convert("L"))[:, [0, -1]] == 255).all()
+
+
+def test_many_attributes_are_counted_not_crowded() -> None:
+    texts = tuple(f"attribute {n}" for n in range(30))
+    this = evidence(texts, np.linspace(0.1, 0.4, 30)[None])
+    few = Pixels.open(io.BytesIO(draw(explanation(evidence(texts[:8]), None), None)))
+    many = Pixels.open(io.BytesIO(draw(explanation(this, None), None)))
+    assert many.height - few.height < 60
+
+
+# Hostile names
+
+
+@pytest.mark.parametrize(("key", "rival"), list(zip(HOSTILE_KEYS, HOSTILE, strict=False))[:3])
+def test_hostile_names_are_shown_as_they_are(
+    hostile: Run, key: str, rival: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = tmp_path / "a.png"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        said = ask(hostile, key, "-o", str(target), "--against", rival)
+    assert not caplog.records
+    assert visible(key) in said and short(rival).split()[0] in said
+    assert "\x1b" not in said and "\u202e" not in said and "\x07" not in said
+    with Pixels.open(target) as page:
+        assert page.format == "PNG" and page.width == 1320
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_the_picture_is_drawn_without_an_image_that_cannot_be_read_any_more(
+    hostile: Run, tmp_path: Path
+) -> None:
+    for key, reason in (("gone.png", "no longer there"), ("new.png", "is now")):
+        said = ask(hostile, key, "-o", str(tmp_path / key))
+        assert "drawn without the image, which cannot be read: listed with" in said or (
+            "drawn without the image, which cannot be read: listed as" in said
+        )
+        assert reason in said and (tmp_path / key).is_file()
+
+
+def test_the_default_name_is_made_of_the_key_and_lies_in_this_folder(
+    labelled: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ask(labelled, ROTATED)
+    assert [path.name for path in tmp_path.iterdir()] == ["explanation-odd-rotated-by-exif.png"]
+
+
+@pytest.mark.parametrize("name", ["../../x", "", "...", "\u202e", "a/b\\c:d*?", "é" * 500, "nul\0"])
+def test_file_names_of_any_text_are_safe(name: str) -> None:
+    found = file_name(name)
+    assert found and len(found) <= 80 and not set(found) & set('/\\:*?"<>|\0\u202e')
+    assert not found.startswith((".", "-"))
+
+
+def test_texts_are_wrapped_within_their_width_and_cut_with_an_ellipsis() -> None:
+    style = Style(9)
+    text = "a long attribute of many words, W" + "W" * 300 + " and then some"
+    lines = wrap(text, style, 2.0, 3)
+    assert len(lines) == 3 and lines[-1].endswith("…")
+    assert all(text_width(line, style) <= 2.01 for line in lines)
+    assert "".join(wrap(text, style, 2.0, 99)).replace(" ", "") == text.replace(" ", "")
+
+
+# Archives in a bucket
+
+
+def test_the_image_is_read_from_a_bucket(bucket: str) -> None:
+    data = (fieldguide.IMAGES_DIR / ROTATED).read_bytes()
+    with fsspec.open(f"{bucket}/photos/a b.jpg", "wb") as file:
+        file.write(data)
+    row = list_archive(f"{bucket}/photos", (".jpg",)).to_pylist()[0]
+    image = Image("shard", "id", row["key"], row["uri"], row["size"], row["version"], 320, 384)
+    pixels = read_pixels(image, 10**9)
+    assert not isinstance(pixels, str) and pixels.size == (320, 384)
+    with fsspec.open(f"{bucket}/photos/a b.jpg", "wb") as file:
+        file.write(data[:-1])
+    assert "is now" in str(read_pixels(image, 10**9))
