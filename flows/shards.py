@@ -128,7 +128,7 @@ def prepare(job: Job, towers: Towers = "both") -> tuple[Run, list[str]]:
         UserError: one of these failed, with the sentence of its task.
     """
     run = steps.open_run(job)
-    for notice in steps.notices(job):
+    for notice in steps.notices(job, run.labelset):
         get_run_logger().warning(notice)
     planned: Any = plan(run, return_state=True)
     if not planned.is_completed():

@@ -113,13 +113,12 @@ def embed_images(
 
 def embed_labels(labels: LabelSet, encoder: Encoder) -> pa.Table:
     """The embedded label set, schema `records.attributes(D)`: per class its bare name, then its
-    attributes in order. A class without attributes has its bare name as its only one."""
+    attributes in order. A class without attributes has the sentences that name it instead."""
     rows: list[tuple[int, str, int, str | None, str]] = []
     for index, label in enumerate(labels.classes):
         rows.append((index, label, -1, None, labels.name_prompts[index]))
-        attributes = labels.attributes[index] or (label,)
-        for j, prompt in enumerate(labels.prompts[index]):
-            rows.append((index, label, j, attributes[j], prompt))
+        told = zip(labels.phrases[index], labels.prompts[index], strict=True)
+        rows += [(index, label, j, phrase, prompt) for j, (phrase, prompt) in enumerate(told)]
     vectors = encoder.encode_sentences([row[4] for row in rows]).numpy()
     columns: list[pa.Array[Any]] = [pa.array(column) for column in zip(*rows, strict=True)]
     schema = records.attributes(vectors.shape[1])

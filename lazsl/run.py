@@ -34,12 +34,12 @@ from lazsl.encoder import (
 )
 from lazsl.errors import UserError
 from lazsl.fieldguide import IMAGES_DIR
-from lazsl.labelset import LabelSet, load_labelset
+from lazsl.labelset import PENDING, LabelSet, load_labelset
 from lazsl.manifest import read_manifest, shard_images
 from lazsl.score import EmbeddedLabels, score_table
 from lazsl.settings import Job, make_job
 from lazsl.staging import Staged, stage
-from lazsl.storage import Folder
+from lazsl.storage import Folder, masked
 
 
 @dataclass(frozen=True)
@@ -158,16 +158,22 @@ def record_run(run: Run) -> None:
     )
 
 
-def notices(job: Job) -> list[str]:
+def notices(job: Job, labelset: LabelSet | None = None) -> list[str]:
     """What the person who starts this job should know beforehand."""
+    said = []
+    if labelset is not None and labelset.review == PENDING:
+        said.append(
+            f"a language model wrote label set {masked(job.labels)} and its review is pending: "
+            'read it, and set "review" to "reviewed" in it'
+        )
     inside = "://" not in job.archive and Path(job.archive).resolve().is_relative_to(IMAGES_DIR)
     if job.model == "fieldguide" and not inside:
-        return [
+        said.append(
             "the embedded fieldguide model knows only its drawn birds; its labels for other "
             "pictures mean nothing (use --model ViT-B-16-quickgelu:openai, or another open_clip "
             "model)"
-        ]
-    return []
+        )
+    return said
 
 
 def archive_shards(run: Run) -> list[str]:

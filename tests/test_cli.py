@@ -53,7 +53,7 @@ BAD_LABEL_FILES = {
     "cut off": ('{"A": ["b"],\n "B": ["c"', "at line 2"),
     "a list": ('["A", "B"]', "is a list"),
     "no class": ("{}", "holds no class"),
-    "a class twice": ('{"A": ["b"], "A": ["c"]}', "names 'A' twice"),
+    "a class twice": ('{"A": ["b"], "A": ["c"]}', "'A' stands twice"),
     "no list": ('{"A": "b"}', "has a str"),
     "a number for an attribute": ('{"A": [1]}', "non-empty string"),
     "a template without a hole": ('{"template": "a", "classes": {"A": []}}', "{attribute}"),

@@ -113,7 +113,7 @@ def label(
 
         run = steps.open_run(job)
         _check_inputs(run, "both")
-        for notice in steps.notices(job):
+        for notice in steps.notices(job, run.labelset):
             err.print(f"[yellow]note:[/] {escape(notice)}")
         _warn_of_other_trust(trust, run)
         _follow(lambda: label_archive(job, return_state=True), "labelling")
@@ -176,6 +176,8 @@ def relabel(
             changes["scoring"] = {**before, **how["scoring"]}
         opened = steps.open_relabelling(workspace, record["run"], changes)
         _check_inputs(opened, "text")
+        for notice in steps.notices(opened.job, opened.labelset):
+            err.print(f"[yellow]note:[/] {escape(notice)}")
         _warn_of_other_trust(trust, opened)
         _follow(
             lambda: relabel_flow(

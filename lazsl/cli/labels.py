@@ -1,47 +1,179 @@
-"""`lazsl labels`: label sets, read critically."""
+"""`lazsl labels`: label sets, read critically, and exchanged with the published formats."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
-from lazsl.cli.app import app, in_words, out
+from lazsl.cli.app import app, err, in_words, out
+from lazsl.errors import UserError
+from lazsl.explaining.names import visible
 
-labels_app = typer.Typer(help="Work with label sets.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from lazsl.labelset import Finding, LabelSet, Read
+
+labels_app = typer.Typer(help="Import, export and check label sets.", no_args_is_help=True)
 app.add_typer(labels_app, name="labels")
 
+Force = Annotated[bool, typer.Option("--force", help="Replace the output if it is there.")]
 
-@labels_app.command(epilog="Example: lazsl labels check birds.json --model fieldguide")
+
+@labels_app.command(
+    "import",
+    epilog="Example: lazsl labels import descriptors_cub.json --from dclip --output birds.yaml",
+)
+@in_words
+def import_(
+    file: Annotated[
+        str, typer.Argument(help="What to read: path or URL; for clip-benchmark its folder.")
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The label set: a .yaml or .json path or URL.")
+    ],
+    form: Annotated[
+        str,
+        typer.Option("--from", help="dclip, cupl, names, clip-benchmark, native; auto tells."),
+    ] = "auto",
+    force: Force = False,
+) -> None:
+    """Read a published form and write it as a label set of ours."""
+    from lazsl.labelset import import_labels, write_labels
+
+    _keep(output, force)
+    labels, found, notes = import_labels(file, form)
+    write_labels(labels, output)
+    _note(notes)
+    out.print(f"read {escape(visible(file))} as {found}: {_size(labels)}", highlight=False)
+    out.print(f"wrote [bold]{escape(visible(output))}[/]", highlight=False, soft_wrap=True)
+
+
+@labels_app.command(
+    epilog="Example: lazsl labels export birds.yaml --to dclip --output descriptors.json"
+)
+@in_words
+def export(
+    file: Annotated[str, typer.Argument(help="The label set: path or URL of JSON or YAML.")],
+    form: Annotated[str, typer.Option("--to", help="dclip, cupl, names, clip-benchmark, native.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Where to: a file; for clip-benchmark a folder.")
+    ],
+    force: Force = False,
+) -> None:
+    """Write a label set in a published form, and say what that form cannot hold."""
+    from lazsl.labelset import CLASSNAMES, export_labels, load_labelset
+
+    labels = load_labelset(file)
+    _keep(f"{output.rstrip('/')}/{CLASSNAMES}" if form == "clip-benchmark" else output, force)
+    lost = export_labels(labels, form, output)
+    if lost:
+        _note([f"{form} cannot hold {', '.join(lost)}; {visible(file)} still does"])
+    out.print(
+        f"wrote [bold]{escape(visible(output))}[/] as {form}: {_size(labels)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@labels_app.command(epilog="Example: lazsl labels check birds.yaml --model fieldguide")
 @in_words
 def check(
-    labels: Annotated[str, typer.Argument(help="Label set: path or URL of JSON.")],
+    file: Annotated[str, typer.Argument(help="The label set: path or URL of JSON or YAML.")],
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Also check prompts against its context length."),
+        typer.Option(
+            "--model", "-m", help="Also find what this model cannot read whole or tell apart."
+        ),
     ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Read a label set critically. Exit code 1 when there are findings."""
+    """Read a label set critically. Exit code 1 when there are findings, 0 when there are none."""
     from lazsl.labelset import check as check_labels
-    from lazsl.labelset import load_labelset
+    from lazsl.labelset import in_order, read_labels
 
-    labelset = load_labelset(labels)
-    tokens, context = None, 0
-    if model is not None:
-        from lazsl.encoder import count_tokens, find_model, load_tokenizer
-
-        tokenizer = load_tokenizer(find_model(model, "float32"))
-        prompts = [prompt for prompts in labelset.prompts for prompt in prompts]
-        tokens = dict(zip(prompts, count_tokens(tokenizer, prompts), strict=True))
-        context = tokenizer.context_length
-    findings = check_labels(labelset, tokens, context)
-    for finding in findings:
-        out.print(
-            f"[bold]{escape(finding.label)}[/] {escape(f'{finding.reason}; {finding.suggestion}')}",
-            highlight=False,
-        )
-    attributes = sum(labelset.sizes)
-    out.print(f"{len(labelset)} classes, {attributes} sentences, {len(findings)} findings")
+    read = read_labels(file)
+    findings = check_labels(read) if model is None else in_order(_by_model(read, model, device))
+    if as_json:
+        found = {
+            "file": file,
+            "classes": len(read.labels),
+            "sentences": sum(read.labels.sizes),
+            "findings": [finding.to_json() for finding in findings],
+        }
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=True))
+    else:
+        if findings:
+            out.print(_table(findings))
+        out.print(_summary(read.labels, findings), highlight=False)
     if findings:
         raise typer.Exit(1)
+
+
+def _by_model(read: Read, model: str, device: str) -> list[Finding]:
+    """All findings: those of reading, and those of a model's tokenizer and text tower."""
+    from lazsl.encoder import choose_device, find_model, load_encoder
+    from lazsl.labelset import check as check_labels
+    from lazsl.labelset import look_alikes
+
+    encoder = load_encoder(find_model(model, "float32"), choose_device(device), "text")
+    prompts = [prompt for prompts in read.labels.prompts for prompt in prompts]
+    tokens = dict(zip(prompts, encoder.count_tokens(prompts), strict=True))
+    with err.status(f"embedding {len(prompts):,} sentences"):
+        vectors = encoder.encode_sentences(prompts).numpy()
+    found = check_labels(read, tokens, encoder.tokenizer.context_length)
+    return [*found, *look_alikes(read, vectors)]
+
+
+def _table(findings: list[Finding]) -> Table:
+    """One row per finding: its line, its kind, and what is wrong above what to do.
+
+    All text goes in as plain `Text`: nothing of a label set is read as markup or reaches the
+    terminal as a control sequence.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("line", justify="right", style="cyan", no_wrap=True)
+    table.add_column("kind", style="yellow", no_wrap=True)
+    table.add_column("what is wrong, and what to do", overflow="fold")
+    for one in findings:
+        told = Text(visible(one.reason)).append(f"\n→ {visible(one.suggestion)}", "dim")
+        table.add_row("" if one.line is None else str(one.line), one.kind, told)
+    return table
+
+
+def _summary(labels: LabelSet, findings: list[Finding]) -> str:
+    kinds = Counter(finding.kind for finding in findings)
+    each = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    said = f"{_size(labels)}, {_counted(len(findings), 'finding')}"
+    return f"{said}: {each}" if each else said
+
+
+def _size(labels: LabelSet) -> str:
+    several = "es" if len(labels) != 1 else ""
+    return f"{len(labels):,} class{several}, {_counted(sum(labels.sizes), 'sentence')}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _note(notes: list[str]) -> None:
+    for note in notes:
+        err.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
+
+
+def _keep(url: str, force: bool) -> None:
+    """Refuse to replace a file that somebody may have edited."""
+    from lazsl.storage import Folder, masked, split_url
+
+    folder, name = split_url(url)
+    if not force and Folder(folder).exists(name):
+        raise UserError(
+            f"{masked(url)!r} is there already; choose another --output, or say --force to "
+            "replace it"
+        )

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from lazsl.labelset.finding import Finding
 from lazsl.labelset.grammar import complaints
-from lazsl.labelset.labels import LabelSet
-from lazsl.labelset.native import Lines
+from lazsl.labelset.labels import PENDING, LabelSet
+from lazsl.labelset.native import Lines, Read
+from lazsl.labelset.text import folded, oddity
 
 LOOK_ALIKE = 0.98
 """Cosine of two classes' mean sentences from which they are nearly one to the text encoder."""
@@ -19,44 +20,38 @@ LOOK_ALIKE = 0.98
 _ROWS = 1024  # classes compared with all others at a time
 
 
-def check(
-    labels: LabelSet,
-    tokens: Mapping[str, int] | None = None,
-    context: int = 0,
-    lines: Lines | None = None,
-) -> list[Finding]:
+def check(read: Read, tokens: Mapping[str, int] | None = None, context: int = 0) -> list[Finding]:
     """What can be found by reading alone, in the order of the file; empty when there is nothing.
 
     Args:
-        labels: the label set.
+        read: the label set as it was written down; `Read(labels)` for one from no file.
         tokens: tokens per prompt by a model's tokenizer, if one is at hand.
         context: that model's context length.
-        lines: where classes and attributes stand in the file, if there is one.
     """
-    at = lines or {}
-    found = [*_classes(labels, at), *_attributes(labels, at), *_shared(labels, at)]
+    labels, at = read.labels, read.lines
+    found = [*read.problems, *_review(read)]
+    found += [*_classes(labels, at), *_odd(labels, at), *_attributes(labels, at)]
+    found += _shared(labels, at)
     if tokens is not None:
         found += _too_long(labels, tokens, context, at)
     return in_order(found)
 
 
 def look_alikes(
-    labels: LabelSet,
+    read: Read,
     vectors: npt.NDArray[np.float32],
     threshold: float = LOOK_ALIKE,
     limit: int = 20,
-    lines: Lines | None = None,
 ) -> list[Finding]:
     """Pairs of classes that a text encoder hardly tells apart, the most alike first.
 
     Args:
-        labels: the label set.
+        read: the label set as it was written down.
         vectors: its embedded prompts in order, float32 (N, D), of unit length.
         threshold: cosine of the mean embeddings of a pair's sentences from which it counts.
         limit: pairs named at most.
-        lines: where classes stand in the file, if there is one.
     """
-    at = lines or {}
+    labels = read.labels
     starts = np.cumsum([0, *labels.sizes[:-1]])
     means = np.add.reduceat(vectors.astype(np.float64), starts, axis=0)
     means /= np.linalg.norm(means, axis=1, keepdims=True)
@@ -75,7 +70,7 @@ def look_alikes(
             f"class {labels.classes[j]!r} is nearly {labels.classes[i]!r} to the text encoder: "
             f"their mean sentences have cosine {-minus:.3f}",
             "describe what tells them apart",
-            at.get((labels.classes[j], None)),
+            read.lines.get((labels.classes[j], None)),
         )
         for minus, i, j in pairs
     ]
@@ -86,9 +81,31 @@ def in_order(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda one: one.line if one.line is not None else 2**62)
 
 
-def folded(text: str) -> str:
-    """A text as it is compared: case and white space do not count."""
-    return " ".join(text.casefold().split())
+def _review(read: Read) -> Iterator[Finding]:
+    if read.labels.review == PENDING:
+        yield Finding(
+            "unreviewed",
+            "",
+            "a language model wrote these attributes and their review is pending",
+            'correct what is wrong, then set "review" to "reviewed"',
+            read.review_line,
+        )
+
+
+def _odd(labels: LabelSet, at: Lines) -> Iterator[Finding]:
+    for label, attributes in zip(labels.classes, labels.attributes, strict=True):
+        for other in (label, *labels.synonyms.get(label, ())):
+            if odd := oddity(other):
+                line = at.get((label, None))
+                reason = f"the name {other!r} has {odd}"
+                yield Finding("odd-characters", label, reason, "write it in plain text", line)
+        for j, attribute in enumerate(attributes):
+            if odd := oddity(attribute):
+                reason = f"attribute {attribute!r} has {odd}"
+                line = at.get((label, j))
+                yield Finding(
+                    "odd-characters", label, reason, "write it in plain text", line, attribute
+                )
 
 
 def _classes(labels: LabelSet, at: Lines) -> Iterator[Finding]:

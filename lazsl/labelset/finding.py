@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 KINDS = {
+    "unreviewed": "A language model wrote it, and nobody has said that they read it.",
     "empty-class": "A class has no name.",
     "repeated-class": "Two classes have one name, up to case and spaces.",
     "ambiguous-name": "A synonym is another class's name or synonym.",
     "empty-attribute": "An attribute says nothing.",
+    "odd-characters": "A name or an attribute has control, invisible or direction-changing "
+    "characters, a broken character, or markup.",
     "no-attributes": "A class has no attributes, while others have some.",
     "repeated-attribute": "A class lists an attribute twice, up to case and spaces.",
     "same-attributes": "Two classes have the same attributes.",
@@ -18,7 +21,8 @@ KINDS = {
     "look-alike": "Two classes are nearly one to the text encoder (with `--model`).",
     "names-class": "An attribute repeats the name of its class.",
     "grammar": "A sentence does not read as English: "
-    '"which is antennae", "has has", "a a", "a wings", "a orange bill", "feathers..".',
+    '"which is antennae", "has has", "a a", "a wings", "a orange bill", "has made of", '
+    '"feathers..".',
 }
 """Every kind of finding, and what it says."""
 

@@ -21,6 +21,14 @@ _OWN_SENTENCE = re.compile(
 )
 _ADVERB = re.compile(r"(often|typically|usually)\s+([\w-]+)", re.IGNORECASE)
 _VERB_LIKE = re.compile(r"(has|have|is|are|can|may|\w+[^s]s)", re.IGNORECASE)
+_PARTICIPLE = re.compile(
+    r"(?!(?:red|bed|shed|seed|weed|wooden|golden)\b)(made|found|built|cut|worn|seen|\w{3,}ed)"
+    r"\s+(with|of|from|in|into|by|on|for|to|as|at)\b",
+    re.IGNORECASE,
+)
+_MIDDLE = re.compile(
+    r"(with|and|or|but|then|of|from|in|on|at|by|between|under|near)\b(?![-/])", re.IGNORECASE
+)
 _A_VOWEL = re.compile(
     r"\ba\s+(?!(?:uni|eu|ewe|one|once|use|usu|ura|ute|uti|ubi|ukulele|u\b|u-)|o-|a-|e-|i-)"
     r"[aeiou]\w+",
@@ -67,7 +75,7 @@ def complaints(prompt: str, attribute: str, template: str | None) -> Iterator[tu
         if found := pattern.search(prompt):
             yield f"{found[0]!r} stands in {prompt!r}", f"write {_once(found)!r}, or say it anew"
             break
-    if found := _A_VOWEL.search(attribute):
+    if (found := _A_VOWEL.search(attribute)) and not found[0][2:].isupper():  # "a US flag"
         yield f"{found[0]!r} stands in {attribute!r}", f"write {'an' + found[0][1:]!r}"
     if found := _AN_CONSONANT.search(attribute):
         yield f"{found[0]!r} stands in {attribute!r}", f"write {'a' + found[0][2:]!r}"
@@ -91,6 +99,14 @@ def _published(prompt: str, attribute: str) -> Iterator[tuple[str, str]]:
             f"{attribute!r} is a sentence of its own inside {prompt!r}",
             "write only what the class has, such as 'a wooden porch'",
         )
+    if prompt.endswith(f", which has {attribute}."):
+        if found := _PARTICIPLE.match(attribute):
+            yield f"'which has {found[0]}' stands in {prompt!r}", f"write {'is ' + attribute!r}"
+        elif found := _MIDDLE.match(attribute):
+            yield (
+                f"'which has {found[0]}' stands in {prompt!r}",
+                "begin with what is to be seen",
+            )
     found = _ADVERB.match(attribute)
     if found and not _VERB_LIKE.fullmatch(found[2]):
         yield f"{prompt!r} lacks a verb after {found[1]!r}", f"write {'is ' + attribute!r}"

@@ -16,6 +16,10 @@ NAME_TEMPLATE = "a photo of a {class}."
 WHOLE = "{attribute}"
 """The template of a label set whose attributes are whole prompts, as CuPL's are."""
 
+PENDING, REVIEWED = "pending", "reviewed"
+"""The states of review of a label set that a language model wrote."""
+
+_FIELD = re.compile(r"\{class\}|\{attribute\}")
 _IS = re.compile(r"(a|an|used)\b", re.IGNORECASE)
 _VERB = re.compile(r"(has|have|often|typically|usually|may|can|is|are)\b", re.IGNORECASE)
 
@@ -98,7 +102,9 @@ def sentence(label: str, attribute: str, template: str | None = None) -> str:
     word boundaries keep "antennae" from reading as an article.
     """
     if template is not None:
-        return template.replace("{class}", label).replace("{attribute}", attribute)
+        # In one pass: a name or an attribute that holds a field's name says just that.
+        said = {"{class}": label, "{attribute}": attribute}
+        return _FIELD.sub(lambda field: said[field[0]], template)
     if _IS.match(attribute):
         return f"{label}, which is {attribute}."
     if _VERB.match(attribute):

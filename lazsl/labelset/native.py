@@ -13,17 +13,17 @@ Native (docs/labels.md describes every field), of which only `classes` is needed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lazsl.errors import UserError
 from lazsl.labelset.document import Document, Place
 from lazsl.labelset.finding import Finding
-from lazsl.labelset.labels import NAME_TEMPLATE, WHOLE, LabelSet
+from lazsl.labelset.labels import NAME_TEMPLATE, PENDING, REVIEWED, WHOLE, LabelSet
 
 FIELDS = ("description", "provenance", "review", "template", "name_templates", "classes")
 CLASS_FIELDS = ("synonyms", "attributes", "provenance")
-REVIEWS = ("pending", "reviewed")
+REVIEWS = (PENDING, REVIEWED)
 
 Lines = Mapping[tuple[str, int | None], int]
 """The line of a class (label, None), and of its attribute j in the label set (label, j)."""
@@ -31,11 +31,15 @@ Lines = Mapping[tuple[str, int | None], int]
 
 @dataclass(frozen=True)
 class Read:
-    """A label set as it was written down: `problems` are what had to be left out of it."""
+    """A label set as it was written down.
+
+    `problems` are what had to be left out of it, `review_line` is where its state of review stands.
+    """
 
     labels: LabelSet
-    problems: tuple[Finding, ...]
-    lines: Lines
+    problems: tuple[Finding, ...] = ()
+    lines: Lines = field(default_factory=dict)
+    review_line: int | None = None
 
 
 def parse_labelset(document: Any, name: str, where: str = "the label set") -> LabelSet:
@@ -54,8 +58,8 @@ def strict(read: Read, where: str) -> LabelSet:
         UserError: the first of its problems.
     """
     for problem in read.problems:
-        line = f" at line {problem.line}" if problem.line is not None else ""
-        raise UserError(f"{where} {problem.reason}{line}; {problem.suggestion}")
+        line = f" (line {problem.line})" if problem.line is not None else ""
+        raise UserError(f"{where}: {problem.reason}{line}; {problem.suggestion}")
     return read.labels
 
 
@@ -66,9 +70,9 @@ def interpret(document: Document, name: str, where: str = "the label set") -> Re
         UserError: it has neither form; the sentence gives the line.
     """
     reader = _Reader(document, where)
-    value, above = document.value, ()
+    value = document.value
+    below: Place = ()
     about: dict[str, Any] = {}
-    below: Place = above
     if isinstance(value, dict) and isinstance(value.get("classes"), dict):
         about, value, below = value, value["classes"], ("classes",)
         reader.check_about(about)
@@ -97,7 +101,7 @@ def interpret(document: Document, name: str, where: str = "the label set") -> Re
     )
     if not labels.classes:
         raise UserError(f"{where} holds no class with a name; add at least one")
-    return Read(labels, tuple(reader.problems), reader.lines)
+    return Read(labels, tuple(reader.problems), reader.lines, document.lines.get(("review",)))
 
 
 def native_form(labels: LabelSet) -> dict[str, Any]:
@@ -178,24 +182,14 @@ class _Reader:
                 )
             attributes, inner = entry.get("attributes", []), (*place, "attributes")
             synonyms = entry.get("synonyms", [])
-        for what, texts in (("attributes", attributes), ("synonyms", synonyms)):
-            if not isinstance(texts, list):
-                raise UserError(
-                    f"{self.where}: class {label!r} must have a list of {what}, "
-                    f"but has a {type(texts).__name__}{self.at(place)}"
-                )
-            for text in texts:
-                if not isinstance(text, str) or (what == "synonyms" and not text.strip()):
-                    raise UserError(
-                        f"{self.where}: class {label!r} has the {what[:-1]} {text!r}"
-                        f"{self.at(place)}; every {what[:-1]} must be a non-empty string"
-                    )
+        self.check_texts(label, "attributes", attributes, place)
+        self.check_texts(label, "synonyms", synonyms, place)
         if not label.strip():
             self.problems.append(
                 Finding(
                     "empty-class",
                     label,
-                    "has a class without a name",
+                    "a class has no name",
                     "give it one or remove it",
                     line,
                 )
@@ -211,9 +205,8 @@ class _Reader:
                     Finding(
                         "empty-attribute",
                         label,
-                        f"has an empty attribute in class {label!r}: every attribute must be a "
-                        "non-empty string",
-                        "write it or remove it",
+                        f"class {label!r} has an empty attribute",
+                        "write what is to be seen, or remove it",
                         at,
                         attribute,
                     )
@@ -228,6 +221,20 @@ class _Reader:
         if isinstance(entry, dict) and entry.get("provenance") is not None:
             self.sources[label] = entry["provenance"]
 
+    def check_texts(self, label: str, what: str, texts: Any, place: Place) -> None:
+        if not isinstance(texts, list):
+            found = "nothing" if texts is None else f"a {type(texts).__name__}"
+            raise UserError(
+                f"{self.where}: class {label!r} must have a list of {what}, "
+                f"but has {found}{self.at(place)}"
+            )
+        for text in texts:
+            if not isinstance(text, str) or (what == "synonyms" and not text.strip()):
+                raise UserError(
+                    f"{self.where}: class {label!r} has the {what[:-1]} {text!r}"
+                    f"{self.at(place)}; every {what[:-1]} must be a non-empty string"
+                )
+
     def check_names(self, below: Place) -> None:
         """Names that stand twice: two entries of one class, or one name of two classes."""
         for place, line in self.document.repeated:
@@ -238,15 +245,15 @@ class _Reader:
                     Finding(
                         "repeated-class",
                         label,
-                        f"names {label!r} twice, first at line {first} and again",
+                        f"class {label!r} stands twice, first at line {first} and again",
                         "merge the two entries",
                         line,
                     )
                 )
             else:
                 raise UserError(
-                    f"{self.where} has the field {label!r} twice{self.at(place)}, again at line "
-                    f"{line}; keep one"
+                    f"{self.where}: the field {label!r} stands twice{self.at(place)}, again at "
+                    f"line {line}; keep one"
                 )
         owner = {label: label for label in self.attributes}
         for label, synonyms in self.synonyms.items():
@@ -257,7 +264,7 @@ class _Reader:
                         Finding(
                             "ambiguous-name",
                             label,
-                            f"calls {label!r} also {synonym!r}, which means {other!r}",
+                            f"class {label!r} is also called {synonym!r}, which means {other!r}",
                             "a name must mean one class: remove one of them",
                             self.lines.get((label, None)),
                         )
