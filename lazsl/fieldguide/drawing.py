@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,11 +35,54 @@ class Framing:
     largest: float = 0.46
 
 
-def draw_scene(traits: Traits, seed: int | list[int], framing: Framing | None = None) -> Scene:
+@dataclass(frozen=True)
+class Drawing:
+    """A scene in flat colours, before any light falls on it, larger than the picture to be.
+
+    Attributes:
+        canvas: RGB, twice `size`.
+        parts: of the canvas, values index `PARTS`.
+        size: (width, height) of the picture.
+        rng: what is still to be drawn at random is drawn from here.
+    """
+
+    canvas: Image.Image
+    parts: Image.Image
+    size: tuple[int, int]
+    rng: np.random.Generator
+
+    def developed(self) -> Scene:
+        """The scene as it is, without light."""
+        image = self.canvas.resize(self.size, Image.Resampling.BOX)
+        return Scene(image, np.asarray(self.parts.resize(self.size, Image.Resampling.NEAREST)))
+
+
+Behind = Callable[[Image.Image, "Pen"], None]
+"""Draws on the canvas what lies behind the bird that the pen is about to draw."""
+
+
+def draw_scene(
+    traits: Traits,
+    seed: int | list[int],
+    framing: Framing | None = None,
+    behind: Behind | None = None,
+) -> Scene:
     """A bird with these traits at a random place, size, direction and light, amid clutter.
 
     The scene is a pure function of its arguments (for one version of Pillow).
     """
+    drawing = draw_flat(traits, seed, framing, behind)
+    flat = drawing.developed()
+    return Scene(_light(flat.image, drawing.rng), flat.parts)
+
+
+def draw_flat(
+    traits: Traits,
+    seed: int | list[int],
+    framing: Framing | None = None,
+    behind: Behind | None = None,
+) -> Drawing:
+    """The same scene before light: for worlds that are not photographs."""
     framing = framing or Framing()
     rng = np.random.default_rng(seed)
     width, height = (int(rng.choice(_SIDES)) for _ in range(2))
@@ -50,18 +94,16 @@ def draw_scene(traits: Traits, seed: int | list[int], framing: Framing | None = 
     scale = span / 1.45
     margin = 0.62 * span
     centre = [rng.uniform(margin, side - margin) for side in size]
-    pen = _Pen(canvas, parts, centre, scale, rng.uniform(-0.45, 0.45), bool(rng.integers(2)))
+    pen = Pen(canvas, parts, centre, scale, rng.uniform(-0.45, 0.45), bool(rng.integers(2)))
+    if behind is not None:
+        behind(canvas, pen)
     _perch(pen, rng)
     _bird(pen, traits, rng)
     _foreground(canvas, parts, pen, rng)
-
-    image = canvas.resize((width, height), Image.Resampling.BOX)
-    image = _light(image, rng)
-    small = parts.resize((width, height), Image.Resampling.NEAREST)
-    return Scene(image, np.asarray(small))
+    return Drawing(canvas, parts, (width, height), rng)
 
 
-class _Pen:
+class Pen:
     """Draws shapes given in the bird's own coordinates (x to the beak, y up, body length 1)."""
 
     def __init__(
@@ -121,7 +163,7 @@ def _contrast(colour: tuple[int, int, int]) -> tuple[int, int, int]:
     return (30, 28, 30) if luma > 110 else (240, 238, 230)
 
 
-def _bird(pen: _Pen, t: Traits, rng: np.random.Generator) -> None:
+def _bird(pen: Pen, t: Traits, rng: np.random.Generator) -> None:
     legs = COLOURS[t.leg_colour]
     for x in (-0.02, 0.1):
         foot = x + 0.04
@@ -134,11 +176,15 @@ def _bird(pen: _Pen, t: Traits, rng: np.random.Generator) -> None:
     _beak(pen, t)
     if t.crest is not None:
         _crest(pen, t)
-    pen.polygon(_ellipse(0.36, 0.2, 0.155, 0.145), COLOURS[t.head_colour], "head")
+    _head(pen, t)
     _eye(pen, t)
 
 
-def _tail(pen: _Pen, t: Traits) -> None:
+def _head(pen: Pen, t: Traits) -> None:
+    pen.polygon(_ellipse(0.36, 0.2, 0.155, 0.145), COLOURS[t.head_colour], "head")
+
+
+def _tail(pen: Pen, t: Traits) -> None:
     shapes = {
         "forked": [(-0.28, 0.06), (-0.74, 0.2), (-0.5, 0.0), (-0.74, -0.2), (-0.28, -0.08)],
         "pointed": [(-0.28, 0.07), (-0.55, 0.06), (-0.82, -0.02), (-0.55, -0.08), (-0.28, -0.08)],
@@ -156,7 +202,7 @@ def _tail(pen: _Pen, t: Traits) -> None:
     pen.polygon(np.array(shapes[t.tail]), COLOURS[t.tail_colour], "tail")
 
 
-def _belly(pen: _Pen, t: Traits) -> None:
+def _belly(pen: Pen, t: Traits) -> None:
     colour = COLOURS[t.belly_colour]
     angle = np.linspace(np.pi * 1.02, np.pi * 2.02, 30)
     pen.polygon(np.stack([0.36 * np.cos(angle), 0.225 * np.sin(angle)], axis=1), colour, "belly")
@@ -170,7 +216,7 @@ def _belly(pen: _Pen, t: Traits) -> None:
             pen.line(np.array([(x, -0.03), (x, drop)]), mark, 0.028, "belly")
 
 
-def _wing(pen: _Pen, t: Traits) -> None:
+def _wing(pen: Pen, t: Traits) -> None:
     colour = COLOURS[t.wing_colour]
     outer = np.array(
         [
@@ -208,7 +254,7 @@ def _wing(pen: _Pen, t: Traits) -> None:
             pen.polygon(_ellipse(x, y, 0.03, 0.03), mark, "wing", outline=False)
 
 
-def _beak(pen: _Pen, t: Traits) -> None:
+def _beak(pen: Pen, t: Traits) -> None:
     shapes = {
         "hooked": [
             (0.47, 0.27),
@@ -244,7 +290,7 @@ def _beak(pen: _Pen, t: Traits) -> None:
     pen.polygon(np.array(shapes[t.beak]), COLOURS[t.beak_colour], "beak")
 
 
-def _crest(pen: _Pen, t: Traits) -> None:
+def _crest(pen: Pen, t: Traits) -> None:
     shapes = {
         "tall": [(0.27, 0.28), (0.3, 0.58), (0.38, 0.62), (0.42, 0.56), (0.45, 0.28)],
         "spiky": [
@@ -270,7 +316,7 @@ def _crest(pen: _Pen, t: Traits) -> None:
     pen.polygon(np.array(shapes[str(t.crest)]), COLOURS[t.crest_colour], "crest")
 
 
-def _eye(pen: _Pen, t: Traits) -> None:
+def _eye(pen: Pen, t: Traits) -> None:
     x, y = 0.4, 0.23
     if t.eye == "white eye ring":
         pen.polygon(_ellipse(x, y, 0.062, 0.062), (250, 250, 246), "eye")
@@ -286,6 +332,17 @@ def _eye(pen: _Pen, t: Traits) -> None:
         _ellipse(x, y, 0.028, 0.028), (12, 12, 14), "eye" if t.eye else "head", outline=False
     )
     pen.polygon(_ellipse(x + 0.01, y + 0.01, 0.008, 0.008), (250, 250, 250), outline=False)
+
+
+SHAPES: dict[str, tuple[Callable[[Pen, Traits], None], tuple[float, float]]] = {
+    "crest": (_crest, (0.28, 0.4)),
+    "head": (_head, (0.36, 0.2)),
+    "beak": (_beak, (0.64, 0.18)),
+    "wing": (_wing, (-0.1, 0.08)),
+    "belly": (_belly, (0.0, -0.12)),
+    "tail": (_tail, (-0.5, 0.0)),
+}
+"""What draws a part by itself, and about where its middle is in the bird's own coordinates."""
 
 
 def _muted(rng: np.random.Generator) -> tuple[int, int, int]:
@@ -332,7 +389,7 @@ def _blot(draw: ImageDraw.ImageDraw, size: tuple[int, int], rng: np.random.Gener
     draw.polygon([(float(a), float(b)) for a, b in points], fill=colour)
 
 
-def _perch(pen: _Pen, rng: np.random.Generator) -> None:
+def _perch(pen: Pen, rng: np.random.Generator) -> None:
     drop = -0.39
     tilt = rng.uniform(-0.06, 0.06)
     colour = (int(rng.integers(60, 120)), int(rng.integers(40, 80)), int(rng.integers(20, 60)))
@@ -340,7 +397,7 @@ def _perch(pen: _Pen, rng: np.random.Generator) -> None:
 
 
 def _foreground(
-    canvas: Image.Image, parts: Image.Image, pen: _Pen, rng: np.random.Generator
+    canvas: Image.Image, parts: Image.Image, pen: Pen, rng: np.random.Generator
 ) -> None:
     """A blade of grass or two may cross the bird; what it hides is no longer the part's pixels."""
     draws = (ImageDraw.Draw(canvas), ImageDraw.Draw(parts))
