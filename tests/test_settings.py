@@ -167,6 +167,7 @@ ELSEWHERE: dict[str, Any] = {
     "workspace": "elsewhere",
     "warehouse": "elsewhere.duckdb",
     "truth": "truth.csv",
+    "open_set": True,
     "device": "cpu",
     "suffixes": [".png"],
     "shard_size": 3,
