@@ -84,6 +84,15 @@ def attributes(dimension: int) -> pa.Schema:
     )
 
 
+def class_means(dimension: int) -> pa.Schema:
+    """One vector per class: the mean over the sentences of an ensemble of templates."""
+    return _schema(
+        ("class_index", pa.int32(), "position of the class in the label set"),
+        ("class", _text, "class name"),
+        ("embedding", pa.list_(pa.float32(), dimension), "unit length"),
+    )
+
+
 PREDICTIONS = _schema(
     ("image_id", _id, "one row per labelled image"),
     ("label", _text, "class of the best score; null where abstained (it is rank 1 in scores)"),

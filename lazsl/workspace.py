@@ -4,6 +4,7 @@
     embeddings/{encoder}/{regions}/{shard}.parquet          records.regions: boxes and vectors
     embeddings/{encoder}/{regions}/{shard}.images.parquet   records.IMAGES: images and rejects
     attributes/{encoder}/{labels}.parquet          records.attributes: the embedded label set
+    attributes/{encoder}/templates-{digest}.parquet         records.class_means: names by templates
     runs/{run}/run.json                            the job, its keys, the software
     runs/{run}/{table}/{shard}.parquet             records.RUN_TABLES
     runs/{run}/shards/{shard}.json                 written last: done means this exists

@@ -1,0 +1,102 @@
+"""What every method says of every image whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lazsl.alignment import TopClasses, select_regions
+from lazsl.evaluation.methods import Method, Views
+from lazsl.evaluation.sentences import Sentences
+from lazsl.evaluation.stored import Images, Known
+from lazsl.settings import ScoringSettings
+
+DEPTH = 5
+"""Best classes that are kept of every method, at least: for top-5."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The best classes of every image by every method, in the order in which they were read.
+
+    Attributes:
+        image_ids: (B,).
+        keys: (B,), paths below the archive's root.
+        classes: names, in label set order.
+        truth: (B,) int64, index of the class; -1 where the label set lacks it.
+        best: by method, (B, k) int32 indices of classes, best first.
+        scores: by method, (B, k) float32, theirs.
+    """
+
+    image_ids: tuple[str, ...]
+    keys: tuple[str, ...]
+    classes: tuple[str, ...]
+    truth: np.ndarray
+    best: dict[str, np.ndarray]
+    scores: dict[str, np.ndarray]
+
+    def right(self, method: str, depth: int = 1) -> np.ndarray:
+        """(B,) bool, whether the truth is among the method's best `depth` classes."""
+        found: np.ndarray = (self.best[method][:, :depth] == self.truth[:, None]).any(axis=1)
+        return found
+
+
+Ask = Callable[[Images], TopClasses]
+"""Some images to their best classes."""
+
+
+def ask_methods(
+    images: Iterable[Images],
+    known: Known,
+    methods: Sequence[Method],
+    sentences: Sentences,
+    settings: ScoringSettings,
+) -> Answers:
+    """The answers of methods, all from one reading of the embeddings.
+
+    Args:
+        images: as `stored.read_images` gives them; each with truth.
+        known: their truth.
+        methods: whom to ask.
+        sentences: what they compare with.
+        settings: of the run.
+    """
+    depth = max(DEPTH, settings.top_k)
+
+    def by(method: Method) -> Ask:
+        return lambda some: method.top(views_of(some, settings), sentences, settings, depth)
+
+    return ask(images, known, sentences.classes, {one.name: by(one) for one in methods})
+
+
+def views_of(images: Images, settings: ScoringSettings) -> Views:
+    """Images as the run saw them, with its selection of regions."""
+    keep = select_regions(images.crops, images.whole, settings.gamma)
+    return Views(images.crops, images.whole, keep)
+
+
+def ask(
+    images: Iterable[Images], known: Known, classes: Sequence[str], whom: dict[str, Ask]
+) -> Answers:
+    """The answers of any functions, by name, all from one reading of the embeddings."""
+    ids: list[str] = []
+    keys: list[str] = []
+    best: dict[str, list[np.ndarray]] = {name: [] for name in whom}
+    scores: dict[str, list[np.ndarray]] = {name: [] for name in whom}
+    for some in images:
+        ids += some.image_ids
+        keys += some.keys
+        for name, answer in whom.items():
+            found = answer(some)
+            best[name].append(found.classes.cpu().numpy().astype(np.int32))
+            scores[name].append(found.scores.cpu().numpy())
+    return Answers(
+        tuple(ids),
+        tuple(keys),
+        tuple(classes),
+        np.array([known.class_index[image_id] for image_id in ids], np.int64),
+        {name: np.concatenate(parts) for name, parts in best.items()},
+        {name: np.concatenate(parts) for name, parts in scores.items()},
+    )

@@ -1,0 +1,311 @@
+"""What a run has stored: its embeddings, a shard at a time, and the truth of its images.
+
+Neither images nor a model are needed. Everything is joined by name: images by key, classes by
+their names; never by position.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from lazsl import workspace
+from lazsl.errors import UserError
+from lazsl.labelset import LabelSet, load_labelset
+from lazsl.loading import check_truth
+from lazsl.manifest import read_manifest
+from lazsl.run import read_run_record
+from lazsl.score import EmbeddedLabels
+from lazsl.settings import Job, make_job
+from lazsl.storage import Folder
+from lazsl.truth import read_truth
+
+MEMORY_BYTES = 512 * 2**20
+"""Of embeddings that are worked on at a time."""
+
+_COPIES = 4  # of embeddings in float32 while they are scored
+
+
+@dataclass(frozen=True)
+class Images:
+    """Some images' embeddings, on the processor.
+
+    Attributes:
+        image_ids: (B,), as in the manifest.
+        keys: (B,), paths below the archive's root.
+        whole: (B, D) float32, f_0.
+        crops: (B, M, D) float32, f_1..f_M.
+        boxes: (B, M, 4) int32 left, top, right, bottom of the crops, in source pixels after EXIF
+            orientation, right and bottom exclusive.
+        sizes: (B, 2) int32, width and height of the images.
+    """
+
+    image_ids: tuple[str, ...]
+    keys: tuple[str, ...]
+    whole: Tensor
+    crops: Tensor
+    boxes: np.ndarray
+    sizes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as its workspace has it.
+
+    Attributes:
+        folder: the workspace.
+        key: names the run; `archive`, `encoder`, `regions` and `labels` what it shares with others.
+        job: as it was written down.
+        labelset: its classes; with synonyms where its file is still there and unchanged.
+        embedded: its sentences with their vectors, `records.attributes(D)`.
+    """
+
+    folder: Folder
+    key: str
+    archive: str
+    encoder: str
+    regions: str
+    labels: str
+    job: Job
+    labelset: LabelSet
+    embedded: pa.Table = field(repr=False)
+
+    @cached_property
+    def embedded_labels(self) -> EmbeddedLabels:
+        """The label set, ready to score with."""
+        return EmbeddedLabels.from_table(self.embedded)
+
+    @cached_property
+    def listing(self) -> pa.Table:
+        """Columns image_id, key, shard and embedded (bool) of the images that are listed now."""
+        manifest = read_manifest(self.folder, self.archive)
+        listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
+        there = workspace.embedded_shards(self.folder, self.encoder, self.regions)
+        inside = pc.is_in(listed["shard"], value_set=pa.array(sorted(there), pa.string()))
+        return listed.select(["image_id", "key", "shard"]).append_column("embedded", inside)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is really shown, of the images for which that is known.
+
+    Attributes:
+        class_index: by image_id, in shard order; -1 where the label set lacks the class.
+        labels: by image_id, the name of the class.
+        notices: what the person who gave the truth should know, in sentences.
+    """
+
+    class_index: Mapping[str, int]
+    labels: Mapping[str, str]
+    notices: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.class_index)
+
+
+def open_stored(workspace_url: str, run: str | None = None) -> StoredRun:
+    """A run of a workspace.
+
+    Args:
+        workspace_url: path or URL.
+        run: its key or the beginning of it; None means the one started last.
+
+    Raises:
+        UserError: there is no such run, or its label set was never embedded.
+    """
+    folder = Folder(workspace_url)
+    if run is None:
+        known = [read_run_record(folder, name) for name in workspace.runs(folder)]
+        run = max(known, key=lambda r: (r["created"], r["run"]))["run"] if known else ""
+    record = read_run_record(folder, run)
+    name = workspace.attributes(record["encoder"], record["labels"])
+    if not folder.exists(name):
+        raise UserError(
+            f"run {record['run']} has not embedded its label set yet; label the archive first"
+        )
+    embedded = folder.read_table(name)
+    job = make_job(**{**record["job"], "workspace": workspace_url})
+    labelset = _labelset(job, record["labels"], embedded)
+    keys = {name: record[name] for name in ("archive", "encoder", "regions", "labels")}
+    return StoredRun(folder, record["run"], **keys, job=job, labelset=labelset, embedded=embedded)
+
+
+def join_truth(stored: StoredRun, url: str | None = None, open_set: bool | None = None) -> Known:
+    """The truth of a run's embedded images, by key and class name.
+
+    Args:
+        stored: the run.
+        url: as `truth.read_truth` takes it; None means what the run was labelled with.
+        open_set: the truth may name classes that the label set lacks; None means as the run.
+
+    Raises:
+        UserError: there is no truth, it contradicts itself, it names classes that the label set
+            does not have, or none of the archive's keys; the sentence gives the nearest names.
+    """
+    url = url or stored.job.truth
+    if url is None:
+        raise UserError(
+            f"no truth is known of run {stored.key}; give --truth folders, file.csv or file.parquet"
+        )
+    listing = stored.listing
+    keys = _texts(listing, "key")
+    open_set = stored.job.open_set if open_set is None else open_set
+    table = read_truth(url, stored.labelset, open_set, keys)
+    check_truth(table)
+    called = dict(zip(_texts(table, "key"), _texts(table, "label"), strict=True))
+    notices = list(_key_notices(called, keys, stored))
+    index = {label: i for i, label in enumerate(stored.embedded_labels.classes)}
+    usable = _usable(stored)
+    ids = _texts(listing, "image_id")
+    labels = {
+        image_id: called[key]
+        for image_id, key in zip(ids, keys, strict=True)
+        if key in called and image_id in usable
+    }
+    if not labels:
+        raise UserError(
+            f"none of the images with truth has embeddings in {stored.folder.url}; label the "
+            "archive first"
+        )
+    notices += _image_notices(stored, ids, keys, called, usable)
+    return Known({i: index.get(label, -1) for i, label in labels.items()}, labels, tuple(notices))
+
+
+def read_images(
+    stored: StoredRun, wanted: Collection[str] | None = None, memory_bytes: int = MEMORY_BYTES
+) -> Iterator[Images]:
+    """The embeddings of listed images, in shard order, in parts that fit the memory.
+
+    Beyond `memory_bytes` one shard is held as it is stored (float16).
+
+    Args:
+        stored: the run.
+        wanted: image_ids; None means all. Shards without any of them are not read.
+        memory_bytes: bound of what a caller works on at a time; at least one image is given.
+    """
+    listing = stored.listing.filter(pc.field("embedded"))
+    if wanted is not None:
+        inside = pc.is_in(listing["image_id"], value_set=pa.array(list(wanted), pa.string()))
+        listing = listing.filter(inside)
+    listed = set(listing["image_id"].to_pylist())
+    for shard in listing["shard"].unique().to_pylist():
+        yield from _read_shard(stored, str(shard), listed, memory_bytes)
+
+
+def _read_shard(
+    stored: StoredRun, shard: str, wanted: set[str | None], memory_bytes: int
+) -> Iterator[Images]:
+    place = (stored.encoder, stored.regions, shard)
+    images = stored.folder.read_table(workspace.images(*place))
+    about = {row["image_id"]: row for row in images.drop_columns(["digest"]).to_pylist()}
+    regions = stored.folder.read_table(workspace.region_embeddings(*place))
+    per_image = stored.job.regions.count + 1
+    owners = _texts(regions, "image_id")[::per_image]
+    column: Any = regions["embedding"].combine_chunks()
+    dimension = column.type.list_size
+    vectors = column.flatten().to_numpy(zero_copy_only=False)
+    vectors = vectors.reshape(len(owners), per_image, dimension)
+    sides = [regions[name].to_numpy() for name in ("left", "top", "right", "bottom")]
+    boxes = np.stack(sides, axis=1).reshape(len(owners), per_image, 4)
+    rows = [row for row, owner in enumerate(owners) if owner in wanted]
+    at_once = max(1, memory_bytes // (4 * _COPIES * per_image * dimension))
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
+        mine = [about[owners[row]] for row in some]
+        part = torch.from_numpy(vectors[some].astype(np.float32))
+        yield Images(
+            image_ids=tuple(owners[row] for row in some),
+            keys=tuple(row["key"] for row in mine),
+            whole=part[:, 0],
+            crops=part[:, 1:],
+            boxes=boxes[some, 1:],
+            sizes=np.array([(row["width"], row["height"]) for row in mine], np.int32),
+        )
+
+
+def _labelset(job: Job, key: str, embedded: pa.Table) -> LabelSet:
+    """The run's label set: from its file while that says the same, else from what is stored."""
+    try:
+        labels = load_labelset(job.labels)
+        if labels.key == key:
+            return labels
+    except UserError:
+        pass
+    stored = EmbeddedLabels.from_table(embedded)
+    return LabelSet(key, stored.classes, stored.attributes)
+
+
+def _usable(stored: StoredRun) -> set[str]:
+    """The embedded images: those that were not rejected."""
+    usable: set[str] = set()
+    shards = stored.listing.filter(pc.field("embedded"))["shard"].unique()
+    for shard in shards.to_pylist():
+        name = workspace.images(stored.encoder, stored.regions, str(shard))
+        images = stored.folder.read_table(name, ["image_id", "reason"])
+        usable.update(_texts(images.filter(pc.is_null(images["reason"])), "image_id"))
+    return usable
+
+
+def _key_notices(called: Mapping[str, str], keys: list[str], stored: StoredRun) -> Iterator[str]:
+    known = set(keys)
+    strange = [key for key in called if key not in known]
+    if not strange:
+        return
+    hint = _nearest(strange[0], keys)
+    if len(strange) == len(called):
+        raise UserError(
+            f"none of the {len(called)} keys of the truth is in archive {stored.job.archive!r}; "
+            f"{strange[0]!r} was asked for{hint}; write keys as paths below the archive's root"
+        )
+    yield (
+        f"{len(strange)} of the {len(called)} keys of the truth are not in the archive, such as "
+        f"{strange[0]!r}{hint}"
+    )
+
+
+def _image_notices(
+    stored: StoredRun, ids: list[str], keys: list[str], called: Mapping[str, str], usable: set[str]
+) -> Iterator[str]:
+    without = [k for k, i in zip(keys, ids, strict=True) if k not in called and i in usable]
+    if without:
+        yield (
+            f"{len(without)} of {len(usable)} embedded images have no truth and are left out, "
+            f"such as {without[0]!r}"
+        )
+    missing = sum(not inside for inside in stored.listing["embedded"].to_pylist())
+    if missing:
+        yield f"{missing} of {len(ids)} listed images have no embeddings yet and are left out"
+    rejected = [
+        k
+        for k, i, inside in zip(keys, ids, stored.listing["embedded"].to_pylist(), strict=True)
+        if k in called and inside and i not in usable
+    ]
+    if rejected:
+        yield (
+            f"{len(rejected)} images with truth were rejected and are left out, such as "
+            f"{rejected[0]!r}"
+        )
+
+
+def _nearest(key: str, keys: list[str]) -> str:
+    """The most similar keys, of the same file name before others, for a sentence."""
+    name = key.rsplit("/", 1)[-1]
+    same = [other for other in keys if other.rsplit("/", 1)[-1] == name]
+    nearest = difflib.get_close_matches(key, (same or keys)[:5000], n=3, cutoff=0.4) or same[:3]
+    return f" (nearest: {', '.join(map(repr, nearest))})" if nearest else ""
+
+
+def _texts(table: pa.Table, column: str) -> list[str]:
+    return [str(value) for value in table[column].to_pylist()]

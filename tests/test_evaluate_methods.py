@@ -1,0 +1,149 @@
+"""Claims about the methods of an evaluation: each is what a plain loop over its formula gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import ot
+import pytest
+import torch
+
+from lazsl.alignment import PackedAttributes, select_regions
+from lazsl.evaluation.methods import METHODS, Method, Views, method, methods_for, with_rule
+from lazsl.evaluation.sentences import Sentences, unit
+from lazsl.settings import ScoringSettings
+
+SIZES = (3, 1, 4, 3, 2)
+IMAGES, REGIONS, DIMENSION = 7, 9, 16
+
+
+def vectors(*shape: int, seed: int) -> torch.Tensor:
+    drawn = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.normalize(drawn + 0.7, dim=-1)
+
+
+def world(padded: bool = False) -> tuple[Views, Sentences]:
+    """Random unit vectors; with `padded`, some crops that do not count, different per image."""
+    crops = vectors(IMAGES, REGIONS, DIMENSION, seed=0)
+    whole = torch.nn.functional.normalize(crops.mean(1) + 0.1, dim=1)
+    valid = None
+    if padded:
+        valid = torch.arange(REGIONS) < torch.arange(2, 2 + IMAGES)[:, None]
+        crops = torch.where(valid[:, :, None], crops, torch.nan)
+        crops = crops.nan_to_num(0.5)
+    keep = select_regions(crops, whole, 0.0, valid)
+    attributes = vectors(sum(SIZES), DIMENSION, seed=1)
+    sentences = Sentences(
+        classes=tuple("abcde"),
+        names=vectors(len(SIZES), DIMENSION, seed=2),
+        attributes=PackedAttributes.from_classes(attributes, SIZES),
+        ensemble=vectors(len(SIZES), DIMENSION, seed=3),
+        cupl=unit(vectors(len(SIZES), DIMENSION, seed=4)),
+        left_out={},
+    )
+    return Views(crops, whole, keep, valid), sentences
+
+
+def plain_loop(
+    name: str, views: Views, sentences: Sentences, settings: ScoringSettings
+) -> np.ndarray:
+    """The scores of a method by its formula, image by image, class by class, in NumPy and POT."""
+    numpy = {field: getattr(sentences, field) for field in ("names", "ensemble", "cupl")}
+    names, ensemble, cupl = (numpy[field].double().numpy() for field in numpy)
+    owned = np.split(sentences.attributes.embeddings.double().numpy(), np.cumsum(SIZES)[:-1])
+    found = np.empty((IMAGES, len(SIZES)))
+    for b in range(IMAGES):
+        f0 = views.whole[b].double().numpy()
+        crops = views.crops[b][views.every[b]].double().numpy()
+        kept = views.crops[b][views.keep[b]].double().numpy()
+        for c, t in enumerate(owned):
+            if name == "clip":
+                found[b, c] = f0 @ names[c]
+            elif name == "clip-ensemble":
+                found[b, c] = f0 @ ensemble[c]
+            elif name == "cupl":
+                found[b, c] = f0 @ cupl[c]
+            elif name == "dclip":
+                found[b, c] = np.mean([f0 @ one for one in t])
+            elif name == "crop-mean":
+                found[b, c] = np.mean([f @ one for f in crops for one in t])
+            elif name == "region-weighted":
+                weights = np.array([np.exp(f @ f0 / settings.epsilon) for f in crops])
+                weights /= weights.sum()
+                each = [[f @ one for one in t] for f in crops]
+                found[b, c] = np.mean(weights @ np.array(each))
+            else:
+                theta = 1.0 if name.startswith("ot") else settings.theta
+                f = crops if name == "ot-all" else kept
+                similarity = theta * f @ t.T + (1 - theta) * (t @ f0)
+                rows, columns = (np.full(n, 1 / n) for n in similarity.shape)
+                plan = ot.sinkhorn(
+                    rows, columns, 1 - similarity, settings.epsilon, stopThr=1e-12, numItermax=10000
+                )
+                found[b, c] = (plan * similarity).sum()
+    return found
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("one", METHODS, ids=lambda one: one.name)
+def test_every_method_is_the_plain_loop_over_its_formula(one: Method, padded: bool) -> None:
+    views, sentences = world(padded)
+    settings = ScoringSettings(theta=0.7, epsilon=0.2)
+    if one.name == "lazsl":  # the loop converges, the paper's rule stops early
+        settings = ScoringSettings(theta=0.7, epsilon=0.2, tolerance=1e-9, max_iterations=10_000)
+    if one.name.startswith("ot"):
+        settings = settings.model_copy(update={"tolerance": 1e-9, "max_iterations": 10_000})
+    found = one.scores(views, sentences, settings)
+    assert found.dtype == torch.float32 and found.shape == (IMAGES, len(SIZES))
+    expected = plain_loop(one.name, views, sentences, settings)
+    assert found.numpy() == pytest.approx(expected, abs=2e-6)
+
+
+@pytest.mark.parametrize("one", METHODS, ids=lambda one: one.name)
+def test_the_best_classes_are_those_of_all_scores_in_order(one: Method) -> None:
+    views, sentences = world()
+    settings = ScoringSettings()
+    scores = one.scores(views, sentences, settings).numpy()
+    top = one.top(views, sentences, settings, 3)
+    for b in range(IMAGES):
+        order = sorted(range(len(SIZES)), key=lambda c: (-scores[b, c], c))[:3]
+        assert top.classes[b].tolist() == order
+        assert top.scores[b].tolist() == [scores[b, c] for c in order]
+
+
+def test_methods_differ_from_each_other() -> None:
+    views, sentences = world()
+    settings = ScoringSettings()
+    found = [one.scores(views, sentences, settings) for one in METHODS]
+    for i, one in enumerate(found):
+        for other in found[:i]:
+            assert (one - other).abs().max() > 1e-6
+
+
+def test_a_method_whose_sentences_are_missing_is_left_out() -> None:
+    _, sentences = world()
+    without = replace(sentences, cupl=None, left_out={"cupl": "no file"})
+    assert [one.name for one in methods_for(without)] == [
+        one.name for one in METHODS if one.name != "cupl"
+    ]
+
+
+@pytest.mark.parametrize("how", [{"rule": "paper"}, {"rule": "converged"}])
+def test_both_stopping_rules_are_asked_whatever_the_run_used(how: dict[str, Any]) -> None:
+    views, sentences = world()
+    settings = ScoringSettings(**how, theta=0.6)
+    paper = method("lazsl").scores(views, sentences, settings)
+    converged = method("lazsl-converged").scores(views, sentences, settings)
+    other = ScoringSettings(theta=0.6)
+    assert torch.equal(paper, method("lazsl").scores(views, sentences, other))
+    assert torch.equal(converged, method("lazsl-converged").scores(views, sentences, other))
+    assert not torch.equal(paper, converged)
+
+
+def test_a_rule_keeps_the_limits_that_were_set_for_it() -> None:
+    mine = ScoringSettings(tolerance=0.5, theta=0.1)
+    assert with_rule(mine, "paper") is mine
+    assert with_rule(mine, "converged").tolerance == ScoringSettings(rule="converged").tolerance
+    assert with_rule(mine, "converged").theta == 0.1
