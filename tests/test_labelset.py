@@ -162,7 +162,7 @@ MALFORMED: dict[str, tuple[object, str]] = {
     "only a class without a name": ({" ": ["a tail"]}, "no class with a name"),
     "a name of two classes": (
         {"classes": {**BIRDS, "Rook": {"synonyms": ["Crow"], "attributes": []}}},
-        "also called 'Crow', which means 'Crow'",
+        "also called 'Crow', which already means class 'Crow'",
     ),
     "an unknown field of a class": ({"classes": {"Wren": {"attribute": []}}}, "['attribute']"),
     "synonyms that are a string": (

@@ -4,7 +4,7 @@
 | --- | --- |
 | dclip | JSON of class -> phrases, as classify_by_description publishes |
 | cupl | JSON of class -> whole sentences, as CuPL publishes |
-| names | a text file, one class per line |
+| names | a text file, one class per line; or a JSON or YAML list |
 | clip-benchmark | a folder with `classnames.txt` and `zeroshot_classification_templates.txt` |
 | native | ours, JSON or YAML |
 """
@@ -23,6 +23,7 @@ from lazsl.labelset.native import Read, parse_labelset, strict
 from lazsl.labelset.reading import (
     describe_url,
     dump,
+    read_document,
     read_labels,
     read_text,
     write_labels,
@@ -62,12 +63,14 @@ def import_labels(url: str, form: str = "auto") -> tuple[LabelSet, str, list[str
         return _from_clip_benchmark(base, notes), form, notes
     if form == "names":
         return _from_names(url), form, notes
+    if form == "auto" and _is_structured(url) and isinstance(read_document(url).value, list):
+        return _from_names(url), "names", notes
     read = read_labels(url)
     labels = _without_empty(read, url, notes)
     if form == "auto":
         form = _form_by_content(labels, notes)
     if form in ("dclip", "cupl") and labels != _bare(labels):
-        raise UserError(f"{describe_url(url)} is in the native form; say --format native")
+        raise UserError(f"{describe_url(url)} is in the native form; say --from native")
     if form == "cupl":
         labels = replace(labels, template=WHOLE)
     if form != "native":
@@ -131,20 +134,34 @@ def differences(before: LabelSet, after: LabelSet) -> Iterator[str]:
 
 
 def _from_names(url: str) -> LabelSet:
-    name = split_url(url)[1].rsplit(".", 1)[0] or "labels"
-    lines = [line.strip() for line in read_text(url).splitlines()]
     first: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        if line in first:
+    for name, number in _listed(url):
+        if name in first:
             raise UserError(
-                f"{describe_url(url)} names {line!r} twice, at line {first[line]} and again at "
+                f"{describe_url(url)} names {name!r} twice, at line {first[name]} and again at "
                 f"line {number}; a name must mean one class: rename one of them"
             )
-        first[line] = number
-    labels = parse_labelset({line: [] for line in first}, name, describe_url(url))
+        if name:
+            first[name] = number
+    called = split_url(url)[1].rsplit(".", 1)[0] or "labels"
+    labels = parse_labelset({one: [] for one in first}, called, describe_url(url))
     return replace(labels, provenance=_provenance(url, "names"))
+
+
+def _listed(url: str) -> Iterator[tuple[str, int]]:
+    """Every name and its line: of a text, or of a JSON or YAML list."""
+    if not _is_structured(url):
+        for number, line in enumerate(read_text(url).splitlines(), start=1):
+            yield line.strip(), number
+        return
+    document = read_document(url)
+    if not isinstance(document.value, list):
+        raise UserError(f"{describe_url(url)} is no list of names; say --from auto")
+    for index, name in enumerate(document.value):
+        line = document.lines[(index,)]
+        if not isinstance(name, str):
+            raise UserError(f"{describe_url(url)}: {name!r} is no name (line {line}); write text")
+        yield name.strip(), line
 
 
 def _from_clip_benchmark(base: str, notes: list[str]) -> LabelSet:
@@ -191,11 +208,15 @@ def _sentences(labels: LabelSet) -> Iterator[tuple[str, ...]]:
 
 
 def _form_by_name(url: str, base: str) -> str:
-    if url.lower().endswith((".json", ".yaml", ".yml")):
+    if _is_structured(url):
         return "auto"
     if base != url.rstrip("/") or Folder(base).exists(CLASSNAMES):
         return "clip-benchmark"
     return "names" if url.lower().endswith(".txt") else "auto"
+
+
+def _is_structured(url: str) -> bool:
+    return url.lower().endswith((".json", ".yaml", ".yml"))
 
 
 def _form_by_content(labels: LabelSet, notes: list[str]) -> str:
@@ -207,7 +228,7 @@ def _form_by_content(labels: LabelSet, notes: list[str]) -> str:
         return "dclip"
     notes.append(
         f"{ended} of {len(every)} attributes end like sentences, so they are read as whole "
-        "prompts; --format dclip reads them as attributes"
+        "prompts; --from dclip reads them as attributes"
     )
     return "cupl"
 

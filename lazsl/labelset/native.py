@@ -264,7 +264,8 @@ class _Reader:
                         Finding(
                             "ambiguous-name",
                             label,
-                            f"class {label!r} is also called {synonym!r}, which means {other!r}",
+                            f"class {label!r} is also called {synonym!r}, which already means "
+                            f"class {other!r}",
                             "a name must mean one class: remove one of them",
                             self.lines.get((label, None)),
                         )

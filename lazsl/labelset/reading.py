@@ -13,6 +13,8 @@ from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.native import Read, interpret, native_form, strict
 from lazsl.storage import Folder, masked, split_url
 
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 
 def load_labelset(url: str) -> LabelSet:
     """The label set in a file, ready for use.
@@ -90,7 +92,8 @@ def write_text(text: str, url: str) -> None:
 def dump(value: Any, as_yaml: bool = False) -> str:
     """Values as text for a person to edit."""
     if as_yaml:
-        return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
+        text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+        return str(text)
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
