@@ -18,7 +18,9 @@ from lazsl.explaining.names import visible
 if TYPE_CHECKING:
     from lazsl.labelset import Finding, LabelSet, Read
 
-labels_app = typer.Typer(help="Import, export and check label sets.", no_args_is_help=True)
+labels_app = typer.Typer(
+    help="Import, export, check and describe label sets.", no_args_is_help=True
+)
 app.add_typer(labels_app, name="labels")
 
 Force = Annotated[bool, typer.Option("--force", help="Replace the output if it is there.")]
@@ -48,7 +50,7 @@ def import_(
     _keep(output, force)
     labels, found, notes = import_labels(file, form)
     write_labels(labels, output)
-    _note(notes)
+    note(notes)
     out.print(f"read {escape(visible(file))} as {found}: {_size(labels)}", highlight=False)
     out.print(f"wrote [bold]{escape(visible(output))}[/]", highlight=False, soft_wrap=True)
 
@@ -72,9 +74,9 @@ def export(
     _keep(f"{output.rstrip('/')}/{CLASSNAMES}" if form == "clip-benchmark" else output, force)
     lost = export_labels(labels, form, output)
     if lost:
-        _note([f"{form} cannot hold {', '.join(lost)}; {visible(file)} still does"])
+        note([f"{form} cannot hold {', '.join(lost)}; {visible(file)} still does"])
     out.print(
-        f"wrote [bold]{escape(visible(output))}[/] as {form}: {_size(labels)}",
+        f"wrote [bold]{escape(visible(output))}[/] as {form}: {counted(len(labels), 'class')}",
         highlight=False,
         soft_wrap=True,
     )
@@ -149,20 +151,22 @@ def _table(findings: list[Finding]) -> Table:
 def _summary(labels: LabelSet, findings: list[Finding]) -> str:
     kinds = Counter(finding.kind for finding in findings)
     each = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    said = f"{_size(labels)}, {_counted(len(findings), 'finding')}"
+    said = f"{_size(labels)}, {counted(len(findings), 'finding')}"
     return f"{said}: {each}" if each else said
 
 
 def _size(labels: LabelSet) -> str:
-    several = "es" if len(labels) != 1 else ""
-    return f"{len(labels):,} class{several}, {_counted(sum(labels.sizes), 'sentence')}"
+    return f"{counted(len(labels), 'class')}, {counted(sum(labels.sizes), 'sentence')}"
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, in the singular or the plural."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
-def _note(notes: list[str]) -> None:
+def note(notes: list[str]) -> None:
+    """What a person should know, on standard error."""
     for note in notes:
         err.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
 

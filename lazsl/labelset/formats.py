@@ -151,8 +151,8 @@ def _from_names(url: str) -> LabelSet:
 def _listed(url: str) -> Iterator[tuple[str, int]]:
     """Every name and its line: of a text, or of a JSON or YAML list."""
     if not _is_structured(url):
-        for number, line in enumerate(read_text(url).splitlines(), start=1):
-            yield line.strip(), number
+        for number, text in enumerate(read_text(url).splitlines(), start=1):
+            yield text.strip(), number
         return
     document = read_document(url)
     if not isinstance(document.value, list):
@@ -236,7 +236,7 @@ def _form_by_content(labels: LabelSet, notes: list[str]) -> str:
 def _without_empty(read: Read, url: str, notes: list[str]) -> LabelSet:
     empty = sum(problem.kind == "empty-attribute" for problem in read.problems)
     if empty:
-        notes.append(f"{empty} empty attributes were left out")
+        notes.append(f"{empty} empty attribute{'s were' if empty > 1 else ' was'} left out")
     rest = tuple(one for one in read.problems if one.kind != "empty-attribute")
     return strict(replace(read, problems=rest), describe_url(url))
 

@@ -9,10 +9,14 @@ import yaml
 
 from lazsl.errors import UserError
 from lazsl.labelset.document import Document, Unreadable, read_json, read_yaml
-from lazsl.labelset.labels import LabelSet
+from lazsl.labelset.labels import PENDING, LabelSet
 from lazsl.labelset.native import Read, interpret, native_form, strict
 from lazsl.storage import Folder, masked, split_url
 
+_TO_REVIEW = """\
+# A language model wrote attributes in this file, and it has seen no picture of yours.
+# Read each class, correct or remove what is wrong, then set review to reviewed.
+"""
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -80,7 +84,9 @@ def read_text(url: str) -> str:
 
 def write_labels(labels: LabelSet, url: str) -> None:
     """Publish the label set in the native form, as YAML where the name says so, else as JSON."""
-    write_text(dump(native_form(labels), _is_yaml(url)), url)
+    as_yaml = _is_yaml(url)
+    head = _TO_REVIEW if as_yaml and labels.review == PENDING else ""
+    write_text(head + dump(native_form(labels), as_yaml), url)
 
 
 def write_text(text: str, url: str) -> None:

@@ -1,0 +1,223 @@
+"""`lazsl labels describe`: attributes by a language model, for a person to read and correct."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from lazsl.cli.app import err, in_words, out
+from lazsl.cli.labels import counted, labels_app, note
+from lazsl.errors import UserError
+from lazsl.explaining.names import short, visible
+
+if TYPE_CHECKING:
+    from lazsl.labelset import LabelSet
+    from lazsl.labelset.describing import Asking, Described, Endpoint, Work
+
+
+@labels_app.command(
+    epilog='Example: lazsl labels describe names.txt --output birds.yaml --about "garden birds"'
+)
+@in_words
+def describe(
+    file: Annotated[str, typer.Argument(help="A list of names, or any label set: path or URL.")],
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", help="The file to review: .yaml or .json."),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", envvar="LAZSL_DESCRIBE_MODEL", help="The endpoint's name of the model."
+        ),
+    ] = None,
+    about: Annotated[str, typer.Option(help="What the classes are, in a few words.")] = "",
+    least: Annotated[int, typer.Option(help="Attributes per class, at least.")] = 4,
+    most: Annotated[int, typer.Option(help="Attributes per class, at most.")] = 8,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Ask nothing; say what would be asked, and how much.")
+    ] = False,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Questions at a time.")] = 4,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that the endpoint may be silent.")
+    ] = 60.0,
+    retries: Annotated[
+        int, typer.Option(min=0, max=20, help="Times to try again when it is busy or away.")
+    ] = 5,
+    request: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--request", metavar="NAME=VALUE", help="A field of every request; repeatable."
+        ),
+    ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(help="Where answers are kept. Default: lazsl/described in the user's cache."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Ask again where an answer is kept.")
+    ] = False,
+) -> None:
+    """Have a language model write attributes for the classes that have none.
+
+    OPENAI_BASE_URL and OPENAI_API_KEY say which endpoint is asked; any that speaks OpenAI's
+    protocol will do. What the output holds already stays as it is, so the same command goes on
+    where it stopped. Exit code 1 when a class is still without attributes.
+    """
+    from lazsl.labelset import describing, import_labels
+
+    if model is None:
+        raise UserError(
+            "no model is named; say --model NAME, or set LAZSL_DESCRIBE_MODEL, as the endpoint "
+            "calls it"
+        )
+    asking = describing.Asking(model, about, least, most, _fields(request))
+    endpoint = describing.find_endpoint(needed=not dry_run)
+    answers = describing.Answers(cache or describing.default_folder())
+    source, _, notes = import_labels(file)
+    note(notes)
+    before = _before(output)
+    work = describing.plan(source, before, asking, endpoint, None if fresh else answers)
+    if dry_run:
+        _show_plan(work, asking, endpoint)
+        return
+    columns = (
+        TextColumn("describing classes"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[trouble]}", style="yellow"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task("", total=len(work.ask), trouble="")
+        failed = 0
+
+        def done(label: str, failure: str | None) -> None:
+            nonlocal failed
+            failed += failure is not None
+            progress.update(bar, advance=1, trouble=f"{failed} failed" if failed else "")
+
+        found = describing.describe(
+            work, asking, endpoint, answers, parallel, timeout, retries, done
+        )
+    if before is None and not found.written and found.failures:
+        _show_failures(found, output)
+        raise typer.Exit(1)
+    _publish(found.labels, before, output)
+    _show(found, work, output)
+    if found.failures:
+        raise typer.Exit(1)
+
+
+def _before(output: str) -> LabelSet | None:
+    """What the output holds already; a person may have corrected it."""
+    from lazsl.labelset import load_labelset
+    from lazsl.storage import Folder, split_url
+
+    folder, name = split_url(output)
+    if not name.lower().endswith((".yaml", ".yml", ".json")):
+        raise UserError(f"--output {output!r} must end in .yaml or .json; YAML reads best")
+    return load_labelset(output) if Folder(folder).exists(name) else None
+
+
+def _publish(labels: LabelSet, before: LabelSet | None, output: str) -> None:
+    """Write what is new; the text that a person may have edited stays beside it."""
+    from lazsl.labelset import write_labels
+    from lazsl.labelset.reading import read_text, write_text
+
+    if labels == before:
+        return
+    if before is not None:
+        write_text(read_text(output), f"{output}.bak")
+        note([f"{visible(output)} as it was is kept in {visible(output)}.bak"])
+    write_labels(labels, output)
+
+
+def _fields(given: list[str] | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for one in given or []:
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            raise UserError(f"--request {one!r} is not NAME=VALUE, such as temperature=0.2")
+        try:
+            fields[name] = json.loads(value)
+        except json.JSONDecodeError:
+            fields[name] = value
+    return fields
+
+
+def _show_plan(work: Work, asking: Asking, endpoint: Endpoint) -> None:
+    from lazsl.labelset.describing import Estimate, estimate
+
+    guess = estimate(asking, work.labels, work.ask)
+    rows = {
+        "endpoint": f"{endpoint.shown}, model {asking.model}",
+        "classes": f"{len(work.labels):,}, of which {len(work.ask):,} to ask about, "
+        f"{len(work.kept):,} answered before",
+        "requests": f"{guess.requests:,}",
+        "prompt tokens": f"about {guess.prompt_tokens:,}",
+        "answer tokens": f"about {guess.answer_tokens:,}",
+        "reckoned as": Estimate.HOW,
+    }
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, value in rows.items():
+        table.add_row(Text(name, "dim"), Text(visible(value)))
+    out.print(table)
+    if work.ask:
+        out.print("\nWhat is asked about the first class:\n", style="dim")
+        for message in asking.messages(work.labels, work.ask[0]):
+            for line in message["content"].splitlines():
+                out.print(Text(visible(line)), soft_wrap=True)
+            out.print()
+    out.print("Nothing was asked.")
+
+
+def _show(found: Described, work: Work, output: str) -> None:
+    tokens = f"{found.prompt_tokens:,} prompt and {found.answer_tokens:,} answer tokens"
+    told = [counted(found.written, "class")]
+    if work.kept:
+        told.append(f"{len(work.kept):,} of them from answers kept before")
+    if found.prompt_tokens or found.answer_tokens:
+        told.append(tokens)
+    if found.written:
+        out.print(f"described {', '.join(told)}", highlight=False)
+    else:
+        out.print("there was nothing to describe", highlight=False)
+    where = escape(visible(output))
+    if found.labels.review == "pending":
+        out.print(
+            f"[bold]{where}[/] is to be reviewed: read and correct it, set review to reviewed, "
+            f"then run\n  lazsl labels check {where}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    _show_failures(found, output)
+
+
+def _show_failures(found: Described, output: str) -> None:
+    """Classes without attributes, and why. All of it may be somebody else's text: no markup."""
+    if not found.failures:
+        return
+    err.print(
+        f"[bold red]{counted(len(found.failures), 'class')} failed[/]; run the same command again "
+        "to ask only about what is missing",
+        highlight=False,
+        soft_wrap=True,
+    )
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for one in found.failures:
+        table.add_row(Text(f"  {short(one.label, 32)}", "bold"), Text(visible(one.reason)))
+    err.print(table)
+    if found.unasked:
+        err.print(
+            f"{counted(len(found.unasked), 'class')} not asked about, because no question had an "
+            "answer",
+            highlight=False,
+            soft_wrap=True,
+        )
