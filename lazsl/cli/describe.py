@@ -94,7 +94,7 @@ def describe(
         TextColumn("{task.fields[trouble]}", style="yellow"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         bar = progress.add_task("", total=len(work.ask), trouble="")
         failed = 0
 
@@ -185,7 +185,7 @@ def _show(found: Described, work: Work, output: str) -> None:
         told.append(f"{len(work.kept):,} of them from answers kept before")
     if found.prompt_tokens or found.answer_tokens:
         told.append(tokens)
-    if found.written:
+    if found.written or found.failures:
         out.print(f"described {', '.join(told)}", highlight=False)
     else:
         out.print("there was nothing to describe", highlight=False)

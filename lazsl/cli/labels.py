@@ -112,7 +112,7 @@ def check(
     else:
         if findings:
             out.print(_table(findings))
-        out.print(_summary(read.labels, findings), highlight=False)
+        out.print(_summary(read.labels, findings), highlight=False, soft_wrap=True)
     if findings:
         raise typer.Exit(1)
 

@@ -163,7 +163,9 @@ class Asker:
     def _said(self, error: Any) -> str:
         """What the endpoint said, short, on one line, and without the key."""
         status = getattr(error, "status_code", None)
-        said = " ".join(str(getattr(error, "message", "") or type(error).__name__).split())
+        body = getattr(error, "body", None)
+        inner = body.get("message") if isinstance(body, dict) else None
+        said = " ".join(str(inner or getattr(error, "message", "") or type(error).__name__).split())
         cause = error.__cause__
         if status is None and cause is not None:
             said = f"{said} ({' '.join(str(cause).split()) or type(cause).__name__})"
