@@ -18,7 +18,15 @@ from typer.testing import CliRunner
 from lazsl.cli import app
 from lazsl.errors import UserError
 from lazsl.labelset import load_labelset
-from lazsl.labelset.describing import Asking, Endpoint, estimate
+from lazsl.labelset.describing import (
+    Answers,
+    Asking,
+    Endpoint,
+    describe,
+    estimate,
+    find_endpoint,
+    plan,
+)
 from lazsl.labelset.describing.reply import BadReply, read_reply
 from lazsl.labelset.native import parse_labelset
 
@@ -209,7 +217,7 @@ def test_a_second_run_asks_nothing_and_changes_nothing(server: Server, desk: Des
     before = desk.output.read_bytes()
     assert "nothing to describe" in desk.describe().stdout
     assert desk.output.read_bytes() == before and len(server.requests) == 3
-    assert not desk.output.with_name("birds.yaml.bak").exists()
+    assert [*desk.output.parent.glob("*.bak")] == []
 
 
 def test_answers_are_kept_beyond_the_file(server: Server, desk: Desk) -> None:
@@ -255,8 +263,23 @@ def test_what_a_person_corrected_stays(server: Server, desk: Desk) -> None:
     assert found["Wren"][0] == "a tail held upright" and found["Tern"] == tuple(GOOD)
     assert server.asked()[3:] == ["Tern"]
     assert desk.written()["review"] == "pending"  # the new class has not been read
-    assert desk.output.with_name("birds.yaml.bak").read_text() == text
-    assert "birds.yaml.bak" in result.stderr
+    assert desk.output.with_name("birds.yaml.1.bak").read_text() == text
+    assert "birds.yaml.1.bak" in result.stderr
+
+
+def test_a_run_that_is_stopped_keeps_what_it_has(server: Server, desk: Desk) -> None:
+    asking, endpoint, answers = Asking("m"), find_endpoint(), Answers(str(desk.cache))
+    labels = parse_labelset({name: [] for name in ("Wren", "Crow", "Owl")}, "x")
+
+    def stop(label: str, failure: str | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work = plan(labels, None, asking, endpoint, answers)
+        describe(work, asking, endpoint, answers, parallel=1, on_class=stop)
+    assert server.asked() == ["Wren"]
+    again = plan(labels, None, asking, endpoint, answers)
+    assert again.ask == ("Crow", "Owl") and again.kept["Wren"].attributes == tuple(GOOD)
 
 
 def test_classes_with_attributes_are_not_asked_about(server: Server, desk: Desk) -> None:
@@ -542,8 +565,12 @@ def test_nothing_works_without_a_model_or_an_endpoint(
     monkeypatch.delenv("OPENAI_API_KEY")
     monkeypatch.delenv("OPENAI_BASE_URL")
     assert "set OPENAI_API_KEY" in desk.describe(code=2).stderr
-    monkeypatch.setenv("OPENAI_BASE_URL", "localhost:8000")
-    assert "http://" in desk.describe(code=2).stderr
+    for url in ("localhost:8000", "http://", "http://[::", "http://localhost:99999", "http://a b/"):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        assert "no URL of a server" in " ".join(desk.describe(code=2).stderr.split())
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\nX-Other: 1")
+    assert "OPENAI_API_KEY holds" in desk.describe(code=2).stderr
     monkeypatch.delenv("LAZSL_DESCRIBE_MODEL")
     assert "LAZSL_DESCRIBE_MODEL" in desk.describe(code=2).stderr
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lazsl.cli.app import err, in_words, out
-from lazsl.cli.labels import counted, labels_app, note
+from lazsl.cli.labels import counted, is_there, labels_app, note, shown
 from lazsl.errors import UserError
-from lazsl.explaining.names import short, visible
+from lazsl.shown import short, visible
 
 if TYPE_CHECKING:
     from lazsl.labelset import LabelSet
@@ -118,12 +119,10 @@ def describe(
 def _before(output: str) -> LabelSet | None:
     """What the output holds already; a person may have corrected it."""
     from lazsl.labelset import load_labelset
-    from lazsl.storage import Folder, split_url
 
-    folder, name = split_url(output)
-    if not name.lower().endswith((".yaml", ".yml", ".json")):
+    if not output.lower().endswith((".yaml", ".yml", ".json")):
         raise UserError(f"--output {output!r} must end in .yaml or .json; YAML reads best")
-    return load_labelset(output) if Folder(folder).exists(name) else None
+    return load_labelset(output) if is_there(output) else None
 
 
 def _publish(labels: LabelSet, before: LabelSet | None, output: str) -> None:
@@ -134,8 +133,10 @@ def _publish(labels: LabelSet, before: LabelSet | None, output: str) -> None:
     if labels == before:
         return
     if before is not None:
-        write_text(read_text(output), f"{output}.bak")
-        note([f"{visible(output)} as it was is kept in {visible(output)}.bak"])
+        copies = (f"{output}.{number}.bak" for number in count(1))
+        copy = next(url for url in copies if not is_there(url))
+        write_text(read_text(output), copy)
+        note([f"{shown(output)} as it was is kept in {shown(copy)}"])
     write_labels(labels, output)
 
 
@@ -189,7 +190,7 @@ def _show(found: Described, work: Work, output: str) -> None:
         out.print(f"described {', '.join(told)}", highlight=False)
     else:
         out.print("there was nothing to describe", highlight=False)
-    where = escape(visible(output))
+    where = escape(shown(output))
     if found.labels.review == "pending":
         out.print(
             f"[bold]{where}[/] is to be reviewed: read and correct it, set review to reviewed, "

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from lazsl.cli.app import app, err, in_words, out
 from lazsl.errors import UserError
-from lazsl.explaining.names import visible
+from lazsl.shown import visible
+from lazsl.storage import Folder, masked, split_url
 
 if TYPE_CHECKING:
     from lazsl.labelset import Finding, LabelSet, Read
@@ -51,8 +52,8 @@ def import_(
     labels, found, notes = import_labels(file, form)
     write_labels(labels, output)
     note(notes)
-    out.print(f"read {escape(visible(file))} as {found}: {_size(labels)}", highlight=False)
-    out.print(f"wrote [bold]{escape(visible(output))}[/]", highlight=False, soft_wrap=True)
+    out.print(f"read {escape(shown(file))} as {found}: {_size(labels)}", highlight=False)
+    out.print(f"wrote [bold]{escape(shown(output))}[/]", highlight=False, soft_wrap=True)
 
 
 @labels_app.command(
@@ -74,9 +75,9 @@ def export(
     _keep(f"{output.rstrip('/')}/{CLASSNAMES}" if form == "clip-benchmark" else output, force)
     lost = export_labels(labels, form, output)
     if lost:
-        note([f"{form} cannot hold {', '.join(lost)}; {visible(file)} still does"])
+        note([f"{form} cannot hold {', '.join(lost)}; {shown(file)} still does"])
     out.print(
-        f"wrote [bold]{escape(visible(output))}[/] as {form}: {counted(len(labels), 'class')}",
+        f"wrote [bold]{escape(shown(output))}[/] as {form}: {counted(len(labels), 'class')}",
         highlight=False,
         soft_wrap=True,
     )
@@ -103,7 +104,7 @@ def check(
     findings = check_labels(read) if model is None else in_order(_by_model(read, model, device))
     if as_json:
         found = {
-            "file": file,
+            "file": masked(file),
             "classes": len(read.labels),
             "sentences": sum(read.labels.sizes),
             "findings": [finding.to_json() for finding in findings],
@@ -171,12 +172,20 @@ def note(notes: list[str]) -> None:
         err.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
 
 
+def shown(url: str) -> str:
+    """A path or URL without its credentials and without characters that steer a terminal."""
+    return visible(masked(url))
+
+
+def is_there(url: str) -> bool:
+    """True when there is such a file."""
+    folder, name = split_url(url)
+    return Folder(folder).exists(name)
+
+
 def _keep(url: str, force: bool) -> None:
     """Refuse to replace a file that somebody may have edited."""
-    from lazsl.storage import Folder, masked, split_url
-
-    folder, name = split_url(url)
-    if not force and Folder(folder).exists(name):
+    if not force and is_there(url):
         raise UserError(
             f"{masked(url)!r} is there already; choose another --output, or say --force to "
             "replace it"

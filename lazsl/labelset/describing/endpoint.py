@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from lazsl.errors import UserError
-from lazsl.explaining.names import short
 from lazsl.labelset.describing.answers import Answer
 from lazsl.labelset.describing.asking import SCHEMA, Asking
 from lazsl.labelset.describing.reply import BadReply, read_completion
+from lazsl.shown import short
 from lazsl.storage import masked
 
 OPENAI = "https://api.openai.com/v1"
@@ -57,18 +59,32 @@ def find_endpoint(needed: bool = True) -> Endpoint:
     Raises:
         UserError: neither is set, or OPENAI_BASE_URL is no URL.
     """
-    url, key = os.environ.get("OPENAI_BASE_URL", ""), os.environ.get("OPENAI_API_KEY", "")
+    url = os.environ.get("OPENAI_BASE_URL", "").strip()
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
     if needed and not url and not key:
         raise UserError(
             "there is no endpoint to ask: set OPENAI_API_KEY for OpenAI's, or OPENAI_BASE_URL (and "
             "OPENAI_API_KEY where it needs one) for any other that speaks its protocol"
         )
-    if url and not url.startswith(("http://", "https://")):
+    if url and not _is_url(url):
         raise UserError(
-            f"OPENAI_BASE_URL is {masked(url)!r}; it must begin with http:// or https://, such as "
+            f"OPENAI_BASE_URL is {masked(url)!r}, which is no URL of a server; it should look like "
             "http://localhost:8000/v1"
         )
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise UserError(
+            "OPENAI_API_KEY holds white space or characters that no key has; set it anew"
+        )
     return Endpoint(url.rstrip("/") or OPENAI, key)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname and (parts.port is None or parts.port)
+    except ValueError:  # a port or an address that is none
+        return False
+    return parts.scheme in ("http", "https") and bool(host) and not re.search(r"\s", text)
 
 
 class Asker:
@@ -153,8 +169,8 @@ class Asker:
                 raise Failed("the endpoint did not answer in time; see --timeout") from None
             except openai.OpenAIError as error:
                 raise Failed(self._said(error)) from None
-            except (ValueError, TypeError, AttributeError) as error:  # a body that is no JSON
-                said = short(str(error), 120)
+            except Exception as error:  # whatever a body that is no JSON makes the client do
+                said = short(str(error) or type(error).__name__, 120)
                 raise Failed(f"the endpoint's answer is no chat completion ({said})") from None
             self._form = max(self._form, form)
             return completion
