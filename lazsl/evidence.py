@@ -5,6 +5,11 @@ class's score. Spreading each contribution over its region's box makes a map of 
 nothing is lost or made up on the way: an attribute's map sums to its contribution, the maps of a
 class sum to its score. No image and no model is needed.
 
+Such a map says what was added up, and is a poor pointer: most regions show most of the image, so
+it glows in the middle whatever the attribute says. Where an attribute was found is better told by
+`place_maps`, which asks of every place how far showing it explains why regions differ; it adds up
+to nothing. docs/evaluation/localisation.md has both measured against true pixels.
+
 Shapes: R kept regions, N attributes of the class, a grid of h x w cells over the image.
 """
 
@@ -23,6 +28,9 @@ from lazsl.sqlfiles import Connection
 Kernel = Literal["box", "hann"]
 """How a region's share lies in its box: evenly, or more in the middle and smoothly fading out."""
 
+_BORDER = 1 / 16
+"""Of a box's side, where what is shown is cut off."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -38,6 +46,9 @@ class Evidence:
         regions: (R,) numbers of the kept regions.
         boxes: (R, 4) left, top, right, bottom in source pixels, right and bottom exclusive.
         mass, similarity: (R, N) float64, the plan T and the similarities S.
+        passed_boxes, passed_similarity: the same of the regions that were not kept, (R', 4) and
+            (R', N), where they are at hand: what an attribute is not seen in helps to say where
+            it is.
     """
 
     image_id: str
@@ -53,6 +64,8 @@ class Evidence:
     boxes: np.ndarray
     mass: np.ndarray
     similarity: np.ndarray
+    passed_boxes: np.ndarray | None = None
+    passed_similarity: np.ndarray | None = None
 
     @property
     def contributions(self) -> np.ndarray:
@@ -168,6 +181,51 @@ def attribute_maps(
     return spread(evidence.boxes, evidence.contributions, size, grid or fitting_grid(size), kernel)
 
 
+def place_maps(evidence: Evidence, grid: tuple[int, int] | None = None) -> np.ndarray:
+    """(N, h, w) float64, -1..1: where each attribute was found, by `explained`.
+
+    Args:
+        evidence: one class on one image.
+        grid: (w, h) cells; None: `fitting_grid` of the image.
+    """
+    size = (evidence.width, evidence.height)
+    boxes, similarity = evidence.boxes, evidence.similarity
+    if evidence.passed_boxes is not None and evidence.passed_similarity is not None:
+        boxes = np.concatenate([boxes, evidence.passed_boxes])
+        similarity = np.concatenate([similarity, evidence.passed_similarity])
+    return explained(boxes, similarity, size, grid or fitting_grid(size))
+
+
+def explained(
+    boxes: np.ndarray, values: np.ndarray, size: tuple[int, int], grid: tuple[int, int]
+) -> np.ndarray:
+    """(N, h, w) float64: the part of the values' variance that showing a place explains.
+
+    It is the squared correlation, over regions, of the value with how well the region shows the
+    place (1 inside its box, falling to 0 over its border of a sixteenth of the side: what lies
+    there is cut off), and negative where regions that show it have less. A place that all regions
+    show alike, or none, explains nothing: 0, as everywhere when all values are equal.
+
+    Args:
+        boxes: (R, 4) left, top, right, bottom, within the image.
+        values: (R, N).
+        size: (width, height) of the image.
+        grid: (w, h) cells of the map.
+    """
+    across = _shown(boxes[:, 0], boxes[:, 2], size[0], grid[0])
+    down = _shown(boxes[:, 1], boxes[:, 3], size[1], grid[1])
+    count = max(1, len(boxes))
+    mean = down.T @ across / count
+    variance = (down**2).T @ (across**2) / count - mean**2
+    apart = values - values.mean(axis=0, keepdims=True) if len(values) else values
+    spread_out = (apart**2).mean(axis=0) if len(values) else np.zeros(values.shape[1])
+    together = (apart.T[:, None, :] * down.T[None]) @ across / count
+    # What is below these is rounding.
+    possible = (variance > 1e-9) & (spread_out > 1e-18)[:, None, None]
+    scale = np.where(possible, variance * spread_out[:, None, None], 1.0)
+    return np.where(possible, np.sign(together) * together**2 / scale, 0.0)
+
+
 def contrast_map(
     this: Evidence,
     other: Evidence,
@@ -191,6 +249,13 @@ def fitting_grid(size: tuple[int, int], longest: int = 192) -> tuple[int, int]:
     """(w, h) of a grid with the image's aspect ratio, no finer than its pixels."""
     scale = min(1.0, longest / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _shown(first: np.ndarray, last: np.ndarray, whole: int, cells: int) -> np.ndarray:
+    """(R, cells): how well each side `first..last` shows the middle of every cell, 0..1."""
+    middle = (np.arange(cells) + 0.5) * whole / cells
+    along = (middle[None] - first[:, None]) / (last - first)[:, None]
+    return np.asarray(np.clip(np.minimum(along, 1 - along) / _BORDER, 0.0, 1.0))
 
 
 def _overlap(first: np.ndarray, last: np.ndarray, edges: np.ndarray, kernel: Kernel) -> np.ndarray:

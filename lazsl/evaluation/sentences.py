@@ -71,7 +71,7 @@ def read_sentences(
         UserError: the CuPL file is not usable, or lacks classes of the run.
     """
     labels = stored.embedded_labels
-    model = _text_tower(stored)
+    model = text_tower(stored)
     left_out: dict[str, str] = {}
     try:
         ensemble = _ensemble(stored, model, say)
@@ -102,7 +102,12 @@ def templates() -> tuple[str, ...]:
     return tuple(template("{class}") for template in open_clip.OPENAI_IMAGENET_TEMPLATES)
 
 
-def _text_tower(stored: StoredRun) -> Model:
+def text_tower(stored: StoredRun) -> Model:
+    """What loads the run's text tower when it is first called, and then gives the same one.
+
+    It raises UserError where the model is not what it was at the time of the run.
+    """
+
     @cache
     def load() -> Encoder:
         source = find_model(stored.job.model, stored.job.precision)

@@ -1,0 +1,293 @@
+"""Would other words have done as well? The same images with label sets that say nothing of them.
+
+A label set is taken for evidence when its words matter. Class names stay in every sentence, and so
+do the number of attributes and the template; only what the attributes say is changed. Where
+accuracy stays, the names carried the label, and what is shown as evidence did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from lazsl import workspace
+from lazsl.embed import embed_labels
+from lazsl.evaluation.answers import ask_methods
+from lazsl.evaluation.methods import REFERENCE, Method, method
+from lazsl.evaluation.sentences import Model, Sentences, text_tower
+from lazsl.evaluation.stored import Images, Known, StoredRun, read_images
+from lazsl.labelset import LabelSet
+from lazsl.score import EmbeddedLabels
+
+FOREIGN = (
+    "a cast-iron handle, a copper bottom, a non-stick coating, a glass lid, a wooden spoon, "
+    "a row of burners, a marble worktop, a cutlery drawer, a bread bin, a tiled splashback, "
+    "a steaming kettle, a serrated blade, a pepper mill, a dripping tap, a pastry brush, "
+    "a measuring jug, an oven glove, a spice rack, a rolling pin, a wire whisk, "
+    "a vaulted ceiling, a flying buttress, a Doric column, a slate roof, a spiral staircase, "
+    "a bay window, a brick facade, a revolving door, a steel girder, a stone balustrade, "
+    "a glass curtain wall, a gabled dormer, a timber frame, a mezzanine floor, a barrel vault, "
+    "a concrete stairwell, a lift shaft, a rain gutter, a courtyard fountain, a parquet floor"
+).split(", ")
+"""Of kitchens and buildings: good English, and nothing that an animal, a dish or a place outdoors
+has. A label set of kitchens or buildings needs another list."""
+
+WORDS = (
+    "ledger quarrel tuesday velocity permit anthem bargain syntax tariff weekend proverb quota "
+    "seminar verdict alibi census dialect embargo fiction genre heresy idiom jargon keynote "
+    "lullaby mandate nostalgia oath parody query rumour sequel theorem usage vendor wager "
+    "yearning zeal audit brevity clause deadline essay forecast gossip hearsay invoice "
+    "journal knack levy motto notion offset payroll quorum ransom slogan treaty upkeep"
+).split()
+"""Of things that cannot be seen."""
+
+ENOUGH = 0.5
+"""Of the accuracy above chance: where a control keeps so much, words did not carry the label."""
+
+LITTLE = 0.2
+
+
+@dataclass(frozen=True)
+class Control:
+    """A way to make a label set say nothing of its classes."""
+
+    name: str
+    title: str
+    make: Callable[[LabelSet, int], LabelSet]
+
+
+def shuffled(labels: LabelSet, seed: int) -> LabelSet:
+    """Every attribute dealt anew to some class; each class has as many as before."""
+    pool = [text for texts in labels.attributes for text in texts]
+    order = np.random.default_rng(seed).permutation(len(pool))
+    return _with(labels, "shuffled", seed, iter([pool[i] for i in order]), labels.template)
+
+
+def foreign(labels: LabelSet, seed: int) -> LabelSet:
+    """Attributes of kitchens and buildings, drawn from `FOREIGN`."""
+    rng = np.random.default_rng(seed)
+    return _with(labels, "foreign", seed, _endlessly(FOREIGN, rng), _naming(labels))
+
+
+def random_words(labels: LabelSet, seed: int) -> LabelSet:
+    """Pairs of words that mean nothing together, drawn from `WORDS` (after WaffleCLIP,
+    arXiv 2306.07282)."""
+    rng = np.random.default_rng(seed)
+    words = _endlessly(WORDS, rng)
+    pairs = (f"{one} {two}" for one, two in zip(words, words, strict=False))
+    return _with(labels, "words", seed, pairs, _naming(labels))
+
+
+CONTROLS: tuple[Control, ...] = (
+    Control("shuffled", "attributes shuffled between classes", shuffled),
+    Control("foreign", "attributes of kitchens and buildings", foreign),
+    Control("words", "random words", random_words),
+)
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """How right methods are with one label set in place of the real one.
+
+    Attributes:
+        name, title: of the control; `real` for the label set itself.
+        accuracy: top-1 by method, the mean over seeds.
+        by_seed: the same for each seed.
+        kept: what is left of LaZSL's accuracy above chance, 0 and up; 1 for the real one.
+    """
+
+    name: str
+    title: str
+    accuracy: dict[str, float]
+    by_seed: dict[str, tuple[float, ...]]
+    kept: float
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The label set beside every control, on the same images.
+
+    Attributes:
+        images: how many.
+        chance: accuracy of a guess.
+        rows: the label set itself, then the controls.
+        seeds: of the controls.
+        verdict: what it means, in a sentence.
+    """
+
+    images: int
+    chance: float
+    rows: tuple[Controlled, ...]
+    seeds: tuple[int, ...]
+    verdict: str
+
+    name = "controls"
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure."""
+        return asdict(self)
+
+    def show(self, console: Console) -> None:
+        """The table, and the verdict."""
+        shown = Table("attributes", *_HEADS[1:], title="controls: other words, same images")
+        for column in shown.columns[1:]:
+            column.justify = "right"
+            column.no_wrap = True
+        for one in self.rows:
+            shown.add_row(*self._cells(one))
+        console.print(shown)
+        console.print(self.verdict, highlight=False)
+
+    def to_markdown(self) -> str:
+        """The table and the verdict."""
+        seeds = (
+            f"seed {self.seeds[0]}"
+            if len(self.seeds) == 1
+            else f"seeds {self.seeds[0]} to {self.seeds[-1]}"
+        )
+        return "\n\n".join(
+            [
+                "## Controls",
+                f"The same {self.images:,} images and class names, with attributes that say "
+                f"nothing of the classes ({seeds}). Kept: what is left of LaZSL's accuracy above "
+                f"chance ({self.chance:.1%}).",
+                self.table(),
+                self.verdict + "\n",
+            ]
+        )
+
+    def table(self) -> str:
+        """In Markdown."""
+        rows = [_HEADS, ("---", *["---:"] * (len(_HEADS) - 1)), *map(self._cells, self.rows)]
+        return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+
+    def plot(self, folder: Path) -> list[Path]:
+        """None: three figures need no picture."""
+        return []
+
+    def _cells(self, one: Controlled) -> tuple[str, ...]:
+        figures = (f"{one.accuracy[name]:.1%}" for name in _METHODS)
+        return one.title, *figures, "" if one.name == "real" else f"{one.kept:.0%}"
+
+
+_METHODS = ("dclip", "crop-mean", REFERENCE)
+_HEADS = ("attributes", "DCLIP", "mean over crops", "LaZSL", "kept")
+
+
+def measure_controls(
+    stored: StoredRun,
+    known: Known,
+    seeds: Sequence[int] = (0,),
+    say: Callable[[str], None] = lambda _: None,
+) -> Controls:
+    """How right the label set is beside every control. The text tower is all that is loaded, and
+    what it embeds is kept in the workspace.
+
+    Args:
+        stored: the run.
+        known: truth of its images; those of no known class are left out.
+        seeds: every control is drawn once for each.
+        say: called with a sentence before something takes long.
+
+    Raises:
+        UserError: the run's model cannot be had.
+    """
+    wanted = {image for image, index in known.class_index.items() if index >= 0}
+    # All controls read the same embeddings.
+    images = list(read_images(stored, wanted))
+    model = text_tower(stored)
+    real = _accuracy(stored, known, images, stored.embedded_labels)
+    chance = 1 / len(stored.labelset)
+    rows = [Controlled("real", "the label set", real, {m: (real[m],) for m in real}, 1.0)]
+    for control in CONTROLS:
+        say(f"control: {control.title}")
+        found = [
+            _accuracy(
+                stored, known, images, embedded(stored, control.make(stored.labelset, seed), model)
+            )
+            for seed in seeds
+        ]
+        by_seed = {m: tuple(one[m] for one in found) for m in _METHODS}
+        mean = {m: float(np.mean(values)) for m, values in by_seed.items()}
+        kept = max(0.0, mean[REFERENCE] - chance) / max(real[REFERENCE] - chance, 1e-9)
+        rows.append(Controlled(control.name, control.title, mean, by_seed, kept))
+    return Controls(len(wanted), chance, tuple(rows), tuple(seeds), verdict(rows, chance))
+
+
+def verdict(rows: Sequence[Controlled], chance: float) -> str:
+    """What the controls mean for the evidence of a label set, in a sentence or two.
+
+    Args:
+        rows: the label set itself, then the controls.
+        chance: accuracy of a guess.
+    """
+    real, *controls = rows
+    accuracy = real.accuracy[REFERENCE]
+    if accuracy <= chance:
+        return (
+            f"The label set is right for {accuracy:.1%} of the images, which is no more than "
+            f"chance ({chance:.1%}): there is nothing that evidence could carry."
+        )
+    most = max(controls, key=lambda one: one.kept)
+    found = (
+        f"the control that does best ({most.title}) is right for {most.accuracy[REFERENCE]:.1%} of "
+        f"the images, the real attributes for {accuracy:.1%}, a guess for {chance:.1%}, so that "
+        f"{most.kept:.0%} of what is above chance stays"
+    )
+    if most.kept >= ENOUGH:
+        return (
+            f"The evidence of this label set does not carry the label: {found}. The class names "
+            "do; what is shown as reasons would look much the same with other words."
+        )
+    if most.kept > LITTLE:
+        return f"The evidence of this label set carries the label in part: {found}."
+    return f"The evidence of this label set carries the label: {found}."
+
+
+def embedded(stored: StoredRun, labels: LabelSet, model: Model) -> EmbeddedLabels:
+    """A label set, embedded once and kept in the workspace."""
+    name = workspace.attributes(stored.encoder, labels.key)
+    if not stored.folder.exists(name):
+        stored.folder.write_table(name, embed_labels(labels, model()))
+    return EmbeddedLabels.from_table(stored.folder.read_table(name))
+
+
+def _accuracy(
+    stored: StoredRun, known: Known, images: Iterable[Images], labels: EmbeddedLabels
+) -> dict[str, float]:
+    methods: list[Method] = [method(name) for name in _METHODS]
+    sentences = Sentences(labels.classes, labels.names, labels.packed, None, None, {})
+    answers = ask_methods(images, known, methods, sentences, stored.job.scoring)
+    return {name: float(answers.right(name).mean()) for name in _METHODS}
+
+
+def _with(
+    labels: LabelSet, name: str, seed: int, texts: Iterator[str], template: str | None
+) -> LabelSet:
+    attributes = tuple(tuple(next(texts) for _ in mine) for mine in labels.attributes)
+    return replace(
+        labels,
+        name=f"{labels.name}-{name}-{seed}",
+        attributes=attributes,
+        template=template,
+        sources={},
+    )
+
+
+def _endlessly(texts: Sequence[str], rng: np.random.Generator) -> Iterator[str]:
+    """All texts in random order, again and again."""
+    while True:
+        yield from (texts[i] for i in rng.permutation(len(texts)))
+
+
+def _naming(labels: LabelSet) -> str | None:
+    """The template, or where it leaves the class out (its name then stands in the attributes
+    that are replaced), the common one."""
+    template = labels.template
+    return None if template is not None and "{class}" not in template else template
