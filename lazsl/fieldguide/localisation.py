@@ -280,17 +280,19 @@ really shown, wherever some of the part can be seen. All figures are percentages
 
 ## Maps
 
-| map | of an attribute j, from a plan T and similarities S over regions i |
-| --- | --- |
-| `place` | the part of the variance of S_ij over regions that is explained by whether region i shows the place; negative where regions that show it have less. Over all regions, also those that were passed over |
-| `place, kept` | the same over the kept regions alone, which is what stored plans hold |
-| `contribution` | T_ij S_ij spread over box i; adds up to the score |
-| `above mean` | T_ij (S_ij - mean_i S_ij) spread over box i |
-| `above runner-up` | T_ij S_ij less the region's even share of the runner-up's, spread over box i |
-| `above even` | T_ij above its even share of the region's mass, spread over box i |
-| `best crop` | the region of largest S_ij alone, strongest in its middle |
-| `centre` | a bell over the middle of the image, whatever the attribute |
-| `uniform` | the same everywhere: chance |
+Of an attribute j, from a plan T and similarities S over regions i:
+
+- `place`: the part of the variance of S_ij over regions that is explained by whether region i shows
+  the place; negative where regions that show it have less. Over all regions, also those that were
+  passed over.
+- `place, kept`: the same over the kept regions alone, which is what stored plans hold.
+- `contribution`: T_ij S_ij spread over box i; adds up to the score.
+- `above mean`: T_ij (S_ij - mean_i S_ij) spread over box i.
+- `above runner-up`: T_ij S_ij less an even share of what the runner-up gets from the region.
+- `above even`: T_ij above its even share of the region's mass, spread over box i.
+- `best crop`: the region of largest S_ij alone, strongest in its middle.
+- `centre`: a bell over the middle of the image, whatever the attribute.
+- `uniform`: the same everywhere, which is chance.
 
 {kinds}
 

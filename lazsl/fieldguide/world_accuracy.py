@@ -91,7 +91,6 @@ def page(found: Mapping[World, Answers]) -> str:
         families=table(("method", *found), families),
         lost=_lost(found),
         ahead=_ahead(found),
-        reading=_READING,
     )
 
 
@@ -171,11 +170,7 @@ Image by image, LaZSL against the mean of attributes on the whole image (`dclip`
 over crops and attributes (`crop-mean`):
 
 {ahead}
-
-{reading}
 """
-
-_READING = """READING"""
 
 
 if __name__ == "__main__":
