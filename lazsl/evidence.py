@@ -25,8 +25,21 @@ from lazsl import sqlfiles
 from lazsl.errors import UserError
 from lazsl.sqlfiles import Connection
 
-Kernel = Literal["box", "hann"]
-"""How a region's share lies in its box: evenly, or more in the middle and smoothly fading out."""
+Kernel = Literal["box", "soft", "hann"]
+"""How a region's share lies in its box: evenly; evenly but for soft edges; most in the middle."""
+
+TAPERS: dict[Kernel, float] = {"box": 0.0, "soft": 0.3, "hann": 1.0}
+"""The part of a side over which a share fades, half of it at either end: Tukey's window."""
+
+DRAWN_FLOOR = 0.7
+"""Of an attribute's mean over the regions, what is taken from each of them before it is drawn.
+
+On the sample archive the brightest place of an attribute then lies on its part of the bird in 5.8 %
+of cases and pixels of the part outshine 90 % of the image; with plain maps 2.2 and 84 %, above the
+whole mean 3.7 and 80 %, by the distance to the middle 1.4 and 80 %. (Parts fill 0.4 %.)
+"""
+DRAWN_KERNEL: Kernel = "soft"
+"""All that draws takes floor and kernel from here."""
 
 _BORDER = 1 / 16
 """Of a box's side, where what is shown is cut off."""
@@ -168,17 +181,41 @@ def spread(
 
 
 def attribute_maps(
-    evidence: Evidence, grid: tuple[int, int] | None = None, kernel: Kernel = "box"
+    evidence: Evidence,
+    grid: tuple[int, int] | None = None,
+    kernel: Kernel = "box",
+    floor: float = 0.0,
 ) -> np.ndarray:
-    """(N, h, w) float64: where each attribute's contribution comes from. Adds up to the score.
+    """(N, h, w) float64: where each attribute's contribution comes from.
+
+    Without a floor they add up to the score; with one, to `1 - floor` of it.
 
     Args:
         evidence: one class on one image.
         grid: (w, h) cells; None: `fitting_grid` of the image.
         kernel: see `Kernel`.
+        floor: see `region_weights`.
     """
     size = (evidence.width, evidence.height)
-    return spread(evidence.boxes, evidence.contributions, size, grid or fitting_grid(size), kernel)
+    weights = region_weights(evidence, floor)
+    return spread(evidence.boxes, weights, size, grid or fitting_grid(size), kernel)
+
+
+def drawn_maps(evidence: Evidence, grid: tuple[int, int] | None = None) -> np.ndarray:
+    """(N, h, w) float64: `attribute_maps` as people are shown them."""
+    return attribute_maps(evidence, grid, DRAWN_KERNEL, DRAWN_FLOOR)
+
+
+def region_weights(evidence: Evidence, floor: float = DRAWN_FLOOR) -> np.ndarray:
+    """(R, N) float64: what of every region is spread over its box, by default for people to see.
+
+    Args:
+        evidence: one class on one image.
+        floor: the part of an attribute's mean over the regions that is taken from each: 0 leaves
+            contributions as they are, with 1 what is left adds up to nothing.
+    """
+    found = evidence.contributions
+    return np.asarray(found - floor * found.mean(axis=0))
 
 
 def place_maps(evidence: Evidence, grid: tuple[int, int] | None = None) -> np.ndarray:
@@ -231,18 +268,26 @@ def contrast_map(
     other: Evidence,
     grid: tuple[int, int] | None = None,
     kernel: Kernel = "box",
+    floor: float = 0.0,
 ) -> np.ndarray:
     """(h, w) float64: what speaks for one class rather than the other, place by place.
 
-    Positive where `this` gets more; adds up to the difference of the two scores.
+    Positive where `this` gets more; without a floor it adds up to the difference of the scores.
 
     Raises:
         ValueError: when the two are of different images.
     """
     if this.image_id != other.image_id:
         raise ValueError(f"{this.key!r} and {other.key!r} are different images")
-    maps = (attribute_maps(one, grid, kernel).sum(axis=0) for one in (this, other))
+    maps = (attribute_maps(one, grid, kernel, floor).sum(axis=0) for one in (this, other))
     return np.asarray(next(maps) - next(maps))
+
+
+def drawn_contrast(
+    this: Evidence, other: Evidence, grid: tuple[int, int] | None = None
+) -> np.ndarray:
+    """(h, w) float64: `contrast_map` as people are shown it."""
+    return contrast_map(this, other, grid, DRAWN_KERNEL, DRAWN_FLOOR)
 
 
 def fitting_grid(size: tuple[int, int], longest: int = 192) -> tuple[int, int]:
@@ -261,7 +306,16 @@ def _shown(first: np.ndarray, last: np.ndarray, whole: int, cells: int) -> np.nd
 def _overlap(first: np.ndarray, last: np.ndarray, edges: np.ndarray, kernel: Kernel) -> np.ndarray:
     """(R, cells): the part of each side `first..last` that lies between consecutive edges."""
     along = (edges[None] - first[:, None]) / (last - first)[:, None]
-    along = np.clip(along, 0.0, 1.0)
-    if kernel == "hann":
-        along = along - np.sin(2 * np.pi * along) / (2 * np.pi)
-    return np.diff(along, axis=1)
+    return np.diff(_gathered(along, TAPERS[kernel] / 2), axis=1)
+
+
+def _gathered(along: np.ndarray, fade: float) -> np.ndarray:
+    """The integral of Tukey's window from 0 to `along`, all of it being 1: it rises over `fade`,
+    stays, and falls over `fade`."""
+    if fade == 0:
+        return np.asarray(np.clip(along, 0.0, 1.0))
+    rising, falling = np.clip(along, 0, fade), np.clip(along - (1 - fade), 0, fade)
+    level = np.clip(along - fade, 0, 1 - 2 * fade)
+    waves = np.sin(np.pi * falling / fade) - np.sin(np.pi * rising / fade)
+    gathered = (rising + falling) / 2 + level + waves * fade / (2 * np.pi)
+    return np.asarray(gathered / (1 - fade))

@@ -53,7 +53,7 @@ def two_runs(labelled: Run, home: Path) -> Two:
     shutil.copytree(labelled.job.workspace, home / "workspace")
     changes: dict[str, Any] = {"workspace": str(home / "workspace"), "warehouse": None}
     old = steps.open_relabelling(str(home / "workspace"), labelled.key, changes)
-    scoring = labelled.job.scoring.model_copy(update={"theta": 0.0})
+    scoring = labelled.job.scoring.model_copy(update={"theta": 0.3})
     new = steps.open_relabelling(
         str(home / "workspace"), labelled.key, {**changes, "scoring": scoring.model_dump()}
     )

@@ -340,7 +340,8 @@ def test_maps_lie_where_the_boxes_are(corner: tuple[int, int]) -> None:
         x = round((MARGIN + panel * (panel_width() + GAP)) * DPI)
         # The side without a box is grey from the top of the panel to its bottom.
         empty = page[:, x + width - 4 if left == 0 else x + 4]
-        y = int(np.argmax(np.abs(empty - 0.93 * 255).max(axis=1) < 3))
+        grey = (np.abs(empty - 0.93 * 255).max(axis=1) < 3).astype(int)
+        y = int(np.argmax(np.convolve(grey, np.ones(height - 2, int), "valid") == height - 2))
         part = coloured[y + 2 : y + height - 2, x + 2 : x + width - 2]
         rows, columns = np.nonzero(part)
         half = (part.shape[1] / 2, part.shape[0] / 2)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import io
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -14,10 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from reported import HOSTILE_CLASSES, Two, hostile_run, two_runs
 
-from lazsl.evidence import Evidence, attribute_maps, contrast_map, read_evidence
+from lazsl.evidence import Evidence, drawn_contrast, drawn_maps, read_evidence
 from lazsl.report import make_report
 from lazsl.report.site import visible
 from lazsl.run import Run
@@ -90,12 +93,17 @@ def opened(browser: Browser, base: str, size: Row = WIDE, scheme: str = "light")
     page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
     page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     page.on("dialog", lambda dialog: (wrong.append("a dialog"), dialog.dismiss()))
-    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    # Leaving a page cuts off what it still loads: that is no failure.
+    page.on(
+        "requestfailed",
+        lambda request: (
+            request.failure != "net::ERR_ABORTED" and wrong.append(f"failed: {request.url}")
+        ),
+    )
     yield page
     assert page.evaluate("typeof pwned") == "undefined"
     context.close()
-    # Leaving a page may cut off a picture that nobody waits for.
-    assert [w for w in wrong if not w.endswith(".webp")] == []
+    assert wrong == []
     outside = [url for url in requests if not url.startswith(f"{base}/")]
     assert requests and outside == []
 
@@ -131,15 +139,8 @@ def point(page: Page, where: str) -> None:
 
 def pixels(page: Page) -> np.ndarray:
     """(h, w, 4) red, green, blue and opacity of the light over the picture, 0..255."""
-    width, height, values = page.evaluate(
-        """() => {
-            const canvas = document.getElementById("light");
-            const {width, height} = canvas;
-            const data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
-            return [width, height, Array.from(data)];
-        }"""
-    )
-    return np.asarray(values, np.float64).reshape(height, width, 4)
+    drawn = page.evaluate("document.getElementById('light').toDataURL()").partition(",")[2]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(drawn))).convert("RGBA"), np.float64)
 
 
 def over(map: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -216,7 +217,7 @@ def test_the_gallery_searches_file_names_labels_and_attributes(
         assert 0 < len(found) < len(rows)
         page.locator("#q").fill(wanted)
         expect(page.locator("#count")).to_contain_text(f"{len(found)} of {len(rows)}")
-        assert keys(page) == found
+        expect(page.locator(".card .path")).to_have_text(found)
 
 
 def test_a_view_of_the_gallery_is_in_its_address(page: Page, reported: Reported) -> None:
@@ -257,18 +258,17 @@ def test_pointing_at_an_attribute_lights_its_pixels_and_outlines_its_regions(
         point(page, f"#{side} li:nth-child(1) button")
         expect(page.locator("#lit")).to_contain_text(plan.attributes[number])
         lit = pixels(page)
-        # The opacity of the light grows with the map; outlines are opaque or nearly.
-        opacity = lit[..., 3]
-        wanted = over(attribute_maps(plan, kernel="hann")[number], opacity.shape)
-        plain = opacity < 220
-        assert plain.mean() > 0.8
-        assert np.corrcoef(opacity[plain], wanted[plain])[0, 1] > 0.99
+        # The opacity of the light grows with the map, but for the outlines over it.
+        opacity = lit[..., 3] / 255
+        wanted = over(drawn_maps(plan)[number], opacity.shape).clip(0)
+        error = np.abs(opacity - (0.5 + 0.3 * wanted / wanted.max()))
+        assert np.quantile(error, 0.75) < 0.02
         # White lines run along the sides of the strongest region.
         region = int(plan.contributions[:, number].argmax())
         left, top, right, bottom = plan.boxes[region]
         x = (np.asarray((left, right)) * lit.shape[1] / plan.width).astype(int)
         y = (np.asarray((top, bottom)) * lit.shape[0] / plan.height).astype(int)
-        white = (lit[..., :3].min(axis=-1) > 240) & (opacity > 250)
+        white = (lit[..., :3].min(axis=-1) > 240) & (opacity > 0.98)
         middle = lit.shape[1] * (left + right) // (2 * plan.width)
         assert white[max(0, y[0] - 1) : y[0] + 5, middle].any()
         assert white[y[1] - 5 : y[1] + 1, middle].any()
@@ -283,7 +283,7 @@ def test_the_runner_up_can_be_held_against_the_label(page: Page, reported: Repor
     expect(page.locator("#legend")).to_contain_text(f"for {best.label}")
     page.mouse.move(2, 2)
     lit = pixels(page)
-    wanted = over(contrast_map(best, second, kernel="hann"), lit.shape[:2])
+    wanted = over(drawn_contrast(best, second), lit.shape[:2])
     clear = lit[..., 3] > 40
     warm = lit[..., 0] > lit[..., 2]
     assert clear.mean() > 0.1
@@ -328,9 +328,10 @@ def test_a_person_with_a_keyboard_gets_everywhere(browser: Browser, reported: Re
         page.keyboard.press("Tab")
         expect(page.locator("#attributes button").first).to_be_focused()
         assert pixels(page).any()
-        first = pixels(page)
+        texts = page.locator("#attributes .text").all_text_contents()
+        expect(page.locator("#lit")).to_contain_text(texts[0])
         page.keyboard.press("Tab")
-        assert not np.array_equal(first, pixels(page))
+        expect(page.locator("#lit")).to_contain_text(texts[1])
         page.keyboard.press("Enter")
         expect(page.locator("#attributes button").nth(1)).to_have_attribute("aria-pressed", "true")
         page.locator("#back").focus()
@@ -420,7 +421,7 @@ def test_every_page_is_accessible_and_fits_the_screen(
             expect(page.locator("main")).not_to_contain_text("loading")
             wide = page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
             assert wide <= 0, name
-            found = Axe().run(page).response["violations"]
+            found = Axe().run(page, options={"preload": False}).response["violations"]
             told = [(v["id"], v["impact"], [n["html"] for n in v["nodes"]][:3]) for v in found]
             assert [t for t in told if t[1] in ("serious", "critical")] == [], name
 

@@ -159,6 +159,8 @@ def test_every_file_runs_by_itself_with_the_parameters_its_header_names(
     plans = str(known.path.parent / "workspace/runs/run-a/plans/*.parquet")
     values = {**_VALUES, "path": str(known.path), "plans": plans}
     values = {name: values.get(name) for name in used}
+    if "Reads `shown_images`" in header:
+        sqlfiles.run(writable, "report/shown.sql", run="run-a", part_size=48, limit=None)
     with sqlfiles.registered(writable, {name: _EMPTY[name] for name in relations}):
         sqlfiles.run(writable, name, **values).fetchall()
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lazsl.explaining.pairs import Spoken
     from lazsl.whatif import Scored, WhatIf
 
+_WIDE = 110  # characters of a terminal that has room for the regions' corners, too
+
 
 @app.command(
     epilog="Example: lazsl explain plate-012.jpg --what-if 'drop a white head'\n\n"
@@ -103,7 +105,7 @@ def _draw(explanation: Explanation, output: Path | None) -> None:
 
 def _show(explanation: Explanation) -> None:
     from lazsl.explaining.pairs import pair
-    from lazsl.explaining.words import because, facts, headline
+    from lazsl.explaining.words import because, facts, headline, signed
 
     this, other = explanation.this, explanation.other
     pairs = pair(this, other)
@@ -112,30 +114,35 @@ def _show(explanation: Explanation) -> None:
     out.print(escape(because(explanation, pairs)), highlight=False)
     table = Table(show_footer=True)
     table.add_column(escape(short(this.label)), "score", overflow="fold")
-    table.add_column("adds", f"{this.score:+.4f}", justify="right", no_wrap=True)
+    table.add_column("adds", signed(this.score), justify="right", no_wrap=True)
     table.add_column("share", justify="right", no_wrap=True)
-    table.add_column("best region", no_wrap=True)
+    with_regions = out.width >= _WIDE
+    if with_regions:
+        table.add_column("best region", no_wrap=True)
     if other is not None:
         table.add_column(escape(short(other.label)), "score", overflow="fold")
-        table.add_column("adds", f"{other.score:+.4f}", justify="right", no_wrap=True)
-        table.add_column("ahead", f"{explanation.margin:+.4f}", justify="right", no_wrap=True)
+        table.add_column("adds", signed(other.score), justify="right", no_wrap=True)
+        ahead = signed(explanation.margin or 0.0)
+        table.add_column("ahead", ahead, justify="right", no_wrap=True)
     for one in pairs:
-        cells = _cells(one.this)
+        cells = _cells(one.this)[: 4 if with_regions else 3]
         if other is not None:
             text, adds, *_ = _cells(one.other)
-            cells += ["[dim]the same[/]" if one.shared else text, adds, f"{one.difference:+.4f}"]
+            cells += ["[dim]the same[/]" if one.shared else text, adds, signed(one.difference)]
         table.add_row(*cells)
     out.print(table)
 
 
 def _cells(one: Spoken | None) -> list[str]:
+    from lazsl.explaining.words import percent, signed
+
     if one is None:
         return ["", "", "", ""]
     left, top, right, bottom = one.box
     return [
         escape(visible(one.text)),
-        f"{one.contribution:+.4f}",
-        f"{one.share:.0%}",
+        signed(one.contribution),
+        percent(one.share),
         f"{left},{top}–{right},{bottom}",
     ]
 
@@ -171,6 +178,8 @@ def _what_if(run: RunOfImage, image: Image, edits: list[str]) -> WhatIf:
 
 
 def _show_what_if(found: WhatIf, image: Image) -> None:
+    from lazsl.explaining.words import signed
+
     before, after = found.before, found.after
     same = before.top[0][0] == after.top[0][0]
     told = f"still {_called(after)}" if same else f"{_called(after)} instead of {_called(before)}"
@@ -184,7 +193,7 @@ def _show_what_if(found: WhatIf, image: Image) -> None:
         table.add_row(*row)
     table.add_section()
     if before.margin is not None and after.margin is not None:
-        change = f"{after.margin - before.margin:+.4f}"
+        change = signed(after.margin - before.margin)
         table.add_row("margin", f"{before.margin:.4f}", f"{after.margin:.4f}", change)
     if before.confidence is not None and after.confidence is not None:
         table.add_row("confidence", f"{before.confidence:.0%}", f"{after.confidence:.0%}")
@@ -209,7 +218,9 @@ def _total(contributions: list[float | None]) -> float | None:
 
 
 def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.4f}"
+    from lazsl.explaining.words import signed
+
+    return "" if value is None else signed(value)
 
 
 def _called(side: Scored) -> str:

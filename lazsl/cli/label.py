@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -346,7 +347,9 @@ def _show_run(run: Any) -> None:
     with closing(open_warehouse(path)) as connection:
         rows = sqlfiles.run(connection, "few_predictions.sql", run=run.key, how_many=5).fetchall()
     if rows:
-        table = Table("image", "called", "margin", "truth", "because of", title="a few predictions")
+        table = Table(title="a few predictions")
+        for name in ("image", "called", "margin", "truth", "because of"):
+            table.add_column(name, overflow="fold")
         for key, label_, best_guess, _score, margin, truth, strongest in rows:
             judged = truth is not None and label_ is not None
             right = ("[green]✓[/] " if truth == label_ else "[red]✗[/] ") if judged else ""
@@ -362,6 +365,10 @@ def _show_run(run: Any) -> None:
     started = Path(sys.argv[0])
     command = str(started) if started.name == "lazsl" and started.parts[0] == ".venv" else "lazsl"
     option = "" if str(path) == "workspace/warehouse.duckdb" else f" --warehouse {path}"
+    out.print("\nWhy was a picture called that? One explained, then a site to look through all:\n")
+    for asked in (["explain", image], ["report"]):
+        line = shlex.join([*asked, *_where(run.job)])
+        out.print(f"  {command} {line}", soft_wrap=True, markup=False, highlight=False)
     out.print(f"\nThe warehouse is [bold]{escape(str(path))}[/]. Three questions to ask it:\n")
     for query in (
         "select label, count(*) as images, round(avg(margin), 3) as margin "
@@ -372,6 +379,14 @@ def _show_run(run: Any) -> None:
         out.print(
             f'  {command} sql{option} "{query}"', soft_wrap=True, markup=False, highlight=False
         )
+
+
+def _where(job: Job) -> list[str]:
+    """Options by which other commands find a job's workspace and warehouse; none by default."""
+    found = [] if job.workspace == "workspace" else ["--workspace", job.workspace]
+    if job.warehouse is not None:
+        found += ["--warehouse", job.warehouse]
+    return found
 
 
 def _quoted(text: str) -> str:

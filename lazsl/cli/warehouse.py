@@ -188,7 +188,8 @@ def _show_rows(reader: pa.RecordBatchReader, limit: int) -> None:
         out.print(table)
     else:
         for at, row in enumerate(shown, start=1):
-            table = Table("", "", title=f"row {at}", title_justify="left", show_header=False)
+            table = Table("", title=f"row {at}", title_justify="left", show_header=False)
+            table.add_column(overflow="fold")
             for name, cell in zip(names, row, strict=True):
                 table.add_row(escape(name), _styled(cell))
             out.print(table)

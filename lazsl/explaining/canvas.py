@@ -51,6 +51,12 @@ class Frame:
         """Width and height, at least 1 each."""
         return max(1, round(self.width * DPI)), max(1, round(self.height * DPI))
 
+    def overlaps(self, other: Frame) -> bool:
+        """Whether the two have more than a side in common."""
+        across = min(self.left + self.width, other.left + other.width)
+        down = min(self.top + self.height, other.top + other.height)
+        return across > max(self.left, other.left) and down > max(self.top, other.top)
+
     def fitted(self, aspect: float) -> Frame:
         """The largest frame of this width over height in the middle of this one."""
         width = min(self.width, self.height * aspect)

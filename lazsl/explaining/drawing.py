@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from PIL import Image as Pixels
 
+from lazsl.evidence import DRAWN_FLOOR
 from lazsl.explaining.canvas import Canvas, Style, height, wrap
 from lazsl.explaining.explanation import Explanation
 from lazsl.explaining.overlay import THIS
@@ -19,11 +20,10 @@ from lazsl.explaining.words import because, facts, headline
 _COLOURS = {None: THIS, True: "#1a7f37", False: "#b30000"}
 _PLAIN = Style(10)
 _READING = (
-    "Every region's contribution is spread over its box, so maps are as sharp as the regions "
-    "allow, and the map of a class adds up to its score. Small maps, on one scale: green where "
-    "regions gave the attribute more than its even share of transport, pink where less. "
-    "Percentages: share of all that speaks for or against the class. Framed: the other class does "
-    "not have this attribute."
+    "Maps show where a class or an attribute was found rather than elsewhere: what every region "
+    f"adds above {DRAWN_FLOOR:.0%} of the regions' mean, spread over its box, so no sharper than "
+    "regions are. Small maps are on one scale. Figures: what an attribute adds to the score, and "
+    "its share of all that speaks for or against the class. Framed: the other class lacks it."
 )
 
 

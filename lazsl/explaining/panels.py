@@ -3,14 +3,17 @@ the class, and what speaks for it rather than for the other class."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from PIL import Image as Pixels
 
-from lazsl.evidence import attribute_maps, contrast_map, fitting_grid
+from lazsl.evidence import drawn_contrast, drawn_maps, fitting_grid
 from lazsl.explaining.canvas import Canvas, Frame, height, wrap
 from lazsl.explaining.names import short
 from lazsl.explaining.overlay import CONTRAST, FOUND, Colours, dimmed, lay_over, scale
 from lazsl.explaining.scene import (
+    BADGE,
     GAP,
     HEAD,
     INNER,
@@ -31,7 +34,7 @@ def panels(scene: Scene) -> Band:
     """The panels, side by side, or below each other where the image is wide."""
     this, other = scene.explanation.this, scene.explanation.other
     label = short(this.label)
-    titles = ["regions that contributed most", f"what speaks for {label}"]
+    titles = ["regions that contributed most", f"where {label} was found"]
     if other is not None:
         titles.append(f"{label} rather than {short(other.label)}")
     stacked = scene.aspect > WIDE
@@ -52,10 +55,10 @@ def panels(scene: Scene) -> Band:
             if number == 0:
                 _outlines(canvas, place.fitted(scene.aspect), scene)
             elif number == 1:
-                found = attribute_maps(this, grid, "hann").sum(axis=0)
-                _map(canvas, place, scene, found, FOUND, ("against", "for"))
+                found = drawn_maps(this, grid).sum(axis=0)
+                _map(canvas, place, scene, found, FOUND, ("less", "more"))
             elif other is not None:
-                contrast = contrast_map(this, other, grid, "hann")
+                contrast = drawn_contrast(this, other, grid)
                 _map(canvas, place, scene, contrast, CONTRAST, (short(other.label), label))
 
     return Band(step * (len(titles) // columns) + 0.1, draw)
@@ -69,6 +72,7 @@ def _outlines(canvas: Canvas, frame: Frame, scene: Scene) -> None:
         picture = np.asarray(resized, float) / 255
     canvas.image(picture, frame)
     scale = frame.width / scene.size[0]
+    badges: list[Frame] = []
     boxes: dict[tuple[int, ...], list[int]] = {}
     for number, one in enumerate(scene.strongest):
         boxes.setdefault(one.box, []).append(number)
@@ -81,8 +85,12 @@ def _outlines(canvas: Canvas, frame: Frame, scene: Scene) -> None:
         )
         canvas.outline(region, "white", 4)
         canvas.outline(region, badge_colour(numbers[0]), 2.2)
-        for place, number in enumerate(numbers):
-            draw_badge(canvas, region.left + 0.03 + 0.18 * place, region.top + 0.03, number)
+        for number in numbers:
+            badge = Frame(region.left + 0.03, region.top + 0.03, BADGE, BADGE)
+            while any(badge.overlaps(other) for other in badges):
+                badge = replace(badge, left=badge.left + BADGE)
+            badges.append(badge)
+            draw_badge(canvas, badge.left, badge.top, number)
 
 
 def _map(

@@ -23,6 +23,9 @@ TALLEST = 1.6
 
 HEAD, NOTE = Style(10.5, True), Style(8, colour=FAINT)
 
+BADGE = 18 / DPI
+"""Inches of a side of a badge."""
+
 _BADGES = ("#e6550d", "#3182bd", "#31a354")
 _SHARPEST = 1600  # pixels of the image's longer side that are kept to draw with
 
@@ -79,8 +82,7 @@ def badge_colour(number: int) -> str:
 
 def draw_badge(canvas: Canvas, left: float, top: float, number: int) -> None:
     """The number of one of the strongest attributes, in its colour."""
-    side = 18 / DPI
-    frame = Frame(left, top, side, side)
+    frame = Frame(left, top, BADGE, BADGE)
     canvas.fill(frame, badge_colour(number))
     canvas.outline(frame, "white", 1)
-    canvas.text(left + side / 2, top + 0.01, [str(number + 1)], Style(8, True, "white"), "center")
+    canvas.text(left + BADGE / 2, top + 0.01, [str(number + 1)], Style(8, True, "white"), "center")

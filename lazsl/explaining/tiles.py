@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from lazsl.evidence import Evidence, fitting_grid, spread
+from lazsl.evidence import Evidence, drawn_maps, fitting_grid
 from lazsl.explaining.canvas import Canvas, Frame, Style, height, wrap
 from lazsl.explaining.names import short
 from lazsl.explaining.overlay import AGAINST, FOR, FOUND, OTHER, THIS, dimmed, lay_over
@@ -24,9 +24,10 @@ from lazsl.explaining.scene import (
     Scene,
     draw_badge,
 )
+from lazsl.explaining.words import number, percent, signed
 
 SHOWN = 8
-"""Attributes drawn per class; those left out are counted."""
+"""Attributes drawn per class at most; those left out are counted."""
 
 _BETWEEN = 0.14
 _HEADED = 0.34  # inches of a class's name and the rule below it
@@ -53,8 +54,8 @@ def tiles(scene: Scene) -> Band:
             if evidence is None:
                 continue
             left = MARGIN + side * (half + 2 * GAP)
-            name = wrap(f"{short(evidence.label)}   {evidence.score:.4f}", HEAD, half)
-            canvas.text(left, top, name, Style(HEAD.size, True, colour))
+            name = f"{short(evidence.label)}   {number(evidence.score)}"
+            canvas.text(left, top, wrap(name, HEAD, half), Style(HEAD.size, True, colour))
             canvas.fill(Frame(left, top + 0.24, half, 0.02), colour)
             for place, cell in enumerate(cells):
                 one = cell[side]
@@ -63,7 +64,7 @@ def tiles(scene: Scene) -> Band:
                     y = top + _HEADED + place // columns * step
                     kit.draw(canvas, Frame(x, y, width, tall), evidence, one, colour)
         if missing:
-            note = f"and {missing} more attributes, which the table lists"
+            note = f"and {missing} more attribute{'s' * (missing > 1)}, which lazsl explain lists"
             canvas.text(MARGIN, top + _HEADED + rows * step, [note], NOTE)
 
     return Band(_HEADED + rows * step + (0.2 if missing else 0.0), draw)
@@ -77,7 +78,7 @@ class _Kit:
         explanation = scene.explanation
         grid = fitting_grid(scene.size, 96)
         classes = [one for one in (explanation.this, explanation.other) if one is not None]
-        self.maps = {one.label: found_maps(one, grid) for one in classes}
+        self.maps = {one.label: drawn_maps(one, grid) for one in classes}
         self.largest = max(float(np.abs(maps).max()) for maps in self.maps.values())
         spoken = [one for p in shown for one in (p.this, p.other) if one is not None]
         self.loudest = max(abs(one.share) for one in spoken) or 1.0
@@ -100,37 +101,24 @@ class _Kit:
             canvas.outline(frame, colour, 2.5)
         if evidence is scene.explanation.this and one in scene.strongest:
             draw_badge(canvas, frame.left, frame.top, scene.strongest.index(one))
-        number = Style(8, True, FOR if one.contribution >= 0 else AGAINST)
+        figures = Style(8, True, FOR if one.contribution >= 0 else AGAINST)
         top = place.top + place.height + 0.05
         canvas.fill(Frame(place.left, top, place.width, 0.05), "#eaeef2")
         part = place.width * abs(one.share) / self.loudest
-        canvas.fill(Frame(place.left, top, part, 0.05), number.colour)
-        said = f"{one.share:.0%}  {one.contribution:+.4f}".replace("-", "−")
-        top += 0.07 + canvas.text(place.left, top + 0.07, wrap(said, number, place.width), number)
+        canvas.fill(Frame(place.left, top, part, 0.05), figures.colour)
+        said = f"{percent(one.share)}  {signed(one.contribution)}"
+        top += 0.07 + canvas.text(place.left, top + 0.07, wrap(said, figures, place.width), figures)
         text = Style(_SMALL.size, telling)
         canvas.text(place.left, top, wrap(one.text, text, place.width, _LINES), text)
 
 
-def found_maps(evidence: Evidence, grid: tuple[int, int]) -> np.ndarray:
-    """(N, h, w): where each attribute got more than its even share of the regions' transport.
-
-    An attribute's map adds up to nothing, and so do all maps of a class in every place: they tell
-    the attributes apart, where maps of their contributions would all be much alike. A class's only
-    attribute is told from its own mean over the regions instead.
-    """
-    mass = evidence.mass
-    even = mass.sum(axis=1, keepdims=True) / mass.shape[1]
-    weights = mass - even if mass.shape[1] > 1 else mass * (evidence.similarity - evidence.score)
-    return spread(evidence.boxes, weights, (evidence.width, evidence.height), grid, "hann")
-
-
 def _chosen(pairs: list[Pair]) -> list[Pair]:
-    """The pairs that are drawn: the strongest, and those that tell the classes apart most."""
-    if len(pairs) <= SHOWN:
-        return pairs
-    strongest = pairs[: SHOWN // 2]
+    """As many as there is room for: the strongest, then those that tell the classes apart most."""
     telling = sorted(pairs[SHOWN // 2 :], key=lambda one: -abs(one.difference))
-    chosen = [*strongest, *telling[: SHOWN - len(strongest)]]
+    chosen: list[Pair] = []
+    for one in [*pairs[: SHOWN // 2], *telling]:
+        if len(_cells([*chosen, one])) <= SHOWN:
+            chosen.append(one)
     return [one for one in pairs if one in chosen]
 
 

@@ -23,7 +23,7 @@ def headline(explanation: Explanation) -> str:
 def facts(explanation: Explanation) -> list[str]:
     """Which image it is, and how sure the run was; short, to be set in a row."""
     verdict = explanation.verdict
-    found = [short(explanation.image.key, 96), f"score {verdict.score:.4f}"]
+    found = [short(explanation.image.key, 96), f"score {number(verdict.score)}"]
     if verdict.runner_up is not None and verdict.margin is not None:
         found.append(f"{verdict.margin:.4f} ahead of {short(verdict.runner_up)}")
     if verdict.confidence is not None:
@@ -48,14 +48,30 @@ def because(explanation: Explanation, pairs: list[Pair]) -> str:
         sum_told += one.difference
         if sum_told >= _ENOUGH * explanation.margin:
             break
-    return f"{label} rather than {rival} ({explanation.margin:+.4f}) because of " + "; ".join(told)
+    lead = f"{label} rather than {rival} ({signed(explanation.margin)})"
+    return f"{lead} because of {'; '.join(told)}"
+
+
+def number(value: float) -> str:
+    """A score, its minus as wide as a digit."""
+    return f"{value:.4f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """A contribution or a score with its sign."""
+    return f"{value:+.4f}".replace("-", "−")
+
+
+def percent(part: float) -> str:
+    """A share in whole percent; what rounds to nothing has no sign."""
+    return f"{round(100 * part)}%".replace("-", "−")
 
 
 def _told(one: Pair, rival: str) -> str:
     if one.this is None:
         assert one.other is not None
-        return f"no “{short(one.other.text)}”, which {rival} has ({one.difference:+.4f})"
+        return f"no “{short(one.other.text)}”, which {rival} has ({signed(one.difference)})"
     mine = f"“{short(one.this.text)}”"
     if one.other is not None and not one.shared:
-        return f"{mine} instead of “{short(one.other.text)}” ({one.difference:+.4f})"
-    return f"{mine} ({one.difference:+.4f})"
+        return f"{mine} instead of “{short(one.other.text)}” ({signed(one.difference)})"
+    return f"{mine} ({signed(one.difference)})"

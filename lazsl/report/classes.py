@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lazsl import sqlfiles
-from lazsl.evidence import Evidence, spread
+from lazsl.evidence import Evidence, drawn_maps
 from lazsl.report.names import Names
 from lazsl.report.site import Site
 from lazsl.sqlfiles import Connection
@@ -35,21 +35,19 @@ class AverageMaps:
 
     def add(self, best: Evidence) -> None:
         """Count one image's plan of its best class."""
-        size = (best.width, best.height)
-        maps = spread(best.boxes, best.contributions, size, (GRID, GRID), "hann")
+        maps = drawn_maps(best, (GRID, GRID))
         if best.label not in self._sums:
             self._sums[best.label] = np.zeros(maps.shape, np.float32)
         self._sums[best.label] += maps
         self._images[best.label] += 1
 
     def packed(self, label: str) -> Row | None:
-        """The maps as bytes in base64, each from its least (0) to its greatest value (255)."""
+        """The maps as bytes in base64, each from nothing or less (0) to its greatest (255)."""
         if label not in self._sums:
             return None
-        maps = self._sums[label]
-        low = maps.min(axis=(1, 2), keepdims=True)
-        span = maps.max(axis=(1, 2), keepdims=True) - low
-        levels = np.rint(255 * (maps - low) / np.where(span > 0, span, 1)).astype(np.uint8)
+        maps = np.maximum(self._sums[label], 0)
+        most = maps.max(axis=(1, 2), keepdims=True)
+        levels = np.rint(255 * maps / np.where(most > 0, most, 1)).astype(np.uint8)
         return {
             "grid": GRID,
             "images": self._images[label],

@@ -23,7 +23,7 @@
     return attributes[number] || [names[number]];
   };
 
-  /* Contributions of every region to what a view shows. */
+  /* The weight of every region in what a view shows. */
   function weights(view) {
     const { cells, columns } = plans[view.plan];
     return image.regions.map((_, r) => {
@@ -78,14 +78,17 @@
       return;
     }
     const values = weights(view);
-    maps.paint(canvas, maps.stretched(spread(values)), cellsOf, maps.lit);
+    const { contributions, scores } = image.classes[view.plan];
+    const total = view.attribute < 0 ? scores[0] : contributions[view.attribute];
+    if (total < 0) maps.paint(canvas, maps.signed(spread(values)), cellsOf, maps.contrasting);
+    else maps.paint(canvas, maps.positive(spread(values)), cellsOf, maps.lit);
     const strongest = values.map((_, r) => r).sort((a, b) => values[b] - values[a]).slice(0, OUTLINED);
     strongest.reverse().forEach((r, i) =>
       outline(context, image.boxes.slice(4 * r, 4 * r + 4), i === strongest.length - 1 ? 2 : 0.75));
-    const total = values.reduce((sum, value) => sum + value, 0);
     const what = view.attribute < 0 ? names[image.classes[view.plan].class] : texts(view.plan)[view.attribute];
-    tell("least of it", "most of it", maps.lit);
-    find("lit").textContent = `${what}: contributes ${score(total)}; its ${strongest.length} strongest regions are outlined.`;
+    if (total < 0) tell("against it", "for it", (t) => maps.contrasting(2 * t - 1));
+    else tell("least", "most", maps.lit);
+    find("lit").textContent = `${what}: ${total < 0 ? "takes away" : "contributes"} ${score(Math.abs(total))}; its ${strongest.length} strongest regions are outlined.`;
   }
 
   function tell(least, most, colour) {

@@ -1,9 +1,10 @@
 "use strict";
-/* From a plan to lit pixels. A region's contribution is spread over its box, denser in the middle,
-   and boxes add: the map of an attribute sums to its contribution. */
+/* From a plan to lit pixels. What a region adds to an attribute is spread over its box, its edges
+   softened, and boxes add; lazsl/evidence.py says what is spread, and how soft edges are. */
 
 lazsl.maps = (() => {
   const LONGEST = 160;
+  const FADE = lazsl.value("report").taper / 2;
 
   /* Anchors of a scale whose lightness grows evenly, from dark to bright. */
   const HEAT = [
@@ -33,13 +34,22 @@ lazsl.maps = (() => {
     return [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
   }
 
+  const within = (x, least, most) => Math.min(most, Math.max(least, x));
+
+  /* The integral of Tukey's window from 0 to t, all of it being 1. */
+  function gathered(t) {
+    if (!FADE) return within(t, 0, 1);
+    const rising = within(t, 0, FADE);
+    const falling = within(t - (1 - FADE), 0, FADE);
+    const waves = Math.sin(Math.PI * falling / FADE) - Math.sin(Math.PI * rising / FADE);
+    return ((rising + falling) / 2 + within(t - FADE, 0, 1 - 2 * FADE) + waves * FADE / (2 * Math.PI))
+      / (1 - FADE);
+  }
+
   /* The part of a side from `first` to `last` that lies in each of `parts` cells of `whole`. */
   function along(first, last, whole, parts) {
     const found = new Float64Array(parts);
-    const until = (edge) => {
-      const t = Math.min(1, Math.max(0, (edge - first) / (last - first)));
-      return t - Math.sin(2 * Math.PI * t) / (2 * Math.PI);
-    };
+    const until = (edge) => gathered((edge - first) / (last - first));
     let before = until(0);
     for (let i = 0; i < parts; i++) {
       const after = until((whole * (i + 1)) / parts);
@@ -66,7 +76,7 @@ lazsl.maps = (() => {
   }
 
   function heat(t) {
-    const at = Math.min(1, Math.max(0, t)) * (HEAT.length - 1);
+    const at = within(t, 0, 1) * (HEAT.length - 1);
     const below = Math.min(HEAT.length - 2, Math.floor(at));
     return HEAT[below].map((value, i) => value + (at - below) * (HEAT[below + 1][i] - value));
   }
@@ -95,15 +105,11 @@ lazsl.maps = (() => {
     context.drawImage(small, 0, 0, canvas.width, canvas.height);
   }
 
-  /* Values stretched to 0..1, from their least to their greatest. */
-  function stretched(map) {
-    let low = Infinity;
-    let high = -Infinity;
-    for (const value of map) {
-      low = Math.min(low, value);
-      high = Math.max(high, value);
-    }
-    return map.map((value) => (high > low ? (value - low) / (high - low) : 0));
+  /* Values as parts of the greatest; what is below nothing is nothing. */
+  function positive(map) {
+    let most = 0;
+    for (const value of map) most = Math.max(most, value);
+    return map.map((value) => (most ? Math.max(0, value) / most : 0));
   }
 
   /* Values as parts of the largest, which keeps their signs. */
@@ -113,5 +119,5 @@ lazsl.maps = (() => {
     return map.map((value) => (most ? value / most : 0));
   }
 
-  return { decode, cells, grid, spread, paint, stretched, signed, lit, contrasting, heat };
+  return { decode, cells, grid, spread, paint, positive, signed, lit, contrasting, heat };
 })();
