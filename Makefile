@@ -8,7 +8,7 @@ export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help install label serve drill test check lint format types bench fieldguide measure docs clean
+.PHONY: help install label serve drill test check lint format types bench fieldguide measure cookbook pictures docs clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,12 @@ bench: install ## run all benchmarks, a line each; fails when one misses its tar
 fieldguide: install ## draw the sample archive anew and train the embedded model (under an hour on 2 cores)
 	$(BIN)/python -m lazsl.fieldguide.sample
 	$(BIN)/python -m lazsl.fieldguide.training
+
+cookbook: install ## label the sample twice and write docs/sql.md with every query's answer (2 min)
+	$(BIN)/python docs/cookbook.py
+
+pictures: install ## make the pictures of the README from the same runs (needs Chromium)
+	$(BIN)/python docs/pictures.py
 
 docs: install ## print the help of every command, and what every SQL file answers
 	@for c in "" label relabel status load sql measure "labels check"; do $(BIN)/lazsl $$c --help; done

@@ -83,8 +83,7 @@ The answers below are real. They come from the sample archive ({files} files), l
 - {second} with all attributes.
 
 The reviewer is the sample's truth file, which was asked about the {judged} images that `lazsl audit
-sample` drew. At most {rows} rows of an answer are shown. `python docs/cookbook.py` writes this page
-anew.
+sample` drew. At most {rows} rows of an answer are shown. `make cookbook` writes this page anew.
 """
 
 SITES = """\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,6 +26,7 @@ from lazsl import fieldguide
 from lazsl.alignment import plans_for, select_regions
 from lazsl.archive import list_archive
 from lazsl.cli import app
+from lazsl.cli.label import _show_run
 from lazsl.evidence import Evidence
 from lazsl.explaining.anew import align, read_attributes, read_stored
 from lazsl.explaining.archived import read_pixels
@@ -405,6 +407,20 @@ def test_the_default_name_is_made_of_the_key_and_lies_in_this_folder(
     monkeypatch.chdir(tmp_path)
     ask(labelled, ROTATED)
     assert [path.name for path in tmp_path.iterdir()] == ["explanation-odd-rotated-by-exif.png"]
+
+
+def test_the_last_words_of_label_are_two_commands_that_show_why(
+    labelled: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _show_run(labelled)
+    said = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
+    commands = {words[1]: words[2:] for words in said if words[:1] == ["lazsl"]}
+    for name, target in (("explain", "why.png"), ("report", "site")):
+        asked = [name, *commands[name], "--output", str(tmp_path / target)]
+        result = CliRunner().invoke(app, asked)
+        assert result.exit_code == 0, result.output
+    assert Pixels.open(tmp_path / "why.png").format == "PNG"
+    assert (tmp_path / "site" / "index.html").is_file()
 
 
 @pytest.mark.parametrize("name", ["../../x", "", "...", "\u202e", "a/b\\c:d*?", "é" * 500, "nul\0"])

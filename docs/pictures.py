@@ -1,0 +1,83 @@
+"""Make the README's pictures: an explanation, and the report as a person sees it in a browser.
+
+python docs/pictures.py            # from the runs of docs/cookbook.py, below workspace/cookbook
+python docs/pictures.py FOLDER     # the same in another folder
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from cookbook import prepare
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from lazsl.explaining.archived import read_pixels
+from lazsl.explaining.case import find_image, find_run
+from lazsl.explaining.drawing import draw
+from lazsl.explaining.explanation import explain
+from lazsl.report import make_report
+from lazsl.run import Run
+from lazsl.warehouse import open_warehouse
+
+PICTURES = Path(__file__).resolve().parent / "pictures"
+EXPLAINED = "1858/plate-023.jpg"
+WINDOW = {"width": 1180, "height": 860}
+COLOURS = 256
+
+
+def main(folder: Path) -> None:
+    """Write docs/pictures from runs below the folder, which are made where they are missing."""
+    first, second, _ = prepare(folder)
+    PICTURES.mkdir(exist_ok=True)
+    _write("explanation", _explanation(second))
+    site = folder / "report"
+    make_report(second.job.warehouse_path, second.key, str(site), against=first.key)
+    for name, picture in _pages(site).items():
+        _write(name, picture)
+
+
+def _explanation(run: Run) -> bytes:
+    with closing(open_warehouse(run.job.warehouse_path)) as connection:
+        found_run = find_run(connection, run.key, run.job.workspace)
+        image = find_image(connection, run.key, EXPLAINED)
+        explanation = explain(connection, found_run, image)
+    pixels = read_pixels(image, run.job.max_pixels)
+    return draw(explanation, None if isinstance(pixels, str) else pixels)
+
+
+def _pages(site: Path) -> dict[str, bytes]:
+    """By name, pictures of the gallery and of an image with its strongest attribute lit."""
+    base = site.resolve().as_uri()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+            args=["--no-sandbox", "--disable-gpu"],
+        )
+        page = browser.new_page(viewport=WINDOW, color_scheme="light", reduced_motion="reduce")
+        page.goto(f"{base}/gallery.html")
+        page.locator("#q").fill(EXPLAINED)
+        page.locator(".path", has_text=EXPLAINED).click()
+        page.locator("#attributes button").first.click()
+        page.locator("#photo").evaluate("(image) => image.decode()")
+        image = page.screenshot()
+        page.goto(f"{base}/index.html")
+        page.locator(".card img").last.evaluate("(image) => image.decode()")
+        overview = page.screenshot()
+        browser.close()
+    return {"report-image": image, "report": overview}
+
+
+def _write(name: str, picture: bytes) -> None:
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    # Pillow dithers only towards a palette that it is given.
+    few = image.quantize(palette=image.quantize(COLOURS))
+    few.save(PICTURES / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "workspace/cookbook"))
