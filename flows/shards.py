@@ -70,7 +70,7 @@ def in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
 def plan(run: Run) -> Plan:
     """List the archive and cut what is new into shards."""
     job = run.job
-    return plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
+    return plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, run.only)
 
 
 @task(name="attributes", cache_policy=NO_CACHE)

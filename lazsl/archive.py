@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from lazsl import records
 from lazsl.errors import UserError
+from lazsl.selection import Selection
 from lazsl.storage import Folder, canonical_url, masked
 
 LISTING = pa.schema([records.MANIFEST.field(n) for n in ("key", "uri", "size", "version")])
@@ -29,7 +30,7 @@ _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "crea
 log = logging.getLogger(__name__)
 
 
-def list_archive(url: str, suffixes: tuple[str, ...]) -> pa.Table:
+def list_archive(url: str, suffixes: tuple[str, ...], only: Selection | None = None) -> pa.Table:
     """The images below a folder, bucket or prefix: schema LISTING, in bytewise order of the key.
 
     `key` is the path below `url`; `uri` is `url` without credentials, or `file://` and the absolute
@@ -40,10 +41,11 @@ def list_archive(url: str, suffixes: tuple[str, ...]) -> pa.Table:
     Args:
         url: a path or any fsspec URL.
         suffixes: ends of the names that count as images, in any case.
+        only: leaves all other images out.
 
     Raises:
         UserError: the archive is missing, a file, out of reach or partly unreadable, or holds no
-            image.
+            image, or not all of those that `only` names.
     """
     archive = open_archive(url)
     found = _find(archive)
@@ -53,6 +55,9 @@ def list_archive(url: str, suffixes: tuple[str, ...]) -> pa.Table:
     images = {key: info for key, info in files.items() if key.lower().endswith(ends)}
     if not images:
         raise UserError(_no_image(archive.url, list(files), ends))
+    if only is not None:
+        only.check(images, url)
+        images = {key: info for key, info in images.items() if key in only.keys}
     base = canonical_url(url)
     try:
         listing = pa.table(

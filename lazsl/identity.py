@@ -23,10 +23,14 @@ def readable(text: str, length: int = 32) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", last).strip("-.")[:length].lower() or "x"
 
 
-def archive_key(url: str) -> str:
-    """Name of an archive: its URL, however it is written, without credentials."""
+def archive_key(url: str, only: str | None = None) -> str:
+    """Name of an archive: its URL, however it is written, without credentials.
+
+    With `only`, the digest of a selection, it is the name of these images of it: another archive.
+    """
     url = canonical_url(url)
-    return f"{readable(url)}-{digest('archive', url)}"
+    of = ("archive", url) if only is None else ("archive", url, "only", only)
+    return f"{readable(url)}-{digest(*of)}"
 
 
 def image_id(uri: str, version: str) -> str:

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from lazsl import identity, records
 from lazsl.archive import LISTING, list_archive, version_of
 from lazsl.errors import UserError
+from lazsl.selection import Selection
 from lazsl.storage import Folder
 from lazsl.workspace import manifests
 
@@ -42,7 +43,11 @@ class Plan:
 
 
 def plan_shards(
-    workspace: Folder, archive_url: str, suffixes: tuple[str, ...], shard_size: int
+    workspace: Folder,
+    archive_url: str,
+    suffixes: tuple[str, ...],
+    shard_size: int,
+    only: Selection | None = None,
 ) -> Plan:
     """What there is to label now, after one new manifest generation if anything has changed.
 
@@ -50,11 +55,14 @@ def plan_shards(
     back as it was returns to the shard it had. Killed at any moment and planned again, the manifest
     is the same. One planner at a time: of two at once, the later overwrites the earlier.
 
+    What `only` selects has a manifest and shards of its own: images beyond it are not removed, they
+    are no part of that archive.
+
     Raises:
         UserError: as `list_archive`.
     """
-    archive = identity.archive_key(archive_url)
-    listed = list_archive(archive_url, suffixes)
+    archive = identity.archive_key(archive_url, only and only.digest)
+    listed = list_archive(archive_url, suffixes, only)
     generations = _generations(workspace, archive)
     state = _read(workspace.url, generations)
     current = state.filter(pc.field("event") == "added")

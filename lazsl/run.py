@@ -37,6 +37,7 @@ from lazsl.fieldguide import IMAGES_DIR
 from lazsl.labelset import PENDING, LabelSet, load_labelset
 from lazsl.manifest import read_manifest, shard_images
 from lazsl.score import EmbeddedLabels, score_table
+from lazsl.selection import Selection, read_selection
 from lazsl.settings import Job, make_job
 from lazsl.staging import Staged, stage
 from lazsl.storage import Folder, masked
@@ -58,6 +59,7 @@ class Run:
     labels: str
     source: ModelSource
     labelset: LabelSet
+    only: Selection | None = None
 
     @cached_property
     def workspace(self) -> Folder:
@@ -65,11 +67,16 @@ class Run:
         return Folder(self.job.workspace)
 
 
-def open_run(job: Job) -> Run:
+def open_run(job: Job, archive: str | None = None) -> Run:
     """The run of a job: label set read, model found, keys made; nothing is written.
 
+    Args:
+        job: what to do.
+        archive: key of an archive that was planned before: what of it is meant is settled, and the
+            file of keys in `job.only` is not read again.
+
     Raises:
-        UserError: the label set or the model is not usable.
+        UserError: the label set, the model or the file of keys is not usable.
     """
     labelset = load_labelset(job.labels)
     if job.scoring.temperature is not None and len(labelset) < 2:
@@ -79,11 +86,14 @@ def open_run(job: Job) -> Run:
         )
     precision = choose_precision(job.precision, choose_device(job.device))
     source = find_model(job.model, precision)
-    archive = identity.archive_key(job.archive)
+    only = None
+    if archive is None:
+        only = read_selection(job.only) if job.only is not None else None
+        archive = identity.archive_key(job.archive, only and only.digest)
     regions = identity.regions_key(job.regions, job.max_pixels)
     key = identity.run_key(archive, source.key, regions, labelset.key, job.scoring)
     resolved = job.model_copy(update={"precision": precision})
-    return Run(resolved, key, archive, source.key, regions, labelset.key, source, labelset)
+    return Run(resolved, key, archive, source.key, regions, labelset.key, source, labelset, only)
 
 
 def open_relabelling(workspace_url: str, run: str, changes: dict[str, Any]) -> Run:
@@ -101,9 +111,11 @@ def open_relabelling(workspace_url: str, run: str, changes: dict[str, Any]) -> R
     """
     record = read_run_record(Folder(workspace_url), run)
     job = {**record["job"], "workspace": workspace_url, **changes}
-    relabelled = open_run(make_job(**job))
+    archive = None if {"archive", "only"} & changes.keys() else record["archive"]
+    relabelled = open_run(make_job(**job), archive)
     if relabelled.labels != record["labels"] and "scoring" not in changes:
-        relabelled = open_run(make_job(**{**job, "scoring": uncalibrated(job["scoring"])}))
+        plain = make_job(**{**job, "scoring": uncalibrated(job["scoring"])})
+        relabelled = open_run(plain, archive)
     if relabelled.encoder != record["encoder"]:
         raise UserError(
             f"model {relabelled.job.model!r} is now {relabelled.encoder}, but the embeddings of "

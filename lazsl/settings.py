@@ -128,6 +128,13 @@ class Job(_Frozen):
             description="the label set: path or URL of a JSON file, class -> attributes",
         ),
     ]
+    only: Annotated[
+        str | None,
+        Field(
+            description="a file of keys (CSV or Parquet with a column key, or one a line): no "
+            "other image of the archive is labelled"
+        ),
+    ] = None
     workspace: Annotated[
         str,
         Field(
@@ -200,7 +207,7 @@ class Job(_Frozen):
 
     @model_validator(mode="after")
     def _without_secrets(self) -> Job:
-        for name in ("archive", "labels", "workspace", "truth"):
+        for name in ("archive", "only", "labels", "workspace", "truth"):
             if re.search(r"://[^/]*@", getattr(self, name) or ""):
                 raise ValueError(
                     f"{name} holds credentials; take them out of the URL and set the store's "

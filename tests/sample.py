@@ -53,7 +53,7 @@ def small_job(archive: Path | str, workspace: Path | str, **changes: Any) -> Job
 def label_plainly(job: Job, scratch: Path) -> steps.Run:
     """The whole job without Prefect: the same steps in the same order, one after the other."""
     run = steps.open_run(job)
-    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
+    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, run.only)
     steps.record_run(run)
     steps.embed_attributes(run)
     for shard in steps.missing_shards(run, list(plan.shards)):

@@ -58,6 +58,10 @@ WarehouseFile = Annotated[
 Labels = Annotated[
     str | None, typer.Option("--labels", "-l", help="Label set: path or URL of JSON.")
 ]
+Only = Annotated[
+    str | None,
+    typer.Option("--only", help="File of keys (a truth file is one): label no other image."),
+]
 Truth = Annotated[
     str | None, typer.Option("--truth", help="CSV of key,label: what is really shown, if you know.")
 ]

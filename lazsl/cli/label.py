@@ -21,6 +21,7 @@ from lazsl.cli.app import (
     Epsilon,
     Gamma,
     Labels,
+    Only,
     OpenSet,
     RuleName,
     Set,
@@ -59,6 +60,7 @@ def label(
     ] = DEFAULT_MODEL,
     truth: Truth = None,
     open_set: OpenSet = False,
+    only: Only = None,
     warehouse: WarehouseFile = None,
     sample: Annotated[
         bool,
@@ -89,6 +91,7 @@ def label(
         "model": model,
         "truth": truth,
         "open_set": open_set,
+        "only": only,
         "warehouse": warehouse and str(warehouse),
         "device": device,
         "precision": precision,

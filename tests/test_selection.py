@@ -1,0 +1,159 @@
+"""Claims about labelling some images of an archive, named by a file of keys."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sample import copy_sample, label_plainly, small_job
+
+from lazsl import fieldguide, identity
+from lazsl import run as steps
+from lazsl.archive import list_archive
+from lazsl.errors import UserError
+from lazsl.manifest import plan_shards, read_manifest
+from lazsl.run import Run
+from lazsl.selection import Selection, read_selection
+from lazsl.storage import Folder
+from lazsl.warehouse import open_warehouse
+
+SUFFIXES = (".jpg",)
+KEYS = {"a/1.jpg", "007", "b c,d.jpg", "ü.jpg", "NULL"}
+
+
+def written(file: Path, text: str) -> str:
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+@pytest.fixture
+def archive(place: str) -> str:
+    """Nine small objects in three folders; what they hold does not matter."""
+    folder = Folder(place)
+    for name in (f"{part}/{number}.jpg" for part in "abc" for number in range(3)):
+        folder.write_bytes(name, name.encode())
+    folder.write_bytes("readme.txt", b"")
+    return place
+
+
+def test_keys_are_read_from_a_table_or_a_text_and_count_once(tmp_path: Path) -> None:
+    lines = sorted(KEYS)
+    csv = "".join(f'{i},"{key}"\n' for i, key in enumerate([*lines, lines[0]]))
+    ways = [
+        written(tmp_path / "keys.csv", f"label,key\n{csv}"),
+        written(tmp_path / "keys.txt", "\ufeff" + "\r\n".join([*reversed(lines), "", lines[0]])),
+        str(tmp_path / "keys.parquet"),
+    ]
+    pq.write_table(pa.table({"n": range(5), "key": lines}), ways[2])
+    found = [read_selection(way) for way in ways]
+    assert [one.keys for one in found] == [KEYS] * 3
+    assert len({one.digest for one in found}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("k.csv", "name,label\na,b\n", "key"),
+        ("k.csv", "key\n", "names no key"),
+        ("k.txt", "\n\n", "names no key"),
+        ("k.csv", "", "cannot be read"),
+        ("k.parquet", "key\na\n", "cannot be read"),
+        ("missing.csv", None, "no such file"),
+    ],
+)
+def test_a_file_that_names_no_keys_is_refused_in_one_sentence(
+    tmp_path: Path, name: str, text: str | None, said: str
+) -> None:
+    if text is not None:
+        written(tmp_path / name, text)
+    with pytest.raises(UserError) as caught:
+        read_selection(str(tmp_path / name))
+    message = str(caught.value)
+    assert said in message and name in message and "a column key" in message
+    assert "\n" not in message
+
+
+def test_only_the_selected_images_are_listed(archive: str) -> None:
+    only = Selection("a test", frozenset({"c/2.jpg", "a/0.jpg"}))
+    assert list_archive(archive, SUFFIXES, only)["key"].to_pylist() == ["a/0.jpg", "c/2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [("images/b/1.jpg", "'b/1.jpg'"), ("b/l.jpg", "'b/1.jpg'"), ("readme.txt", "")],
+)
+def test_a_key_that_is_no_image_of_the_archive_is_told_with_the_nearest(
+    archive: str, key: str, nearest: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        list_archive(archive, SUFFIXES, Selection("'keys.txt'", frozenset({"a/0.jpg", key})))
+    message = str(caught.value)
+    assert f"1 of the 2 keys of 'keys.txt' are no images of archive {archive}" in message
+    assert repr(key) in message and nearest in message
+
+
+def test_a_selection_is_an_archive_of_its_own_and_removes_nothing(
+    archive: str, tmp_path: Path
+) -> None:
+    workspace = Folder(str(tmp_path / "workspace"))
+    only = Selection("a test", frozenset({"a/0.jpg", "b/1.jpg"}))
+    other = Selection("a test", frozenset({"a/0.jpg"}))
+    whole = plan_shards(workspace, archive, SUFFIXES, 4)
+    part = plan_shards(workspace, archive, SUFFIXES, 4, only)
+    plan_shards(workspace, archive, SUFFIXES, 4, other)
+    again = [
+        plan_shards(workspace, archive, SUFFIXES, 4),
+        plan_shards(workspace, archive, SUFFIXES, 4, only),
+    ]
+    assert (part.listed, part.removed) == (2, 0) and part.archive != whole.archive
+    assert [(plan.added, plan.removed) for plan in again] == [(0, 0)] * 2
+    assert [plan.shards for plan in again] == [whole.shards, part.shards]
+    assert set(read_manifest(workspace, part.archive)["event"].to_pylist()) == {"added"}
+    assert len(read_manifest(workspace, whole.archive)) == 9
+
+
+def test_the_whole_archive_keeps_the_key_it_had() -> None:
+    assert identity.archive_key("s3://bucket/photos") == "photos-" + identity.digest(
+        "archive", "s3://bucket/photos"
+    )
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
+    """Ten birds, and four of them selected by their truth file, in one workspace."""
+    home = tmp_path_factory.mktemp("selection")
+    copied = copy_sample(home / "archive", 10, odd=False)
+    truth = fieldguide.TRUTH_FILE.read_text().splitlines()
+    birds = [line for line in truth if (copied / line.split(",")[0]).is_file()]
+    few = written(home / "few.csv", "\n".join(["key,label", *birds[2:6]]) + "\n")
+    whole = label_plainly(small_job(copied, home / "workspace"), home / "scratch")
+    job = small_job(copied, home / "workspace", only=few, truth=few)
+    return whole, label_plainly(job, home / "scratch")
+
+
+def test_a_run_labels_what_is_selected_and_nothing_else(both: tuple[Run, Run]) -> None:
+    whole, part = both
+    assert part.only is not None and len(part.only.keys) == 4
+    assert part.archive != whole.archive and part.key != whole.key
+    with closing(open_warehouse(part.job.warehouse_path)) as connection:
+        counts = connection.execute("select run, count(*) from predictions group by 1").fetchall()
+        keys = connection.execute(
+            "select key from predictions join images using (image_id, shard) where run = ?",
+            [part.key],
+        ).fetchall()
+    assert dict(counts) == {whole.key: 10, part.key: 4}
+    assert {key for (key,) in keys} == part.only.keys
+
+
+def test_the_selection_is_scored_anew_without_its_file(both: tuple[Run, Run]) -> None:
+    _, part = both
+    Path(str(part.job.only)).unlink()
+    changes = {"scoring": {"theta": 0.5}}
+    again = steps.open_relabelling(part.job.workspace, part.key, changes)
+    assert again.archive == part.archive and again.key != part.key
+    assert steps.archive_shards(again) == steps.archive_shards(part)
+    with pytest.raises(UserError, match="no such file"):
+        steps.open_run(part.job)
