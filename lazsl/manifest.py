@@ -61,7 +61,7 @@ def plan_shards(
     Raises:
         UserError: as `list_archive`.
     """
-    archive = identity.archive_key(archive_url, only and only.digest)
+    archive = identity.archive_key(archive_url, only.digest if only else None)
     listed = list_archive(archive_url, suffixes, only)
     generations = _generations(workspace, archive)
     state = _read(workspace.url, generations)

@@ -89,7 +89,7 @@ def open_run(job: Job, archive: str | None = None) -> Run:
     only = None
     if archive is None:
         only = read_selection(job.only) if job.only is not None else None
-        archive = identity.archive_key(job.archive, only and only.digest)
+        archive = identity.archive_key(job.archive, only.digest if only else None)
     regions = identity.regions_key(job.regions, job.max_pixels)
     key = identity.run_key(archive, source.key, regions, labelset.key, job.scoring)
     resolved = job.model_copy(update={"precision": precision})
