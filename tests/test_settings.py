@@ -10,6 +10,7 @@ import pytest
 
 from lazsl import identity
 from lazsl.errors import UserError
+from lazsl.fieldguide import TRUTH_FILE
 from lazsl.run import Run, open_run
 from lazsl.settings import Job, RegionSettings, ScoringSettings, make_job
 
@@ -189,6 +190,7 @@ RESULTS: dict[str, Any] = {
     "max_pixels": 1000,
     "regions": {"count": 91},
     "scoring": {"theta": 0.7},
+    "only": str(TRUTH_FILE),
 }
 """Settings that change results."""
 

@@ -3,7 +3,18 @@
 One module per group of commands; importing it registers them.
 """
 
-from lazsl.cli import audit, describe, evaluate, explain, label, labels, measure, report, warehouse
+from lazsl.cli import (
+    audit,
+    datasets,
+    describe,
+    evaluate,
+    explain,
+    label,
+    labels,
+    measure,
+    report,
+    warehouse,
+)
 from lazsl.cli.app import app
 
 __all__ = ["app", "main"]
@@ -14,4 +25,4 @@ def main() -> None:
     app()
 
 
-_ = (audit, describe, evaluate, explain, label, labels, measure, report, warehouse)
+_ = (audit, datasets, describe, evaluate, explain, label, labels, measure, report, warehouse)

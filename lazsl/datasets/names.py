@@ -1,0 +1,115 @@
+"""Classes of a data set joined with the classes of a label set: by name, never by position."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from lazsl.errors import UserError
+
+Names = Mapping[str, tuple[str, ...]]
+"""Per class of a data set, as its files call it, the names it goes by: its own first."""
+
+
+def spelling(name: str) -> str:
+    """A name without what files differ in: capitals, and signs where others have spaces."""
+    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name).casefold()).strip()
+
+
+def plain(name: str) -> str:
+    """The spelling without an explanation in parentheses behind it."""
+    return spelling(re.sub(r"\s*\([^()]*\)\s*$", "", name))
+
+
+def join_classes(
+    classes: Names,
+    labels: Sequence[str],
+    wanted: Iterable[str],
+    aliases: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Per class its label, for all that were found; no two classes have one by their names.
+
+    An alias decides first. Then a class takes the label that is called like it; then the label that
+    is called by another of its names, if no other class has it. Spelled alike is called alike when
+    just one label and one class are.
+
+    Args:
+        classes: all classes whose names could be mistaken for each other.
+        labels: the classes of the label set.
+        wanted: the classes that must be found.
+        aliases: per class, as the data set or one of its names calls it, the label it has; they may
+            give several classes one label.
+
+    Raises:
+        UserError: a wanted class has no label; the sentence says what is nearest, or in its way.
+    """
+    found = _by_alias(classes, labels, aliases or {})
+    own = {key: names[:1] for key, names in classes.items()}
+    for names in (own, classes):
+        for form in (str, spelling, plain):
+            _claim(found, names, labels, form)
+    missing = [key for key in wanted if key not in found]
+    if missing:
+        told = "; ".join(_told(key, classes[key], labels, found) for key in missing[:3])
+        raise UserError(
+            f"{len(missing)} classes of the data set have no class of their own in the label set: "
+            f"{told}; name what belongs together in a file of aliases (CSV of class,label)"
+        )
+    return found
+
+
+def _by_alias(classes: Names, labels: Sequence[str], aliases: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name, label in aliases.items():
+        keys = [key for key in classes if name == key]
+        keys = keys or [key for key, names in classes.items() if name in names]
+        if len(keys) != 1:
+            every = [*classes, *(name for names in classes.values() for name in names)]
+            what = "is no class" if not keys else f"means {len(keys)} classes ({', '.join(keys)})"
+            raise UserError(f"alias {name!r} {what} of the data set{_nearest(name, every)}")
+        if label not in labels:
+            raise UserError(
+                f"alias {name!r} has label {label!r}, which the label set does not have"
+                f"{_nearest(label, labels)}"
+            )
+        found[keys[0]] = label
+    return found
+
+
+def _claim(
+    found: dict[str, str], names: Names, labels: Sequence[str], form: Callable[[str], str]
+) -> None:
+    """Give every class the one free label that a name of it means, where it alone claims it."""
+    taken = set(found.values())
+    free: dict[str, set[str]] = {}
+    for label in labels:
+        if label not in taken:
+            free.setdefault(form(label), set()).add(label)
+    claims: dict[str, list[str]] = {}
+    for key, called in names.items():
+        meant = {label for name in called for label in free.get(form(name), ())}
+        if key not in found and len(meant) == 1:
+            claims.setdefault(meant.pop(), []).append(key)
+    found.update({keys[0]: label for label, keys in claims.items() if len(keys) == 1})
+
+
+def _told(key: str, names: tuple[str, ...], labels: Sequence[str], found: Mapping[str, str]) -> str:
+    """A class without a label, and what is in its way or near."""
+    called = repr(key) if names[0] == key else f"{key} ({', '.join(names)})"
+    spelled = {plain(name) for name in names}
+    owners = {label: other for other, label in found.items()}
+    meant = [label for label in labels if plain(label) in spelled]
+    ways = [f"{label!r} is {owners[label]}" for label in meant if label in owners]
+    if ways:
+        return f"{called}, where {', '.join(ways)}"
+    if meant:
+        return f"{called}, which could be {', '.join(map(repr, meant))} like another class"
+    return f"{called}{_nearest(names[0], labels)}"
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    by_spelling = {spelling(one): one for one in known}
+    near = difflib.get_close_matches(spelling(name), by_spelling, n=3, cutoff=0.5)
+    return f" (nearest: {', '.join(repr(by_spelling[one]) for one in near)})" if near else ""

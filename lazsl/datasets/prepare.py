@@ -1,0 +1,208 @@
+"""A published data set made ready to be labelled and graded: truth, classes, archive."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from lazsl.archive import list_archive
+from lazsl.datasets.layout import DataSet, Split
+from lazsl.datasets.names import join_classes
+from lazsl.datasets.registry import DATASETS
+from lazsl.errors import UserError
+from lazsl.labelset import LabelSet, import_labels, parse_labelset, write_labels
+from lazsl.selection import Selection
+from lazsl.settings import IMAGE_SUFFIXES
+from lazsl.storage import Folder, masked, split_url
+
+TRUTH, LABELS, CLASSES = "truth.csv", "labels.json", "classes.csv"
+"""What `write` publishes in a folder."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set as `lazsl label` and `lazsl evaluate` take it.
+
+    `truth` has columns key, label and class (as the data set calls it), by key; `labels` has the
+    data set's classes and no others, and `joined` says the label of every class. `beyond` counts
+    the images of `archive` that are not of the split. `notes` are for the person who asked.
+    """
+
+    dataset: DataSet
+    archive: str
+    truth: pa.Table
+    labels: LabelSet
+    joined: Mapping[str, str]
+    beyond: int
+    notes: tuple[str, ...]
+
+
+def find_dataset(name: str) -> DataSet:
+    """The data set of this name.
+
+    Raises:
+        UserError: there is none; the sentence gives the nearest.
+    """
+    if name not in DATASETS:
+        near = difflib.get_close_matches(name.lower(), DATASETS, n=2)
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        raise UserError(f"no data set {name!r}{hint}; there are {', '.join(DATASETS)}")
+    return DATASETS[name]
+
+
+def prepare(
+    dataset: DataSet,
+    folder: Path,
+    labels: str | None = None,
+    *,
+    form: str = "auto",
+    aliases: str | None = None,
+    archive: str | None = None,
+    partial: bool = False,
+) -> Prepared:
+    """The data set in a folder, joined with a label set by the names of its classes.
+
+    Args:
+        dataset: which one it is.
+        folder: where it lies on the local disk, as it was published.
+        labels: a label set in any form that `import_labels` reads; without one, the classes have
+            the data set's own names and no attributes.
+        form: of `labels`.
+        aliases: a CSV of class,label for classes whose names do not say what belongs together.
+        archive: where the images are, if not in `folder`: a URL, with the same paths below it.
+        partial: some images or classes may be missing; what is there is taken.
+
+    Raises:
+        UserError: the folder has another layout, is not complete, or a class has no label.
+    """
+    split = dataset.read(folder)
+    where = archive or str(split.archive)
+    truth, beyond, notes = _found(dataset, split, where, partial)
+    labelset, joined, more = _labelled(split, labels, form, aliases)
+    keys = sorted(truth)
+    names = [truth[key] for key in keys]
+    table = pa.table({"key": keys, "label": [joined[name] for name in names], "class": names})
+    return Prepared(dataset, where, table, labelset, joined, beyond, (*notes, *more))
+
+
+def write(prepared: Prepared, url: str) -> None:
+    """Publish `truth.csv`, `labels.json` and `classes.csv` (class,label,images) in a folder."""
+    folder = Folder(url)
+    buffer = io.BytesIO()
+    pacsv.write_csv(prepared.truth, buffer)
+    images = Counter(prepared.truth["class"].to_pylist())
+    rows = io.StringIO()
+    writer = csv.writer(rows, lineterminator="\n")
+    writer.writerow(["class", "label", "images"])
+    writer.writerows([name, label, images[name]] for name, label in prepared.joined.items())
+    write_labels(prepared.labels, f"{folder.url}/{LABELS}")
+    folder.write_bytes(CLASSES, rows.getvalue().encode())
+    folder.write_bytes(TRUTH, buffer.getvalue())
+
+
+def label_command(prepared: Prepared, url: str) -> str:
+    """The command that labels what `write` published in a folder; images beyond it are left out."""
+    folder = url.rstrip("/")
+    parts = ["lazsl", "label", prepared.archive, "--labels", f"{folder}/{LABELS}"]
+    parts += ["--truth", f"{folder}/{TRUTH}"]
+    if prepared.beyond:
+        parts += ["--only", f"{folder}/{TRUTH}"]
+    return shlex.join(parts)
+
+
+def _found(
+    dataset: DataSet, split: Split, archive: str, partial: bool
+) -> tuple[Mapping[str, str], int, list[str]]:
+    """The truth of the images that the archive has, how many others it has, and notes."""
+    listed = set(map(str, list_archive(archive, IMAGE_SUFFIXES)["key"].to_pylist()))
+    truth = split.truth
+    if partial:
+        truth = {key: name for key, name in truth.items() if key in listed}
+    wanted = Selection(f"the {dataset.split} split of {dataset.title}", frozenset(truth))
+    wanted.check(listed, archive)
+    shown = set(truth.values())
+    if (len(truth), len(shown)) == (dataset.images, dataset.classes):
+        return truth, len(listed) - len(truth), []
+    missing = [f"{name} ({names[0]})" for name, names in split.classes.items() if name not in shown]
+    found = f"{len(truth):,} images of {len(shown):,} classes"
+    if missing:
+        found += f" (none of {', '.join(missing[:2])})"
+    published = f"{dataset.images:,} images of {dataset.classes:,} classes"
+    if not truth or not partial:
+        raise UserError(
+            f"{dataset.title}, {dataset.split}, was published with {published}, but {archive} has "
+            f"{found}; complete it, or say --partial to take what is there"
+        )
+    return (
+        truth,
+        len(listed) - len(truth),
+        [
+            f"only a part of {dataset.title} is there: {found}, of {published}; accuracy on it is "
+            "not the benchmark's"
+        ],
+    )
+
+
+def _labelled(
+    split: Split, url: str | None, form: str, aliases: str | None
+) -> tuple[LabelSet, dict[str, str], list[str]]:
+    """The label set of the split's classes, the label of every class, and notes."""
+    if url is None:
+        given, notes = _bare(split), ["without --labels, the classes have names and no attributes"]
+    else:
+        given, _, notes = import_labels(url, form)
+    every = {**split.classes, **split.others}
+    found = join_classes(every, given.classes, split.classes, _read_aliases(aliases))
+    joined = {name: found[name] for name in split.classes}
+    kept = set(joined.values())
+    if len(kept) < len(given):
+        notes.append(
+            f"{len(given) - len(kept)} classes of {given.name} are not of this data set and are "
+            "left out"
+        )
+    if len(kept) < len(joined):
+        notes.append(f"{len(joined) - len(kept)} classes share a label with another one, by alias")
+    return _restricted(given, kept), joined, notes
+
+
+def _bare(split: Split) -> LabelSet:
+    return parse_labelset({names[0]: [] for names in split.classes.values()}, "names", "names")
+
+
+def _restricted(labels: LabelSet, kept: set[str]) -> LabelSet:
+    at = [index for index, label in enumerate(labels.classes) if label in kept]
+    return replace(
+        labels,
+        classes=tuple(labels.classes[index] for index in at),
+        attributes=tuple(labels.attributes[index] for index in at),
+        synonyms={label: names for label, names in labels.synonyms.items() if label in kept},
+        sources={label: source for label, source in labels.sources.items() if label in kept},
+    )
+
+
+def _read_aliases(url: str | None) -> dict[str, str]:
+    if url is None:
+        return {}
+    where = f"aliases {masked(url)!r}"
+    folder, name = split_url(url)
+    try:
+        text = Folder(folder).read_bytes(name).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        said = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        raise UserError(f"{where} cannot be read: {said}; give a CSV of class,label") from None
+    rows = csv.DictReader(io.StringIO(text))
+    if not {"class", "label"} <= set(rows.fieldnames or ()):
+        raise UserError(
+            f"{where} must have columns class and label, but has "
+            f"{', '.join(rows.fieldnames or ()) or 'none'}"
+        )
+    return {row["class"]: row["label"] for row in rows if row["class"]}
