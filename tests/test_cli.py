@@ -15,7 +15,18 @@ from typer.testing import CliRunner
 from lazsl import fieldguide
 from lazsl.cli import app
 
-COMMANDS = ("label", "relabel", "status", "load", "sql", "measure", "labels check")
+COMMANDS = (
+    "label",
+    "relabel",
+    "status",
+    "load",
+    "sql",
+    "measure",
+    "labels check",
+    "datasets list",
+    "datasets show",
+    "datasets prepare",
+)
 GOOD_LABELS = str(fieldguide.LABELS_FILE)
 
 

@@ -3,7 +3,7 @@
 CLIP's own names (which open_clip ships, and the public descriptor files use) come as a list without
 ids, in the order of the class numbers; timm ships the ids in that order, with WordNet's words for
 each. The list is joined to the ids only after the names have been compared with the words: 822 of
-the 1,000 are one of them. In a list that is out of step by one, 2 are.
+the 1,000 are one of them. In a list that is out of step by one, at most 2 are.
 """
 
 from __future__ import annotations
