@@ -203,6 +203,16 @@ def test_the_two_hundred_are_those_that_were_published(letter: str, tmp_path: Pa
     assert "1 classes that are none of the 200" in said and other in said
 
 
+@pytest.mark.parametrize("made", ["imagenet-r", "imagenet-v2"], indirect=True)
+def test_a_few_classes_are_a_part_too(made: Miniature, tmp_path: Path) -> None:
+    """Whichever they are: ten folders of many, and not the first."""
+    for folder in sorted(path for path in made.archive.iterdir() if path.is_dir())[:-10]:
+        shutil.rmtree(folder)
+    found = datasets.prepare(made.dataset, tmp_path / "data", partial=True)
+    assert len(set(found.truth["class"].to_pylist())) == 10
+    assert len(found.labels) == made.dataset.classes
+
+
 def test_a_class_of_the_two_hundred_is_not_mistaken_for_one_beyond_them(tmp_path: Path) -> None:
     made = miniatures.imagenet_r(tmp_path / "data")
     names = set(miniatures.descriptor_names().values())
@@ -310,6 +320,20 @@ def test_two_classes_share_a_label_only_by_an_alias() -> None:
         ({"n1": "crate"}, "label 'crate', which the label set does not have (nearest: 'crane')"),
     ):
         assert said in complaint(lambda a=alias: join_classes(CLASSES, labels, CLASSES, a))
+
+
+def test_the_names_that_clip_gives_twice_need_an_alias() -> None:
+    """CuPL's files have CLIP's own list as keys: 998 names for 1,000 classes."""
+    from open_clip import IMAGENET_CLASSNAMES
+
+    names = imagenet_names()
+    labels = sorted(set(IMAGENET_CLASSNAMES))
+    message = complaint(lambda: join_classes(names, labels, names))
+    assert message.startswith("2 classes") and "where 'missile' is n03773504" in message
+    aliases = {"projectile": "missile", "sunglass": "sunglasses"}
+    found = join_classes(names, labels, names, aliases)
+    numbered = dict(zip(imagenet_ids(), IMAGENET_CLASSNAMES, strict=True))
+    assert found == numbered
 
 
 def test_what_one_file_of_aliases_says_is_in_the_truth(tmp_path: Path) -> None:

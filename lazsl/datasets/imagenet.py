@@ -1,4 +1,8 @@
-"""ImageNet and what was made after it: -V2, -R, -A, -Sketch. A folder for every class."""
+"""ImageNet and what was made after it: -V2, -R, -A, -Sketch. A folder for every class.
+
+torchvision's ImageFolder reads all of them. Its reader of ImageNet is that with the names from the
+development kit, but it unpacks archives and writes beside the images, which nothing here ever does.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +50,8 @@ def read_imagenet_v2(folder: Path) -> Split:
     """ImageNet-V2, matched frequency: folders are the numbers 0 to 999 of the classes."""
     title = "ImageNet-V2"
     inside = ("imagenetv2-matched-frequency-format-val", "imagenetv2-matched-frequency")
-    base = locate(folder, title, inside, ("0",))
     numbers = {str(number): wnid for number, wnid in enumerate(imagenet_ids())}
+    base = locate(folder, title, inside, tuple(numbers), any)
     found = _folders(base, title)
     _check_ids(set(found.values()), numbers, title, base)
     return Split(base, {key: numbers[name] for key, name in found.items()}, imagenet_names())
@@ -66,12 +70,12 @@ def read_imagenet_a(folder: Path) -> Split:
 def read_imagenet_sketch(folder: Path) -> Split:
     """ImageNet-Sketch: sketches of all classes."""
     title = "ImageNet-Sketch"
-    base = locate(folder, title, ("sketch", "imagenet-sketch"), (imagenet_ids()[0],))
+    base = locate(folder, title, ("sketch", "imagenet-sketch"), imagenet_ids(), any)
     return Split(base, _by_id(base, imagenet_ids(), title), imagenet_names())
 
 
 def _read_200(folder: Path, title: str, name: str, ids: tuple[str, ...]) -> Split:
-    base = locate(folder, title, (name,), (ids[0],))
+    base = locate(folder, title, (name,), ids, any)
     _check_listed(base)
     every = imagenet_names()
     others = {wnid: names for wnid, names in every.items() if wnid not in ids}

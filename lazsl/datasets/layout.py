@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,8 +45,21 @@ class DataSet:
     read: Callable[[Path], Split]
 
 
-def locate(folder: Path, title: str, inside: tuple[str, ...], marks: tuple[str, ...]) -> Path:
-    """The folder itself, or the first one of `inside` it, that holds everything in `marks`.
+def locate(
+    folder: Path,
+    title: str,
+    inside: tuple[str, ...],
+    marks: tuple[str, ...],
+    enough: Callable[[Iterable[bool]], bool] = all,
+) -> Path:
+    """The folder itself, or the first one of `inside` it, that holds what is in `marks`.
+
+    Args:
+        folder: where to look.
+        title: of the data set.
+        inside: names of folders below it.
+        marks: names that tell the right folder.
+        enough: `all` of them must be there, or `any`.
 
     Raises:
         UserError: none does; the sentence says what was looked for and what is there.
@@ -54,13 +67,14 @@ def locate(folder: Path, title: str, inside: tuple[str, ...], marks: tuple[str, 
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}; give the folder that {title} lies in")
     for base in (folder, *(folder / name for name in inside)):
-        if all((base / mark).exists() for mark in marks):
+        if enough((base / mark).exists() for mark in marks):
             return base
     there = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
     found = ", ".join(there[:8]) + (f" and {len(there) - 8} more" if len(there) > 8 else "")
     places = " or in ".join(("it", *inside))
+    wanted = ", ".join(marks) if enough is all else f"{marks[0]}, {marks[1]}, ..."
     raise UserError(
-        f"{folder} does not have the layout of {title}: looked for {', '.join(marks)} in {places}, "
+        f"{folder} does not have the layout of {title}: looked for {wanted} in {places}, "
         f"found {found or 'nothing'}; see lazsl datasets show"
     )
 

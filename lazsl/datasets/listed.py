@@ -7,6 +7,7 @@ the number of a class may depend on which others a list holds, so classes are ta
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,6 @@ def _by_folder(files: list[Path]) -> dict[str, str]:
     return {f"{file.parent.name}/{file.name}": file.parent.name for file in files}
 
 
-def _words(names: object) -> dict[str, tuple[str, ...]]:
+def _words(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Classes by what their files call them, and the same with spaces as a name."""
-    return {name: (name.replace("_", " "),) for name in sorted(set(names))}  # type: ignore[call-overload]
+    return {name: (name.replace("_", " "),) for name in sorted(set(names))}

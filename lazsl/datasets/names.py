@@ -31,9 +31,9 @@ def join_classes(
 ) -> dict[str, str]:
     """Per class its label, for all that were found; no two classes have one by their names.
 
-    An alias decides first. Then a class takes the label that is called like it; then the label that
-    is called by another of its names, if no other class has it. Spelled alike is called alike when
-    just one label and one class are.
+    A class takes the label that is called like it; then the label that is called by another of its
+    names, if no other class has it. Spelled alike is called alike when just one label and one class
+    are. For a class with an alias only the alias counts.
 
     Args:
         classes: all classes whose names could be mistaken for each other.
@@ -45,11 +45,14 @@ def join_classes(
     Raises:
         UserError: a wanted class has no label; the sentence says what is nearest, or in its way.
     """
-    found = _by_alias(classes, labels, aliases or {})
-    own = {key: names[:1] for key, names in classes.items()}
-    for names in (own, classes):
+    by_alias = _by_alias(classes, labels, aliases or {})
+    every = {key: names for key, names in classes.items() if key not in by_alias}
+    own = {key: names[:1] for key, names in every.items()}
+    found: dict[str, str] = {}
+    for called in (own, every):
         for form in (str, spelling, plain):
-            _claim(found, names, labels, form)
+            _claim(found, called, labels, form)
+    found |= by_alias
     missing = [key for key in wanted if key not in found]
     if missing:
         told = "; ".join(_told(key, classes[key], labels, found) for key in missing[:3])
