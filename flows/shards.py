@@ -31,6 +31,7 @@ from lazsl.encoder import Towers
 from lazsl.errors import UserError
 from lazsl.manifest import Plan, plan_shards
 from lazsl.run import Run
+from lazsl.selection import select
 from lazsl.settings import Job
 from lazsl.staging import Staged, unstage
 from lazsl.storage import masked
@@ -70,7 +71,11 @@ def in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
 def plan(run: Run) -> Plan:
     """List the archive and cut what is new into shards."""
     job = run.job
-    return plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, run.only)
+    only = select(job.only)
+    planned = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only)
+    if planned.archive != run.archive:
+        raise UserError(f"the keys in {job.only} were changed while the run began; run it again")
+    return planned
 
 
 @task(name="attributes", cache_policy=NO_CACHE)

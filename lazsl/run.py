@@ -37,7 +37,7 @@ from lazsl.fieldguide import IMAGES_DIR
 from lazsl.labelset import PENDING, LabelSet, load_labelset
 from lazsl.manifest import read_manifest, shard_images
 from lazsl.score import EmbeddedLabels, score_table
-from lazsl.selection import Selection, read_selection
+from lazsl.selection import select
 from lazsl.settings import Job, make_job
 from lazsl.staging import Staged, stage
 from lazsl.storage import Folder, masked
@@ -59,7 +59,6 @@ class Run:
     labels: str
     source: ModelSource
     labelset: LabelSet
-    only: Selection | None = None
 
     @cached_property
     def workspace(self) -> Folder:
@@ -86,14 +85,13 @@ def open_run(job: Job, archive: str | None = None) -> Run:
         )
     precision = choose_precision(job.precision, choose_device(job.device))
     source = find_model(job.model, precision)
-    only = None
     if archive is None:
-        only = read_selection(job.only) if job.only is not None else None
+        only = select(job.only)
         archive = identity.archive_key(job.archive, only.digest if only else None)
     regions = identity.regions_key(job.regions, job.max_pixels)
     key = identity.run_key(archive, source.key, regions, labelset.key, job.scoring)
     resolved = job.model_copy(update={"precision": precision})
-    return Run(resolved, key, archive, source.key, regions, labelset.key, source, labelset, only)
+    return Run(resolved, key, archive, source.key, regions, labelset.key, source, labelset)
 
 
 def open_relabelling(workspace_url: str, run: str, changes: dict[str, Any]) -> Run:

@@ -43,6 +43,11 @@ class Selection:
             )
 
 
+def select(url: str | None) -> Selection | None:
+    """What `read_selection` reads; None, which is every image, where there is no file."""
+    return None if url is None else read_selection(url)
+
+
 def read_selection(url: str) -> Selection:
     """The keys in a file: a CSV or Parquet file with a column `key`, or else a text of one a line.
 

@@ -10,6 +10,7 @@ from typing import Any
 from lazsl import fieldguide, warehouse
 from lazsl import run as steps
 from lazsl.manifest import plan_shards
+from lazsl.selection import select
 from lazsl.settings import Job, make_job
 from lazsl.truth import read_truth
 from lazsl.warehouse import open_warehouse
@@ -53,7 +54,8 @@ def small_job(archive: Path | str, workspace: Path | str, **changes: Any) -> Job
 def label_plainly(job: Job, scratch: Path) -> steps.Run:
     """The whole job without Prefect: the same steps in the same order, one after the other."""
     run = steps.open_run(job)
-    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, run.only)
+    only = select(job.only)
+    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only)
     steps.record_run(run)
     steps.embed_attributes(run)
     for shard in steps.missing_shards(run, list(plan.shards)):

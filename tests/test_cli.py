@@ -23,7 +23,6 @@ COMMANDS = (
     "sql",
     "measure",
     "labels check",
-    "datasets list",
     "datasets show",
     "datasets prepare",
 )

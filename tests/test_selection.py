@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sample import copy_sample, label_plainly, small_job
 
+from flows.shards import plan
 from lazsl import fieldguide, identity
 from lazsl import run as steps
 from lazsl.archive import list_archive
@@ -136,7 +138,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
 
 def test_a_run_labels_what_is_selected_and_nothing_else(both: tuple[Run, Run]) -> None:
     whole, part = both
-    assert part.only is not None and len(part.only.keys) == 4
+    only = read_selection(str(part.job.only))
     assert part.archive != whole.archive and part.key != whole.key
     with closing(open_warehouse(part.job.warehouse_path)) as connection:
         counts = connection.execute("select run, count(*) from predictions group by 1").fetchall()
@@ -145,7 +147,7 @@ def test_a_run_labels_what_is_selected_and_nothing_else(both: tuple[Run, Run]) -
             [part.key],
         ).fetchall()
     assert dict(counts) == {whole.key: 10, part.key: 4}
-    assert {key for (key,) in keys} == part.only.keys
+    assert {key for (key,) in keys} == only.keys
 
 
 def test_the_selection_is_scored_anew_without_its_file(both: tuple[Run, Run]) -> None:
@@ -157,3 +159,13 @@ def test_the_selection_is_scored_anew_without_its_file(both: tuple[Run, Run]) ->
     assert steps.archive_shards(again) == steps.archive_shards(part)
     with pytest.raises(UserError, match="no such file"):
         steps.open_run(part.job)
+
+
+def test_keys_that_are_changed_while_a_run_begins_stop_it(tmp_path: Path) -> None:
+    copied = copy_sample(tmp_path / "archive", 2, odd=False)
+    one, other = list_archive(str(copied), SUFFIXES)["key"].to_pylist()
+    keys = tmp_path / "keys.txt"
+    run = steps.open_run(small_job(copied, tmp_path / "workspace", only=written(keys, str(one))))
+    written(keys, str(other))
+    state: Any = plan.fn(run)
+    assert f"the keys in {keys} were changed" in state.message
