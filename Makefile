@@ -8,7 +8,7 @@ export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help install label serve drill test check lint format types bench fieldguide measure cookbook pictures docs clean
+.PHONY: help install label serve drill test check lint format types bench fieldguide measure evaluation cookbook pictures docs clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +61,10 @@ cookbook: install ## label the sample twice and write docs/sql.md with every que
 
 pictures: install ## make the pictures of the README from the same runs (needs Chromium)
 	$(BIN)/python docs/pictures.py
+
+evaluation: install ## measure the sample archive anew and write docs/evaluation (after make label; 10 min)
+	@for page in localisation controls; do $(BIN)/python -m lazsl.fieldguide.$$page workspace > docs/evaluation/$$page.new && mv docs/evaluation/$$page.new docs/evaluation/$$page.md || exit 1; done
+	$(BIN)/python -m lazsl.fieldguide.world_accuracy > docs/evaluation/worlds.new && mv docs/evaluation/worlds.new docs/evaluation/worlds.md
 
 docs: install ## print the help of every command, and what every SQL file answers
 	@for c in "" label relabel status load sql measure "labels check"; do $(BIN)/lazsl $$c --help; done

@@ -15,7 +15,7 @@ Shapes: R kept regions, N attributes of the class, a grid of h x w cells over th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -129,12 +129,12 @@ def _read(
     found = sqlfiles.run(connection, "plans_drawn.sql", run=run, shard=shard, images=images)
     while rows := found.fetchmany(256):
         for row in rows:
-            image_id, key, uri, width, height, rank, label, score, texts, regions, boxes, *cells = (
-                row
-            )
+            image_id, key, uri, width, height, rank, label, score, texts, regions, *rest = row
+            boxes, *cells, passed_boxes, passed_over = rest
             mass, similarity = (
                 np.asarray(values, np.float64).reshape(len(regions), len(texts)) for values in cells
             )
+            passed = None if passed_over is None else _corners(passed_boxes)
             yield Evidence(
                 image_id,
                 key,
@@ -146,12 +146,19 @@ def _read(
                 score,
                 tuple(texts),
                 np.asarray(regions, np.int64),
-                np.asarray(
-                    [(b["left"], b["top"], b["right"], b["bottom"]) for b in boxes], np.int64
-                ).reshape(-1, 4),
+                _corners(boxes),
                 mass,
                 similarity,
+                passed,
+                None
+                if passed is None
+                else np.asarray(passed_over, np.float64).reshape(len(passed), len(texts)),
             )
+
+
+def _corners(boxes: Sequence[Mapping[str, int]]) -> np.ndarray:
+    corners = [(box["left"], box["top"], box["right"], box["bottom"]) for box in boxes]
+    return np.asarray(corners, np.int64).reshape(-1, 4)
 
 
 def spread(

@@ -194,7 +194,7 @@ def _read_ahead(
 
 
 def _read(workspace: Folder, name: str, columns: list[str]) -> pa.Table:
-    later = [column for column in columns if column in records.LATER]
+    later = [c for c in columns if c in records.LATER or c == "passed_over"]
     try:
         table = workspace.read_table(name, None if later else columns)
     except FileNotFoundError:
@@ -202,7 +202,8 @@ def _read(workspace: Folder, name: str, columns: list[str]) -> pa.Table:
     except pa.ArrowInvalid as error:
         raise _Refused(f"its file {name} cannot be read: {error}") from None
     for column in set(later) - set(table.column_names):
-        value = pa.scalar(records.LATER[column], records.PREDICTIONS.field(column).type)
+        known = records.PLANS if column == "passed_over" else records.PREDICTIONS
+        value = pa.scalar(records.LATER.get(column), known.field(column).type)
         table = table.append_column(column, pa.repeat(value, len(table)))
     if missing := sorted(set(columns) - set(table.column_names)):
         raise _Refused(f"its file {name} lacks the column {missing[0]!r}")

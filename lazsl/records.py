@@ -143,6 +143,11 @@ PLANS = _schema(
     ("attributes", pa.int16(), "columns of the plan (N_c)"),
     ("mass", pa.list_(pa.float32()), "the plan T, row by row; sums to 1"),
     ("similarity", pa.list_(pa.float32()), "the similarities S, row by row"),
+    (
+        "passed_over",
+        pa.list_(pa.float32()),
+        "S of the regions that were not kept, region by region; null where older code scored",
+    ),
 )
 
 RUN_TABLES: dict[str, pa.Schema] = {

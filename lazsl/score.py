@@ -5,7 +5,7 @@ Pure functions of what is stored: no image and no model is needed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,8 @@ def _score(
     keep = select_regions(crops, whole, settings.gamma)
     top = top_classes(crops, whole, keep, labels.packed, k=settings.top_k, **how)
     plans = plans_for(crops, whole, keep, labels.packed, top.classes, **how)
+    of_plans = top.classes[:, : settings.plans]
+    passed = passed_over(crops, whole, keep, labels.packed, of_plans, how)
     baselines = {
         "clip": (whole.double() @ labels.names.double().T).float(),
         "dclip": dclip_scores(whole, labels.packed),
@@ -133,8 +135,28 @@ def _score(
         "predictions": _predictions(ranked, keep, baselines, settings),
         "scores": _scores(ranked, baselines),
         "evidence": _evidence(ranked, labels),
-        "plans": _plans(ranked, settings.plans),
+        "plans": _plans(ranked, settings.plans, passed),
     }
+
+
+def passed_over(
+    crops: torch.Tensor,
+    whole: torch.Tensor,
+    keep: torch.Tensor,
+    packed: PackedAttributes,
+    classes: torch.Tensor,
+    how: dict[str, Any],
+) -> Plans:
+    """`alignment.plans_for` of the regions that were not kept, for the similarities alone: what an
+    attribute is not seen in helps to say where it is.
+
+    Its `keep` has no region for an image that kept all. Going the same way as the kept regions,
+    the numbers depend on neighbours as little as theirs.
+    """
+    passed = ~keep
+    # Every image needs a region to be solved.
+    solvable = torch.where(passed.any(1, keepdim=True), passed, keep)
+    return replace(plans_for(crops, whole, solvable, packed, classes, **how), keep=passed)
 
 
 @dataclass(frozen=True)
@@ -244,14 +266,14 @@ def _evidence(ranked: _Ranked, labels: EmbeddedLabels) -> pa.Table:
     )
 
 
-def _plans(ranked: _Ranked, kept_plans: int) -> pa.Table:
+def _plans(ranked: _Ranked, kept_plans: int, passed: Plans) -> pa.Table:
     plans = ranked.plans
     k = min(kept_plans, plans.sizes.shape[1])
     images = len(plans.keep)
     sizes = plans.sizes[:, :k]
     keep = plans.keep[:, None, :].expand(images, k, -1)
-    within = torch.arange(plans.plan.shape[3], device=sizes.device)
-    cells = keep[:, :, :, None] & (within < sizes[:, :, None, None])
+    cells = _cells(plans, sizes)
+    passed_cells = _cells(passed, sizes)
     regions = torch.arange(1, keep.shape[2] + 1, device=sizes.device).expand_as(keep)[keep]
     kept = keep.sum(dim=2)
     rank = torch.arange(plans.sizes.shape[1], device=sizes.device).expand(plans.sizes.shape)
@@ -269,9 +291,19 @@ def _plans(ranked: _Ranked, kept_plans: int) -> pa.Table:
             _column(sizes, pa.int16()),
             _lists(kept * sizes, _column(plans.plan[:, :k][cells], pa.float32())),
             _lists(kept * sizes, _column(plans.similarity[:, :k][cells], pa.float32())),
+            _lists(
+                passed.keep.sum(dim=1, keepdim=True) * sizes,
+                _column(passed.similarity[passed_cells], pa.float32()),
+            ),
         ],
         schema=records.PLANS,
     )
+
+
+def _cells(plans: Plans, sizes: torch.Tensor) -> torch.Tensor:
+    """(B, k, M, largest size) bool: the kept regions' cells with the class's own attributes."""
+    within = torch.arange(plans.plan.shape[3], device=sizes.device)
+    return plans.keep[:, None, :, None] & (within < sizes[:, :, None, None])
 
 
 def _lists(lengths: torch.Tensor, values: pa.Array[Any]) -> pa.Array[Any]:

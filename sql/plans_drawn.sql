@@ -1,5 +1,5 @@
 -- What is needed to draw why? The kept plans of one shard's images, each with its attributes, the
--- boxes of its regions and the size of its image; image by image, best class first.
+-- boxes of its regions, kept or passed over, and the size of its image; image by image, best class first.
 -- Parameters: $run, $shard, $images (list of image_id; null: all of the shard).
 with texts as (
     select a.class, list(coalesce(a.attribute, a.class) order by a.attribute_index) as texts
@@ -23,7 +23,12 @@ select
     p.regions,
     list_transform(p.regions, lambda region: g.boxes[region + 1]) as boxes,
     p.mass,
-    p.similarity
+    p.similarity,
+    list_transform(
+        list_filter(range(1, len(g.boxes)), lambda region: not list_contains(p.regions, region)),
+        lambda region: g.boxes[region + 1]
+    ) as passed_boxes,
+    p.passed_over
 from plans as p
 join runs as r on r.run = p.run
 join images as i on i.archive = r.archive and i.shard = p.shard and i.image_id = p.image_id

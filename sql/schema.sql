@@ -247,8 +247,11 @@ create table if not exists plans (
     regions smallint[],
     attributes smallint,
     mass float[],
-    similarity float[]
+    similarity float[],
+    passed_over float[]
 );
+-- Version 3: runs that were loaded before do not have it.
+alter table plans add column if not exists passed_over float[];
 comment on table plans is 'whole transport plans of the best few classes of every labelled image';
 comment on column plans.run is 'run key';
 comment on column plans.shard is 'shard the image belongs to';
@@ -262,6 +265,8 @@ comment on column plans.regions is 'the kept regions: rows of the plan';
 comment on column plans.attributes is 'columns of the plan';
 comment on column plans.mass is 'the plan, row by row; sums to 1';
 comment on column plans.similarity is 'the similarities, row by row';
+comment on column plans.passed_over is
+    'similarities of the regions that were not kept, region by region; null: not known';
 
 create table if not exists rejects (
     run varchar not null,
@@ -351,5 +356,5 @@ comment on column reviews.run is 'run key; whose label was judged';
 comment on column reviews.sample is 'the sample it was drawn with; null: chosen otherwise';
 
 insert into schema_version (version)
-select 2 where not exists (from schema_version);
-update schema_version set version = 2 where version < 2;
+select 3 where not exists (from schema_version);
+update schema_version set version = 3 where version < 3;

@@ -295,6 +295,7 @@ def _score(
                 "attributes": len(words),
                 "mass": mass.ravel().tolist(),
                 "similarity": similarity.ravel().tolist(),
+                "passed_over": np.full((regions - len(kept)) * len(words), 0.1).tolist(),
             }
         )
     names = [item[1] for item in found]

@@ -191,6 +191,9 @@ def test_evidence_made_of_embeddings_is_the_stored_one(labelled: Run, stored: St
         np.testing.assert_allclose(found.similarity, wanted.similarity, atol=1e-6)
         passed = np.setdiff1d(np.arange(1, 25), wanted.regions)
         assert found.passed_boxes is not None and found.passed_similarity is not None
+        assert wanted.passed_boxes is not None and wanted.passed_similarity is not None
+        np.testing.assert_array_equal(found.passed_boxes, wanted.passed_boxes)
+        np.testing.assert_allclose(found.passed_similarity, wanted.passed_similarity, atol=1e-6)
         np.testing.assert_array_equal(found.passed_boxes, images.boxes[row][passed - 1])
         first = labels.packed.starts[labels.classes.index(wanted.label)]
         for i, region in enumerate(passed):

@@ -218,6 +218,11 @@ def test_plans_are_whole_and_those_of_the_reference(how: dict[str, Any]) -> None
         solved = w.reference(image, c, **how)
         assert np.abs(plan - solved.plan).max() < 1e-5
         assert np.abs(similarity - solved.similarity).max() < 1e-6
+        rest = [i for i in range(1, REGIONS + 1) if i not in row["regions"]]
+        theta = how.get("theta", 0.8)
+        mixed = theta * w.images[image, rest] + (1 - theta) * w.images[image, :1]
+        told = np.reshape(row["passed_over"], (len(rest), SIZES[c]))
+        assert np.abs(told - mixed @ w.attributes[c].T).max(initial=0) < 1e-6
         assert row["iterations"] == solved.iterations
         assert abs(plan.sum() - 1) < 1e-6
         assert np.abs(plan.sum(axis=0) - 1 / shape[1]).max() < 1e-6

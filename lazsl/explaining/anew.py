@@ -19,7 +19,7 @@ from lazsl.alignment import Plans, plans_for, select_regions
 from lazsl.errors import UserError
 from lazsl.evidence import Evidence
 from lazsl.explaining.case import Image, RunOfImage
-from lazsl.score import EmbeddedLabels
+from lazsl.score import EmbeddedLabels, passed_over
 from lazsl.settings import ScoringSettings
 from lazsl.storage import Folder
 
@@ -105,13 +105,14 @@ def align(
     whole, crops = embeddings[:, 0], embeddings[:, 1:]
     keep = select_regions(crops, whole, scoring.gamma)
     chosen = torch.tensor([[labels.classes.index(name) for name in classes]], device=keep.device)
-    how = scoring.model_dump(include=_ALIGNING)
-    plans = plans_for(
-        crops, whole, keep, labels.packed, chosen, **how, memory_bytes=memory_bytes // 2
-    )
+    how = {**scoring.model_dump(include=_ALIGNING), "memory_bytes": memory_bytes // 2}
+    plans = plans_for(crops, whole, keep, labels.packed, chosen, **how)
+    passed = passed_over(crops, whole, keep, labels.packed, chosen, how)
     order = plans.scores[0].argsort(descending=True, stable=True).tolist()
     return [
-        _evidence(stored, labels.attributes[int(chosen[0, place])], name, plans, place, order)
+        _evidence(
+            stored, labels.attributes[int(chosen[0, place])], name, plans, passed, place, order
+        )
         for place, name in enumerate(classes)
     ]
 
@@ -121,6 +122,7 @@ def _evidence(
     attributes: tuple[str, ...],
     label: str,
     plans: Plans,
+    passed: Plans,
     place: int,
     order: list[int],
 ) -> Evidence:
@@ -141,4 +143,6 @@ def _evidence(
         boxes=stored.boxes[kept],
         mass=mass,
         similarity=similarity,
+        passed_boxes=stored.boxes[~kept],
+        passed_similarity=passed.of(0, place)[1].double().cpu().numpy(),
     )

@@ -57,11 +57,11 @@ def main() -> None:
 def page(stored: StoredRun) -> str:
     """The page in Markdown, from a run of the sample archive with its own label set."""
     labels, scoring = stored.embedded_labels, stored.job.scoring
-    truths = {
-        sample_key(number): Truth(number, sample_scene(number)[1].parts, PARTS)
-        for number in range(PICTURES)
-    }
-    species = {sample_key(number): sample_scene(number)[0].name for number in range(PICTURES)}
+    truths, species = {}, {}
+    for number in range(PICTURES):
+        shown, scene = sample_scene(number)
+        truths[sample_key(number)] = Truth(number, scene.parts, PARTS)
+        species[sample_key(number)] = shown.name
     model = text_tower(stored)
     controls = {
         control.title: embedded(stored, control.make(stored.labelset, 0), model)
@@ -334,10 +334,11 @@ where a foreign one should be is taken from the attribute it replaced.
 
 {controls}
 
-Only real attributes find their part. Words without any meaning still find the bird: the map says
-where regions differ in their likeness to a sentence, and a region with a bird differs from one
-without, whatever the sentence. A glow on the bird is no evidence for an attribute; a glow on the
-right part of it is.
+Only real attributes find their part. Words that say nothing still find the bird, even more often
+than real ones do: the map says where regions differ in their likeness to a sentence, and a region
+with a bird differs from one without, whatever the sentence. A glow on the bird is no evidence for
+an attribute; a glow on the right part of it is, and where all attributes of a class glow in the
+same place, none of them says much.
 
 ## Smaller regions
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import binomtest
 
 from lazsl import run as steps
 from lazsl.evaluation.answers import Answers, ask_methods
@@ -83,7 +84,7 @@ def page(found: Mapping[World, Answers]) -> str:
     images = len(next(iter(found.values())).keys)
     return _PAGE.format(
         command="python -m lazsl.fieldguide.world_accuracy > docs/evaluation/worlds.md",
-        worlds=table(("world", "what it does"), [(f"`{w}`", what) for w, what in WORLDS.items()]),
+        worlds="\n".join(f"- `{world}`: {what}" for world, what in WORLDS.items()),
         images=images,
         pictures=PICTURES,
         seed=SEED,
@@ -123,17 +124,18 @@ def _lost(found: Mapping[World, Answers]) -> str:
 
 
 def _ahead(found: Mapping[World, Answers]) -> str:
-    """Whether LaZSL is ahead of the others in each world, by the images only one has right."""
-    said = []
+    """LaZSL against the others in each world, by the images only one of the two has right."""
+    rows = []
     for world, answers in found.items():
         mine = answers.right(REFERENCE)
-        pairs = []
+        cells = []
         for name in ("dclip", "crop-mean"):
             other = answers.right(name)
-            only = int((mine & ~other).sum()), int((other & ~mine).sum())
-            pairs.append(f"{only[0]} right that `{name}` has wrong, {only[1]} the other way")
-        said.append(f"- `{world}`: {'; '.join(pairs)}")
-    return "\n".join(said)
+            won, lost = int((mine & ~other).sum()), int((other & ~mine).sum())
+            p = binomtest(won, won + lost).pvalue if won + lost else 1.0
+            cells += [f"{won} : {lost}", f"{p:.2g}"]
+        rows.append((f"`{world}`", *cells))
+    return table(("world", "LaZSL : DCLIP", "p", "LaZSL : mean over crops", "p"), rows)
 
 
 _PAGE = """# The same birds in other worlds
@@ -164,12 +166,28 @@ one to three traits; a guess: 6.7 %):
 
 ## What it says
 
+Kept of the accuracy on photos:
+
 {lost}
 
-Image by image, LaZSL against the mean of attributes on the whole image (`dclip`) and the plain mean
-over crops and attributes (`crop-mean`):
+Images that only one of two methods has right, and the exact test of McNemar:
 
 {ahead}
+
+For the method: looking at regions pays where the bird is small, which it is in all these pictures.
+Every method that sees crops is far ahead of DCLIP, which sees the whole image only, on photos, on
+paintings and amid pieces of other birds; and pieces of other birds cost it less, since they lie in
+some regions and not in others.
+
+Against it: the transport itself pays for nothing here. The plain mean over all crops and attributes
+is as good or better in every world, and on paintings clearly better. There, OT over all crops is
+as good as the mean; selecting crops by their likeness to the whole image costs some of that, and
+mixing the whole image's similarity in costs more. Both lean on one embedding of the whole image,
+in which the bird is smallest and another style disturbs most.
+
+Beyond it: no way of scoring mends what the encoder cannot see. In the sketch there is no colour,
+and most attributes name one; that even families are not told apart says that this model, trained on
+photos, does not read drawn lines as shapes either. At dusk all methods fall together.
 """
 
 

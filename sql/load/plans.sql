@@ -3,10 +3,10 @@
 insert into plans (
     run, shard,
     image_id, rank, class, score, iterations, residual, regions, attributes, mass,
-    similarity
+    similarity, passed_over
 )
 select
     $run, $shard,
     image_id, rank, class, score, iterations, residual, regions, attributes, mass,
-    similarity
+    similarity, passed_over
 from new_plans;
