@@ -1,4 +1,4 @@
-"""Maps against true pixels: measures against plain loops, the default against the rest."""
+"""Maps against true pixels: measures against plain loops, place maps against the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.metrics import auc
 
 from lazsl.evaluation.localisation import (
     ATTRIBUTIONS,
-    DEFAULT,
+    BEST,
     area_under,
     deleted,
     energy_inside,
@@ -108,7 +108,7 @@ def test_a_place_that_all_regions_show_or_none_explains_nothing() -> None:
 
 
 def test_a_planted_place_is_found_where_contributions_and_the_centre_miss_it() -> None:
-    errors: dict[str, list[float]] = {name: [] for name in (DEFAULT, "contribution", "centre")}
+    errors: dict[str, list[float]] = {name: [] for name in (BEST, "contribution", "centre")}
     for place in [(25, 20), (95, 22), (30, 70), (90, 65), (60, 20), (22, 45)]:
         evidence = seeing(place)
         for name, distances in errors.items():
@@ -116,7 +116,7 @@ def test_a_planted_place_is_found_where_contributions_and_the_centre_miss_it() -
             y, x = np.unravel_index(one.argmax(), one.shape)
             distances.append(float(np.hypot(x + 0.5 - place[0], y + 0.5 - place[1])))
     means = {name: np.mean(distances) for name, distances in errors.items()}
-    assert means[DEFAULT] < 8 and means[DEFAULT] < 0.5 * min(means["contribution"], means["centre"])
+    assert means[BEST] < 8 and means[BEST] < 0.5 * min(means["contribution"], means["centre"])
 
 
 def test_regions_that_were_passed_over_take_part_where_they_are_at_hand() -> None:
@@ -203,7 +203,7 @@ def test_evidence_made_of_embeddings_is_the_stored_one(labelled: Run, stored: St
                 assert found.passed_similarity[i, j] == pytest.approx(cosine, abs=1e-6)
 
 
-def test_on_the_sample_the_default_finds_parts_better_than_the_rest(stored: StoredRun) -> None:
+def test_on_the_sample_place_maps_find_parts_better_than_the_rest(stored: StoredRun) -> None:
     scenes = {sample.sample_key(n): sample.sample_scene(n) for n in range(36)}
     tallies = {name: Tally() for name in ATTRIBUTIONS}
     for number, image in enumerate(localisation.singly(stored, None)):
@@ -218,8 +218,8 @@ def test_on_the_sample_the_default_finds_parts_better_than_the_rest(stored: Stor
         parts = [localisation.PART_OF[text] for text in mine.attributes]
         for name, maps in ATTRIBUTIONS.items():
             tallies[name].add(maps(mine, rival, grid), parts, truth)
-    assert len(tallies[DEFAULT].images) > 36 * 6
+    assert len(tallies[BEST].images) > 36 * 6
     energy = {name: tally.figures("energy")[0] for name, tally in tallies.items()}
     pointing = {name: tally.figures("pointing")[0] for name, tally in tallies.items()}
     for other in ("contribution", "best crop", "centre", "uniform"):
-        assert energy[DEFAULT] > 1.5 * energy[other] and pointing[DEFAULT] > pointing[other]
+        assert energy[BEST] > 1.5 * energy[other] and pointing[BEST] > pointing[other]

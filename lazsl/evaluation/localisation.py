@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from lazsl.alignment import plans_for, select_regions
 from lazsl.evaluation.methods import aligning
 from lazsl.evaluation.stored import Images
-from lazsl.evidence import Evidence, attribute_maps, place_maps, spread
+from lazsl.evidence import Evidence, attribute_maps, drawn_maps, place_maps, spread
 from lazsl.score import EmbeddedLabels
 from lazsl.settings import ScoringSettings
 
@@ -100,6 +100,11 @@ def contributions(evidence: Evidence, rival: Evidence | None, grid: tuple[int, i
     return attribute_maps(evidence, grid)
 
 
+def drawn(evidence: Evidence, rival: Evidence | None, grid: tuple[int, int]) -> np.ndarray:
+    """`evidence.drawn_maps`: contributions above most of their mean, spread over soft boxes."""
+    return drawn_maps(evidence, grid)
+
+
 def above_mean(evidence: Evidence, rival: Evidence | None, grid: tuple[int, int]) -> np.ndarray:
     """`T_ij (S_ij - mean_i S_ij)`: what a region adds above the attribute's mean over regions."""
     gain = evidence.similarity - evidence.similarity.mean(axis=0)
@@ -161,12 +166,13 @@ def _over_boxes(evidence: Evidence, weights: np.ndarray, grid: tuple[int, int]) 
     return spread(evidence.boxes, weights, (evidence.width, evidence.height), grid)
 
 
-DEFAULT = "place"
-"""What is shown to people; see the page for why."""
+BEST = "place"
+"""What finds parts best of all that was tried; docs/evaluation/localisation.md has the figures."""
 
 ATTRIBUTIONS: dict[str, Maps] = {
     "place": explaining,
     "place, kept": explaining_kept,
+    "drawn": drawn,
     "contribution": contributions,
     "above mean": above_mean,
     "above runner-up": above_rival,

@@ -20,7 +20,7 @@ from lazsl.encoder import Encoder, choose_device, find_model, load_encoder
 from lazsl.evaluation.controls import CONTROLS, embedded
 from lazsl.evaluation.localisation import (
     ATTRIBUTIONS,
-    DEFAULT,
+    BEST,
     area_under,
     deleted,
     evidence_of,
@@ -42,8 +42,8 @@ SMALL = RegionSettings(smallest=0.2)
 SMALL_PICTURES = 60
 DELETION_PICTURES, DELETION_REGIONS = 16, 8
 FRACTIONS = (0.0, 0.01, 0.02, 0.05, 0.1)
-DELETED_BY = (DEFAULT, "contribution", "best crop", "centre", "uniform")
-BESIDE = (DEFAULT, "place, kept", "contribution", "best crop", "centre", "uniform")
+DELETED_BY = (BEST, "drawn", "contribution", "best crop", "centre", "uniform")
+BESIDE = (BEST, "place, kept", "drawn", "contribution", "best crop", "centre", "uniform")
 PART_OF = {phrase.text: phrase.part for phrase in all_phrases()}
 SMALLEST_SHARE = 0.02
 
@@ -82,7 +82,7 @@ def page(stored: StoredRun) -> str:
             other, _ = with_rival(image, control, scoring, name)
             # A shuffled attribute names its part; a foreign one stands where another one stood.
             meant = [PART_OF.get(t, p) for t, p in zip(other.attributes, parts, strict=True)]
-            controlled[title].add(ATTRIBUTIONS[DEFAULT](other, None, grid), meant, truth)
+            controlled[title].add(ATTRIBUTIONS[BEST](other, None, grid), meant, truth)
     encoder = load_encoder(
         find_model(stored.job.model, stored.job.precision), choose_device("cpu"), "both"
     )
@@ -104,7 +104,7 @@ def page(stored: StoredRun) -> str:
     large = [part for part in shares if shares[part] >= SMALLEST_SHARE]
     return _PAGE.format(
         images=len(birds),
-        pairs=len(tallies[DEFAULT].images),
+        pairs=len(tallies[BEST].images),
         parts=table(
             ("part", "of the bird", *BESIDE),
             [
@@ -134,7 +134,7 @@ def page(stored: StoredRun) -> str:
         controls=table(
             ("attributes", "pointing: the part", "pointing: the bird", "energy inside the part"),
             [
-                _figures("the label set", tallies[DEFAULT]),
+                _figures("the label set", tallies[BEST]),
                 *(_figures(title, tally) for title, tally in controlled.items()),
             ],
         ),
@@ -245,13 +245,13 @@ def _figures(name: str, tally: Tally) -> tuple[str, ...]:
 
 
 def _better(tallies: dict[str, Tally], parts: list[str]) -> str:
-    """Where the default beats the others by their means, and where it does not."""
+    """Where the best beats the others by their means, and where it does not."""
     said = []
-    for other in ("contribution", "best crop", "centre", "uniform"):
+    for other in ("drawn", "contribution", "best crop", "centre", "uniform"):
         ahead: list[str] = []
         behind: list[str] = []
         for part in parts:
-            means = [tallies[k].figures("pointing", part)[0] for k in (DEFAULT, other)]
+            means = [tallies[k].figures("pointing", part)[0] for k in (BEST, other)]
             (ahead if means[0] > means[1] else behind).append(part)
         said.append(
             f"- against `{other}`: ahead on {', '.join(ahead) or 'no part'}; "
@@ -285,7 +285,9 @@ Of an attribute j, from a plan T and similarities S over regions i:
 - `place`: the part of the variance of S_ij over regions that is explained by whether region i shows
   the place; negative where regions that show it have less. Over all regions, also those that were
   passed over.
-- `place, kept`: the same over the kept regions alone, which is what stored plans hold.
+- `place, kept`: the same over the kept regions alone, as for runs that did not store the others.
+- `drawn`: T_ij S_ij above most of its mean over regions, spread over boxes with soft edges
+  (`lazsl.evidence.drawn_maps`).
 - `contribution`: T_ij S_ij spread over box i; adds up to the score.
 - `above mean`: T_ij (S_ij - mean_i S_ij) spread over box i.
 - `above runner-up`: T_ij S_ij less an even share of what the runner-up gets from the region.
@@ -301,10 +303,11 @@ the image's shorter side, so nearly all of them show the middle, and their sum g
 the attribute says. Weights above a mean or a runner-up have the same boxes to be spread over. What
 helps is to ask a place, not a region: are the regions that show it more like the attribute than the
 others? `lazsl.evidence.place_maps` answers that. It adds up to nothing: what an attribute
-contributes stands in the tables, beside the map.
+contributes is stored, and stands in the tables, as before.
 
-The regions that were passed over are half of the answer: they show what the bird is not in. A map
-from the kept regions alone, all of which show most of the bird, has little to compare with.
+The regions that were passed over are half of the answer: they show what the bird is not in. Maps
+from the kept regions alone, all of which show most of the bird, have little to compare with. So
+stored plans hold the similarities of both kinds.
 
 ## Part by part
 
