@@ -124,6 +124,15 @@ def test_a_class_written_twice_is_found_at_its_second_entry(tmp_path: Path) -> N
     assert "first at line 3" in findings[0]["reason"]
 
 
+def test_a_second_entry_does_not_move_the_lines_of_the_first(tmp_path: Path) -> None:
+    text = CLEAN.replace("an arched bill", "a arched bill") + "  Crow:\n    - x\n    - y\n"
+    findings = found(text, tmp_path)
+    assert [(one["kind"], one["line"]) for one in findings] == [
+        ("grammar", 10),
+        ("repeated-class", 18),
+    ]
+
+
 def test_markup_and_control_sequences_of_a_file_do_not_reach_the_terminal(tmp_path: Path) -> None:
     text = json.dumps(
         {"[bold]Wren\x1b[2J\u202e": ["[red]wings[/]", "[RED]wings[/]", "<b>tail</b>"]}

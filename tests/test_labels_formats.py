@@ -166,6 +166,20 @@ def test_clip_benchmark_names_and_templates_are_read(tmp_path: Path) -> None:
     assert same == labels
 
 
+def test_every_template_of_a_bare_name_is_embedded(tmp_path: Path) -> None:
+    from lazsl.embed import embed_labels
+    from lazsl.encoder import find_model, load_encoder
+
+    stored(tmp_path, "classnames.txt", "Wren\n")
+    stored(tmp_path, "zeroshot_classification_templates.txt", "a photo of a {c}.\nart of a {c}.")
+    labels, _, _ = import_labels(str(tmp_path))
+    encoder = load_encoder(find_model("fieldguide", "float32"), "cpu", "text")
+    table = embed_labels(labels, encoder)
+    prompts = ["a photo of a Wren.", "a photo of a Wren.", "art of a Wren."]
+    assert table["prompt"].to_pylist() == prompts
+    assert table["attribute"].to_pylist() == [None, *prompts[1:]]
+
+
 def test_an_empty_attribute_is_left_out_and_that_is_said(tmp_path: Path) -> None:
     made = {"Wren": ["a tail", "", " \n"], "Crow": []}
     labels, _, notes = import_labels(stored(tmp_path, "d.json", made))

@@ -56,7 +56,7 @@ WarehouseFile = Annotated[
     Path | None, typer.Option("--warehouse", help="The DuckDB file. Default: in the workspace.")
 ]
 Labels = Annotated[
-    str | None, typer.Option("--labels", "-l", help="Label set: path or URL of JSON.")
+    str | None, typer.Option("--labels", "-l", help="Label set: path or URL of JSON or YAML.")
 ]
 Only = Annotated[
     str | None,
