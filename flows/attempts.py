@@ -1,17 +1,44 @@
-"""How often a run that keeps crashing is started again: an automation has no limit of its own."""
+"""What every attempt of a flow run begins with, and how often a crashing run is started again."""
 
 from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
 
 from prefect import State
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 from prefect.states import Failed
 
+from flows.credentials import use_stored
+from flows.shards import in_words
+
+P = ParamSpec("P")
+
 CRASHES = 3
 """After so many crashes since a person last pressed Retry, a run ends Failed."""
 
 STARTED_AGAIN = "started again after a crash"
 """What the automation says of its new attempt; see `infra/automations.yaml`."""
+
+
+def attempt(function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
+    """The flow: with the store's credentials, and given up once its process has died too often.
+
+    An automation has no limit of its own, so a run that keeps crashing ends Failed here.
+    """
+
+    @wraps(function)
+    @in_words
+    def attempted(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+        use_stored()
+        return given_up() or function(*args, **kwargs)
+
+    # Prefect would look for the names of the flow's types in this module.
+    vars(attempted)["__signature__"] = inspect.signature(function, eval_str=True)
+    return attempted
 
 
 def given_up() -> State[None] | None:

@@ -26,12 +26,13 @@ from prefect.deployments import run_deployment
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from flows.attempts import given_up
-from flows.shards import RUNNER, in_words, label_shard, load, numbered, prepare, work
-from flows.summary import failure_sentence, show_dashboard
+from flows.attempts import attempt
+from flows.shards import RUNNER, label_shard, load, numbered, prepare, work
+from flows.summary import failure_sentence, show_dashboard, show_evidence
 from lazsl import run as steps
 from lazsl.errors import UserError
 from lazsl.settings import Job
+from lazsl.status import run_status
 from lazsl.storage import Folder
 from lazsl.sweep import recorded_job
 from lazsl.workspace import runs
@@ -43,16 +44,18 @@ _WAITING = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType
 
 
 @flow(name="plan-archive", flow_run_name="plan {job.archive}", task_runner=RUNNER)
-@in_words
+@attempt
 def plan_archive(
     job: Job,
-    batch_shards: Annotated[
-        int, Field(ge=1, le=10_000, description="shards per batch: what one worker takes at a time")
-    ] = 16,
+    batch_shards: Annotated[int, Field(ge=1, le=10_000)] = 16,
 ) -> State[Any]:
     """List an archive and start a label-batch run for every batch of shards that is missing.
 
     Shards of batches that still wait or run are left to them, so planning again does no work twice.
+
+    Args:
+        job: everything about the run; where nothing is filled in, the shown default is taken
+        batch_shards: shards per batch: what one worker takes at a time
     """
     run, shards = prepare(job, "text")
     missing = steps.missing_shards(run, shards)
@@ -64,8 +67,9 @@ def plan_archive(
         run_deployment(
             LABEL_BATCH,
             # The run's own job: its precision is settled, so every machine makes the same vectors.
+            # What nobody set (such as threads) is each machine's own affair.
             parameters={
-                "job": run.job.model_dump(mode="json"),
+                "job": run.job.model_dump(mode="json", exclude_unset=True),
                 "run": run.key,
                 "shards": batch,
             },
@@ -83,11 +87,15 @@ def plan_archive(
 
 
 @flow(name="label-batch", task_runner=RUNNER)
-@in_words
+@attempt
 def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
-    """Stage, embed and score some shards of a planned run; ends Failed while one is missing."""
-    if (enough := given_up()) is not None:
-        return enough
+    """Stage, embed and score some shards of a planned run; ends Failed while one is missing.
+
+    Args:
+        job: the planned run's job
+        run: the planned run's key
+        shards: what this batch sees to
+    """
     opened = steps.open_run(job)
     if opened.key != run:
         raise UserError(
@@ -103,17 +111,17 @@ def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
 
 
 @flow(name="load-warehouse", task_runner=RUNNER)
-@in_words
+@attempt
 def load_warehouse(
-    workspace: Annotated[str, Field(description="where the runs are: a path or fsspec URL")],
-    run: Annotated[
-        str | None, Field(description="key of one run; empty: everything in the workspace")
-    ] = None,
-    warehouse: Annotated[
-        str | None, Field(description="the DuckDB file on this machine's disk; default: the run's")
-    ] = None,
+    workspace: str, run: str | None = None, warehouse: str | None = None
 ) -> State[Any]:
-    """Load every finished shard that the warehouse does not hold yet, and publish it."""
+    """Load every finished shard that the warehouse does not hold yet, and publish it.
+
+    Args:
+        workspace: where the runs are: a path or fsspec URL
+        run: key of one run, or its beginning; empty: every run of the workspace
+        warehouse: the DuckDB file on the worker's disk; empty: the run's own
+    """
     folder = Folder(workspace)
     keys = [run] if run else runs(folder)
     if not keys:
@@ -122,10 +130,15 @@ def load_warehouse(
     said: list[str] = []
     refused: list[str] = []
     for job, key, archive in recorded:
-        loaded = load(job, key, archive, return_state=True)
+        loaded: Any = load(job, key, archive, return_state=True)
         (said if loaded.is_completed() else refused).append(f"{key}: {loaded.message}")
         if loaded.is_completed():
-            show_dashboard(job.warehouse_path, key)
+            show_dashboard(job, key)
+            if (
+                loaded.result().shards
+                and not run_status(folder, key, job.warehouse_path)["missing"]
+            ):
+                show_evidence(job, key)
     if refused:
         return Failed(message=f"{len(refused)} of {len(keys)} runs not loaded: {refused[0]}")
     return Completed(message="; ".join(said[:3]) + ("; ..." if len(said) > 3 else ""))

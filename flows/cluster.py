@@ -20,6 +20,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed
 from prefect_dask.task_runners import DaskTaskRunner
 
+from flows.attempts import attempt
 from flows.label import finish
 from flows.shards import in_words, prepare
 from lazsl import run as steps
@@ -51,7 +52,7 @@ def label(run: Run, number: int, shard: str, scratch: Path) -> State[Any]:
 
 
 @flow(name="label-on-cluster", flow_run_name="label {job.archive}", task_runner=_runner())
-@in_words
+@attempt
 def label_on_cluster(job: Job) -> State[Any]:
     """List, label and load an archive; shards are spread over a Dask cluster."""
     run, shards = prepare(job)

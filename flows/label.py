@@ -12,12 +12,11 @@ from typing import Any
 from prefect import State, flow
 from prefect.states import Completed, Failed
 
-from flows.attempts import given_up
+from flows.attempts import attempt
 from flows.shards import (
     RUNNER,
     Submit,
     embed_labels,
-    in_words,
     label_shard,
     load,
     numbered,
@@ -25,24 +24,26 @@ from flows.shards import (
     score_shard,
     work,
 )
-from flows.summary import failure_sentence, show_dashboard
+from flows.summary import failure_sentence, show_dashboard, show_evidence
 from lazsl import run as steps
 from lazsl.run import Run
 from lazsl.settings import Job, ScoringSettings
 
 
 @flow(name="label-archive", flow_run_name="label {job.archive}", task_runner=RUNNER)
-@in_words
+@attempt
 def label_archive(job: Job) -> State[Any]:
-    """List, stage, embed, score and load an archive; ends Failed while any shard is missing."""
-    if (enough := given_up()) is not None:
-        return enough
+    """List, stage, embed, score and load an archive; ends Failed while any shard is missing.
+
+    Args:
+        job: everything about the run; where nothing is filled in, the shown default is taken
+    """
     run, shards = prepare(job)
     return finish(run, shards, label_shard)
 
 
 @flow(name="relabel", task_runner=RUNNER)
-@in_words
+@attempt
 def relabel(
     workspace: str,
     run: str,
@@ -55,6 +56,15 @@ def relabel(
     """Score the stored embeddings of a run with another label set or other settings.
 
     No image is read and no vision tower is loaded.
+
+    Args:
+        workspace: where the run is: a path or fsspec URL
+        run: key of the run whose embeddings are used, or its beginning
+        labels: another label set: path or URL of a JSON file; empty: the run's own
+        scoring: other settings; empty: the run's own
+        warehouse: the DuckDB file on the worker's disk; empty: the run's own
+        truth: CSV with columns key,label: what is really shown; empty: the run's own
+        open_set: the truth may name classes that the label set does not have
     """
     given = {"labels": labels, "warehouse": warehouse, "truth": truth, "open_set": open_set}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -71,7 +81,9 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
     worked = work(run, shards, numbered(shards), submit, ahead)
     loaded = load(run.job, run.key, run.archive, return_state=True)
     if loaded.is_completed():
-        show_dashboard(run.job.warehouse_path, run.key)
+        show_dashboard(run.job, run.key)
+        if worked.missing and not worked.failed:
+            show_evidence(run.job, run.key)
     if worked.failed:
         return Failed(message=failure_sentence(worked.failed, len(shards), worked.reasons))
     if not loaded.is_completed():

@@ -25,6 +25,7 @@ INFRA = Path(__file__).parent.parent / "infra"
 PREFECT_FILE = INFRA / "prefect.yaml"
 AUTOMATIONS = INFRA / "automations.yaml"
 POOLS = ("lazsl", "lazsl-loader")
+_BETWEEN_LOOKS = 3.0  # seconds; a worker that dies at once is not started more often
 
 
 def main() -> int:
@@ -45,9 +46,9 @@ def main() -> int:
             if _answers(f"{url}/api/health"):
                 print(f"lazsl: port {given.port} is taken; use --port", file=sys.stderr)
                 return 2
-            server = ("server", "start", "--host", "127.0.0.1", "--port", str(given.port))
-            processes = [stack.enter_context(_running("server", server, environment, logs))]
-            _wait(url, processes[0], logs)
+            start = ("server", "start", "--host", "127.0.0.1", "--port", str(given.port))
+            server = stack.enter_context(_running("server", start, environment, logs))
+            _wait(url, server, logs)
             for pool in POOLS:
                 create = ("work-pool", "create", pool, "--type", "process", "--overwrite")
                 _prefect(create, environment, logs)
@@ -55,17 +56,23 @@ def main() -> int:
             _prefect(deploy, environment, logs)
             _run([sys.executable, "-m", "flows.automations", str(AUTOMATIONS)], environment, logs)
             names = {f"worker-{n}": "lazsl" for n in range(1, given.workers + 1)}
-            for name, pool in {**names, "loader": "lazsl-loader"}.items():
-                # One flow run at a time: two in one worker would share the processor or the GPU.
-                command = ("worker", "start", "--pool", pool, "--name", name, "--limit", "1")
-                processes.append(stack.enter_context(_running(name, command, environment, logs)))
+            # One flow run at a time: two in one worker would share the processor or the GPU.
+            commands = {
+                name: ("worker", "start", "--pool", pool, "--name", name, "--limit", "1")
+                for name, pool in {**names, "loader": "lazsl-loader"}.items()
+            }
+            workers = {
+                name: stack.enter_context(_running(name, command, environment, logs))
+                for name, command in commands.items()
+            }
             print(f"\nlazsl serves at {url}; deployments: {url}/deployments", flush=True)
             print(f"logs in {logs}; Ctrl-C stops everything", flush=True)
-            while processes[0].poll() is None:
-                for process in [p for p in processes if p.poll() is not None]:
-                    print("lazsl: a worker ended by itself; the others go on", file=sys.stderr)
-                    processes.remove(process)
-                time.sleep(0.5)
+            while server.poll() is None:
+                time.sleep(_BETWEEN_LOOKS)
+                for name in [name for name, worker in workers.items() if worker.poll() is not None]:
+                    print(f"lazsl: {name} ended by itself and is started again", file=sys.stderr)
+                    again = _running(name, commands[name], environment, logs)
+                    workers[name] = stack.enter_context(again)
             print(f"lazsl: the server ended by itself; see {logs}", file=sys.stderr)
             return 1
     except KeyboardInterrupt:

@@ -66,7 +66,7 @@ def in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
     return step
 
 
-@task(name="plan", cache_policy=NO_CACHE)
+@task(name="plan", task_run_name="plan", cache_policy=NO_CACHE)
 @in_words
 def plan(run: Run) -> Plan:
     """List the archive and cut what is new into shards."""
@@ -78,7 +78,7 @@ def plan(run: Run) -> Plan:
     return planned
 
 
-@task(name="attributes", cache_policy=NO_CACHE)
+@task(name="attributes", task_run_name="attributes", cache_policy=NO_CACHE)
 @in_words
 def attributes(run: Run, towers: Towers = "both") -> bool:
     """Embed the label set, unless it was embedded before."""
@@ -123,7 +123,7 @@ def score(run: Run, number: int, shard: str) -> State[Any]:
 def load(job: Job, run: str, archive: str) -> State[Any]:
     """Load every finished shard of a run that the warehouse does not hold yet."""
     loaded = load_run(job, run, archive)
-    return Completed(message=f"{loaded.shards} shards, {loaded.images} images")
+    return Completed(data=loaded, message=f"{loaded.shards} shards, {loaded.images} images")
 
 
 def prepare(job: Job, towers: Towers = "both") -> tuple[Run, list[str]]:

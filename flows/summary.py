@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import os
+import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from lazsl.dashboard import Dashboard, read_dashboard
+from lazsl.dashboard import Dashboard, draw_evidence, read_dashboard, report_of
+from lazsl.errors import UserError
+from lazsl.settings import Job
 
 
 def failure_sentence(failed: Sequence[str], total: int, reasons: Sequence[str]) -> str:
@@ -25,19 +30,44 @@ def failure_sentence(failed: Sequence[str], total: int, reasons: Sequence[str]) 
     return f"{len(failed)} of {total} {plural} failed: {shown}{why}; Retry runs only these"
 
 
-def show_dashboard(warehouse: Path, run: str) -> None:
+def show_dashboard(job: Job, run: str) -> None:
     """Leave a summary and a table of shards with the flow run, as artifacts."""
-    found = read_dashboard(warehouse, run)
+    found = read_dashboard(job.warehouse_path, run)
     create_markdown_artifact(
-        run_summary(warehouse, found), key="lazsl-summary", description=f"how {run} stands"
+        run_summary(job, found), key="lazsl-summary", description=f"how {run} stands"
     )
     create_table_artifact(found.shards, key="lazsl-shards", description="slowest shards first")
 
 
-def run_summary(warehouse: Path, found: Dashboard) -> str:
+def show_evidence(job: Job, run: str) -> None:
+    """Leave a few explained images with the flow run, as an artifact that holds the pictures."""
+    try:
+        pictures = draw_evidence(job.warehouse_path, run, job.workspace)
+    except UserError as error:
+        get_run_logger().warning(f"no pictures of evidence: {error}")
+        return
+    parts = [f"# {run}"]
+    for picture in pictures:
+        source = f"data:image/webp;base64,{base64.b64encode(picture.webp).decode()}"
+        parts.append(f"## {_TITLES[picture.name]}\n\n{_text(picture.title)}\n\n![]({source})")
+    create_markdown_artifact(
+        "\n\n".join(parts) + "\n",
+        key="lazsl-evidence",
+        description="why a few images were called what they were called",
+    )
+
+
+_TITLES = {"surest": "The surest", "usual": "One like most", "closest": "The closest call"}
+
+
+def run_summary(job: Job, found: Dashboard) -> str:
     """The summary artifact of a run, in Markdown: counts, accuracy, cost, labels, rejects."""
     status = found.status
-    counts = {f"images {name}": f"{status[name]:,}" for name in _COUNTS if name in status}
+    counts = {
+        f"images {name.replace('_', ' ')}": f"{status[name]:,}"
+        for name in _COUNTS
+        if name in status
+    }
     for method, value in (status.get("accuracy") or {}).items():
         if isinstance(value, float):
             counts[f"accuracy, {method}"] = f"{value:.1%}"
@@ -46,12 +76,13 @@ def run_summary(warehouse: Path, found: Dashboard) -> str:
         for row in found.labels
     ]
     rejects = [(reason, f"{images:,}") for reason, images in (status["rejects"] or {}).items()]
-    parts = [f"# {status['run']}", _table(("", ""), list((counts | _cost(found.cost)).items()))]
+    parts = [f"# {status['run']}", table(("", "now"), list((counts | _cost(found.cost)).items()))]
     if labels:
-        parts += ["## Labels", _table(("label", "images", "mean margin"), labels)]
+        parts += ["## Labels", table(("label", "images", "mean margin"), labels)]
     if rejects:
-        parts += ["## Rejects", _table(("reason", "images"), rejects)]
-    return "\n\n".join([*parts, f"Warehouse: `{warehouse}`"]) + "\n"
+        parts += ["## Rejects", table(("reason", "images"), rejects)]
+    where = [f"Warehouse: `{job.warehouse_path}`", _report(job, status["run"])]
+    return "\n\n".join([*parts, *where]) + "\n"
 
 
 _COUNTS = ("listed", "labelled", "abstained", "rejected", "missing", "no_longer_listed")
@@ -66,21 +97,31 @@ def _cost(cost: dict[str, Any]) -> dict[str, str]:
         "MB fetched": f"{cost['bytes'] / 1e6:,.1f}",
         "crops encoded": f"{cost['crops']:,}",
         "seconds fetching": f"{cost['stage_seconds']:,.1f}",
-        "seconds embedding": f"{seconds:,.1f}",
+        "seconds embedding (of the GPU, where there is one)": f"{seconds:,.1f}",
         "seconds scoring": f"{cost['score_seconds']:,.1f}",
         "images per second": f"{cost['images'] / seconds:,.1f}",
         "crops per second": f"{cost['crops'] / seconds:,.0f}",
     }
 
 
-def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+def _report(job: Job, run: str) -> str:
+    """Where the report is; a link, where LAZSL_WORKSPACE_LINK says how browsers get there."""
+    page = report_of(job.workspace, run)
+    if page is None:
+        return "No report yet: run the deployment `report`."
+    served = os.environ.get("LAZSL_WORKSPACE_LINK")
+    if served:
+        return f"[Report]({served.rstrip('/')}/{page})"
+    return f"Report: `{job.workspace.rstrip('/')}/{page}`"
+
+
+def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table whose cells are shown as they are."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_text(value) for value in line) + " |" for line in lines)
 
 
-def _cell(value: object) -> str:
-    """Text as Markdown shows it literally, whatever a label set or an archive holds."""
-    text = "" if value is None else str(value)
-    for character in "\\|<>`[]*_":
-        text = text.replace(character, f"&#{ord(character)};")
-    return " ".join(text.split())
+def _text(value: object) -> str:
+    """Text that Markdown shows as it is, whatever a label set or an archive holds."""
+    text = "" if value is None else " ".join(str(value).split())
+    return re.sub(r"([\\|<>`\[\]*_&~:!#$])", r"\\\1", text)

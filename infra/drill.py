@@ -1,10 +1,11 @@
 """The topology of compose.yaml without containers, and a worker that dies: `make drill`.
 
 PostgreSQL from the distribution, a Prefect server on it, an S3 server over HTTP, two workers and a
-loader, each a process of its own; nothing is shared but the bucket. The sample archive is put into
-the bucket and planned in batches. When the first shards are done, one worker is killed for good
-with all that it runs. The run must end complete all the same, on the other worker. Takes about
-five minutes on two cores; needs `postgresql` (Debian: apt-get install postgresql).
+loader, each a process of its own in a directory of its own; nothing is shared but the bucket. The
+sample archive is put into the bucket and planned in batches. When the first shards are done, one
+worker is killed for good with all that it runs. Its batch must be marked Crashed when its heartbeat
+stops, be started again on the other worker, and the run must end complete, no shard embedded twice.
+Takes about five minutes on two cores; needs `postgresql` (Debian: apt-get install postgresql).
 """
 
 from __future__ import annotations
@@ -62,28 +63,34 @@ def main() -> int:
         fill("s3://drill/archive")
         say("the sample archive is in the bucket")
         url = stack.enter_context(service(home))
+        doomed = stack.enter_context(worker(home / "doomed", url))
         say(f"server on PostgreSQL, two workers, loader: {url}")
         api = Api(url)
         api.start("plan-archive", {"job": {**api.job(), "shard_size": 16}, "batch_shards": 4})
-        wait(lambda: api.done_shards() >= 2)
-        say(f"{api.done_shards()} shards are done; worker-1 is killed for good")
-        killed = kill_worker(home, "worker-1")
-        if not killed:
-            sys.exit("the worker had nothing to do when it was killed; the drill shows nothing")
+        wait(lambda: api.done_shards() >= 2 and bool(api.running_on("doomed")))
+        (lost,) = api.running_on("doomed")
+        say(f"{api.done_shards()} shards are done; a worker is killed for good, and {lost} with it")
+        kill_all(doomed)
         shown: set[str] = set()
+        deadline = time.monotonic() + 900
         while not api.complete():
-            for line in api.states() - shown:
+            if time.monotonic() > deadline:
+                sys.exit("the drill waited too long")
+            states = api.states()
+            for line in sorted(states - shown):
                 say(line)
-            shown |= api.states()
+            shown |= states
             time.sleep(1)
         wait(lambda: api.status()["loaded"])
         status = api.status()
         counts = {k: status[k] for k in ("listed", "labelled", "rejected", "missing", "shards")}
         embedded = api.embedded()
         twice = sorted(name for name, times in embedded.items() if times > 1)
+        crashed = f"{lost}: Crashed (no heartbeat for 100 seconds; the worker is gone)" in shown
         say(f"complete: {counts}")
+        say(f"{lost} was {'' if crashed else 'NOT '}marked Crashed when its heartbeat stopped")
         say(f"{len(embedded)} shards embedded; more than once: {', '.join(twice) or 'none'}")
-        return 0 if status["missing"] == 0 and not twice else 1
+        return 0 if status["missing"] == 0 and crashed and not twice else 1
 
 
 class Api:
@@ -115,6 +122,13 @@ class Api:
             f"{run['name']}: {run['state']['name']} ({run['state']['message'] or ''})"
             for run in self.batches()
         }
+
+    def running_on(self, worker: str) -> list[str]:
+        """Names of the batches that a worker is at."""
+        running = {b["id"]: b["name"] for b in self.batches() if b["state"]["type"] == "RUNNING"}
+        said = {"flow_run_id": {"any_": list(running)}, "text": {"query": f"'{worker}'"}}
+        logs = self.ask("logs/filter", {"logs": said}) if running else []
+        return sorted({running[log["flow_run_id"]] for log in logs})
 
     def complete(self) -> bool:
         batches = self.batches()
@@ -156,17 +170,14 @@ def fill(archive: str) -> None:
             folder.write_bytes(file.relative_to(IMAGES_DIR).as_posix(), file.read_bytes())
 
 
-def kill_worker(home: Path, name: str) -> int:
-    """SIGKILL to the worker and all that it started, at once; how many it had started."""
+def kill_all(worker: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to the worker and to all that it started, at once."""
     import psutil
 
-    (worker,) = (
-        p for p in psutil.process_iter() if name in p.cmdline() and str(home) in str(p.environ())
-    )
-    started = worker.children(recursive=True)
-    for process in [worker, *started]:
+    one = psutil.Process(worker.pid)
+    for process in [one, *one.children(recursive=True)]:
         process.kill()
-    return len(started)
+    worker.wait()
 
 
 @contextmanager
@@ -205,9 +216,9 @@ def s3_server() -> Iterator[str]:
 
 @contextmanager
 def service(home: Path) -> Iterator[str]:
-    """`make serve` with two workers; its URL."""
+    """`make serve`; its URL."""
     port = free_port()
-    command = [sys.executable, "-m", "flows.serve", f"--port={port}", "--workers=2"]
+    command = [sys.executable, "-m", "flows.serve", f"--port={port}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with (home / "serve.log").open("w") as log:
         process = subprocess.Popen(
@@ -220,6 +231,36 @@ def service(home: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+@contextmanager
+def worker(place: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
+    """One more worker, as on a machine of its own: named after its directory."""
+    place.mkdir()
+    command = [Path(sys.executable).with_name("prefect"), "worker", "start", "--pool", "lazsl"]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "PREFECT_HOME": str(place / "home"),
+        "PREFECT_API_URL": f"{url}/api",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+    }
+    environment.pop("PREFECT_API_DATABASE_CONNECTION_URL")
+    with (place / "worker.log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--name", place.name, "--limit", "1"],
+            cwd=place,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
         process.wait(60)
 
 

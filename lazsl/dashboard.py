@@ -1,13 +1,22 @@
-"""What an operator wants to see of a run at a glance, from the warehouse."""
+"""What an operator wants to see of a run at a glance: from the warehouse, and a few pictures."""
 
 from __future__ import annotations
 
+import io
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image as Pixels
+
 from lazsl import sqlfiles, warehouse
+from lazsl.explaining.archived import read_pixels
+from lazsl.explaining.case import find_image, find_run
+from lazsl.explaining.drawing import draw
+from lazsl.explaining.explanation import explain
+from lazsl.explaining.words import headline
+from lazsl.storage import Folder
 from lazsl.warehouse import open_warehouse
 
 
@@ -42,3 +51,53 @@ def read_dashboard(path: Path, run: str, labels: int = 20, shards: int = 500) ->
             rows("labels", how_many=labels),
             rows("shards", how_many=shards),
         )
+
+
+@dataclass(frozen=True)
+class Picture:
+    """name: why this image was chosen: surest, usual or closest. title: key and label of the
+    image. webp: the drawn explanation."""
+
+    name: str
+    title: str
+    webp: bytes
+
+
+def draw_evidence(path: Path, run: str, workspace: str) -> list[Picture]:
+    """Why a few images of a run were called what they were called; empty when none was.
+
+    Every picture fetches its image from the archive once more; where that cannot be had, the maps
+    are drawn without it.
+
+    Args:
+        path: the warehouse.
+        run: run key.
+        workspace: where the run's embeddings are.
+
+    Raises:
+        UserError: a plan has to be made anew, and the embeddings are not in the workspace.
+    """
+    pictures = []
+    with closing(open_warehouse(path)) as connection:
+        about = find_run(connection, run, workspace)
+        chosen = sqlfiles.run(connection, "dashboard/evidence.sql", run=run).fetchall()
+        for name, image_id in chosen:
+            explained = explain(connection, about, find_image(connection, run, image_id))
+            pixels = read_pixels(explained.image, about.job.max_pixels)
+            drawn = draw(explained, None if isinstance(pixels, str) else pixels)
+            title = f"{explained.image.key}: {headline(explained)}"
+            pictures.append(Picture(name, title, _webp(drawn)))
+    return pictures
+
+
+def report_of(workspace: str, run: str) -> str | None:
+    """Where the report of a run is, seen from the workspace; None when none was made there."""
+    page = f"reports/{run}/index.html"
+    return page if Folder(workspace).exists(page) else None
+
+
+def _webp(png: bytes) -> bytes:
+    """A tenth of the size."""
+    smaller = io.BytesIO()
+    Pixels.open(io.BytesIO(png)).convert("RGB").save(smaller, "WEBP", quality=80)
+    return smaller.getvalue()

@@ -65,7 +65,9 @@ class ScoringSettings(_Frozen):
     rule: Annotated[
         Rule, Field(description="when Sinkhorn stops: as published, or at converged marginals")
     ] = "paper"
-    max_iterations: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    max_iterations: Annotated[
+        int, Field(ge=1, le=1_000_000, description="of Sinkhorn, at most")
+    ] = 100
     tolerance: Annotated[float, Field(gt=0, description="of the stopping rule")] = 1e-2
     top_k: Annotated[int, Field(ge=1, le=1000, description="classes kept per image")] = 5
     plans: Annotated[

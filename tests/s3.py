@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import socket
+import struct
 import threading
 from collections import Counter, defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,21 +16,34 @@ RESET = -1
 SHORT = -2
 """A fault: the answer is whole by its own account, but half of the object is missing."""
 
+TORN = -3
+"""A fault: the connection is reset in the middle of the body."""
+
+SILENT = -4
+"""A fault: no answer for longer than anybody waits."""
+
 _CODES = {403: "AccessDenied", 500: "InternalError", 503: "SlowDown"}
 
 
 class FaultyS3:
     """Forwards to `upstream`; `faults` maps a path (`/bucket/key`) to what its next GETs meet.
 
-    A fault is an HTTP status, RESET or SHORT; each is used up by one GET, then the store is well
-    again. `gets` counts the GETs by path, `sent` the bytes of their answers, `heads` the HEADs;
-    `peak` is the most GETs of objects that were ever answered at the same time. `slow` is how many
-    seconds each GET takes.
+    A fault is an HTTP status or one of those above; each is used up by one GET, then the store is
+    well again. `every_first` are faults that come by themselves: in turn, each path meets the next
+    of them at its first GET, and a status or RESET at its first PUT; `met` counts these.
+
+    `gets` counts the GETs by path, `sent` the bytes of their answers, `heads` the HEADs; `peak` is
+    the most GETs of objects that were ever answered at the same time. `slow` is how many seconds
+    each GET takes.
     """
 
     def __init__(self, upstream: str) -> None:
         self.upstream = urlsplit(upstream).netloc
         self.faults: dict[str, list[int]] = defaultdict(list)
+        self.every_first: list[int] = []
+        self.met: Counter[int] = Counter()
+        self._seen: set[tuple[str, str]] = set()
+        self._stopped = threading.Event()
         self.gets: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
         self.heads: Counter[str] = Counter()
@@ -43,6 +58,7 @@ class FaultyS3:
 
     def stop(self) -> None:
         """Closes the proxy."""
+        self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -51,7 +67,19 @@ class FaultyS3:
             self.gets[path] += 1
             self._now += 1
             self.peak = max(self.peak, self._now)
-            return self.faults[path].pop(0) if self.faults[path] else None
+            if self.faults[path]:
+                return self.faults[path].pop(0)
+        return self._first("GET", path, self.every_first)
+
+    def _first(self, method: str, path: str, kinds: list[int]) -> int | None:
+        """The fault that the first request of this kind for a path meets."""
+        with self._lock:
+            if not kinds or (method, path) in self._seen:
+                return None
+            fault = kinds[len(self._seen) % len(kinds)]
+            self._seen.add((method, path))
+            self.met[fault] += 1
+            return fault
 
     def _leave(self) -> None:
         with self._lock:
@@ -71,9 +99,13 @@ class FaultyS3:
                 self._forward(None)
 
             def do_PUT(self) -> None:
+                kinds = [fault for fault in proxy.every_first if fault > 0 or fault == RESET]
+                self._forward(proxy._first("PUT", unquote(urlsplit(self.path).path), kinds))
+
+            def do_POST(self) -> None:
                 self._forward(None)
 
-            do_POST = do_DELETE = do_PUT
+            do_DELETE = do_POST
 
             def do_GET(self) -> None:
                 fault = proxy._enter(unquote(urlsplit(self.path).path))
@@ -85,10 +117,13 @@ class FaultyS3:
                     proxy._leave()
 
             def _forward(self, fault: int | None) -> None:
-                if fault == RESET:
+                if fault == SILENT:
+                    proxy._stopped.wait(60)
+                if fault in (RESET, SILENT):
                     self.close_connection = True
                     return
                 if fault is not None and fault > 0:
+                    self.rfile.read(int(self.headers.get("Content-Length", 0)))
                     body = f"<Error><Code>{_CODES[fault]}</Code></Error>".encode()
                     self._answer(fault, {"Content-Type": "application/xml"}, body)
                     return
@@ -104,9 +139,11 @@ class FaultyS3:
                     upstream.close()
                 if fault == SHORT:
                     body = body[: len(body) // 2]
-                self._answer(reply.status, headers, body)
+                self._answer(reply.status, headers, body, fault)
 
-            def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            def _answer(
+                self, status: int, headers: dict[str, str], body: bytes, fault: int | None = None
+            ) -> None:
                 self.send_response(status)
                 dropped = {"content-length", "transfer-encoding", "connection", "date", "server"}
                 for name, value in headers.items():
@@ -119,7 +156,17 @@ class FaultyS3:
                 self.end_headers()
                 if self.command == "GET":
                     proxy.sent[unquote(urlsplit(self.path).path)] += length
-                if self.command != "HEAD":
+                if fault == TORN:
+                    self.wfile.write(body[: length // 2])
+                    self.wfile.flush()
+                    self._reset()
+                elif self.command != "HEAD":
                     self.wfile.write(body)
+
+            def _reset(self) -> None:
+                """Drop the connection as a machine that is gone does: RST, nothing in order."""
+                linger = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                self.close_connection = True
 
         return Handler

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterFlowRunId
+from s3 import RESET, SILENT, TORN, FaultyS3
+from s3fs import S3FileSystem
 from sample import content, copy_sample, label_plainly, small_job
 
 from flows.label import label_archive, relabel
@@ -233,10 +235,7 @@ def test_relabelling_needs_neither_the_images_nor_the_vision_tower(
 def test_archive_and_workspace_in_a_bucket(
     prefect_server: str, archive: Path, bucket: str, tmp_path: Path
 ) -> None:
-    whole = Folder(f"{bucket}/archive")
-    for file in archive.rglob("*"):
-        if file.is_file():
-            whole.write_bytes(str(file.relative_to(archive)), file.read_bytes())
+    put_into(archive, f"{bucket}/archive")
     job = small_job(
         f"{bucket}/archive", f"{bucket}/work", warehouse=str(tmp_path / "bucket.duckdb")
     )
@@ -246,6 +245,39 @@ def test_archive_and_workspace_in_a_bucket(
     # Another archive has other image ids; what was seen in each picture is the same.
     assert _labels(job.warehouse_path) == _labels(tmp_path / "plain" / "warehouse.duckdb")
     assert not list(tmp_path.glob("lazsl-*"))
+
+
+def test_a_store_that_fails_at_every_first_request_loses_and_doubles_no_image(
+    prefect_server: str,
+    archive: Path,
+    bucket: str,
+    faulty_s3: FaultyS3,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(S3FileSystem, "read_timeout", 2)  # of 15 seconds
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS")  # as in earnest
+    S3FileSystem.clear_instance_cache()
+    put_into(archive, f"{bucket}/archive")
+    faulty_s3.every_first = [503, TORN, SILENT, RESET, 500]
+    job = small_job(
+        f"{bucket}/archive", f"{bucket}/work", warehouse=str(tmp_path / "bucket.duckdb")
+    )
+    state = label_archive(job, return_state=True)
+    assert state.is_completed(), state.message
+    assert set(faulty_s3.met) == set(faulty_s3.every_first)
+    faulty_s3.every_first = []
+    plain = small_job(f"{bucket}/archive", tmp_path / "plain")
+    label_plainly(plain, tmp_path / "scratch")
+    assert content(job.warehouse_path) == content(plain.warehouse_path)
+
+
+def put_into(archive: Path, url: str) -> None:
+    """Copy an archive into a bucket."""
+    whole = Folder(url)
+    for file in archive.rglob("*"):
+        if file.is_file():
+            whole.write_bytes(str(file.relative_to(archive)), file.read_bytes())
 
 
 def _labels(path: Path) -> list[tuple[Any, ...]]:

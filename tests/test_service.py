@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,8 +23,9 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, expect
 from sample import content, copy_sample, label_plainly, small_job
-from test_flows import block, plan_only
+from test_flows import block, plan_only, put_into
 
+from flows.summary import table
 from lazsl import run as steps
 from lazsl.settings import Job
 from lazsl.status import run_status
@@ -37,24 +39,43 @@ ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 @dataclass(frozen=True)
 class Service:
-    """A running service: its URL, its home, and what its webhook was told."""
+    """A running service: its URL, its home, what its webhook was told, and where its code is."""
 
     url: str
     home: Path
     notices: list[dict[str, Any]]
+    environment: dict[str, str]
+    code: Path
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        answer = httpx.post(f"{self.url}/api/{path}", json=body or {}, timeout=30)
+        """What the API answers; a server that is too busy says so (503) and is asked again."""
+
+        def answered() -> bool:
+            nonlocal answer
+            method = "GET" if body is None else "POST"
+            answer = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=30)
+            return answer.status_code != 503
+
+        answer: Any = None
+        wait_for(answered)
         answer.raise_for_status()
         return answer.json()
 
+    def prefect(self, *arguments: str) -> str:
+        """What the command says."""
+        command = Path(sys.executable).with_name("prefect")
+        return run_to_end([command, *arguments], self.environment, self.home)
+
+    def deployment(self, name: str) -> Any:
+        return self.ask(f"deployments/name/{name}/{name}")
+
     def start(self, deployment: str, **parameters: Any) -> str:
-        found = httpx.get(f"{self.url}/api/deployments/name/{deployment}/{deployment}").json()
+        found = self.deployment(deployment)
         run = self.ask(f"deployments/{found['id']}/create_flow_run", {"parameters": parameters})
         return str(run["id"])
 
     def state(self, flow_run: str) -> dict[str, Any]:
-        found: dict[str, Any] = httpx.get(f"{self.url}/api/flow_runs/{flow_run}").json()["state"]
+        found: dict[str, Any] = self.ask(f"flow_runs/{flow_run}")["state"]
         return found
 
     def end(self, flow_run: str) -> dict[str, Any]:
@@ -78,8 +99,35 @@ class Service:
             states.setdefault(task["name"].split(" (")[0], []).append(task["state_type"])
         return states
 
+    def workers(self, flow_run: str) -> list[str]:
+        """Names of the workers that took a run, attempt by attempt."""
+        only = {"flow_run_id": {"any_": [flow_run]}, "text": {"query": "submitting"}}
+        logs = self.ask("logs/filter", {"logs": only, "sort": "TIMESTAMP_ASC"})
+        found = [re.match(r"Worker '(.*)' submitting", log["message"]) for log in logs]
+        return [match[1] for match in found if match]
 
-def wait_for(ready: Callable[[], bool], seconds: float = 120) -> None:
+    def artifacts(self, flow_run: str) -> dict[str, Any]:
+        """The latest of each key."""
+        only = {"flow_run_id": {"any_": [flow_run]}}
+        found = self.ask("artifacts/filter", {"artifacts": only, "sort": "CREATED_DESC"})
+        return {artifact["key"]: artifact for artifact in reversed(found)}
+
+
+def run_to_end(command: list[Any], environment: dict[str, str], place: Path) -> str:
+    done = subprocess.run(
+        command,
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def wait_for(ready: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline, "waited too long"
@@ -105,18 +153,21 @@ def listen() -> tuple[ThreadingHTTPServer, list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory, s3_server: str) -> Iterator[Service]:
     home = tmp_path_factory.mktemp("service")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    ours = ("PREFECT_", "LAZSL_", "AWS_")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     listener, notices = listen()
+    url = f"http://127.0.0.1:{port}"
     environment |= {
         "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(code_of_its_own(home / "code")),
+        "PREFECT_API_URL": f"{url}/api",
         "LAZSL_WEBHOOK_URL": f"http://127.0.0.1:{listener.server_port}/{SECRET}",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "LAZSL_WORKSPACE_LINK": "https://archive.example/work",
     }
     command = [sys.executable, "-m", "flows.serve", f"--port={port}", f"--home={home / 'home'}"]
     with (home / "log").open("w") as log:
@@ -126,13 +177,48 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     try:
         wait_for(lambda: "lazsl serves" in (home / "log").read_text() or process.poll() is not None)
         assert process.poll() is None, (home / "log").read_text()
-        yield Service(f"http://127.0.0.1:{port}", home, notices)
+        # Workers know the store from the block alone.
+        store = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        store |= {"AWS_SECRET_ACCESS_KEY": SECRET}
+        keep = [sys.executable, "-m", "flows.credentials"]
+        assert SECRET not in run_to_end(keep, environment | store, home)
+        yield Service(url, home, notices, environment, home / "code")
     finally:
         listener.shutdown()
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     left = subprocess.run(["pgrep", "-f", str(home)], capture_output=True, text=True, check=False)
     assert left.stdout == "", "stopping the service left processes behind"
+
+
+def code_of_its_own(place: Path) -> Path:
+    """A checkout whose flows a test may break and mend."""
+    place.mkdir()
+    for name in ("lazsl", "sql", "infra"):
+        (place / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "flows", place / "flows", ignore=shutil.ignore_patterns("__pycache__"))
+    return place
+
+
+@pytest.fixture(scope="module")
+def elsewhere(service: Service) -> Iterator[psutil.Process]:
+    """A second worker, in a directory of its own, as on another machine."""
+    place = service.home / "elsewhere"
+    place.mkdir()
+    command = [Path(sys.executable).with_name("prefect"), "worker", "start", "--pool", "lazsl"]
+    with (place / "log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--name", "elsewhere", "--limit", "1"],
+            cwd=place,
+            env=service.environment | {"PREFECT_HOME": str(place / "home")},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    wait_for(lambda: "started" in (place / "log").read_text())
+    yield psutil.Process(process.pid)
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +228,42 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def parameters(job: Job) -> dict[str, Any]:
     return job.model_dump(mode="json")
+
+
+def test_all_deployments_come_at_once_and_their_forms_explain_every_parameter(
+    service: Service, browser: Browser
+) -> None:
+    assert (service.home / "home/logs/deploy.log").read_text().count("successfully created") == 6
+    found = {one["name"]: one for one in service.ask("deployments/filter", {})}
+    names = "label-archive plan-archive label-batch relabel load-warehouse report"
+    assert set(found) == set(names.split())
+    for name, one in found.items():
+        assert one["tags"] == ["lazsl"] and one["description"]
+        schema = one["parameter_openapi_schema"]
+        inner = schema.get("definitions", {}).values()
+        for field, about in [
+            *schema["properties"].items(),
+            *(item for model in inner for item in model["properties"].items()),
+        ]:
+            explained = about.get("description") or "$ref" in str(about)
+            assert explained and ("type" in about or "anyOf" in about or "$ref" in str(about)), (
+                f"{field} of {name} is not explained"
+            )
+    for name in ("label-archive", "plan-archive"):
+        (schedule,) = found[name]["schedules"]
+        assert schedule["schedule"]["cron"] == "0 2 * * *" and not schedule["active"]
+        assert found[name]["global_concurrency_limit"]["limit"] == 1
+
+    page = browser.new_page(viewport={"width": 1400, "height": 1500})
+    page.goto(f"{service.url}/deployments/deployment/{found['label-archive']['id']}/run")
+    for text in ("where the images are: a path or any fsspec URL", "random square crops per image"):
+        expect(page.get_by_text(text).first).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("button", name="Submit")).to_be_enabled()
+    keep_picture(page, "form")
+    page.goto(f"{service.url}/deployments")
+    expect(page.get_by_text("At 02:00 AM every day").first).to_be_visible(timeout=60_000)
+    keep_picture(page, "deployments")
+    page.close()
 
 
 def test_retry_pressed_in_the_browser_runs_only_the_missing_shard(
@@ -163,7 +285,7 @@ def test_retry_pressed_in_the_browser_runs_only_the_missing_shard(
 
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.goto(f"{service.url}/runs/flow-run/{flow_run}")
-    expect(page.get_by_text("Failed", exact=True).first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Failed", exact=True).first).to_be_visible(timeout=60_000)
     page.get_by_text("Details", exact=True).first.click()
     expect(page.get_by_text(re.compile("1 of 3 shards failed")).first).to_be_visible()
     page.get_by_text("Task Runs", exact=True).first.click()
@@ -174,10 +296,15 @@ def test_retry_pressed_in_the_browser_runs_only_the_missing_shard(
     page.get_by_role("button", name="Retry").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Retry").click()
     wait_for(lambda: service.state(flow_run)["type"] == "COMPLETED")
-    expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=60_000)
     page.get_by_text("Artifacts", exact=True).first.click()
-    expect(page.get_by_text("lazsl-summary").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("lazsl-summary").first).to_be_visible(timeout=60_000)
     keep_picture(page, "retried")
+    page.get_by_text("lazsl-evidence").first.click()
+    pictures = page.locator("img[src^='data:image/webp']")
+    expect(pictures).to_have_count(3, timeout=60_000)
+    assert pictures.first.evaluate("image => image.naturalWidth") > 1000
+    keep_picture(page, "evidence")
     page.close()
 
     states = service.tasks(flow_run)
@@ -188,29 +315,109 @@ def test_retry_pressed_in_the_browser_runs_only_the_missing_shard(
     assert content(job.warehouse_path) == content(tmp_path / "plain" / "warehouse.duckdb")
 
 
-def test_a_planned_archive_is_labelled_batch_by_batch_and_planned_again_costs_a_listing(
+def test_names_from_label_sets_and_archives_are_shown_as_they_are(
+    service: Service, browser: Browser
+) -> None:
+    names = [
+        "a_b *c*",
+        "<b>d</b>",
+        "e|f",
+        "[g](http://h)",
+        "`i`",
+        "j\\k",
+        "&amp; ~~l~~",
+        "https://m",
+    ]
+    shown = {"type": "markdown", "data": table(("name",), [(name,) for name in names])}
+    artifact = service.ask("artifacts/", shown)["id"]
+    page = browser.new_page()
+    page.goto(f"{service.url}/artifacts/artifact/{artifact}")
+    for name in names:
+        expect(page.get_by_role("cell", name=name, exact=True)).to_be_visible(timeout=60_000)
+    assert page.get_by_role("cell").get_by_role("link").count() == 0
+    page.close()
+
+
+def test_a_report_is_made_and_the_summary_links_to_it(
     service: Service, archive: Path, tmp_path: Path
 ) -> None:
     job = small_job(archive, tmp_path / "workspace")
+    key = label_plainly(job, tmp_path / "scratch").key
+    flow_run = service.start("report", workspace=job.workspace, warehouse=str(job.warehouse_path))
+    made = service.end(flow_run)
+    page = Path(job.workspace) / "reports" / key / "index.html"
+    assert made["type"] == "COMPLETED" and made["message"].endswith(f"; open {page}")
+    assert page.is_file()
+    link = f"[Report](https://archive.example/work/reports/{key}/index.html)"
+    assert link in service.artifacts(flow_run)["lazsl-summary"]["data"]
+
+
+def test_one_run_goes_on_after_a_code_fix_on_another_worker_and_after_a_cancel(
+    service: Service, elsewhere: psutil.Process, archive: Path, tmp_path: Path
+) -> None:
+    job = small_job(archive, tmp_path / "workspace", shard_size=2)
+    run = steps.open_run(job)
+    (first,) = (p for p in psutil.process_iter() if "worker-1" in words_of(p, service.home))
+    flow = service.code / "flows" / "shards.py"
+    right = flow.read_text()
+    flow.write_text(right.replace("steps.score_shard(", "steps.skore_shard("))
+    elsewhere.suspend()
+    flow_run = service.start("label-archive", job=parameters(job))
+    failed = service.end(flow_run)
+    elsewhere.resume()
+    assert failed["type"] == "FAILED"
+    assert failed["message"].startswith("12 of 12 shards failed: 1 (")
+    assert "has no attribute 'skore_shard'; Retry runs only these" in failed["message"]
+
+    first.suspend()
+    try:
+        flow.write_text(right)
+        service.prefect("flow-run", "retry", flow_run)
+        wait_for(lambda: len(done_shards(run.workspace, run.key)) >= 2)
+        service.prefect("flow-run", "cancel", flow_run)
+        assert service.end(flow_run)["type"] == "CANCELLED"
+        done = len(done_shards(run.workspace, run.key))
+        assert 2 <= done < 12
+        service.prefect("flow-run", "retry", flow_run)
+        wait_for(lambda: service.state(flow_run)["type"] == "COMPLETED")
+    finally:
+        first.resume()
+    assert service.state(flow_run)["message"] == f"12 shards done, {12 - done} of them in this run"
+    assert service.workers(flow_run) == ["worker-1", "elsewhere", "elsewhere"]
+    embedded = {n: s for n, s in service.tasks(flow_run).items() if n.startswith("embed")}
+    assert embedded == {f"embed {number}": ["COMPLETED"] for number in range(1, 13)}
+    label_plainly(small_job(archive, tmp_path / "plain", shard_size=2), tmp_path / "scratch")
+    assert content(job.warehouse_path) == content(tmp_path / "plain" / "warehouse.duckdb")
+
+
+def test_two_workers_that_share_a_bucket_label_an_archive_batch_by_batch_and_embed_nothing_twice(
+    service: Service, elsewhere: psutil.Process, archive: Path, bucket: str, tmp_path: Path
+) -> None:
+    put_into(archive, f"{bucket}/archive")
+    warehouse = tmp_path / "warehouse.duckdb"
+    job = small_job(f"{bucket}/archive", f"{bucket}/work", shard_size=4, warehouse=str(warehouse))
     planned = service.end(service.start("plan-archive", job=parameters(job), batch_shards=2))
     assert planned["message"] == (
-        "3 shards, 3 missing: 2 batches started, 0 shards are under way already"
+        "6 shards, 6 missing: 3 batches started, 0 shards are under way already"
     )
     key = steps.open_run(job).key
     again = service.end(service.start("plan-archive", job=parameters(job), batch_shards=2))
     mine = [run for run in service.runs("label-batch") if key in run["tags"]]
-    assert {run["name"] for run in mine} == {f"{key} 1 to 2", f"{key} 3"}
+    assert {run["name"] for run in mine} == {f"{key} 1 to 2", f"{key} 3 to 4", f"{key} 5 to 6"}
     assert " 0 batches started" in again["message"]
     for run in mine:
         assert service.end(run["id"])["type"] == "COMPLETED"
+    took = {worker for run in mine for worker in service.workers(run["id"])}
+    assert took == {"worker-1", "elsewhere"}
     states = [service.tasks(run["id"]) for run in mine]
-    embedded = [name for found in states for name in found if name.startswith("embed")]
-    assert sorted(embedded) == ["embed 1", "embed 2", "embed 3"]
-    wait_for(lambda: run_status(Folder(job.workspace))["loaded"])
+    embedded = [n for found in states for n, s in found.items() for _ in s if n.startswith("embed")]
+    assert sorted(embedded) == [f"embed {number}" for number in range(1, 7)]
+    wait_for(lambda: warehouse.exists() and run_status(Folder(job.workspace))["loaded"])
     found = run_status(Folder(job.workspace))
     assert (found["listed"], found["labelled"], found["missing"]) == (24, 17, 0)
-    label_plainly(small_job(archive, tmp_path / "plain"), tmp_path / "scratch")
-    assert content(job.warehouse_path) == content(tmp_path / "plain" / "warehouse.duckdb")
+    plain = small_job(f"{bucket}/archive", tmp_path / "plain", shard_size=4)
+    label_plainly(plain, tmp_path / "scratch")
+    assert content(warehouse) == content(plain.warehouse_path)
 
 
 def test_a_killed_flow_process_is_started_again_and_does_only_what_is_missing(
@@ -230,12 +437,27 @@ def test_a_killed_flow_process_is_started_again_and_does_only_what_is_missing(
     assert (found["listed"], found["labelled"], found["missing"]) == (24, 17, 0)
 
 
+def test_a_worker_that_ends_by_itself_is_started_again(service: Service) -> None:
+    (worker,) = (p for p in psutil.process_iter() if "worker-1" in words_of(p, service.home))
+    worker.kill()
+    wait_for(lambda: "worker-1 ended by itself" in (service.home / "log").read_text())
+    wait_for(lambda: any("worker-1" in words_of(p, service.home) for p in psutil.process_iter()))
+
+
 def test_secrets_are_in_no_log_parameter_or_artifact(service: Service) -> None:
     said = [path.read_text() for path in (service.home / "home" / "logs").iterdir()]
     for path in ("flow_runs", "logs", "artifacts", "deployments", "block_documents"):
         said.append(json.dumps(service.ask(f"{path}/filter", {"limit": 200})))
     assert len(said) > 8 and all(len(text) > 2 for text in said)
     assert not [text for text in said if SECRET in text]
+
+
+def words_of(process: psutil.Process, home: Path) -> list[str]:
+    """The command line of a worker of this service; nothing for other processes."""
+    try:
+        return process.cmdline() if str(home) in process.environ().get("PYTHONPATH", "") else []
+    except psutil.Error:
+        return []
 
 
 def process_of(flow_run: str) -> psutil.Process:

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import fsspec
 import pyarrow as pa
 import pytest
-from s3 import RESET, SHORT, FaultyS3
+from s3 import RESET, SHORT, SILENT, TORN, FaultyS3
+from s3fs import S3FileSystem
 
 from lazsl import records, staging
 from lazsl.errors import UserError
@@ -145,11 +146,19 @@ def test_a_plain_etag_costs_one_request_per_object_and_any_other_two(
     assert rejects(stage(parts, bucket, directory)) == {"parts.jpg": "changed"}
 
 
-@pytest.mark.parametrize("fault", [500, 503, RESET, SHORT])
+@pytest.mark.parametrize("fault", [500, 503, RESET, SHORT, TORN, SILENT])
 def test_a_store_that_recovers_is_tried_again(
-    fault: int, bucket: str, faulty_s3: FaultyS3, tmp_path: Path, directory: Path
+    fault: int,
+    bucket: str,
+    faulty_s3: FaultyS3,
+    tmp_path: Path,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     images = listed(bucket, tmp_path / "w")
+    # Long enough for a busy machine; by itself it is 15 seconds.
+    monkeypatch.setattr(S3FileSystem, "read_timeout", 1.5)
+    S3FileSystem.clear_instance_cache()
     path = at(bucket, next(iter(OBJECTS)))
     faulty_s3.faults[path] = [fault] * 2
     assert contents(stage(images, bucket, directory, attempts=3)) == OBJECTS
