@@ -23,9 +23,10 @@ def main() -> int:
     """Apply the file; the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("file", type=Path)
-    for name in apply(parser.parse_args().file, os.environ.get("LAZSL_WEBHOOK_URL")):
+    webhook_url = os.environ.get("LAZSL_WEBHOOK_URL") or None
+    for name in apply(parser.parse_args().file, webhook_url):
         print(f"applied {name}")
-    if "LAZSL_WEBHOOK_URL" not in os.environ:
+    if webhook_url is None:
         print("no notice on failure: set LAZSL_WEBHOOK_URL and apply again", file=sys.stderr)
     return 0
 

@@ -40,7 +40,12 @@ def show_dashboard(job: Job, run: str) -> None:
 
 
 def show_evidence(job: Job, run: str) -> None:
-    """Leave a few explained images with the flow run, as an artifact that holds the pictures."""
+    """Leave a few explained images with the flow run, as an artifact that holds the pictures.
+
+    LAZSL_EVIDENCE=off leaves it out: the pictures lie in Prefect's database.
+    """
+    if os.environ.get("LAZSL_EVIDENCE") == "off":
+        return
     try:
         pictures = draw_evidence(job.warehouse_path, run, job.workspace)
     except UserError as error:

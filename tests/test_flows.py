@@ -259,7 +259,7 @@ def test_a_store_that_fails_at_every_first_request_loses_and_doubles_no_image(
     monkeypatch.delenv("AWS_MAX_ATTEMPTS")  # as in earnest
     S3FileSystem.clear_instance_cache()
     put_into(archive, f"{bucket}/archive")
-    faulty_s3.every_first = [503, TORN, SILENT, RESET, 500]
+    faulty_s3.every_first = [503, TORN, RESET, 500, 503, TORN, RESET, SILENT]
     job = small_job(
         f"{bucket}/archive", f"{bucket}/work", warehouse=str(tmp_path / "bucket.duckdb")
     )

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
+import os
 import re
+import shutil
+import subprocess
+from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
+from kubernetes.client import ApiClient
 from prefect.automations import Automation
+from prefect.cli.deploy._models import DeploymentConfig, PrefectYamlModel
+from prefect.utilities.templating import apply_values
 
 from flows.attempts import STARTED_AGAIN
 from flows.batches import LABEL_BATCH, LOAD_WAREHOUSE
@@ -37,6 +47,16 @@ def test_every_deployment_runs_a_flow_of_its_name_with_parameters_that_the_flow_
     given = deployment.get("parameters", {})
     assert set(given) <= set(flow.parameters.properties)
     assert set(given.get("job", {})) <= set(Job.model_fields)
+
+
+def test_the_deployments_fit_prefects_own_model_and_hold_nothing_that_it_would_ignore() -> None:
+    document = read("prefect.yaml")
+    model = PrefectYamlModel.model_validate(document)
+    assert len(model.deployments) == len(DEPLOYMENTS) == 6
+    # Reusable pieces for YAML's own anchors; the rest is Prefect's.
+    assert set(document) - {"definitions"} <= set(PrefectYamlModel.model_fields)
+    for deployment in DEPLOYMENTS.values():
+        assert set(deployment) <= set(DeploymentConfig.model_fields)
 
 
 def test_deployments_that_flows_start_exist() -> None:
@@ -86,9 +106,67 @@ def test_containers_listen_on_loopback_have_pinned_images_and_take_secrets_from_
     assert wanted == offered
 
 
+def test_the_compose_file_fits_the_compose_specification() -> None:
+    specification = files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
+    jsonschema.validate(read("compose.yaml"), json.loads(specification.read_text("utf-8")))
+
+
+def composer() -> list[str] | None:
+    """The command that reads compose files, where this machine has one."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]):
+            asked = subprocess.run([*command, "version"], capture_output=True, check=False)
+            if asked.returncode == 0:
+                return command
+    return None
+
+
+@pytest.mark.skipif(composer() is None, reason="there is no docker compose on this machine")
+@pytest.mark.parametrize(("profile", "worker"), [("cpu", "worker-cpu"), ("gpu", "worker-gpu")])
+def test_docker_compose_reads_the_file_and_settles_every_variable(
+    profile: str, worker: str, tmp_path: Path
+) -> None:
+    given = (INFRA / "example.env").read_text()
+    (tmp_path / "env").write_text(re.sub("=$", "=given", given, flags=re.M))
+    command = [*(composer() or []), "--env-file", str(tmp_path / "env"), "--profile", profile]
+    file = ["--file", str(INFRA / "compose.yaml")]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    read = subprocess.run(
+        [*command, *file, "config"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert read.returncode == 0, read.stderr
+    services = yaml.safe_load(read.stdout)["services"]
+    assert {"database", "server", "store", "deploy", "loader", worker} <= set(services)
+    assert services[worker]["environment"]["AWS_SECRET_ACCESS_KEY"] == "given"
+    assert "AWS_SECRET_ACCESS_KEY" not in services["server"]["environment"]
+
+
+def test_a_job_of_the_kubernetes_pool_is_one_that_kubernetes_knows() -> None:
+    template = json.loads((INFRA / "kubernetes" / "work-pool.json").read_text())
+    fields = template["variables"]["properties"]
+    values = {name: field["default"] for name, field in fields.items() if "default" in field}
+    # What Prefect's worker fills in for a run.
+    values |= {"name": "run", "command": ["prefect", "flow-run", "execute"], "labels": {"a": "b"}}
+    values |= {"env": [{"name": "PREFECT_API_URL", "value": "http://server"}], "gpus": "1"}
+    manifest = apply_values(template["job_configuration"], values)["job_manifest"]
+    kubernetes = ApiClient()
+    read = kubernetes.deserialize(SimpleNamespace(data=json.dumps(manifest)), "V1Job")
+    # Of a field that it does not know, or of another type, nothing would come back.
+    assert kubernetes.sanitize_for_serialization(read) == manifest
+
+
+def test_the_images_command_does_not_precede_the_one_that_kubernetes_is_given() -> None:
+    assert 'ENTRYPOINT ["prefect"]' in (INFRA / "docker" / "Dockerfile").read_text()
+    template = json.loads((INFRA / "kubernetes" / "work-pool.json").read_text())
+    pod = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["command"] == ["env"]  # Prefect's worker gives `args` in full
+
+
 def test_every_file_a_container_is_built_from_exists() -> None:
     dockerfile = (INFRA / "docker" / "Dockerfile").read_text()
-    assert "USER lazsl" in dockerfile
+    assert "USER lazsl" in dockerfile and "--owner=lazsl /warehouse" in dockerfile
+    bases = re.findall(r"^FROM (\S+)", dockerfile, re.M)
+    assert len(bases) == 2 and all(re.search(r":3\.\d+\.\d+-slim-", base) for base in bases)
     for source in ("constraints.txt", "infra"):
         assert f"COPY {source} " in dockerfile and (INFRA.parent / source).exists()
 
@@ -101,3 +179,28 @@ def test_the_kubernetes_template_uses_what_it_declares_and_declares_what_it_uses
         "containers"
     ]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "{{ gpus }}"
+
+
+def test_every_message_that_the_operators_guide_quotes_is_one_that_the_code_says() -> None:
+    guide = (INFRA.parent / "docs" / "operate.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^\| Failed: \*(.+?)\* \|", guide, re.M)
+    assert len(quoted) >= 8
+    sources = [*INFRA.parent.glob("flows/*.py"), *INFRA.parent.glob("lazsl/*.py")]
+    said = [
+        [part.value if isinstance(part, ast.Constant) else None for part in parts]
+        for source in sources
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+        for parts in [node.values if isinstance(node, ast.JoinedStr) else [node]]
+        if isinstance(node, ast.JoinedStr | ast.Constant)
+    ]
+    texts = ["".join("…" if part is None else str(part) for part in parts) for parts in said]
+    texts.append("Task run encountered an exception …")  # Prefect's own words
+    for message in quoted:
+        pieces = [re.escape(piece) for piece in message.split("…")]
+        found = any(
+            re.match(".*".join(pieces), text)
+            or re.fullmatch(".+".join(map(re.escape, text.split("…"))), message)
+            for text in texts
+            if len(text) > 20
+        )
+        assert found, f"nothing in the code says: {message}"
