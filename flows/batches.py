@@ -35,7 +35,7 @@ from lazsl.settings import Job
 from lazsl.status import run_status
 from lazsl.storage import Folder
 from lazsl.sweep import recorded_job
-from lazsl.workspace import runs
+from lazsl.workspace import done_shards, runs
 
 LABEL_BATCH = "label-batch/label-batch"
 LOAD_WAREHOUSE = "load-warehouse/load-warehouse"
@@ -132,7 +132,7 @@ def load_warehouse(
     for job, key, archive in recorded:
         loaded: Any = load(job, key, archive, return_state=True)
         (said if loaded.is_completed() else refused).append(f"{key}: {loaded.message}")
-        if loaded.is_completed():
+        if loaded.is_completed() and done_shards(folder, key):
             show_dashboard(job, key)
             if (
                 loaded.result().shards

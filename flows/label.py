@@ -80,7 +80,7 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
     """Do what is missing, load what is done, and say how it ended; arguments as of `work`."""
     worked = work(run, shards, numbered(shards), submit, ahead)
     loaded = load(run.job, run.key, run.archive, return_state=True)
-    if loaded.is_completed():
+    if loaded.is_completed() and len(worked.failed) < len(shards):
         show_dashboard(run.job, run.key)
         if worked.missing and not worked.failed:
             show_evidence(run.job, run.key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -156,6 +157,17 @@ def test_retry_of_a_failed_run_does_only_the_missing_shard(
     assert sorted(states["score 2"]) == ["Completed", "NotReady"]
     label_plainly(small_job(archive, tmp_path / "plain"), tmp_path / "scratch")
     assert content(job.warehouse_path) == content(tmp_path / "plain" / "warehouse.duckdb")
+
+
+def test_a_run_of_which_nothing_is_done_fails_with_its_own_sentence(
+    prefect_server: str, archive: Path, tmp_path: Path
+) -> None:
+    job = small_job(archive, tmp_path / "workspace", shard_size=30)
+    plan_only(job)
+    poison = block(job, 1)
+    state = label_archive(job, return_state=True)
+    assert state.is_failed()
+    assert re.match(rf"1 of 1 shard failed: 1 \(\w+\): {poison} cannot be written", state.message)
 
 
 def test_a_shard_with_more_rejects_than_allowed_fails_and_can_be_retried(

@@ -230,6 +230,14 @@ def parameters(job: Job) -> dict[str, Any]:
     return job.model_dump(mode="json")
 
 
+def test_the_pool_for_kubernetes_is_one_that_the_server_takes(service: Service) -> None:
+    template = ROOT / "infra" / "kubernetes" / "work-pool.json"
+    pool = ("kubernetes-jobs", "--type", "kubernetes", "--base-job-template", str(template))
+    service.prefect("work-pool", "create", *pool)
+    found = service.ask("work_pools/kubernetes-jobs")
+    assert found["base_job_template"] == json.loads(template.read_text())
+
+
 def test_all_deployments_come_at_once_and_their_forms_explain_every_parameter(
     service: Service, browser: Browser
 ) -> None:
@@ -362,22 +370,25 @@ def test_one_run_goes_on_after_a_code_fix_on_another_worker_and_after_a_cancel(
     right = flow.read_text()
     flow.write_text(right.replace("steps.score_shard(", "steps.skore_shard("))
     elsewhere.suspend()
-    flow_run = service.start("label-archive", job=parameters(job))
-    failed = service.end(flow_run)
-    elsewhere.resume()
+    try:
+        flow_run = service.start("label-archive", job=parameters(job))
+        failed = service.end(flow_run)
+    finally:
+        flow.write_text(right)
+        elsewhere.resume()
     assert failed["type"] == "FAILED"
-    assert failed["message"].startswith("12 of 12 shards failed: 1 (")
+    assert failed["message"].startswith("12 of 12 shards failed: 1 ("), failed["message"]
     assert "has no attribute 'skore_shard'; Retry runs only these" in failed["message"]
 
     first.suspend()
     try:
-        flow.write_text(right)
         service.prefect("flow-run", "retry", flow_run)
         wait_for(lambda: len(done_shards(run.workspace, run.key)) >= 2)
         service.prefect("flow-run", "cancel", flow_run)
-        assert service.end(flow_run)["type"] == "CANCELLED"
+        wait_for(lambda: service.state(flow_run)["type"] == "CANCELLED")
         done = len(done_shards(run.workspace, run.key))
         assert 2 <= done < 12
+        wait_for(lambda: not elsewhere.children())
         service.prefect("flow-run", "retry", flow_run)
         wait_for(lambda: service.state(flow_run)["type"] == "COMPLETED")
     finally:
