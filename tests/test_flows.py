@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import State
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterFlowRunId
+from prefect.client.schemas.objects import FlowRun
+from prefect.flow_engine import run_flow
+from prefect.states import AwaitingRetry, Crashed, Pending, Running, Scheduled
 from s3 import RESET, SILENT, TORN, FaultyS3
 from s3fs import S3FileSystem
 from sample import content, copy_sample, label_plainly, small_job
 
+from flows.attempts import STARTED_AGAIN
 from flows.label import label_archive, relabel
 from lazsl import run as steps
 from lazsl import workspace
@@ -170,6 +175,29 @@ def test_a_run_of_which_nothing_is_done_fails_with_its_own_sentence(
     assert re.match(rf"1 of 1 shard failed: 1 \(\w+\): {poison} cannot be written", state.message)
 
 
+def test_a_run_that_crashed_three_times_by_itself_gives_up_until_a_person_presses_retry(
+    prefect_server: str, archive: Path, tmp_path: Path
+) -> None:
+    job = small_job(archive, tmp_path / "workspace")
+    again = [Crashed(), Scheduled(message=STARTED_AGAIN)]
+    flow_run = flow_run_with([Running(), *again, Running(), *again, Running(), *again])
+    state = run_flow(label_archive, flow_run=flow_run, parameters={"job": job}, return_type="state")
+    assert state.is_failed() and "the process died 3 times in a row" in state.message
+    assert not Path(job.workspace).exists()
+    retried = flow_run_with([Running(), *again, Running(), *again, Crashed(), AwaitingRetry()])
+    state = run_flow(label_archive, flow_run=retried, parameters={"job": job}, return_type="state")
+    assert state.is_completed(), state.message
+
+
+def flow_run_with(states: list[State[Any]]) -> FlowRun:
+    """A run of label-archive that went through these states."""
+    with get_client(sync_client=True) as client:
+        created = client.create_flow_run(label_archive, state=Pending())
+        for state in states:
+            client.set_flow_run_state(created.id, state, force=True)
+        return client.read_flow_run(created.id)
+
+
 def test_a_shard_with_more_rejects_than_allowed_fails_and_can_be_retried(
     prefect_server: str, archive: Path, tmp_path: Path
 ) -> None:
@@ -282,6 +310,13 @@ def test_a_store_that_fails_at_every_first_request_loses_and_doubles_no_image(
     plain = small_job(f"{bucket}/archive", tmp_path / "plain")
     label_plainly(plain, tmp_path / "scratch")
     assert content(job.warehouse_path) == content(plain.warehouse_path)
+
+    # Once more, with nothing new: that costs the listing, and no question about any image.
+    for asked in (faulty_s3.gets, faulty_s3.heads):
+        asked.clear()
+    again = label_archive(job, return_state=True)
+    assert again.message == "3 shards done, 0 of them in this run"
+    assert not [path for path in faulty_s3.gets + faulty_s3.heads if "/archive/" in path]
 
 
 def put_into(archive: Path, url: str) -> None:
