@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 from prefect import State
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterFlowRunId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+    TaskRunFilter,
+    TaskRunFilterFlowRunId,
+)
 from prefect.client.schemas.objects import FlowRun
 from prefect.flow_engine import run_flow
 from prefect.states import AwaitingRetry, Crashed, Pending, Running, Scheduled
@@ -25,6 +31,7 @@ from sample import content, copy_sample, label_plainly, small_job
 
 from flows.attempts import STARTED_AGAIN
 from flows.label import label_archive, relabel
+from flows.report import report
 from lazsl import run as steps
 from lazsl import workspace
 from lazsl.settings import Job
@@ -270,6 +277,32 @@ def test_relabelling_needs_neither_the_images_nor_the_vision_tower(
     assert found["run"] != first.key and found["classes"] == 2
     assert (found["labelled"], found["rejected"], found["missing"]) == (13, 7, 0)
     assert found["crops"] == 0
+
+
+def test_a_report_is_made_and_the_summary_links_to_it(
+    prefect_server: str, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = small_job(archive, tmp_path / "workspace")
+    key = label_plainly(job, tmp_path / "scratch").key
+    made = report(job.workspace, warehouse=str(job.warehouse_path), return_state=True)
+    page = Path(job.workspace) / "reports" / key / "index.html"
+    assert made.is_completed() and made.message.endswith(f"; open {page}")
+    assert page.is_file()
+    assert f"Report: `{page}`" in summary_of(made)
+    monkeypatch.setenv("LAZSL_WORKSPACE_LINK", "https://archive.example/work/")
+    again = label_archive(job, return_state=True)
+    link = f"[Report](https://archive.example/work/reports/{key}/index.html)"
+    assert link in summary_of(again)
+
+
+def summary_of(state: Any) -> str:
+    mine = ArtifactFilter(
+        flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_of(state)]),
+        key=ArtifactFilterKey(any_=["lazsl-summary"]),
+    )
+    with get_client(sync_client=True) as client:
+        (found,) = client.read_artifacts(artifact_filter=mine)
+    return str(found.data)
 
 
 def test_archive_and_workspace_in_a_bucket(
