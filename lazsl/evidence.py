@@ -240,6 +240,31 @@ def place_maps(evidence: Evidence, grid: tuple[int, int] | None = None) -> np.nd
     return explained(boxes, similarity, size, grid or fitting_grid(size))
 
 
+def class_place_map(
+    this: Evidence, other: Evidence | None = None, grid: tuple[int, int] | None = None
+) -> np.ndarray:
+    """(h, w) float64, -1..1: where a class was found, or found rather than another, by `explained`.
+
+    The value of a region is the mean over the class's attributes of their similarity; held against
+    another class, what it is above the other's.
+
+    Args:
+        this: a class on an image.
+        other: another class on the same image.
+        grid: (w, h) cells; None: `fitting_grid` of the image.
+
+    Raises:
+        ValueError: when the two are of different images.
+    """
+    values = this.similarity.mean(axis=1, keepdims=True)
+    if other is not None:
+        if this.image_id != other.image_id:
+            raise ValueError(f"{this.key!r} and {other.key!r} are different images")
+        values = values - other.similarity.mean(axis=1, keepdims=True)
+    size = (this.width, this.height)
+    return np.asarray(explained(this.boxes, values, size, grid or fitting_grid(size))[0])
+
+
 def explained(
     boxes: np.ndarray, values: np.ndarray, size: tuple[int, int], grid: tuple[int, int]
 ) -> np.ndarray:

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from lazsl.cli import app
 from lazsl.errors import UserError
-from lazsl.evidence import DRAWN_FLOOR
+from lazsl.evidence import explained
 from lazsl.report import make_report
 from lazsl.report.images import PART
 from lazsl.report.site import Site, as_script, visible
@@ -113,13 +113,12 @@ def test_every_labelled_image_has_a_page_and_a_line_in_the_gallery_least_certain
     assert max(Counter(index["file"]).values()) <= PART
 
 
-def test_the_plans_of_a_page_add_up_to_the_contributions_in_the_warehouse(
-    two: Two, site: Path, rows: Any
-) -> None:
+def test_the_plans_of_a_page_are_those_in_the_warehouse(two: Two, site: Path, rows: Any) -> None:
     images = images_of(site)
     told = rows(
-        "select image_id, rank, list(contribution order by attribute_index) as contributions "
-        "from evidence where run = ? and rank <= 2 group by all",
+        "select image_id, rank, p.similarity, list(contribution order by attribute_index) as "
+        "contributions from evidence join plans as p using (run, shard, image_id, rank) "
+        "where run = ? group by all",
         two.new.key,
     )
     assert len(told) == 2 * len(images)
@@ -127,11 +126,7 @@ def test_the_plans_of_a_page_add_up_to_the_contributions_in_the_warehouse(
         image = images[row["image_id"]]
         plan = image["plans"][row["rank"] - 1]
         cells = np.frombuffer(base64.b64decode(plan["cells"]), "<i2") * plan["scale"]
-        by_region = cells.reshape(len(image["regions"]), len(row["contributions"]))
-        # Each cell is rounded to half a step of the scale, and there is one per region.
-        most = plan["scale"] * len(image["regions"])
-        kept = (1 - DRAWN_FLOOR) * np.asarray(row["contributions"])
-        assert np.allclose(by_region.sum(axis=0), kept, atol=most)
+        assert np.allclose(cells, row["similarity"], atol=plan["scale"])
         shown = image["classes"][row["rank"] - 1]["contributions"]
         assert np.allclose(shown, row["contributions"], atol=1e-6)
     boxes = rows("select image_id, boxes from regions")
@@ -193,30 +188,24 @@ def test_a_class_names_its_attributes_its_exemplars_and_its_rivals(
             assert contribution == pytest.approx(np.mean(found), rel=1e-5)
 
 
-def test_an_average_map_lies_where_the_regions_lie(two: Two, site: Path, rows: Any) -> None:
-    # A class with one image: its map must be brightest inside the attribute's best region.
+def test_the_average_map_of_a_single_image_is_its_own(site: Path) -> None:
     images = images_of(site)
-    names = data(site, "labels")["names"]
     best = Counter(image["classes"][0]["class"] for image in images.values())
     single = [number for number, times in best.items() if times == 1]
     assert single
     for number in single:
-        page = data(site, f"class-{number}")
-        grid = page["maps"]["grid"]
+        packed = data(site, f"class-{number}")["maps"]
         (image,) = [i for i in images.values() if i["classes"][0]["class"] == number]
-        boxes = np.reshape(image["boxes"], (-1, 4)) / [*image["size"], *image["size"]]
+        boxes = np.reshape(image["boxes"], (-1, 4))
         cells = np.frombuffer(base64.b64decode(image["plans"][0]["cells"]), "<i2")
-        by_region = cells.reshape(len(boxes), -1)
-        for attribute, packed in enumerate(page["maps"]["levels"]):
-            if by_region[:, attribute].sum() <= 0:
-                continue
-            level = np.frombuffer(base64.b64decode(packed), np.uint8).reshape(grid, grid)
-            assert level.max() == 255, names[number]
-            y, x = (np.argwhere(level == 255)[0] + 0.5) / grid
-            inside = (
-                (boxes[:, 0] <= x) & (x <= boxes[:, 2]) & (boxes[:, 1] <= y) & (y <= boxes[:, 3])
-            )
-            assert by_region[inside, attribute].sum() > 0
+        similarity = cells.reshape(len(boxes), -1).astype(float)
+        grid = (packed["grid"], packed["grid"])
+        places = explained(boxes, similarity, tuple(image["size"]), grid).clip(0)
+        levels = [np.frombuffer(base64.b64decode(one), np.uint8) for one in packed["levels"]]
+        for place, level in zip(places, levels, strict=True):
+            assert level.max() == 255
+            wanted = 255 * place.ravel() / place.max()
+            np.testing.assert_allclose(level.astype(float), wanted, atol=1.5)
 
 
 def test_the_comparison_has_every_changed_image_with_what_moved_it(

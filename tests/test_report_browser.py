@@ -20,7 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from reported import HOSTILE_CLASSES, Two, hostile_run, two_runs
 
-from lazsl.evidence import Evidence, drawn_contrast, drawn_maps, read_evidence
+from lazsl.evidence import Evidence, class_place_map, place_maps, read_evidence
 from lazsl.report import make_report
 from lazsl.report.site import visible
 from lazsl.run import Run
@@ -260,11 +260,11 @@ def test_pointing_at_an_attribute_lights_its_pixels_and_outlines_its_regions(
         lit = pixels(page)
         # The opacity of the light grows with the map, but for the outlines over it.
         opacity = lit[..., 3] / 255
-        wanted = over(drawn_maps(plan)[number], opacity.shape).clip(0)
+        wanted = over(place_maps(plan)[number], opacity.shape).clip(0)
         error = np.abs(opacity - (0.5 + 0.3 * wanted / wanted.max()))
         assert np.quantile(error, 0.75) < 0.02
         # White lines run along the sides of the strongest region.
-        region = int(plan.contributions[:, number].argmax())
+        region = int(plan.similarity[:, number].argmax())
         left, top, right, bottom = plan.boxes[region]
         x = (np.asarray((left, right)) * lit.shape[1] / plan.width).astype(int)
         y = (np.asarray((top, bottom)) * lit.shape[0] / plan.height).astype(int)
@@ -283,7 +283,7 @@ def test_the_runner_up_can_be_held_against_the_label(page: Page, reported: Repor
     expect(page.locator("#legend")).to_contain_text(f"for {best.label}")
     page.mouse.move(2, 2)
     lit = pixels(page)
-    wanted = over(drawn_contrast(best, second), lit.shape[:2])
+    wanted = over(class_place_map(best, second), lit.shape[:2])
     clear = lit[..., 3] > 40
     warm = lit[..., 0] > lit[..., 2]
     assert clear.mean() > 0.1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from PIL import Image as Pixels
 
-from lazsl.evidence import DRAWN_FLOOR
 from lazsl.explaining.canvas import Canvas, Style, height, wrap
 from lazsl.explaining.explanation import Explanation
 from lazsl.explaining.overlay import THIS
@@ -20,10 +19,11 @@ from lazsl.explaining.words import because, facts, headline
 _COLOURS = {None: THIS, True: "#1a7f37", False: "#b30000"}
 _PLAIN = Style(10)
 _READING = (
-    "Maps show where a class or an attribute was found rather than elsewhere: what every region "
-    f"adds above {DRAWN_FLOOR:.0%} of the regions' mean, spread over its box, so no sharper than "
-    "regions are. Small maps are on one scale. Figures: what an attribute adds to the score, and "
-    "its share of all that speaks for or against the class. Framed: the other class lacks it."
+    "Maps show where a class or an attribute was found rather than elsewhere: green where regions "
+    "that show a place are more similar to it than regions that do not, pink where less, the "
+    "stronger the more this explains how regions differ. Maps are no sharper than regions are. "
+    "Small maps are on one scale. Figures: what an attribute adds to the score, and its share of "
+    "all that speaks for or against the class. Framed: the other class lacks it."
 )
 
 

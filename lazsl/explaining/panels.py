@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image as Pixels
 
-from lazsl.evidence import drawn_contrast, drawn_maps, fitting_grid
+from lazsl.evidence import class_place_map, fitting_grid
 from lazsl.explaining.canvas import Canvas, Frame, height, wrap
 from lazsl.explaining.names import short
 from lazsl.explaining.overlay import CONTRAST, FOUND, Colours, dimmed, lay_over, scale
@@ -55,10 +55,10 @@ def panels(scene: Scene) -> Band:
             if number == 0:
                 _outlines(canvas, place.fitted(scene.aspect), scene)
             elif number == 1:
-                found = drawn_maps(this, grid).sum(axis=0)
+                found = class_place_map(this, None, grid)
                 _map(canvas, place, scene, found, FOUND, ("less", "more"))
             elif other is not None:
-                contrast = drawn_contrast(this, other, grid)
+                contrast = class_place_map(this, other, grid)
                 _map(canvas, place, scene, contrast, CONTRAST, (short(other.label), label))
 
     return Band(step * (len(titles) // columns) + 0.1, draw)

@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from lazsl.evidence import Evidence, drawn_maps, fitting_grid
+from lazsl.evidence import Evidence, fitting_grid, place_maps
 from lazsl.explaining.canvas import Canvas, Frame, Style, height, wrap
 from lazsl.explaining.names import short
 from lazsl.explaining.overlay import AGAINST, FOR, FOUND, OTHER, THIS, dimmed, lay_over
@@ -78,7 +78,7 @@ class _Kit:
         explanation = scene.explanation
         grid = fitting_grid(scene.size, 96)
         classes = [one for one in (explanation.this, explanation.other) if one is not None]
-        self.maps = {one.label: drawn_maps(one, grid) for one in classes}
+        self.maps = {one.label: place_maps(one, grid) for one in classes}
         self.largest = max(float(np.abs(maps).max()) for maps in self.maps.values())
         spoken = [one for p in shown for one in (p.this, p.other) if one is not None]
         self.loudest = max(abs(one.share) for one in spoken) or 1.0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lazsl import sqlfiles
-from lazsl.evidence import Evidence, drawn_maps
+from lazsl.evidence import Evidence, place_maps
 from lazsl.report.names import Names
 from lazsl.report.site import Site
 from lazsl.sqlfiles import Connection
@@ -35,7 +35,7 @@ class AverageMaps:
 
     def add(self, best: Evidence) -> None:
         """Count one image's plan of its best class."""
-        maps = drawn_maps(best, (GRID, GRID))
+        maps = place_maps(best, (GRID, GRID))
         if best.label not in self._sums:
             self._sums[best.label] = np.zeros(maps.shape, np.float32)
         self._sums[best.label] += maps

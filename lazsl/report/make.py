@@ -15,7 +15,6 @@ from typing import Any
 
 from lazsl import sqlfiles
 from lazsl.errors import UserError
-from lazsl.evidence import DRAWN_KERNEL, TAPERS
 from lazsl.report.classes import AverageMaps, write_classes
 from lazsl.report.comparison import write_comparison
 from lazsl.report.gallery import write_gallery
@@ -119,7 +118,6 @@ def make_report(
             "chunks": chunks,
             "files": files,
             "previews": previews,
-            "taper": TAPERS[DRAWN_KERNEL],
             "truth": bool(facts["accuracy"]),
             "abstained": bool(about["abstained"]),
             "reviewed": bool(facts["reviewed"]),

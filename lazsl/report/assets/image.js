@@ -23,20 +23,20 @@
     return attributes[number] || [names[number]];
   };
 
-  /* The weight of every region in what a view shows. */
-  function weights(view) {
+  /* How similar every region is to what a view shows. */
+  function values(view) {
     const { cells, columns } = plans[view.plan];
     return image.regions.map((_, r) => {
       if (view.attribute >= 0) return cells[r * columns + view.attribute];
       let sum = 0;
       for (let j = 0; j < columns; j++) sum += cells[r * columns + j];
-      return sum;
+      return sum / columns;
     });
   }
 
   function difference() {
-    const other = weights({ plan: 1, attribute: -1 });
-    return weights({ plan: 0, attribute: -1 }).map((weight, r) => weight - other[r]);
+    const other = values({ plan: 1, attribute: -1 });
+    return values({ plan: 0, attribute: -1 }).map((value, r) => value - other[r]);
   }
 
   function outline(context, box, thick) {
@@ -68,27 +68,25 @@
     find("lit").textContent = "";
     if (!view || !plans.length) return;
     const cellsOf = maps.grid(image.size);
-    const spread = (values) => maps.spread(image.boxes, values, image.size, cellsOf);
+    const places = (found) => maps.explained(image.boxes, found, image.size, cellsOf);
     const context = canvas.getContext("2d");
     const first = names[image.classes[0].class];
     if (view.contrast) {
-      maps.paint(canvas, maps.signed(spread(difference())), cellsOf, maps.contrasting);
+      maps.paint(canvas, maps.signed(places(difference())), cellsOf, maps.contrasting);
       tell(`speaks for ${names[image.classes[1].class]}`, `for ${first}`, (t) => maps.contrasting(2 * t - 1));
       find("lit").textContent = `What speaks for ${first} rather than ${names[image.classes[1].class]}.`;
       return;
     }
-    const values = weights(view);
+    const similar = values(view);
     const { contributions, scores } = image.classes[view.plan];
     const total = view.attribute < 0 ? scores[0] : contributions[view.attribute];
-    if (total < 0) maps.paint(canvas, maps.signed(spread(values)), cellsOf, maps.contrasting);
-    else maps.paint(canvas, maps.positive(spread(values)), cellsOf, maps.lit);
-    const strongest = values.map((_, r) => r).sort((a, b) => values[b] - values[a]).slice(0, OUTLINED);
+    maps.paint(canvas, maps.positive(places(similar)), cellsOf, maps.lit);
+    const strongest = similar.map((_, r) => r).sort((a, b) => similar[b] - similar[a]).slice(0, OUTLINED);
     strongest.reverse().forEach((r, i) =>
       outline(context, image.boxes.slice(4 * r, 4 * r + 4), i === strongest.length - 1 ? 2 : 0.75));
     const what = view.attribute < 0 ? names[image.classes[view.plan].class] : texts(view.plan)[view.attribute];
-    if (total < 0) tell("against it", "for it", (t) => maps.contrasting(2 * t - 1));
-    else tell("least", "most", maps.lit);
-    find("lit").textContent = `${what}: ${total < 0 ? "takes away" : "contributes"} ${score(Math.abs(total))}; its ${strongest.length} strongest regions are outlined.`;
+    tell("no more than elsewhere", "most", maps.lit);
+    find("lit").textContent = `${what}: ${total < 0 ? "takes away" : "contributes"} ${score(Math.abs(total))}; its ${strongest.length} most similar regions are outlined.`;
   }
 
   function tell(least, most, colour) {

@@ -1,10 +1,10 @@
 "use strict";
-/* From a plan to lit pixels. What a region adds to an attribute is spread over its box, its edges
-   softened, and boxes add; lazsl/evidence.py says what is spread, and how soft edges are. */
+/* From a plan to lit pixels: where an attribute was found is told by how far showing a place
+   explains why regions differ. The same as `explained` in lazsl/evidence.py. */
 
 lazsl.maps = (() => {
   const LONGEST = 160;
-  const FADE = lazsl.value("report").taper / 2;
+  const BORDER = 1 / 16;
 
   /* Anchors of a scale whose lightness grows evenly, from dark to bright. */
   const HEAT = [
@@ -20,7 +20,7 @@ lazsl.maps = (() => {
     return bytes;
   }
 
-  /* Contributions of a kept plan, region by region: regions x attributes numbers. */
+  /* Similarities of a kept plan, region by region: regions x attributes numbers. */
   function cells(plan) {
     const bytes = decode(plan.cells);
     const view = new DataView(bytes.buffer);
@@ -36,43 +36,43 @@ lazsl.maps = (() => {
 
   const within = (x, least, most) => Math.min(most, Math.max(least, x));
 
-  /* The integral of Tukey's window from 0 to t, all of it being 1. */
-  function gathered(t) {
-    if (!FADE) return within(t, 0, 1);
-    const rising = within(t, 0, FADE);
-    const falling = within(t - (1 - FADE), 0, FADE);
-    const waves = Math.sin(Math.PI * falling / FADE) - Math.sin(Math.PI * rising / FADE);
-    return ((rising + falling) / 2 + within(t - FADE, 0, 1 - 2 * FADE) + waves * FADE / (2 * Math.PI))
-      / (1 - FADE);
+  /* How well a side from `first` to `last` shows the middle of each of `parts` cells of `whole`. */
+  function shown(first, last, whole, parts) {
+    return Float64Array.from({ length: parts }, (_, i) => {
+      const along = (((i + 0.5) * whole) / parts - first) / (last - first);
+      return within(Math.min(along, 1 - along) / BORDER, 0, 1);
+    });
   }
 
-  /* The part of a side from `first` to `last` that lies in each of `parts` cells of `whole`. */
-  function along(first, last, whole, parts) {
-    const found = new Float64Array(parts);
-    const until = (edge) => gathered((edge - first) / (last - first));
-    let before = until(0);
-    for (let i = 0; i < parts; i++) {
-      const after = until((whole * (i + 1)) / parts);
-      found[i] = after - before;
-      before = after;
-    }
-    return found;
-  }
-
-  /* Weights (one per box) spread over their boxes (four numbers each): across x down numbers. */
-  function spread(boxes, weights, [width, height], [across, down]) {
-    const map = new Float64Array(across * down);
-    for (let r = 0; r < weights.length; r++) {
+  /* The part of the values' variance (one value per box, four numbers each) that showing a place
+     explains, negative where boxes that show it have less: across x down numbers. */
+  function explained(boxes, values, [width, height], [across, down]) {
+    const count = Math.max(1, values.length);
+    const mean = values.reduce((sum, value) => sum + value, 0) / count;
+    const apart = values.map((value) => value - mean);
+    const spread = apart.reduce((sum, value) => sum + value * value, 0) / count;
+    const [shows, squares, together] = [0, 1, 2].map(() => new Float64Array(across * down));
+    for (let r = 0; r < values.length; r++) {
       const [left, top, right, bottom] = boxes.slice(4 * r, 4 * r + 4);
-      const x = along(left, right, width, across);
-      const y = along(top, bottom, height, down);
+      const x = shown(left, right, width, across);
+      const y = shown(top, bottom, height, down);
       for (let i = 0; i < down; i++) {
-        const weight = weights[r] * y[i];
-        if (!weight) continue;
-        for (let j = 0; j < across; j++) map[i * across + j] += weight * x[j];
+        if (!y[i]) continue;
+        for (let j = 0; j < across; j++) {
+          const show = x[j] * y[i];
+          shows[i * across + j] += show;
+          squares[i * across + j] += show * show;
+          together[i * across + j] += show * apart[r];
+        }
       }
     }
-    return map;
+    return together.map((sum, cell) => {
+      const variance = squares[cell] / count - (shows[cell] / count) ** 2;
+      const product = sum / count;
+      // What is below these is rounding.
+      const possible = variance > 1e-9 && spread > 1e-18;
+      return possible ? Math.sign(product) * product * product / (variance * spread) : 0;
+    });
   }
 
   function heat(t) {
@@ -119,5 +119,5 @@ lazsl.maps = (() => {
     return map.map((value) => (most ? value / most : 0));
   }
 
-  return { decode, cells, grid, spread, paint, positive, signed, lit, contrasting, heat };
+  return { decode, cells, grid, explained, paint, positive, signed, lit, contrasting, heat };
 })();
