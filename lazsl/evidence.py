@@ -233,10 +233,7 @@ def place_maps(evidence: Evidence, grid: tuple[int, int] | None = None) -> np.nd
         grid: (w, h) cells; None: `fitting_grid` of the image.
     """
     size = (evidence.width, evidence.height)
-    boxes, similarity = evidence.boxes, evidence.similarity
-    if evidence.passed_boxes is not None and evidence.passed_similarity is not None:
-        boxes = np.concatenate([boxes, evidence.passed_boxes])
-        similarity = np.concatenate([similarity, evidence.passed_similarity])
+    boxes, similarity = every_region(evidence)
     return explained(boxes, similarity, size, grid or fitting_grid(size))
 
 
@@ -256,13 +253,24 @@ def class_place_map(
     Raises:
         ValueError: when the two are of different images.
     """
-    values = this.similarity.mean(axis=1, keepdims=True)
+    boxes, similarity = every_region(this)
+    values = similarity.mean(axis=1, keepdims=True)
     if other is not None:
         if this.image_id != other.image_id:
             raise ValueError(f"{this.key!r} and {other.key!r} are different images")
-        values = values - other.similarity.mean(axis=1, keepdims=True)
+        values = values - every_region(other)[1].mean(axis=1, keepdims=True)
     size = (this.width, this.height)
-    return np.asarray(explained(this.boxes, values, size, grid or fitting_grid(size))[0])
+    return np.asarray(explained(boxes, values, size, grid or fitting_grid(size))[0])
+
+
+def every_region(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (R, 4) and similarities (R, N) of the kept regions, then of those passed over."""
+    if evidence.passed_boxes is None or evidence.passed_similarity is None:
+        return evidence.boxes, evidence.similarity
+    return (
+        np.concatenate([evidence.boxes, evidence.passed_boxes]),
+        np.concatenate([evidence.similarity, evidence.passed_similarity]),
+    )
 
 
 def explained(

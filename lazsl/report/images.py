@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lazsl import sqlfiles
-from lazsl.evidence import Evidence, read_shard_evidence
+from lazsl.evidence import Evidence, every_region, read_shard_evidence
 from lazsl.report.names import Names
 from lazsl.sqlfiles import Connection
 
@@ -56,8 +56,9 @@ def with_plans(
 def image_data(row: Row, plans: list[Evidence], names: Names, missing: str | None) -> Row:
     """What the page of one image shows, as JSON.
 
-    Boxes are in source pixels. `plans` has, per kept plan, the similarity of every kept region to
-    every attribute, row by row: little-endian int16 in base64, to be multiplied by `scale`.
+    Boxes are in source pixels, those of the kept `regions` first, then those passed over. `plans`
+    has, per kept plan, the similarity of every region to every attribute, row by row: little-endian
+    int16 in base64, to be multiplied by `scale`.
     """
     first = plans[0] if plans else None
     return {
@@ -94,8 +95,8 @@ def image_data(row: Row, plans: list[Evidence], names: Names, missing: str | Non
             for rank, found in enumerate(row["classes"], start=1)
         ],
         "regions": [] if first is None else first.regions.tolist(),
-        "boxes": [] if first is None else first.boxes.ravel().tolist(),
-        "plans": [_packed(plan.similarity) for plan in plans],
+        "boxes": [] if first is None else every_region(first)[0].ravel().tolist(),
+        "plans": [_packed(every_region(plan)[1]) for plan in plans],
     }
 
 

@@ -26,7 +26,7 @@
   /* How similar every region is to what a view shows. */
   function values(view) {
     const { cells, columns } = plans[view.plan];
-    return image.regions.map((_, r) => {
+    return Array.from({ length: image.boxes.length / 4 }, (_, r) => {
       if (view.attribute >= 0) return cells[r * columns + view.attribute];
       let sum = 0;
       for (let j = 0; j < columns; j++) sum += cells[r * columns + j];
@@ -81,7 +81,7 @@
     const { contributions, scores } = image.classes[view.plan];
     const total = view.attribute < 0 ? scores[0] : contributions[view.attribute];
     maps.paint(canvas, maps.positive(places(similar)), cellsOf, maps.lit);
-    const strongest = similar.map((_, r) => r).sort((a, b) => similar[b] - similar[a]).slice(0, OUTLINED);
+    const strongest = image.regions.map((_, r) => r).sort((a, b) => similar[b] - similar[a]).slice(0, OUTLINED);
     strongest.reverse().forEach((r, i) =>
       outline(context, image.boxes.slice(4 * r, 4 * r + 4), i === strongest.length - 1 ? 2 : 0.75));
     const what = view.attribute < 0 ? names[image.classes[view.plan].class] : texts(view.plan)[view.attribute];
