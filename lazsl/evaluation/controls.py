@@ -167,8 +167,8 @@ class Controls:
         rows = [_HEADS, ("---", *["---:"] * (len(_HEADS) - 1)), *map(self._cells, self.rows)]
         return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
 
-    def plot(self, folder: Path) -> list[Path]:
-        """None: three figures need no picture."""
+    def write(self, folder: Path) -> list[Path]:
+        """No file: three figures need no picture."""
         return []
 
     def _cells(self, one: Controlled) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from lazsl.alignment import plans_for, select_regions
 from lazsl.evaluation.methods import aligning
 from lazsl.evaluation.stored import Images
-from lazsl.evidence import Evidence, attribute_maps, drawn_maps, place_maps, spread
+from lazsl.evidence import Evidence, attribute_maps, place_maps, spread
 from lazsl.score import EmbeddedLabels
 from lazsl.settings import ScoringSettings
 
@@ -100,9 +100,11 @@ def contributions(evidence: Evidence, rival: Evidence | None, grid: tuple[int, i
     return attribute_maps(evidence, grid)
 
 
-def drawn(evidence: Evidence, rival: Evidence | None, grid: tuple[int, int]) -> np.ndarray:
-    """`evidence.drawn_maps`: contributions above most of their mean, spread over soft boxes."""
-    return drawn_maps(evidence, grid)
+def above_floor(evidence: Evidence, rival: Evidence | None, grid: tuple[int, int]) -> np.ndarray:
+    """`T_ij S_ij` above 70 % of its mean over regions, over boxes with soft edges."""
+    found = evidence.contributions
+    weights = found - 0.7 * found.mean(axis=0)
+    return spread(evidence.boxes, weights, (evidence.width, evidence.height), grid, "soft")
 
 
 def above_mean(evidence: Evidence, rival: Evidence | None, grid: tuple[int, int]) -> np.ndarray:
@@ -167,12 +169,13 @@ def _over_boxes(evidence: Evidence, weights: np.ndarray, grid: tuple[int, int]) 
 
 
 BEST = "place"
-"""What finds parts best of all that was tried; docs/evaluation/localisation.md has the figures."""
+"""What finds parts best of all that was tried, and is what people are shown;
+docs/evaluation/localisation.md has the figures."""
 
 ATTRIBUTIONS: dict[str, Maps] = {
     "place": explaining,
     "place, kept": explaining_kept,
-    "drawn": drawn,
+    "above floor": above_floor,
     "contribution": contributions,
     "above mean": above_mean,
     "above runner-up": above_rival,

@@ -42,8 +42,8 @@ SMALL = RegionSettings(smallest=0.2)
 SMALL_PICTURES = 60
 DELETION_PICTURES, DELETION_REGIONS = 16, 8
 FRACTIONS = (0.0, 0.01, 0.02, 0.05, 0.1)
-DELETED_BY = (BEST, "drawn", "contribution", "best crop", "centre", "uniform")
-BESIDE = (BEST, "place, kept", "drawn", "contribution", "best crop", "centre", "uniform")
+DELETED_BY = (BEST, "above floor", "contribution", "best crop", "centre", "uniform")
+BESIDE = (BEST, "place, kept", "above floor", "contribution", "best crop", "centre", "uniform")
 PART_OF = {phrase.text: phrase.part for phrase in all_phrases()}
 SMALLEST_SHARE = 0.02
 
@@ -247,15 +247,15 @@ def _figures(name: str, tally: Tally) -> tuple[str, ...]:
 def _better(tallies: dict[str, Tally], parts: list[str]) -> str:
     """Where the best beats the others by their means, and where it does not."""
     said = []
-    for other in ("drawn", "contribution", "best crop", "centre", "uniform"):
+    for other in ("above floor", "contribution", "best crop", "centre", "uniform"):
         ahead: list[str] = []
         behind: list[str] = []
         for part in parts:
             means = [tallies[k].figures("pointing", part)[0] for k in (BEST, other)]
             (ahead if means[0] > means[1] else behind).append(part)
         said.append(
-            f"- against `{other}`: ahead on {', '.join(ahead) or 'no part'}; "
-            f"not ahead on {', '.join(behind) or 'no part'}"
+            f"- against `{other}`: ahead on {', '.join(ahead) or 'none'}; not ahead on "
+            f"{', '.join(behind) or 'none'}"
         )
     return "\n".join(said)
 
@@ -286,8 +286,7 @@ Of an attribute j, from a plan T and similarities S over regions i:
   the place; negative where regions that show it have less. Over all regions, also those that were
   passed over.
 - `place, kept`: the same over the kept regions alone, as for runs that did not store the others.
-- `drawn`: T_ij S_ij above most of its mean over regions, spread over boxes with soft edges
-  (`lazsl.evidence.drawn_maps`).
+- `above floor`: T_ij S_ij above 70 % of its mean over regions, spread over boxes with soft edges.
 - `contribution`: T_ij S_ij spread over box i; adds up to the score.
 - `above mean`: T_ij (S_ij - mean_i S_ij) spread over box i.
 - `above runner-up`: T_ij S_ij less an even share of what the runner-up gets from the region.
@@ -303,7 +302,8 @@ the image's shorter side, so nearly all of them show the middle, and their sum g
 the attribute says. Weights above a mean or a runner-up have the same boxes to be spread over. What
 helps is to ask a place, not a region: are the regions that show it more like the attribute than the
 others? `lazsl.evidence.place_maps` answers that. It adds up to nothing: what an attribute
-contributes is stored, and stands in the tables, as before.
+contributes is stored, and stands in the tables, as before. It is what `lazsl explain` and
+`lazsl report` draw.
 
 The regions that were passed over are half of the answer: they show what the bird is not in. Maps
 from the kept regions alone, all of which show most of the bird, have little to compare with. So
