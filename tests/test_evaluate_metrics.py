@@ -1,0 +1,150 @@
+"""Claims about metrics: scikit-learn, scipy and plain loops say the same of random answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import comb
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    precision_score,
+    recall_score,
+    top_k_accuracy_score,
+)
+
+from lazsl.evaluation.answers import Answers
+from lazsl.evaluation.metrics import bootstrap, confusions, mcnemar, per_class
+
+CLASSES = 12
+
+
+def drawn(images: int = 300, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Truth, and (B, C) scores in which the truth is a little ahead."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, CLASSES, images)
+    scores = random.normal(0, 1, (images, CLASSES))
+    scores[np.arange(images), truth] += 1.2
+    return truth, scores
+
+
+def answers(truth: np.ndarray, scores: np.ndarray) -> Answers:
+    best = np.argsort(-scores, axis=1)
+    names = tuple(str(i) for i in range(len(truth)))
+    classes = tuple(f"class {c}" for c in range(CLASSES))
+    return Answers(names, names, classes, truth, {"one": best}, {"one": -np.sort(-scores, axis=1)})
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_top_k_accuracy_is_scikit_learns(depth: int) -> None:
+    truth, scores = drawn()
+    found = answers(truth, scores).right("one", depth).mean()
+    assert found == pytest.approx(top_k_accuracy_score(truth, scores, k=depth))
+
+
+def test_an_image_of_no_known_class_is_never_right() -> None:
+    truth, scores = drawn()
+    opened = np.where(np.arange(len(truth)) < 40, -1, truth)
+    right = answers(opened, scores).right("one", 5)
+    assert not right[:40].any()
+    assert np.array_equal(right[40:], answers(truth, scores).right("one", 5)[40:])
+
+
+def test_per_class_figures_are_scikit_learns() -> None:
+    truth, scores = drawn()
+    called = scores.argmax(axis=1)
+    found = per_class(truth, called, CLASSES)
+    assert found.accuracy == pytest.approx(recall_score(truth, called, average=None))
+    assert found.precision == pytest.approx(precision_score(truth, called, average=None))
+    assert found.mean_accuracy == pytest.approx(balanced_accuracy_score(truth, called))
+    assert found.right.sum() / len(truth) == pytest.approx(accuracy_score(truth, called))
+
+
+def test_classes_without_images_or_calls_have_no_figure() -> None:
+    truth, called = np.array([0, 0, 2, -1]), np.array([0, 3, 2, 2])
+    found = per_class(truth, called, 5)
+    assert found.accuracy == pytest.approx([0.5, np.nan, 1.0, np.nan, np.nan], nan_ok=True)
+    assert found.precision == pytest.approx([1.0, np.nan, 0.5, 0.0, np.nan], nan_ok=True)
+    assert found.mean_accuracy == pytest.approx(0.75)
+
+
+def test_confusions_are_the_confusion_matrix_off_its_diagonal() -> None:
+    truth, scores = drawn()
+    called = scores.argmax(axis=1)
+    matrix = confusion_matrix(truth, called, labels=range(CLASSES))
+    found = confusions(truth, called)
+    again = np.zeros_like(matrix)
+    for pair in found:
+        again[pair.truth, pair.called] = pair.images
+        assert pair.of == Counter(truth.tolist())[pair.truth]
+    np.fill_diagonal(matrix, 0)
+    assert np.array_equal(again, matrix)
+    assert [pair.images for pair in found] == sorted((p.images for p in found), reverse=True)
+    assert confusions(truth, truth) == ()
+
+
+@pytest.mark.parametrize("mean", [0.03, 0.5, 0.9])
+def test_the_interval_is_scipys_bca_bootstrap(mean: float) -> None:
+    random = np.random.default_rng(3)
+    values = random.random(200) < mean
+    found = bootstrap(values)
+    theirs = stats.bootstrap(
+        (values.astype(float),), np.mean, n_resamples=10_000, method="BCa", rng=random
+    ).confidence_interval
+    assert found.value == pytest.approx(values.mean())
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.008)
+
+
+def test_the_interval_of_a_difference_is_scipys_too() -> None:
+    random = np.random.default_rng(4)
+    one, other = random.random(250) < 0.8, random.random(250) < 0.7
+    difference = one.astype(float) - other
+    found = bootstrap(difference)
+    theirs = stats.bootstrap((difference,), np.mean, method="BCa", rng=random).confidence_interval
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.008)
+
+
+def test_counts_drawn_are_images_drawn() -> None:
+    values = np.random.default_rng(5).random(150) < 0.7
+    picked = np.random.default_rng(6).integers(0, 150, (10_000, 150))
+    means = values[picked].mean(axis=1)
+    found = bootstrap(values)
+    assert np.std(means) == pytest.approx(np.sqrt(0.7 * 0.3 / 150), rel=0.1)
+    assert (found.low, found.high) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.012)
+
+
+def test_the_interval_holds_the_true_value_about_as_often_as_it_says() -> None:
+    random = np.random.default_rng(7)
+    held = 0
+    for seed in range(400):
+        interval = bootstrap(random.random(120) < 0.85, seed, resamples=1000)
+        held += interval.low <= 0.85 <= interval.high
+    assert 365 <= held <= 395
+
+
+def test_the_same_seed_gives_the_same_interval_and_equal_values_a_point() -> None:
+    values = np.random.default_rng(8).random(99) < 0.5
+    one, again, other = (bootstrap(values, seed, resamples=99) for seed in (1, 1, 2))
+    assert one == again != other
+    assert bootstrap(values[::-1], 1) == bootstrap(values, 1)
+    point = bootstrap(np.ones(50, bool))
+    assert (point.value, point.low, point.high) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "behind"), [(0, 0), (5, 0), (12, 1), (7, 9), (6, 38), (300, 280)]
+)
+def test_mcnemar_is_the_exact_sum_over_coin_tosses(ahead: int, behind: int) -> None:
+    right = np.repeat([True, False, True, False], [ahead, behind, 40, 20])
+    other = np.repeat([False, True, True, False], [ahead, behind, 40, 20])
+    order = np.random.default_rng(0).permutation(len(right))
+    found = mcnemar(right[order], other[order])
+    assert (found.only_this, found.only_other) == (ahead, behind)
+    n = ahead + behind
+    chance = [comb(n, i) / 2**n for i in range(n + 1)]
+    expected = sum(p for p in chance if p <= chance[ahead] * (1 + 1e-9))
+    assert found.p_value == pytest.approx(expected)
