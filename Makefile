@@ -30,8 +30,8 @@ serve: install ## run the service on this machine: Prefect's UI, workers, deploy
 drill: install ## kill a worker in the middle of a job on a whole topology, and see it finish (5 min)
 	$(BIN)/python infra/drill.py
 
-measure: install ## print how right each method was in the last `make label`
-	$(BIN)/lazsl measure
+measure: install ## print how right each method was in the last `make label`, and how far to trust it
+	$(BIN)/lazsl evaluate
 
 test: install ## run the whole suite
 	$(BIN)/python -m pytest
@@ -63,11 +63,12 @@ pictures: install ## make the pictures of the README from the same runs (needs C
 	$(BIN)/python docs/pictures.py
 
 evaluation: install ## measure the sample archive anew and write docs/evaluation (after make label; 10 min)
-	@for page in localisation controls; do $(BIN)/python -m lazsl.fieldguide.$$page workspace > docs/evaluation/$$page.new && mv docs/evaluation/$$page.new docs/evaluation/$$page.md || exit 1; done
+	$(BIN)/python -m lazsl.fieldguide.measure workspace docs/evaluation
+	@for page in trust localisation controls; do $(BIN)/python -m lazsl.fieldguide.$$page workspace > docs/evaluation/$$page.new && mv docs/evaluation/$$page.new docs/evaluation/$$page.md || exit 1; done
 	$(BIN)/python -m lazsl.fieldguide.world_accuracy > docs/evaluation/worlds.new && mv docs/evaluation/worlds.new docs/evaluation/worlds.md
 
 docs: install ## print the help of every command, and what every SQL file answers
-	@for c in "" label relabel status load sql measure "labels check"; do $(BIN)/lazsl $$c --help; done
+	@for c in "" label relabel status load sql evaluate "labels check"; do $(BIN)/lazsl $$c --help; done
 	@grep -rh -m1 '^-- ' sql | sed 's/^-- /  /'
 
 clean: ## remove the environment and what runs left behind

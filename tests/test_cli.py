@@ -21,7 +21,7 @@ COMMANDS = (
     "status",
     "load",
     "sql",
-    "measure",
+    "evaluate",
     "labels check",
     "datasets show",
     "datasets prepare",
@@ -257,15 +257,13 @@ def test_sql_prints_tables_and_csv_and_refuses_to_write(done: Path) -> None:
     assert "the query failed" in says(["sql", "selec 1", "-w", str(done)])
 
 
-def test_measure_pairs_every_method_with_lazsl(done: Path) -> None:
-    result = CliRunner().invoke(app, ["measure", "--json", "-w", str(done)])
+def test_evaluate_counts_what_the_warehouse_holds(done: Path) -> None:
+    result = CliRunner().invoke(app, ["evaluate", "--json", "-w", str(done)])
     assert result.exit_code == 0, result.output
-    found = {m["method"]: m for m in json.loads(result.stdout)}
-    assert list(found) == ["clip", "dclip", "crop_mean", "lazsl"]
-    right = {name: round(m["accuracy"] * m["images"]) for name, m in found.items()}
-    for name in ("clip", "dclip", "crop_mean"):
-        assert right["lazsl"] - right[name] == found[name]["only_lazsl"] - found[name]["only_this"]
-    assert _right_by_hand(done) == right
+    found = json.loads(result.stdout)["methods"]
+    right = {m["name"]: round(m["top1"]["value"] * found["images"]) for m in found["methods"]}
+    by_hand = _right_by_hand(done)
+    assert {name: right[name.replace("_", "-")] for name in by_hand} == by_hand
 
 
 def _right_by_hand(workspace: Path) -> dict[str, int]:

@@ -11,7 +11,6 @@ from lazsl.cli import (
     explain,
     label,
     labels,
-    measure,
     report,
     warehouse,
 )
@@ -25,4 +24,4 @@ def main() -> None:
     app()
 
 
-_ = (audit, datasets, describe, evaluate, explain, label, labels, measure, report, warehouse)
+_ = (audit, datasets, describe, evaluate, explain, label, labels, report, warehouse)

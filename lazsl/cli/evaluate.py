@@ -1,1 +1,94 @@
-"""`lazsl evaluate`: how right every method is, how far to trust it, and controls."""
+"""`lazsl evaluate`: how right every method is, how far to trust it, and sweeps."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from lazsl.cli.app import OpenSet, Workspace, app, err, in_words, out
+
+
+@app.command(
+    epilog="Example: lazsl evaluate --truth birds.parquet:species --precision 0.98 --sweep all"
+)
+@in_words
+def evaluate(
+    run: Annotated[
+        str | None, typer.Argument(help="Key of a run or its beginning; default: latest.")
+    ] = None,
+    truth: Annotated[
+        str | None,
+        typer.Option(
+            "--truth",
+            help="What is really shown: folders (named after classes), file.csv, file.parquet, or "
+            "file.csv:COLUMN. Default: as the run was labelled with.",
+        ),
+    ] = None,
+    open_set: OpenSet = False,
+    cupl: Annotated[
+        str | None,
+        typer.Option("--cupl", help="JSON of class -> whole sentences, for the row of CuPL."),
+    ] = None,
+    precision: Annotated[
+        float, typer.Option(help="Part of the labels that is to be right when label may abstain.")
+    ] = 0.95,
+    sweep: Annotated[
+        str,
+        typer.Option(
+            "--sweep", help="Settings to sweep: theta,epsilon,gamma,regions,crops, or all."
+        ),
+    ] = "",
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder of the page, the pictures, trust.json and evaluation.json: path or URL. "
+            "Default: evaluations/RUN in the workspace.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of bootstrap draws and halves.")] = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, and write nothing unless --output is given.")
+    ] = False,
+    workspace: Workspace = "workspace",
+) -> None:
+    """Measure a run where the truth is known: every method side by side, and when to trust a label.
+
+    All from stored embeddings. `lazsl label --trust trust.json` then abstains as was measured here.
+    """
+    from lazsl.evaluation import sweeps
+    from lazsl.evaluation.evaluate import evaluate as evaluate_run
+    from lazsl.evaluation.section import publish
+
+    found = evaluate_run(
+        workspace,
+        run,
+        truth,
+        open_set or None,
+        cupl,
+        precision,
+        sweeps.parse_settings(sweep),
+        seed,
+        say=lambda text: err.print(f"[dim]{escape(text)}[/]", highlight=False),
+    )
+    if output is not None or not as_json:
+        where = output or f"{workspace.rstrip('/')}/evaluations/{found.stored.key}"
+        publish(found.sections, found.about(), found.head(), where)
+    if as_json:
+        sections = {section.name: section.to_json() for section in found.sections}
+        print(json.dumps({**found.about(), **sections}, indent=1, ensure_ascii=False))
+        return
+    for notice in found.known.notices:
+        err.print(f"[yellow]note:[/] {escape(notice)}", highlight=False)
+    for section in found.sections:
+        section.show(out)
+    out.print(
+        f"run {found.stored.key}, {found.seconds:.1f} s; the page is "
+        f"[bold]{escape(where)}/evaluation.md[/]",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -16,6 +16,9 @@ from lazsl.settings import ScoringSettings
 DEPTH = 5
 """Best classes that are kept of every method, at least: for top-5."""
 
+Ask = Callable[[Images], TopClasses]
+"""Some images to their best classes."""
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -43,10 +46,6 @@ class Answers:
         return found
 
 
-Ask = Callable[[Images], TopClasses]
-"""Some images to their best classes."""
-
-
 def ask_methods(
     images: Iterable[Images],
     known: Known,
@@ -64,11 +63,13 @@ def ask_methods(
         settings: of the run.
     """
     depth = max(DEPTH, settings.top_k)
+    whom = {one.name: by_method(one, sentences, settings, depth) for one in methods}
+    return ask(images, known, sentences.classes, whom)
 
-    def by(method: Method) -> Ask:
-        return lambda some: method.top(views_of(some, settings), sentences, settings, depth)
 
-    return ask(images, known, sentences.classes, {one.name: by(one) for one in methods})
+def by_method(method: Method, sentences: Sentences, settings: ScoringSettings, depth: int) -> Ask:
+    """A method as a function of images, for their best `depth` classes."""
+    return lambda some: method.top(views_of(some, settings), sentences, settings, depth)
 
 
 def views_of(images: Images, settings: ScoringSettings) -> Views:

@@ -192,45 +192,46 @@ def _without_mix(settings: ScoringSettings) -> ScoringSettings:
 
 
 METHODS: tuple[Method, ...] = (
-    Method("clip", "CLIP: the class name", "<f_0, 'a photo of a {class}.'>", _clip),
+    Method("clip", "CLIP, class name", "<f_0, 'a photo of a {class}.'>", _clip),
     Method(
         "clip-ensemble",
-        "CLIP: the class name in 80 templates",
+        "CLIP, templates",
         "<f_0, unit(mean_k t_ck)> over the 80 templates of CLIP's authors",
         _ensemble,
     ),
-    Method("dclip", "DCLIP: mean over attributes", "mean_j <f_0, t_cj>", _dclip),
+    Method("dclip", "DCLIP", "mean_j <f_0, t_cj> over the attributes of the class", _dclip),
     Method(
         "cupl",
-        "CuPL: mean over whole sentences",
+        "CuPL",
         "<f_0, unit(mean_j s_cj)> over the class's sentences s_cj",
         _cupl,
     ),
-    Method("crop-mean", "mean over crops and attributes", "mean_ij <f_i, t_cj>", _crop_mean),
+    Method("crop-mean", "mean over crops", "mean_ij <f_i, t_cj>", _crop_mean),
     Method(
         "region-weighted",
-        "crops weighted by likeness to the image",
+        "crops weighted",
         "mean_j sum_i w_i <f_i, t_cj>, w_i = exp(<f_i, f_0> / epsilon) / sum_m exp(<f_m, f_0> / "
         "epsilon), over all crops",
         _region_weighted,
     ),
     Method(
         "ot-all",
-        "OT over all crops, no global mix",
+        "OT, all crops",
         "sum_ij T_ij <f_i, t_cj> over all crops (theta = 1, paper rule)",
         change=_without_mix,
         select=False,
     ),
     Method(
         "ot",
-        "OT over selected crops, no global mix",
+        "OT, selected",
         "sum_ij T_ij <f_i, t_cj> over selected crops (theta = 1, paper rule)",
         change=_without_mix,
     ),
     Method(
         "lazsl",
-        "LaZSL, the paper's stopping rule",
-        "sum_ij T_ij S_ij, S_ij = theta <f_i, t_cj> + (1 - theta) <f_0, t_cj>",
+        "LaZSL",
+        "sum_ij T_ij S_ij over selected crops, S_ij = theta <f_i, t_cj> + (1 - theta) <f_0, t_cj>, "
+        "paper rule",
         change=_paper,
     ),
     Method(

@@ -29,6 +29,7 @@ from lazsl.evaluation.calibration import (
     risk_coverage,
     widest_cut,
 )
+from lazsl.evaluation.stored import StoredRun
 from lazsl.run import Run, uncalibrated
 from lazsl.storage import Folder, masked, split_url
 
@@ -276,7 +277,7 @@ class TrustFile(BaseModel):
     scoring: dict[str, Any]
 
 
-def write_trust(path: Path, trust: Trust, run: Run) -> None:
+def write_trust(path: Path, trust: Trust, run: Run | StoredRun) -> None:
     """Put down what `label` needs to abstain, and the run it was measured on."""
     file = TrustFile(
         temperature=trust.temperature,

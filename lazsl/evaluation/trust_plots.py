@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from lazsl.evaluation.calibration import CERTAINTY, Bin
+from lazsl.evaluation.figures import BLUE, GREEN, GREY, OLIVE, ORANGE, figure, percent
 from lazsl.evaluation.trust import Trust
 
-# Colours that colour-blind eyes tell apart (Okabe and Ito), dark enough on white.
-_RIGHT, _WRONG, _UNKNOWN, _MARK, _QUIET = "#0072b2", "#d55e00", "#8a6d00", "#007a5a", "#6b6b6b"
+_RIGHT, _WRONG, _UNKNOWN, _MARK, _QUIET = BLUE, ORANGE, OLIVE, GREEN, GREY
 
 
 def plot_trust(trust: Trust, folder: Path) -> list[Path]:
@@ -30,25 +25,9 @@ def plot_trust(trust: Trust, folder: Path) -> list[Path]:
     written = []
     for name, draw in plots.items():
         written.append(folder / f"{name}.png")
-        with _figure(written[-1]) as axes:
+        with figure(written[-1]) as axes:
             draw(axes, trust)
     return written
-
-
-@contextmanager
-def _figure(path: Path) -> Iterator[Any]:
-    """Axes of a figure that is written when the block ends."""
-    figure = Figure(figsize=(6.4, 4.8), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#e4e4e4", linewidth=0.7)
-    axes.set_axisbelow(True)
-    yield axes
-    part = path.with_name(f".{path.name}")
-    # No date and no version in the file: the same figures are the same bytes.
-    figure.savefig(part, format="png", metadata={"Software": None})
-    part.replace(path)
 
 
 def _reliability(axes: Any, trust: Trust) -> None:
@@ -63,7 +42,7 @@ def _reliability(axes: Any, trust: Trust) -> None:
     _bins(axes, trust.bins_before, _WRONG, "s", before)
     _bins(axes, trust.bins_after, _RIGHT, "o", after)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="mean confidence", ylabel="labels right")
-    _percent(axes.yaxis)
+    percent(axes.yaxis)
     axes.legend(loc="lower right", frameon=False, fontsize=9)
     known = trust.images - trust.unknown
     each = round(known / len(trust.bins_after))
@@ -118,7 +97,7 @@ def _risk_coverage(axes: Any, trust: Trust) -> None:
     top = 1.25 * max(curve.risk[-1], 1 - trust.precision, 0.02)
     axes.set(xlim=(0, 1.005), ylim=(0, min(top, 1.02)))
     axes.set(xlabel="images labelled (coverage)", ylabel="labels wrong (risk)")
-    _percent(axes.xaxis, axes.yaxis)
+    percent(axes.xaxis, axes.yaxis)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), frameon=False, fontsize=9)
     axes.set_title(f"What does abstaining buy? {trust.images:,} images", fontsize=11)
 
@@ -150,8 +129,3 @@ def _confidence(axes: Any, trust: Trust) -> None:
     axes.set(xlim=(0, 1), xlabel="confidence", ylabel="images")
     axes.legend(loc="upper left", frameon=False, fontsize=9)
     axes.set_title(f"How sure were the labels? Temperature {trust.temperature:.3g}", fontsize=11)
-
-
-def _percent(*axis: Any) -> None:
-    for one in axis:
-        one.set_major_formatter(PercentFormatter(1, decimals=None))

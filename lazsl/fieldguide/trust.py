@@ -20,10 +20,10 @@ from lazsl import fieldguide, workspace
 from lazsl import run as steps
 from lazsl.evaluation.open_set import open_set_split
 from lazsl.evaluation.trust import Trust, measure_trust
+from lazsl.fieldguide.measure import sample_run
 from lazsl.fieldguide.sample import sample_species
 from lazsl.labelset import LabelSet
 from lazsl.run import Run
-from lazsl.storage import Folder
 from lazsl.truth import read_truth
 
 PRECISIONS = (0.85, 0.9, 0.95, 0.99)
@@ -34,11 +34,10 @@ SEEDS = range(8)
 def main() -> None:
     """Print the page."""
     folder = sys.argv[1] if len(sys.argv) > 1 else "workspace"
-    sample = [run for run in workspace.runs(Folder(folder)) if _is_sample(folder, run)]
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "workspace"
         shutil.copytree(folder, copy)
-        run = steps.open_relabelling(str(copy), sample[0], {})
+        run = steps.open_relabelling(str(copy), sample_run(folder), {})
         print(page(run, Path(scratch)), end="")
 
 
@@ -79,13 +78,6 @@ def page(run: Run, scratch: Path) -> str:
         seeds=f"{SEEDS[0]} to {SEEDS[-1]}",
         relatives=np.concatenate(called[-len(SEEDS) :]).mean(),
         **areas,
-    )
-
-
-def _is_sample(folder: str, run: str) -> bool:
-    job = steps.read_run_record(Folder(folder), run)["job"]
-    return (job["model"], job["labels"]) == ("fieldguide", str(fieldguide.LABELS_FILE)) and (
-        job["scoring"].get("temperature") is None
     )
 
 

@@ -1,0 +1,141 @@
+"""A whole evaluation: stored embeddings and truth in, sections out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lazsl.evaluation.answers import DEPTH, Answers, Ask, ask, by_method
+from lazsl.evaluation.comparison import Comparison, compare
+from lazsl.evaluation.methods import methods_for
+from lazsl.evaluation.section import Section, plain
+from lazsl.evaluation.sentences import Sentences, read_sentences
+from lazsl.evaluation.stored import Known, StoredRun, join_truth, open_stored, read_images
+from lazsl.evaluation.sweep_section import gather
+from lazsl.evaluation.sweeps import own_method, probes
+from lazsl.evaluation.trust_section import trust_section
+
+BESIDE = ("dclip", "crop-mean")
+"""Methods that a sweep is drawn beside."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found about a run.
+
+    Attributes:
+        stored: the run.
+        known: the truth.
+        sentences: what methods compared with.
+        answers: of every method.
+        comparison: the table of all methods.
+        sections: the comparison, trust, and a sweep per setting that was asked for.
+        truth: where the truth came from, as it was named.
+        seed: of draws and halves.
+        seconds: it took.
+    """
+
+    stored: StoredRun
+    known: Known
+    sentences: Sentences
+    answers: Answers
+    comparison: Comparison
+    sections: tuple[Section, ...]
+    truth: str
+    seed: int
+    seconds: float
+
+    def about(self) -> dict[str, Any]:
+        """What the figures speak of, for JSON."""
+        stored = self.stored
+        return {
+            "run": stored.key,
+            "archive": stored.job.archive,
+            "model": stored.job.model,
+            "labels": stored.labels,
+            "truth": self.truth,
+            "scoring": stored.job.scoring.model_dump(),
+            "regions": stored.job.regions.model_dump(),
+            "images_with_truth": len(self.known),
+            "notices": list(self.known.notices),
+            "seed": self.seed,
+            "seconds": round(self.seconds, 2),
+        }
+
+    def head(self) -> str:
+        """The head of the Markdown page."""
+        stored, scoring = self.stored, self.stored.job.scoring
+        lines = [
+            f"# How good are the labels of run {stored.key}?",
+            f"Archive `{stored.job.archive}`, model `{stored.job.model}`, label set "
+            f"`{stored.labels}`, truth `{self.truth}`. {stored.job.regions.count} crops per image; "
+            f"theta {scoring.theta:g}, epsilon {scoring.epsilon:g}, gamma {scoring.gamma:g}; seed "
+            f"{self.seed}.",
+            *(f"Note: {plain(notice)}." for notice in self.known.notices),
+        ]
+        return "\n\n".join(lines) + "\n"
+
+
+def evaluate(
+    workspace: str,
+    run: str | None = None,
+    truth: str | None = None,
+    open_set: bool | None = None,
+    cupl: str | None = None,
+    precision: float = 0.95,
+    sweep: tuple[str, ...] = (),
+    seed: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+) -> Evaluation:
+    """How right every method is on a run, and how far its labels can be trusted.
+
+    Everything comes from one reading of the stored embeddings.
+
+    Args:
+        workspace: path or URL.
+        run: key or its beginning; None means the latest.
+        truth: as `truth.read_truth` takes it; None means what the run was labelled with.
+        open_set: the truth may name classes that the label set lacks; None means as the run.
+        cupl: file of whole sentences, for the row of CuPL.
+        precision: that the threshold of trust is to promise.
+        sweep: settings of `sweeps.SETTINGS`.
+        seed: of draws and halves.
+        say: called with a sentence before something takes long.
+
+    Raises:
+        UserError: as the parts do.
+    """
+    started = time.perf_counter()
+    stored = open_stored(workspace, run)
+    known = join_truth(stored, truth, open_set)
+    sentences = read_sentences(stored, cupl, say)
+    scoring = stored.job.scoring
+    methods = methods_for(sentences)
+    tried = probes(sweep, scoring, stored.job.regions, sentences)
+    depth = max(DEPTH, scoring.top_k)
+    whom: dict[str, Ask] = {
+        one.name: by_method(one, sentences, scoring, depth) for one in methods
+    } | {probe.name: probe.ask for probe in tried}
+    images = read_images(stored, known.class_index)
+    answers = ask(images, known, sentences.classes, whom)
+    comparison = compare(answers, methods, sentences.left_out, seed)
+    beside = {one.name: one.title for one in methods if one.name in BESIDE}
+    own = own_method(scoring).name
+    sections: tuple[Section, ...] = (
+        comparison,
+        trust_section(stored, answers, precision, seed),
+        *gather(tried, answers, own, beside, stored.job.regions, seed),
+    )
+    return Evaluation(
+        stored,
+        known,
+        sentences,
+        answers,
+        comparison,
+        sections,
+        truth or str(stored.job.truth),
+        seed,
+        time.perf_counter() - started,
+    )

@@ -1,0 +1,324 @@
+"""Claims about `lazsl evaluate`: its figures are those of the run, its files are used by others."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+from typer.testing import CliRunner
+
+from lazsl import fieldguide
+from lazsl import run as steps
+from lazsl import workspace as layout
+from lazsl.alignment import class_scores, crop_mean_scores, select_regions
+from lazsl.cli import app
+from lazsl.errors import UserError
+from lazsl.evaluation import sweeps
+from lazsl.evaluation.answers import Answers, views_of
+from lazsl.evaluation.comparison import Comparison, compare
+from lazsl.evaluation.evaluate import Evaluation, evaluate
+from lazsl.evaluation.methods import METHODS, aligning
+from lazsl.evaluation.section import plain
+from lazsl.evaluation.stored import join_truth, open_stored, read_images
+from lazsl.evaluation.trust import read_trust, trust_notices
+from lazsl.run import Run
+from lazsl.settings import RegionSettings
+
+PICTURES = ["methods", "classes", "confusions", "reliability", "risk_coverage", "confidence"]
+
+
+@pytest.fixture(scope="module")
+def own(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The workspace of a finished run, to be written to."""
+    home = tmp_path_factory.mktemp("own") / "workspace"
+    shutil.copytree(labelled.job.workspace, home, ignore=shutil.ignore_patterns("*.duckdb"))
+    return str(home)
+
+
+@pytest.fixture(scope="module")
+def found(own: str) -> Evaluation:
+    return evaluate(own, precision=0.6, sweep=sweeps.SETTINGS)
+
+
+def truth() -> dict[str, str]:
+    with fieldguide.TRUTH_FILE.open() as file:
+        return {row["key"]: row["label"] for row in csv.DictReader(file)}
+
+
+def says(arguments: list[str]) -> str:
+    """What a refused command says: one sentence, exit code 2."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    return " ".join(result.stderr.split())
+
+
+# The command
+
+
+def test_the_table_counts_what_the_run_predicted(found: Evaluation, own: str) -> None:
+    stored = found.stored
+    right = {"lazsl": set(), "clip": set(), "dclip": set(), "crop-mean": set()}  # type: ignore[var-annotated]
+    known = truth()
+    for shard in layout.done_shards(stored.folder, stored.key):
+        images = stored.folder.read_table(layout.images(stored.encoder, stored.regions, shard))
+        keys = {row["image_id"]: row["key"] for row in images.to_pylist()}
+        predictions = stored.folder.read_table(layout.run_table(stored.key, "predictions", shard))
+        for row in predictions.to_pylist():
+            key = keys[row["image_id"]]
+            for name in right:
+                label = row["label" if name == "lazsl" else f"{name.replace('-', '_')}_label"]
+                if label == known[key]:
+                    right[name].add(key)
+    rows = {row["name"]: row for row in found.comparison.to_json()["methods"]}
+    assert list(rows) == [one.name for one in METHODS if one.name != "cupl"]
+    for name, keys_right in right.items():
+        assert rows[name]["top1"]["value"] == pytest.approx(len(keys_right) / 43)
+        if name != "lazsl":
+            assert rows[name]["paired"]["only_this"] == len(keys_right - right["lazsl"])
+            assert rows[name]["paired"]["only_other"] == len(right["lazsl"] - keys_right)
+            difference = rows[name]["top1"]["value"] - rows["lazsl"]["top1"]["value"]
+            assert rows[name]["difference"]["value"] == pytest.approx(difference)
+    assert rows["lazsl"]["paired"] is None
+
+
+def test_the_command_prints_writes_and_says_where(own: str, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    arguments = ["evaluate", "-w", own, "--precision", "0.6", "--sweep", "theta", "-o", str(output)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    for title in (
+        "LaZSL, converged",
+        "temperature",
+        "0.8 (run)",
+        "left out: cupl",
+        "evaluation.md",
+    ):
+        assert title in result.output
+    names = {path.name for path in output.iterdir()}
+    pictures = {f"{name}.png" for name in [*PICTURES, "sweep_theta"]}
+    assert names == pictures | {"evaluation.md", "evaluation.json", "trust.json"}
+    for name in pictures:
+        with Image.open(output / name) as picture:
+            assert min(picture.size) > 300 and len(picture.convert("RGB").getcolors(2**20)) > 50
+    page = (output / "evaluation.md").read_text()
+    assert all(f"({name})" in page for name in pictures)
+    printed = CliRunner().invoke(app, [*arguments[:-2], "--json"])
+    written = json.loads((output / "evaluation.json").read_text())
+    assert {**json.loads(printed.stdout), "seconds": 0} == {**written, "seconds": 0}
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    CliRunner().invoke(app, arguments)
+    for name in pictures | {"trust.json", "evaluation.md"}:
+        assert (output / name).read_bytes() == before[name], name
+
+
+def test_without_a_folder_it_writes_beside_the_run(own: str) -> None:
+    result = CliRunner().invoke(app, ["evaluate", "-w", own])
+    assert result.exit_code == 0, result.output
+    (folder,) = (Path(own) / "evaluations").iterdir()
+    assert folder.name == open_stored(own).key and (folder / "trust.json").is_file()
+
+
+def test_the_trust_file_is_one_that_label_applies(found: Evaluation, tmp_path: Path) -> None:
+    section = next(one for one in found.sections if one.name == "trust")
+    assert "trust.json" in [path.name for path in section.write(tmp_path)]
+    read = read_trust(str(tmp_path / "trust.json"))
+    run = steps.open_relabelling(found.stored.job.workspace, found.stored.key, {})
+    assert trust_notices(read, run) == []
+    assert (read.images, read.precision, read.run) == (43, 0.6, run.key)
+    assert read.threshold is not None and 0 < read.threshold < 1
+    assert f"relabel {run.key} --trust trust.json" in section.to_markdown()
+
+
+def test_what_cannot_be_evaluated_is_one_sentence(own: str, tmp_path: Path) -> None:
+    at = ["evaluate", "-w", own]
+    assert "'alpha' cannot be swept; there are theta" in says([*at, "--sweep", "theta,alpha"])
+    assert "between 0 and 1" in says([*at, "--precision", "1.5"])
+    assert "known runs: archive-" in says([*at, "other"])
+    assert "none; label an archive first" in says(["evaluate", "-w", str(tmp_path / "none")])
+    assert "cannot be read" in says([*at, "--truth", "none.csv"])
+    assert "folder" in says([*at, "--truth", "folders"])
+    assert "none.json" in says([*at, "--cupl", str(tmp_path / "none.json")])
+
+
+def test_few_images_give_a_table_and_no_trust(own: str, tmp_path: Path) -> None:
+    rows = list(truth().items())[:12]
+    (tmp_path / "few.csv").write_text("key,label\n" + "".join(f"{k},{v}\n" for k, v in rows))
+    result = CliRunner().invoke(
+        app, ["evaluate", "-w", own, "--truth", str(tmp_path / "few.csv"), "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["methods"]["images"] == 12 and "12 images" in found["trust"]["reason"]
+    assert "31 of 43 embedded images have no truth" in " ".join(found["notices"])
+
+
+def test_images_of_no_known_class_are_told_apart_from_mistakes(own: str, tmp_path: Path) -> None:
+    rows = [(k, "Dodo" if i < 9 else v) for i, (k, v) in enumerate(truth().items())]
+    (tmp_path / "open.csv").write_text("key,label\n" + "".join(f"{k},{v}\n" for k, v in rows))
+    found = evaluate(own, truth=str(tmp_path / "open.csv"), open_set=True, precision=0.6)
+    assert found.comparison.images == 34
+    trust = next(one for one in found.sections if one.name == "trust").to_json()
+    assert (trust["images"], trust["unknown"]) == (43, 9)
+    assert set(trust["auroc_scores"]) == {"best score", "margin"} and trust["auroc_open_set"]
+    every = [(k, "Dodo") for k in truth()]
+    (tmp_path / "open.csv").write_text("key,label\n" + "".join(f"{k},{v}\n" for k, v in every))
+    with pytest.raises(UserError, match="none of the 43 images with truth shows a class"):
+        evaluate(own, truth=str(tmp_path / "open.csv"), open_set=True)
+
+
+def test_truth_from_a_parquet_column_and_from_csv_is_the_same(own: str, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = truth()
+    table = pa.table({"key": list(rows), "species": list(rows.values()), "n": [1] * len(rows)})
+    dictionary = table.set_column(1, "species", table["species"].dictionary_encode())
+    pq.write_table(dictionary, tmp_path / "t.parquet")
+    stored = open_stored(own)
+    expected = join_truth(stored)
+    assert join_truth(stored, f"{tmp_path}/t.parquet:species").labels == expected.labels
+    with pytest.raises(UserError, match=r"columns key and label once each, but has key, species"):
+        join_truth(stored, f"{tmp_path}/t.parquet")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 nonsense")
+    with pytest.raises(UserError, match="not a Parquet file"):
+        join_truth(stored, f"{tmp_path}/broken.parquet")
+
+
+# Sweeps
+
+
+def points(found: Evaluation, setting: str) -> dict[tuple[str, float], Any]:
+    section = next(one for one in found.sections if one.name == f"sweep_{setting}")
+    return {(p["series"], p["value"]): p for p in section.to_json()["points"]}
+
+
+def test_the_runs_own_value_is_on_every_sweep_and_gives_its_accuracy(found: Evaluation) -> None:
+    own = found.comparison.reference.top1
+    for setting in sweeps.SETTINGS:
+        current = [p for p in points(found, setting).values() if p["current"]]
+        assert len(current) == (2 if setting == "crops" else 1)
+        for point in current:
+            assert point["top1"]["value"] == own.value
+            assert point["paired"] == {"only_this": 0, "only_other": 0, "p_value": 1.0}
+
+
+def test_the_ends_of_a_sweep_are_the_methods_they_turn_into(found: Evaluation) -> None:
+    answers = found.answers
+    assert np.array_equal(answers.best["theta 0 LaZSL"][:, 0], answers.best["dclip"][:, 0])
+    assert np.array_equal(answers.best["theta 1 LaZSL"], answers.best["ot"])
+    every = answers.best["regions 24 mean over crops"]
+    assert np.array_equal(every, answers.best["crop-mean"])
+
+
+def test_a_swept_value_gives_what_relabelling_with_it_gives(found: Evaluation) -> None:
+    stored = found.stored
+    place = {image_id: row for row, image_id in enumerate(found.answers.image_ids)}
+    for setting, value in (("theta", 0.3), ("epsilon", 0.05), ("gamma", 0.02)):
+        scoring = {**stored.job.scoring.model_dump(), setting: value}
+        again = steps.open_relabelling(stored.job.workspace, stored.key, {"scoring": scoring})
+        for shard in steps.archive_shards(again):
+            steps.score_shard(again, shard)
+            name = layout.run_table(again.key, "predictions", shard)
+            for row in stored.folder.read_table(name).to_pylist():
+                best = found.answers.best[f"{setting} {value:g} LaZSL"][place[row["image_id"]], 0]
+                assert found.answers.classes[best] == row["label"]
+
+
+def test_fewer_regions_are_the_first_crops_alone(found: Evaluation) -> None:
+    stored = found.stored
+    packed = stored.embedded_labels.packed
+    place = {image_id: row for row, image_id in enumerate(found.answers.image_ids)}
+    for some in read_images(stored):
+        crops = some.crops[:, :5].clone()
+        keep = select_regions(crops, some.whole)
+        how = aligning(stored.job.scoring)
+        expected = class_scores(crops, some.whole, keep, packed, **how).argmax(1)
+        mean = crop_mean_scores(crops, packed).argmax(1)
+        rows = [place[image_id] for image_id in some.image_ids]
+        assert found.answers.best["regions 5 LaZSL"][rows, 0].tolist() == expected.tolist()
+        assert found.answers.best["regions 5 mean over crops"][rows, 0].tolist() == mean.tolist()
+
+
+def test_a_range_of_sides_leaves_just_the_crops_in_it(found: Evaluation) -> None:
+    stored = found.stored
+    (some, *_) = read_images(stored)
+    for low, high in ((0.6, 0.9), (0.75, 0.9), (0.6, 0.7), (0.05, 0.06), (0.97, 0.99)):
+        valid = sweeps._sides_between(some, low, high).numpy()
+        for b, boxes in enumerate(some.boxes):
+            shorter = min(some.sizes[b])
+            sides = [int(right - left) for left, _, right, _ in boxes]
+            inside = [int(low * shorter) <= side <= int(high * shorter) for side in sides]
+            if any(inside):
+                assert valid[b].tolist() == inside
+            else:
+                assert valid[b].sum() == 1
+                chosen = sides[int(valid[b].argmax())]
+                assert chosen == (min(sides) if high < 0.5 else max(sides))
+    own = views_of(some, stored.job.scoring)
+    keep = select_regions(some.crops, some.whole, 0.0, torch.ones_like(own.keep))
+    assert torch.equal(keep, own.keep)
+
+
+def test_only_regions_that_are_stored_are_swept(found: Evaluation) -> None:
+    tried = sweeps.probes(
+        sweeps.SETTINGS, found.stored.job.scoring, RegionSettings(count=7), found.sentences
+    )
+    counts = [one.value for one in tried if one.setting == "regions" and one.series == "LaZSL"]
+    assert counts == [1, 2, 3, 5, 7]
+    note = next(one for one in found.sections if one.name == "sweep_crops").to_json()["note"]
+    assert "new embeddings" in note and "regions.smallest" in note
+    assert sweeps.parse_settings("gamma, theta") == ("theta", "gamma")
+    assert sweeps.parse_settings("all") == sweeps.SETTINGS and sweeps.parse_settings("") == ()
+
+
+# What is shown
+
+
+HOSTILE = ("[bold]Wren[/]", "a|b", "<script>alert(1)</script>", "鳥\u202e$x^{$gnirts", "x" * 300)
+
+
+def hostile() -> Comparison:
+    """A comparison of classes whose names are markup, all of them confused."""
+    count = 5 * 8
+    truth = np.arange(count) % 5
+    best = np.stack([(truth + 1) % 5, truth], axis=1)
+    names = tuple(map(str, range(count)))
+    chosen = [one for one in METHODS if one.name in ("dclip", "lazsl")]
+    answers = Answers(names, names, HOSTILE, truth, {one.name: best for one in chosen}, {})
+    return compare(answers, chosen, {"cupl": "it needs [x](y)|z"})
+
+
+def test_names_are_shown_as_they_are_whatever_they_hold(tmp_path: Path) -> None:
+    comparison = hostile()
+    console = Console(width=100, record=True, file=(tmp_path / "out").open("w"))
+    comparison.show(console)
+    shown = console.export_text()
+    assert "[bold]Wren[/]" in shown and "‹U+202E›" in shown
+    page = comparison.to_markdown()
+    assert "<script>" not in page and "a\\|b" in page and "\u202e" not in page
+    assert "\\[bold\\]Wren" in page and "x" * 60 not in page and "\\[x\\](y)\\|z" in page
+    assert plain("*_`[<&|\\") == "\\*\\_\\`\\[&lt;&amp;\\|\\\\"
+    assert [path.name for path in comparison.write(tmp_path)] == [
+        f"{name}.png" for name in PICTURES[:3]
+    ]
+
+
+def test_a_perfect_method_is_confused_by_nothing(tmp_path: Path) -> None:
+    truth = np.arange(30) % 3
+    names = tuple(map(str, range(30)))
+    best = np.stack([truth, (truth + 1) % 3], axis=1)
+    chosen = [one for one in METHODS if one.name == "lazsl"]
+    answers = Answers(names, names, ("a", "b", "c"), truth, {"lazsl": best}, {})
+    found = compare(answers, chosen, {})
+    assert "confuses no pair" in found.to_markdown() and found.confused == ()
+    assert found.reference.top1.low == found.reference.top1.high == 1.0
+    assert len(found.write(tmp_path)) == 2
