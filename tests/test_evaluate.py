@@ -149,6 +149,16 @@ def test_what_cannot_be_evaluated_is_one_sentence(own: str, tmp_path: Path) -> N
     assert "none.json" in says([*at, "--cupl", str(tmp_path / "none.json")])
 
 
+def test_controls_stand_beside_the_label_set_when_asked_for(own: str) -> None:
+    result = CliRunner().invoke(app, ["evaluate", "-w", own, "--controls", "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    real, *others = found["controls"]["rows"]
+    top1 = {row["name"]: row["top1"]["value"] for row in found["methods"]["methods"]}
+    assert real["accuracy"]["lazsl"] == pytest.approx(top1["lazsl"])
+    assert len(others) == 3 and found["controls"]["verdict"]
+
+
 def test_few_images_give_a_table_and_no_trust(own: str, tmp_path: Path) -> None:
     rows = list(truth().items())[:12]
     (tmp_path / "few.csv").write_text("key,label\n" + "".join(f"{k},{v}\n" for k, v in rows))

@@ -1,4 +1,4 @@
-"""`lazsl evaluate`: how right every method is, how far to trust it, and sweeps."""
+"""`lazsl evaluate`: how right every method is, how far to trust it, sweeps and controls."""
 
 from __future__ import annotations
 
@@ -41,6 +41,12 @@ def evaluate(
             "--sweep", help="Settings to sweep: theta,epsilon,gamma,regions,crops, or all."
         ),
     ] = "",
+    controls: Annotated[
+        bool,
+        typer.Option(
+            "--controls", help="Would other words do as well? Shuffled, foreign, random attributes."
+        ),
+    ] = False,
     output: Annotated[
         str | None,
         typer.Option(
@@ -72,6 +78,7 @@ def evaluate(
         cupl,
         precision,
         sweeps.parse_settings(sweep),
+        controls,
         seed,
         say=lambda text: err.print(f"[dim]{escape(text)}[/]", highlight=False),
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from lazsl.evaluation.answers import DEPTH, Answers, Ask, ask, by_method
 from lazsl.evaluation.comparison import Comparison, compare
+from lazsl.evaluation.controls import measure_controls
 from lazsl.evaluation.methods import methods_for
 from lazsl.evaluation.section import Section, plain
 from lazsl.evaluation.sentences import Sentences, read_sentences
@@ -31,7 +32,7 @@ class Evaluation:
         sentences: what methods compared with.
         answers: of every method.
         comparison: the table of all methods.
-        sections: the comparison, trust, and a sweep per setting that was asked for.
+        sections: the comparison, trust, and what was asked for besides: sweeps, controls.
         truth: where the truth came from, as it was named.
         seed: of draws and halves.
         seconds: it took.
@@ -86,6 +87,7 @@ def evaluate(
     cupl: str | None = None,
     precision: float = 0.95,
     sweep: tuple[str, ...] = (),
+    controls: bool = False,
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> Evaluation:
@@ -101,7 +103,8 @@ def evaluate(
         cupl: file of whole sentences, for the row of CuPL.
         precision: that the threshold of trust is to promise.
         sweep: settings of `sweeps.SETTINGS`.
-        seed: of draws and halves.
+        controls: measure label sets that say nothing, beside the real one.
+        seed: of draws and halves, and of the controls.
         say: called with a sentence before something takes long.
 
     Raises:
@@ -127,6 +130,7 @@ def evaluate(
         comparison,
         trust_section(stored, answers, precision, seed),
         *gather(tried, answers, own, beside, stored.job.regions, seed),
+        *([measure_controls(stored, known, (seed,), say)] if controls else []),
     )
     return Evaluation(
         stored,
