@@ -63,7 +63,8 @@ Only = Annotated[
     typer.Option("--only", help="File of keys (a truth file is one): label no other image."),
 ]
 Truth = Annotated[
-    str | None, typer.Option("--truth", help="CSV of key,label: what is really shown, if you know.")
+    str | None,
+    typer.Option("--truth", help="CSV or Parquet of key,label: what is really shown, if you know."),
 ]
 Set = Annotated[
     list[str] | None,
