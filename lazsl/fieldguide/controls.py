@@ -9,8 +9,8 @@ import sys
 
 from lazsl import fieldguide
 from lazsl.evaluation.controls import CONTROLS, Controls, measure_controls
+from lazsl.evaluation.section import table
 from lazsl.evaluation.stored import join_truth, open_stored
-from lazsl.fieldguide.pages import table
 from lazsl.labelset import LabelSet
 
 SEEDS = (0, 1, 2)

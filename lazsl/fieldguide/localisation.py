@@ -26,11 +26,11 @@ from lazsl.evaluation.localisation import (
     evidence_of,
 )
 from lazsl.evaluation.methods import aligning
+from lazsl.evaluation.section import table
 from lazsl.evaluation.sentences import text_tower
 from lazsl.evaluation.stored import Images, StoredRun, join_truth, open_stored, read_images
 from lazsl.evaluation.tally import Tally, Truth
 from lazsl.evidence import Evidence, fitting_grid
-from lazsl.fieldguide.pages import table
 from lazsl.fieldguide.sample import sample_key, sample_scene
 from lazsl.fieldguide.traits import PARTS, all_phrases
 from lazsl.regions import cut_crops, draw_boxes

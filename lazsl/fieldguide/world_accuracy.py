@@ -18,9 +18,9 @@ from lazsl import run as steps
 from lazsl.evaluation.answers import Answers, ask_methods
 from lazsl.evaluation.localisation import mean_interval
 from lazsl.evaluation.methods import METHODS, REFERENCE, methods_for
+from lazsl.evaluation.section import table
 from lazsl.evaluation.sentences import read_sentences
 from lazsl.evaluation.stored import join_truth, open_stored, read_images
-from lazsl.fieldguide.pages import table
 from lazsl.fieldguide.sample import SEED, sample_species
 from lazsl.fieldguide.worlds import WORLDS, World, draw_world
 from lazsl.manifest import plan_shards
