@@ -6,8 +6,13 @@ One process measures everything, in turns, and takes the best turn of each, so t
 machine does falls on all sides alike. The setting is ImageNet's: 1,000 classes with 2 to 11
 attributes (5.8 in the mean), 90 regions, 512 dimensions, cosines as CLIP gives them.
 
-Wanted are 150 times the loop; exits with 1 below that. The product of regions and attributes,
-which every exact scoring needs, is measured alone too: it says how much is left to gain.
+What labelling runs is measured: the five best classes, with the scores that solving every class
+gives (`lazsl.screening` proves the others worse), their selection of regions, and DCLIP's scores of
+all classes. Scores of all classes are measured too, and the float32 product of regions and
+attributes alone, which those need. The crops' embeddings here scatter evenly in all directions
+around their image's, which overlapping crops of a photograph do not: harder than real ones.
+
+Wanted are 150 times the loop, 400 in the end; exits with 1 below 150.
 """
 
 from __future__ import annotations
@@ -25,16 +30,17 @@ from torch.nn.functional import normalize
 
 from lazsl.alignment import (
     PackedAttributes,
-    _operand,
-    _product,
+    TopClasses,
     class_scores,
     dclip_scores,
     select_regions,
     top_classes,
 )
+from lazsl.packing import operand, product
 
 CLASSES, REGIONS, DIMENSIONS = 1_000, 90, 512
-TARGET = 150  # times the loop
+TARGET, AMBITION = 150, 400  # times the loop
+TOP = 5
 # Share of classes with 2, 3, ... 11 attributes; 5.8 in the mean.
 SIZES = (0.03, 0.08, 0.14, 0.22, 0.21, 0.15, 0.08, 0.05, 0.03, 0.01)
 
@@ -144,7 +150,12 @@ def measure(images: int, rounds: int) -> dict[str, float]:
     every = torch.ones_like(keep)
     kept_rows = (0.8 * regions + 0.2 * whole[:, None])[keep]
 
-    def lazsl() -> tuple[Tensor, Tensor]:
+    def lazsl() -> tuple[TopClasses, Tensor]:
+        selected = select_regions(regions, whole)
+        top = top_classes(regions, whole, selected, packed, k=TOP)
+        return top, dclip_scores(whole, packed)
+
+    def every_class() -> tuple[Tensor, Tensor]:
         selected = select_regions(regions, whole)
         return class_scores(regions, whole, selected, packed), dclip_scores(whole, packed)
 
@@ -152,17 +163,22 @@ def measure(images: int, rounds: int) -> dict[str, float]:
         "script": (1, lambda: script_scores(regions[:1], whole[:1], classes)),
         "lean loop": (1, lambda: lean_scores(regions[0], whole[0], classes)),
         "lazsl": (images, lazsl),
+        "all classes": (images, every_class),
         "all regions kept": (images, lambda: class_scores(regions, whole, every, packed)),
-        "top 5": (images, lambda: top_classes(regions, whole, keep, packed, k=5)),
         "top 1": (images, lambda: top_classes(regions, whole, keep, packed, k=1)),
-        "similarities alone": (images, lambda: _product(kept_rows, operand, len(attributes))),
+        "similarities alone": (images, lambda: product(kept_rows, matrix, len(attributes))),
     }
-    operand = _operand(attributes)
-    ours, theirs = lazsl(), ways["script"][1]()
+    matrix = operand(attributes)
+    ours, theirs = every_class(), ways["script"][1]()
     for found, expected in (*zip(ours, theirs, strict=True), (ours[0], ways["lean loop"][1]())):
         error = float((found[0] - expected).abs().max())
         if error > 1e-5:
             raise ArithmeticError(f"two ways of scoring differ by {error}")
+    top = lazsl()[0]
+    if float((ours[0].gather(1, top.classes) - top.scores).abs().max()) > 1e-6 or not torch.equal(
+        top.classes, ours[0].sort(dim=1, descending=True, stable=True)[1][:, :TOP]
+    ):
+        raise ArithmeticError("the best classes are not those of all scores")
     best = {name: float("inf") for name in ways}
     for turn in range(rounds + 1):
         for name, (count, work) in ways.items():
@@ -176,7 +192,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--images", type=int, default=64, help="images scored in one call")
+    parser.add_argument("--images", type=int, default=256, help="images scored in one call")
     parser.add_argument("--rounds", type=int, default=3, help="turns each way of scoring gets")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -191,6 +207,7 @@ def main() -> int:
             "ratio": round(ratio, 1),
             "share_of_product_alone": round(share, 3),
             "target": TARGET,
+            "ambition": AMBITION,
             "threads": arguments.threads,
             "classes": CLASSES,
             "regions": REGIONS,
@@ -200,11 +217,12 @@ def main() -> int:
     else:
         others = ", ".join(f"{n} {rates[n]:,.0f}" for n in list(rates)[3:])
         print(
-            f"scoring {CLASSES:,} classes, {REGIONS} regions, {DIMENSIONS} dimensions, "
+            f"best {TOP} of {CLASSES:,} classes, {REGIONS} regions, {DIMENSIONS} dimensions, "
             f"{arguments.threads} threads: {rates['lazsl']:,.0f} images/s, {ratio:,.0f} x the "
             f"published script's loop ({rates['script']:.1f}), "
             f"{rates['lazsl'] / rates['lean loop']:,.0f} x a lean loop "
-            f"({rates['lean loop']:.1f}), {share:.0%} of the product alone; images/s of {others}"
+            f"({rates['lean loop']:.1f}), {share:.2f} of the float32 product alone "
+            f"(targets: {TARGET} x and {AMBITION} x); images/s of {others}"
         )
     if ratio < TARGET:
         print(f"below the target of {TARGET} x", file=sys.stderr)
