@@ -19,7 +19,8 @@ from lazsl.encoder import Encoder
 from lazsl.images import Reject, decode
 from lazsl.labelset import LabelSet
 from lazsl.regions import Framing, cut_crops, draw_boxes
-from lazsl.settings import RegionSettings
+from lazsl.resampling import Uncut, cut_fast, cut_on_device, decoding_factor, leave_uncut
+from lazsl.settings import CutOn, RegionSettings
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class _Prepared:
     height: int | None = None
     orientation: int | None = None
     boxes: np.ndarray | None = None
-    crops: np.ndarray | None = None
+    crops: np.ndarray | Uncut | None = None
     reject: Reject | None = None
 
 
@@ -63,6 +64,7 @@ def embed_images(
     batch_size: int,
     decoders: int,
     max_pixels: int,
+    cut_on: CutOn = "processor",
     progress: Callable[[int], None] | None = None,
 ) -> Embedded:
     """Embeddings of every usable image of a shard, and a row for every image, usable or not.
@@ -79,28 +81,34 @@ def embed_images(
         batch_size: crops per forward pass.
         decoders: threads.
         max_pixels: larger images are rejected undecoded.
+        cut_on: where fast crops of a square model are cut; all others are by the threads.
         progress: called with the number of images done so far.
     """
     started = time.perf_counter()
     prepared_images: list[_Prepared] = []
     per_image = settings.count + 1
     window = decoders + 2 * -(-batch_size // per_image)
+    width, height = encoder.framing.size
+    uncut = cut_on == "device" and settings.resampling == "fast" and width == height
 
-    def crops() -> Iterator[np.ndarray]:
+    def crops() -> Iterator[torch.Tensor]:
         with ThreadPoolExecutor(decoders, thread_name_prefix="decode") as threads:
             jobs = (
-                threads.submit(_prepare, read, row, encoder.framing, settings, max_pixels)
+                threads.submit(_prepare, read, row, encoder.framing, settings, max_pixels, uncut)
                 for row in range(len(images))
             )
             for prepared in _ahead(jobs, window):
                 pixels = prepared.crops
                 prepared_images.append(_without_crops(prepared))
-                if pixels is not None:
-                    yield pixels
+                if isinstance(pixels, Uncut):
+                    dtype = encoder.dtype if encoder.device.startswith("cuda") else torch.float32
+                    yield cut_on_device(pixels, encoder.framing, encoder.device, dtype)
+                elif pixels is not None:
+                    yield torch.from_numpy(pixels)
                 if progress is not None:
                     progress(len(prepared_images))
 
-    vectors, model_seconds = _encode(crops(), encoder, batch_size)
+    vectors, model_seconds = _encode(crops(), encoder, batch_size, uncut)
     return Embedded(
         regions=_regions_table(images["image_id"], prepared_images, vectors),
         images=_images_table(images, prepared_images),
@@ -133,19 +141,30 @@ def _prepare(
     framing: Framing,
     settings: RegionSettings,
     max_pixels: int,
+    uncut: bool,
 ) -> _Prepared:
     data = read(row)
     if isinstance(data, Reject):
         return _Prepared(None, 0, reject=data)
     digest = hashlib.sha256(data).hexdigest()
-    picture = decode(data, max_pixels=max_pixels)
+    fast = settings.resampling == "fast"
+    picture = decode(
+        data,
+        max_pixels=max_pixels,
+        shrink=(lambda shorter: decoding_factor(shorter, settings, framing)) if fast else None,
+    )
     if isinstance(picture, Reject):
         return _Prepared(digest, len(data), reject=picture)
-    width, height = picture.image.size
-    boxes = draw_boxes(width, height, digest, settings)
-    crops = cut_crops(picture.image, boxes, framing)
+    boxes = draw_boxes(*picture.size, digest, settings)
+    crops: np.ndarray | Uncut
+    if uncut:
+        crops = leave_uncut(picture, boxes, framing)
+    elif fast:
+        crops = cut_fast(picture, boxes, framing)
+    else:
+        crops = cut_crops(picture.image, boxes, framing)
     return _Prepared(
-        digest, len(data), picture.format, width, height, picture.orientation, boxes, crops
+        digest, len(data), picture.format, *picture.size, picture.orientation, boxes, crops
     )
 
 
@@ -169,16 +188,20 @@ def _ahead(jobs: Iterable[Future[_Prepared]], window: int) -> Iterator[_Prepared
 
 
 def _encode(
-    crops: Iterable[np.ndarray], encoder: Encoder, batch_size: int
+    crops: Iterable[torch.Tensor], encoder: Encoder, batch_size: int, on_device: bool
 ) -> tuple[np.ndarray, float]:
     """Float16 embeddings (crops, D) in order, and the seconds spent waiting for the model.
 
-    Two buffers take turns, so that on a GPU one is filled while the other is being read.
+    Two buffers take turns, so that on a GPU one is filled while the other is being read. They are
+    where the crops are: on the device, or in memory that it can fetch by itself.
     """
     width, height = encoder.framing.size
-    pinned = encoder.device.startswith("cuda")
+    pinned = encoder.device.startswith("cuda") and not on_device
+    where = encoder.device if on_device else "cpu"
     buffers = [
-        torch.empty((batch_size, height, width, 3), dtype=torch.uint8, pin_memory=pinned)
+        torch.empty(
+            (batch_size, height, width, 3), dtype=torch.uint8, device=where, pin_memory=pinned
+        )
         for _ in range(2)
     ]
     done: list[np.ndarray] = []
@@ -199,7 +222,7 @@ def _encode(
         taken = 0
         while taken < len(image):
             step = min(batch_size - filled, len(image) - taken)
-            buffers[turn][filled : filled + step] = torch.from_numpy(image[taken : taken + step])
+            buffers[turn][filled : filled + step] = image[taken : taken + step]
             taken, filled = taken + step, filled + step
             if filled == batch_size:
                 run(buffers[turn])

@@ -48,7 +48,11 @@ def shard_id(archive: str, image_ids: list[str]) -> str:
 
 def regions_key(settings: RegionSettings, max_pixels: int) -> str:
     """Name of a way to cut regions, and of the size above which images are rejected instead."""
-    return f"r{settings.count}-{digest('regions', 1, settings.model_dump(), max_pixels)}"
+    how = settings.model_dump()
+    if settings.resampling == "exact":
+        # Embeddings from before there was another way keep their name.
+        del how["resampling"]
+    return f"r{settings.count}-{digest('regions', 1, how, max_pixels)}"
 
 
 def run_key(archive: str, encoder: str, regions: str, labels: str, scoring: ScoringSettings) -> str:

@@ -10,6 +10,7 @@ import io
 import re
 import struct
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,11 +75,20 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded image: `image` is RGB, 8 bits, upright; `orientation` is what EXIF said, 1..8."""
+    """A decoded image: `image` is RGB, 8 bits, upright; `orientation` is what EXIF said, 1..8.
+
+    `factor` is how many times smaller than the source `image` was decoded: 1, 2, 4 or 8.
+    """
 
     image: Image.Image
     format: str
     orientation: int
+    factor: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the source, upright."""
+        return self.image.width * self.factor, self.image.height * self.factor
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,9 @@ class Reject:
     detail: str
 
 
-def decode(data: bytes, *, max_pixels: int) -> Picture | Reject:
+def decode(
+    data: bytes, *, max_pixels: int, shrink: Callable[[int], int] | None = None
+) -> Picture | Reject:
     """The picture in the bytes, upright and RGB, or why there is none. Safe in threads.
 
     The first frame of animations and of files with many pages. Transparency lies on white. Grey of
@@ -100,6 +112,9 @@ def decode(data: bytes, *, max_pixels: int) -> Picture | Reject:
     Args:
         data: the whole file.
         max_pixels: width x height above which the image is rejected undecoded.
+        shrink: by which factor (1, 2, 4 or 8) a picture with this shorter side may be decoded
+            smaller, where its format can do so at once and both sides are multiples of it. JPEG
+            can: fewer coefficients of each block are transformed.
 
     Raises:
         MemoryError: as the only error, since it says nothing about the image.
@@ -111,7 +126,7 @@ def decode(data: bytes, *, max_pixels: int) -> Picture | Reject:
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels
     try:
-        return _decode(data, max_pixels)
+        return _decode(data, max_pixels, shrink)
     except MemoryError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -127,7 +142,7 @@ def decode(data: bytes, *, max_pixels: int) -> Picture | Reject:
         return _broken(_allowed_format(data) or "image", data, error)
 
 
-def _decode(data: bytes, max_pixels: int) -> Picture | Reject:
+def _decode(data: bytes, max_pixels: int, shrink: Callable[[int], int] | None) -> Picture | Reject:
     image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     width, height = image.size
     kind = "JPEG" if image.format == "MPO" else str(image.format)
@@ -141,12 +156,17 @@ def _decode(data: bytes, max_pixels: int) -> Picture | Reject:
         return Reject(TOO_SMALL, f"{kind} of {width} x {height} pixels")
     # Pillow turns a TIFF while it loads it and then forgets the tag; PNG may have it at the end.
     declared = _orientation(image) if kind == "TIFF" else 1
+    factor = 1 if shrink is None or kind != "JPEG" else shrink(min(width, height))
+    if width % factor or height % factor:
+        factor = 1
+    if factor > 1:
+        image.draft(None, (width // factor, height // factor))
     image.load()
     remaining = _orientation(image)
     image = _to_rgb(image)
     if remaining in _TRANSPOSE:
         image = image.transpose(_TRANSPOSE[remaining])
-    return Picture(image, kind, declared if remaining == 1 else remaining)
+    return Picture(image, kind, declared if remaining == 1 else remaining, factor)
 
 
 def _orientation(image: Image.Image) -> int:

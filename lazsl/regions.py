@@ -26,9 +26,9 @@ def draw_boxes(width: int, height: int, digest: str, settings: RegionSettings) -
         width: pixels after EXIF orientation.
         height: pixels after EXIF orientation.
         digest: SHA-256 of the image's bytes.
-        settings: the region settings; every field takes part in the seed.
+        settings: the region settings; all but `resampling` takes part in the seed.
     """
-    text = f"{digest} {settings.model_dump_json()}"
+    text = f"{digest} {settings.model_dump_json(exclude={'resampling'})}"
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
     # Raw bits, because NumPy promises the stream of a bit generator and not that of a distribution.
     raw = np.random.PCG64(seed).random_raw(3 * settings.count).reshape(settings.count, 3)

@@ -256,6 +256,7 @@ def embed_shard(
         batch_size=job.batch_size,
         decoders=job.decoders,
         max_pixels=job.max_pixels,
+        cut_on=job.cut_on,
         progress=progress,
     )
     _check_rejects(shard, embedded.images, job.reject_ceiling)

@@ -21,6 +21,8 @@ DEFAULT_MODEL = "ViT-B-16-quickgelu:openai"
 """The paper's smaller model, in the variant with the activation it was trained with."""
 
 Rule = Literal["paper", "converged"]
+Resampling = Literal["exact", "fast"]
+CutOn = Literal["processor", "device"]
 
 
 class _Frozen(BaseModel):
@@ -41,6 +43,13 @@ class RegionSettings(_Frozen):
         float, Field(gt=0, le=1, description="largest crop side over the shorter image side")
     ] = 0.9
     seed: Annotated[int, Field(ge=0, description="another seed cuts other crops")] = 0
+    resampling: Annotated[
+        Resampling,
+        Field(
+            description="exact: every crop in one step from the source pixels; fast: from the "
+            "picture made smaller by a whole factor, no closer than twice the model's input"
+        ),
+    ] = "exact"
 
     @model_validator(mode="after")
     def _ordered(self) -> RegionSettings:
@@ -184,6 +193,13 @@ class Job(_Frozen):
     decoders: Annotated[
         int, Field(ge=1, le=256, description="threads that decode and crop ahead of the model")
     ] = max(1, os.cpu_count() or 1)
+    cut_on: Annotated[
+        CutOn,
+        Field(
+            description="where fast crops are cut: by the processor's threads, or all of an image "
+            "at once beside the model (for a GPU that the threads cannot feed)"
+        ),
+    ] = "processor"
     fetchers: Annotated[
         int, Field(ge=1, le=256, description="objects fetched at a time from the archive")
     ] = 16
@@ -206,6 +222,15 @@ class Job(_Frozen):
     scoring_memory: Annotated[
         int, Field(ge=2**20, description="bytes of working memory of the scoring task")
     ] = 512 * 2**20
+
+    @model_validator(mode="after")
+    def _cut_where_it_can_be(self) -> Job:
+        if self.cut_on == "device" and self.regions.resampling != "fast":
+            raise ValueError(
+                "cut_on is device, but exact crops are cut by the processor; set "
+                "regions.resampling to fast, or leave cut_on out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _without_secrets(self) -> Job:
