@@ -95,7 +95,7 @@ def leave_uncut(picture: Picture, boxes: np.ndarray, framing: Framing) -> Uncut:
 def cut_on_device(
     uncut: Uncut, framing: Framing, device: str, dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
-    """What `cut_fast` makes, up to a level: uint8 (M + 1, side, side, 3) on the device.
+    """What `cut_fast` makes, up to rounding: uint8 (M + 1, side, side, 3) on the device.
 
     All crops at once are a product along x and a product along y, of matrices (side, pixels) whose
     rows are the antialiased filter. Levels are rounded in between, as Pillow and PyTorch do.
@@ -179,7 +179,7 @@ def _whole(picture: Picture, framing: Framing) -> np.ndarray:
 def _resize(pixels: np.ndarray, edges: Sequence[float], framing: Framing) -> np.ndarray:
     left, top, right, bottom = _pixels(edges)
     # The vector instructions want pixels without gaps between their rows.
-    cut = torch.from_numpy(np.ascontiguousarray(pixels[top:bottom, left:right]))
+    cut = torch.from_numpy(np.array(pixels[top:bottom, left:right]))
     bilinear = framing.resample is Image.Resampling.BILINEAR
     # A hair more, because the output's size is what the product of sizes and these is cut down to.
     scale = [(1 + 1e-9) * framing.size[0] / (edges[end] - edges[end - 2]) for end in (3, 2)]

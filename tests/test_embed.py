@@ -25,7 +25,8 @@ from lazsl.labelset import parse_labelset
 from lazsl.regions import cut_crops, draw_boxes
 from lazsl.settings import RegionSettings
 
-SETTINGS = RegionSettings(count=6)
+SETTINGS = RegionSettings(count=6, resampling="exact")
+FAST = RegionSettings(count=6, resampling="fast")
 PER_IMAGE = SETTINGS.count + 1
 File = tuple[str, bytes | Reject]
 
@@ -77,7 +78,7 @@ def embed(
         manifest(files),
         lambda row: files[row][1],
         encoder,
-        SETTINGS,
+        options.pop("settings", SETTINGS),
         batch_size=batch_size,
         decoders=decoders,
         max_pixels=options.pop("max_pixels", 10_000_000),
@@ -95,6 +96,11 @@ def embedded(files: list[File], encoder: Encoder) -> Embedded:
     return embed(files, encoder)
 
 
+@pytest.fixture(scope="module")
+def fast(files: list[File], encoder: Encoder) -> Embedded:
+    return embed([*files, LARGE], encoder, settings=FAST)
+
+
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
@@ -104,6 +110,10 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
 def picture(number: int = 0, size: tuple[int, int] = (90, 60)) -> Image.Image:
     values = np.random.default_rng(number).integers(0, 256, (6, 9, 3), dtype=np.uint8)
     return Image.fromarray(values).resize(size)
+
+
+LARGE: File = ("large.jpg", encoded(picture(9, (896, 672)), "JPEG"))
+"""A picture that fast crops are cut from decoded smaller."""
 
 
 def vectors_of(table: pa.Table) -> np.ndarray:
@@ -119,6 +129,41 @@ def test_tables_do_not_depend_on_batch_size_or_threads(
     assert other.images.equals(embedded.images)
     assert other.regions.equals(embedded.regions)
     assert (other.crops, other.bytes) == (embedded.crops, embedded.bytes)
+
+
+@pytest.mark.parametrize(("batch_size", "decoders"), [(1, 4), (100, 1)])
+def test_fast_tables_do_not_depend_on_batch_size_threads_or_shards(
+    batch_size: int, decoders: int, files: list[File], encoder: Encoder, fast: Embedded
+) -> None:
+    other = embed([*files, LARGE], encoder, batch_size, decoders, settings=FAST)
+    assert other.images.equals(fast.images) and other.regions.equals(fast.regions)
+    alone = embed([LARGE], encoder, batch_size, decoders, settings=FAST)
+    assert np.array_equal(vectors_of(alone.regions), vectors_of(fast.regions)[-PER_IMAGE:])
+
+
+def test_fast_and_exact_tables_differ_in_their_vectors_alone_and_a_little(
+    files: list[File], embedded: Embedded, fast: Embedded
+) -> None:
+    rows = embedded.regions.num_rows
+    assert fast.images.slice(0, len(files)).equals(embedded.images)
+    fast_regions = fast.regions.slice(0, rows)
+    assert fast_regions.drop(["embedding"]).equals(embedded.regions.drop(["embedding"]))
+    near = (vectors_of(fast_regions).astype(float) * vectors_of(embedded.regions)).sum(axis=1)
+    assert near.min() > 0.98 and near.mean() > 0.995
+
+
+def test_crops_that_a_device_cuts_are_embedded_nearly_the_same(
+    files: list[File], encoder: Encoder, fast: Embedded
+) -> None:
+    all_files = [*files, LARGE]
+    cut = embed(all_files, encoder, settings=FAST, cut_on="device")
+    assert cut.images.equals(fast.images)
+    assert cut.regions.drop(["embedding"]).equals(fast.regions.drop(["embedding"]))
+    near = (vectors_of(cut.regions).astype(float) * vectors_of(fast.regions)).sum(axis=1)
+    assert near.min() > 0.998
+    for batch_size in (1, 100):
+        again = embed(all_files, encoder, batch_size, 1, settings=FAST, cut_on="device")
+        assert again.regions.equals(cut.regions)
 
 
 def test_a_shard_and_its_halves_give_the_same_rows(

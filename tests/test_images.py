@@ -346,6 +346,57 @@ def test_running_out_of_memory_is_not_blamed_on_the_image(monkeypatch: pytest.Mo
             decode(FILES["png"], max_pixels=LIMIT)
 
 
+@pytest.mark.parametrize("factor", [2, 4, 8])
+@pytest.mark.parametrize("name", ["jpeg", "jpeg progressive", "jpeg cmyk", "jpeg several"])
+def test_a_jpeg_can_be_decoded_smaller_at_once(name: str, factor: int) -> None:
+    asked: list[int] = []
+
+    def shrink(shorter: int) -> int:
+        asked.append(shorter)
+        return factor
+
+    found = decode(FILES[name], max_pixels=LIMIT, shrink=shrink)
+    assert isinstance(found, Picture) and asked == [16]
+    assert (found.size, found.factor) == ((24, 16), factor)
+    assert found.image.size == (24 // factor, 16 // factor) and found.image.mode == "RGB"
+    if factor < 8:  # of which each pixel still lies in one quarter
+        averaged = np.asarray(picture(FILES[name]).image.reduce(factor)).astype(int)
+        assert np.abs(np.asarray(found.image) - averaged).max() <= 8
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_jpeg_decoded_smaller_is_upright_too(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(scene(), "JPEG", quality=100, subsampling=0, exif=exif)
+    whole, small = picture(data), decode(data, max_pixels=LIMIT, shrink=lambda _: 2)
+    assert isinstance(small, Picture)
+    assert (small.size, small.orientation) == (whole.image.size, orientation)
+    averaged = np.asarray(whole.image.reduce(2)).astype(int)
+    assert np.abs(np.asarray(small.image) - averaged).max() <= 4
+
+
+def test_a_jpeg_whose_sides_a_factor_does_not_divide_is_decoded_whole() -> None:
+    data = encoded(scene().resize((25, 16)), "JPEG")
+    found = decode(data, max_pixels=LIMIT, shrink=lambda _: 2)
+    assert isinstance(found, Picture) and (found.image.size, found.factor) == ((25, 16), 1)
+
+
+@pytest.mark.parametrize("name", [n for n in FILES if not n.startswith("jpeg")])
+def test_other_formats_are_decoded_whole(name: str) -> None:
+    found = decode(FILES[name], max_pixels=LIMIT, shrink=lambda _: 2)
+    assert isinstance(found, Picture) and (found.image.size, found.factor) == ((24, 16), 1)
+
+
+def test_a_jpeg_decoded_smaller_is_rejected_for_the_same_reasons() -> None:
+    data = encoded(scene().resize((240, 160)), "JPEG", progressive=True)
+    for end in range(0, len(data) + 1, 97):
+        whole = decode(data[:end], max_pixels=10**5)
+        small = decode(data[:end], max_pixels=10**5, shrink=lambda _: 4)
+        assert type(whole) is type(small)
+        assert not isinstance(whole, Reject) or whole == small
+
+
 def test_no_damage_ever_raises() -> None:
     rng = random.Random(0)
     names = sorted(FILES)
@@ -358,7 +409,7 @@ def test_no_damage_ever_raises() -> None:
             data[rng.randrange(min(len(data), rng.choice([64, len(data)])))] = rng.randrange(256)
         if rng.random() < 0.3:
             del data[rng.randrange(len(data)) :]
-        outcome = decode(bytes(data), max_pixels=LIMIT)
+        outcome = decode(bytes(data), max_pixels=LIMIT, shrink=lambda _, f=trial % 3: 2**f)  # type: ignore[misc]
         if isinstance(outcome, Picture):
             assert outcome.image.mode == "RGB" and len(outcome.image.tobytes()) > 0
             outcomes.add("picture")

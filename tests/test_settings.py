@@ -174,6 +174,7 @@ ELSEWHERE: dict[str, Any] = {
     "shard_size": 3,
     "batch_size": 5,
     "decoders": 3,
+    "cut_on": "device",
     "fetchers": 3,
     "staged_shards": 3,
     "scratch": "/fast",
@@ -244,11 +245,21 @@ def test_a_setting_that_changes_results_names_another_run(field: str, tmp_path: 
         {"smallest": 0.5},
         {"largest": 0.8},
         {"seed": 1},
+        {"resampling": "exact"},
     ],
 )
 def test_every_region_setting_names_other_embeddings(changes: dict[str, Any]) -> None:
-    before = identity.regions_key(RegionSettings(), 1000)
-    assert identity.regions_key(RegionSettings(**changes), 1000) != before
+    before = identity.regions_key(RegionSettings(resampling="fast"), 1000)
+    assert (
+        identity.regions_key(RegionSettings(resampling="fast").model_copy(update=changes), 1000)
+        != before
+    )
+
+
+def test_exact_crops_have_the_name_they_had_before_there_were_others() -> None:
+    assert (
+        identity.regions_key(RegionSettings(resampling="exact"), 200_000_000) == "r90-9390fc8aeb19"
+    )
 
 
 @pytest.mark.parametrize(
