@@ -107,7 +107,7 @@ def open_relabelling(workspace_url: str, run: str, changes: dict[str, Any]) -> R
     Raises:
         UserError: no such run, or the changed job is not usable.
     """
-    record = read_run_record(Folder(workspace_url), run)
+    record = workspace.read_run_record(Folder(workspace_url), run)
     job = {**record["job"], "workspace": workspace_url, **changes}
     archive = None if {"archive", "only"} & changes.keys() else record["archive"]
     relabelled = open_run(make_job(**job), archive)
@@ -125,22 +125,6 @@ def open_relabelling(workspace_url: str, run: str, changes: dict[str, Any]) -> R
 def uncalibrated(scoring: dict[str, Any]) -> dict[str, Any]:
     """Scoring settings without what was measured for one label set and one way of scoring."""
     return {k: v for k, v in scoring.items() if k not in ("temperature", "abstain_below")}
-
-
-def read_run_record(folder: Folder, run: str) -> dict[str, Any]:
-    """What was written down about a run when it started.
-
-    Raises:
-        UserError: no such run, or several begin like this; the sentence lists them.
-    """
-    known = workspace.runs(folder)
-    matching = [run] if run in known else [name for name in known if name.startswith(run)]
-    if len(matching) != 1:
-        found = "no run" if not matching else f"{len(matching)} runs"
-        listed = ", ".join(known) or "none; label an archive first"
-        raise UserError(f"{found} in {folder.url} begins with {run!r}; known runs: {listed}")
-    record: dict[str, Any] = folder.read_json(workspace.run_record(matching[0]))
-    return record
 
 
 def record_run(run: Run) -> None:

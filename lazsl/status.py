@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from lazsl import warehouse, workspace
 from lazsl.manifest import read_manifest
-from lazsl.run import read_run_record
 from lazsl.settings import make_job
 from lazsl.storage import Folder
 
@@ -34,7 +33,7 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
     if run is None:
         records = [folder.read_json(workspace.run_record(name)) for name in workspace.runs(folder)]
         run = max(records, key=lambda r: (r["created"], r["run"]))["run"] if records else ""
-    record = read_run_record(folder, run)
+    record = workspace.read_run_record(folder, run)
     done = workspace.done_shards(folder, record["run"])
     manifest = read_manifest(folder, record["archive"])
     listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))["shard"].unique()

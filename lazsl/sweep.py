@@ -10,10 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl import warehouse
+from lazsl import warehouse, workspace
 from lazsl.labelset import load_labelset
 from lazsl.manifest import read_manifest
-from lazsl.run import read_run_record
 from lazsl.settings import Job, make_job
 from lazsl.storage import Folder
 from lazsl.truth import read_truth
@@ -58,7 +57,7 @@ def recorded_job(folder: Folder, run: str, path: str | None = None) -> tuple[Job
     Raises:
         UserError: no such run.
     """
-    record = read_run_record(folder, run)
+    record = workspace.read_run_record(folder, run)
     values = {**record["job"], "workspace": folder.url}
     if path is not None:
         values["warehouse"] = str(Path(path))

@@ -17,6 +17,9 @@ never collides with it. Artifacts never change once they are there.
 
 from __future__ import annotations
 
+from typing import Any
+
+from lazsl.errors import UserError
 from lazsl.storage import Folder
 
 
@@ -87,3 +90,21 @@ def runs(workspace: Folder) -> list[str]:
     """Runs that were ever started in a workspace, sorted by name."""
     names = workspace.names("runs", "/run.json")
     return sorted(name.split("/")[1] for name in names)
+
+
+def read_run_record(workspace: Folder, run: str) -> dict[str, Any]:
+    """What was written down about a run when it started.
+
+    Raises:
+        UserError: no such run, or several begin like this; the sentence lists them.
+    """
+    known = runs(workspace)
+    matching = [run] if run in known else [name for name in known if name.startswith(run)]
+    if len(matching) != 1:
+        found = "no run" if not matching else f"{len(matching)} runs"
+        listed = ", ".join(known) or "none; label an archive first"
+        raise UserError(f"{found} in {workspace.url} begins with {run!r}; known runs: {listed}")
+    record: dict[str, Any] = workspace.read_json(run_record(matching[0]))
+    # Written down before there were other crops than exact ones.
+    record["job"].get("regions", {}).setdefault("resampling", "exact")
+    return record

@@ -171,8 +171,9 @@ def relabel(
         from flows.label import relabel as relabel_flow
         from lazsl import run as steps
         from lazsl.storage import Folder
+        from lazsl.workspace import read_run_record
 
-        record = steps.read_run_record(Folder(workspace), run)
+        record = read_run_record(Folder(workspace), run)
         before = steps.uncalibrated(record["job"]["scoring"])
         if how.get("scoring", {}).get("rule", before["rule"]) != before["rule"]:
             before = {k: v for k, v in before.items() if k not in ("max_iterations", "tolerance")}

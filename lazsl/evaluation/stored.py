@@ -23,7 +23,6 @@ from lazsl.errors import UserError
 from lazsl.labelset import LabelSet, load_labelset
 from lazsl.loading import check_truth
 from lazsl.manifest import read_manifest
-from lazsl.run import read_run_record
 from lazsl.score import EmbeddedLabels
 from lazsl.settings import Job, make_job
 from lazsl.storage import Folder
@@ -127,9 +126,9 @@ def open_stored(workspace_url: str, run: str | None = None) -> StoredRun:
     """
     folder = Folder(workspace_url)
     if run is None:
-        known = [read_run_record(folder, name) for name in workspace.runs(folder)]
+        known = [workspace.read_run_record(folder, name) for name in workspace.runs(folder)]
         run = max(known, key=lambda r: (r["created"], r["run"]))["run"] if known else ""
-    record = read_run_record(folder, run)
+    record = workspace.read_run_record(folder, run)
     name = workspace.attributes(record["encoder"], record["labels"])
     if not folder.exists(name):
         raise UserError(

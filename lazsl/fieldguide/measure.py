@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 from lazsl import fieldguide, workspace
-from lazsl import run as steps
 from lazsl.evaluation.evaluate import Evaluation, evaluate
 from lazsl.evaluation.sweeps import SETTINGS
 from lazsl.storage import Folder
@@ -46,7 +45,7 @@ def sample_run(where: str) -> str:
     """
     folder = Folder(where)
     for run in workspace.runs(folder):
-        job = steps.read_run_record(folder, run)["job"]
+        job = workspace.read_run_record(folder, run)["job"]
         own = (job["model"], job["labels"]) == ("fieldguide", str(fieldguide.LABELS_FILE))
         if own and job["scoring"].get("temperature") is None:
             return run
