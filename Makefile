@@ -50,7 +50,7 @@ types: install ## check types
 	$(BIN)/mypy
 
 bench: install ## run all benchmarks, a line each; fails when one misses its target
-	@failed=0; for b in scoring embedding memory orchestration; do $(BIN)/python benchmarks/bench_$$b.py || failed=1; done; exit $$failed
+	@failed=0; for b in crops scoring embedding memory orchestration; do $(BIN)/python benchmarks/bench_$$b.py || failed=1; done; exit $$failed
 
 fieldguide: install ## draw the sample archive anew and train the embedded model (under an hour on 2 cores)
 	$(BIN)/python -m lazsl.fieldguide.sample

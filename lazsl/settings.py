@@ -46,8 +46,8 @@ class RegionSettings(_Frozen):
     resampling: Annotated[
         Resampling,
         Field(
-            description="exact: every crop in one step from the source pixels; fast: from the "
-            "picture made smaller by a whole factor, no closer than twice the model's input"
+            description="exact: every crop in one step from the source pixels; fast: by vector "
+            "instructions, where enough pixels are left from a smaller picture (other embeddings)"
         ),
     ] = "exact"
 

@@ -223,7 +223,8 @@ def test_every_setting_is_known_to_change_results_or_not() -> None:
 
 @pytest.mark.parametrize("field", ELSEWHERE)
 def test_a_setting_that_changes_no_result_leaves_every_key(field: str, tmp_path: Path) -> None:
-    before, after = opened(tmp_path), opened(tmp_path, {field: ELSEWHERE[field]})
+    fast = {"regions": {"resampling": "fast"}}  # which alone leaves a choice of where to cut
+    before, after = opened(tmp_path, fast), opened(tmp_path, {**fast, field: ELSEWHERE[field]})
     assert getattr(after.job, field) != getattr(before.job, field)
     assert (after.key, after.encoder, after.regions, after.labels) == (
         before.key,
@@ -254,6 +255,13 @@ def test_every_region_setting_names_other_embeddings(changes: dict[str, Any]) ->
         identity.regions_key(RegionSettings(resampling="fast").model_copy(update=changes), 1000)
         != before
     )
+
+
+def test_exact_crops_are_never_cut_on_the_device() -> None:
+    with pytest.raises(UserError, match=r"set regions\.resampling to fast"):
+        make_job(archive="a", labels="l", cut_on="device")
+    fast = RegionSettings(resampling="fast")
+    assert make_job(archive="a", labels="l", cut_on="device", regions=fast).cut_on == "device"
 
 
 def test_exact_crops_have_the_name_they_had_before_there_were_others() -> None:
