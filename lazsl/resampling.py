@@ -30,7 +30,7 @@ moved to whole pixels there: by an eighth of a pixel of the model's input at mos
 
 HALVED_GAP = 2.5
 """The same once it is halved by averaging pixels two by two from its own corner on, which moves no
-edge, and for the whole picture. (At 1.5, one label of 60 field guide pictures changed.)"""
+edge."""
 
 _WORKING_BYTES = 2**28
 """On a device, roughly; crops are cut in as many parts as that takes."""
@@ -169,7 +169,7 @@ def _pixels(edges: Sequence[float]) -> tuple[int, int, int, int]:
 
 
 def _whole(picture: Picture, framing: Framing) -> np.ndarray:
-    factor = _factor(min(picture.size), HALVED_GAP * max(framing.size))
+    factor = _factor(min(picture.size), GAP * max(framing.size))
     # A last pixel of less than the factor would stretch the picture.
     while picture.size[0] % factor or picture.size[1] % factor:
         factor //= 2
