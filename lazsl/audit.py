@@ -102,8 +102,10 @@ def find_run(connection: Connection, run: str | None) -> str:
     if run in known:
         return run
     if len(matching) != 1:
+        if not known:
+            raise UserError("no run was loaded into the warehouse yet; run lazsl load")
         found = f"{len(matching) or 'no'} runs in the warehouse begin with {run!r}"
-        raise UserError(f"{found}; there are {', '.join(known) or 'none, load one first'}")
+        raise UserError(f"{found}; there are {', '.join(known)}")
     return matching[0]
 
 

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,9 @@ def canonical_url(url: str) -> str:
     if fsspec.core.split_protocol(url)[0] in (None, "file", "local"):
         local = str(os.path.abspath(LocalFileSystem._strip_protocol(url)))
         return "file://" + local.rstrip("/")
-    public = re.sub(r"(?<=://)[^/\s]*@", "", _without_secrets(url))
+    place, mark, query = re.sub(r"(?<=://)[^/\s]*@", "", url).partition("?")
+    # A folder may be called key=5: only what follows the question mark can be a secret.
+    public = place + mark + _without_secrets(query)
     scheme, separator, path = public.rpartition("://")
     return scheme + separator + path.rstrip("/")
 
@@ -84,7 +86,9 @@ class Folder:
         self.fs = fs
         self.root = str(root).rstrip("/")
         if not self.root and self.url.partition("://")[0] in _BUCKETS:
-            raise UserError(f"{self.url} names no bucket; use a URL such as s3://bucket/prefix")
+            raise UserError(
+                f"{masked(self.url)} names no bucket; use a URL such as s3://bucket/prefix"
+            )
 
     @property
     def is_local(self) -> bool:
@@ -130,6 +134,22 @@ class Folder:
                 self._replace(Path(self.path(name)), data)
             else:
                 self.fs.pipe_file(self.path(name), data)
+
+    def write_files(self, files: Mapping[str, bytes], force: bool = False) -> None:
+        """Publish files that a person edits afterwards, in this order; the same again is well.
+
+        Raises:
+            UserError: one is there and holds something else, and `force` does not say to replace
+                it; nothing is written then.
+        """
+        for name, data in files.items():
+            if not force and self.exists(name) and self.read_bytes(name) != data:
+                raise UserError(
+                    f"{masked(self.path(name))} is there already and holds something else; choose "
+                    "another --output, or say --force to replace it"
+                )
+        for name, data in files.items():
+            self.write_bytes(name, data)
 
     def _replace(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import io
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from lazsl.errors import UserError
 from lazsl.labelset import LabelSet
+from lazsl.labelset.text import spelling
 from lazsl.storage import Folder, masked, split_url
 
 FOLDERS = "folders"
@@ -138,17 +138,12 @@ def _by_spelling(labels: LabelSet) -> Mapping[str, str]:
     """The class of every spelling that means one class only."""
     meant: dict[str, set[str]] = {}
     for name, label in labels.called.items():
-        meant.setdefault(_spelling(name), set()).add(label)
+        meant.setdefault(spelling(name), set()).add(label)
     return {text: classes.pop() for text, classes in meant.items() if text and len(classes) == 1}
 
 
-def _spelling(name: str) -> str:
-    """A name as folders write it: signs are gaps, and capitals mean nothing."""
-    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name).casefold()).strip()
-
-
 def _class_of(folder: str, labels: LabelSet, known: Mapping[str, str]) -> str | None:
-    return labels.called.get(folder) or known.get(_spelling(folder))
+    return labels.called.get(folder) or known.get(spelling(folder))
 
 
 def _unknown(where: str, names: Sequence[str], labels: LabelSet) -> UserError:

@@ -467,6 +467,21 @@ def test_a_spreadsheet_with_semicolons_and_a_byte_order_mark_is_read(here: Place
     assert here.imported(str(sheet)).judgements == 20
 
 
+def test_a_sheet_that_was_judged_in_is_replaced_only_when_asked_for(hostile: Place) -> None:
+    sheet = hostile.home / "judged.csv"
+    command = ["audit", "sample", "run-a", "-n", "4", "-o", str(sheet), "-w", hostile.workspace.url]
+    command += ["--warehouse", str(hostile.path)]
+    lazsl(*command)
+    blank = sheet.read_bytes()
+    lazsl(*command)  # the same again is well
+    sheet.write_bytes(blank + b"judged")
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code == 2 and "is there already" in refused.stderr
+    assert sheet.read_bytes() == blank + b"judged"
+    lazsl(*command, "--force")
+    assert sheet.read_bytes() == blank
+
+
 def label_studio(here: Place, file: Path) -> tuple[list[Row], ElementTree.Element]:
     lazsl(
         *("audit", "sample", "run-a", "-n", "20", "-o", str(file)),

@@ -347,6 +347,10 @@ def test_what_one_file_of_aliases_says_is_in_the_truth(tmp_path: Path) -> None:
     found = prepare(aliases=str(aliases))
     shown = {row["label"] for row in found.truth.to_pylist() if row["class"] == "saint_bernard"}
     assert shown == {"St. Bernard"}
+    aliases.write_text("class,label\nsaint_bernard\n")
+    assert "label ''" in complaint(lambda: prepare(aliases=str(aliases)))
+    aliases.write_text(f"class,label\nsaint_bernard,{'x' * 200_000}\n")
+    assert "is no CSV" in complaint(lambda: prepare(aliases=str(aliases)))
     aliases.write_text("from,to\na,b\n")
     assert "must have columns class and label" in complaint(lambda: prepare(aliases=str(aliases)))
     missing = str(tmp_path / "none.csv")
@@ -375,6 +379,21 @@ def test_what_is_written_is_read_back_by_the_other_commands(tmp_path: Path) -> N
     rows = list(csv.DictReader(io.StringIO((tmp_path / "out/classes.csv").read_text())))
     assert {"class": "apple_pie", "label": "apple pie", "images": "2"} in rows
     assert sum(int(row["images"]) for row in rows) == len(made.truth)
+
+
+def test_what_was_edited_since_is_replaced_only_when_asked_for(tmp_path: Path) -> None:
+    made = miniatures.food101(tmp_path / "data")
+    found = datasets.prepare(made.dataset, tmp_path / "data")
+    out = tmp_path / "out"
+    datasets.write(found, str(out))
+    datasets.write(found, str(out))  # the same again is well
+    edited = '{"edited": []}'
+    (out / "labels.json").write_text(edited)
+    (out / "truth.csv").unlink()
+    assert "labels.json is there already" in complaint(lambda: datasets.write(found, str(out)))
+    assert (out / "labels.json").read_text() == edited and not (out / "truth.csv").exists()
+    datasets.write(found, str(out), force=True)
+    assert (out / "labels.json").read_text() != edited and (out / "truth.csv").exists()
 
 
 def test_pets_are_labelled_and_graded_by_their_split(

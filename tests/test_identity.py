@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lazsl import identity
+from lazsl.storage import canonical_url
 
 
 def test_a_local_archive_has_one_key_however_its_path_is_written(
@@ -50,6 +51,12 @@ def test_no_credentials_are_in_the_key_of_an_archive(secret: str, plain: str) ->
     key = identity.archive_key(secret)
     assert "bob" not in key and "hunter2" not in key
     assert key == identity.archive_key(plain)
+
+
+def test_a_folder_is_never_taken_for_a_secret() -> None:
+    one, other = "s3://bucket/key=1/photos", "s3://bucket/key=2/photos"
+    assert canonical_url(one) == one
+    assert identity.archive_key(one) != identity.archive_key(other)
 
 
 def test_two_archives_over_the_same_objects_share_no_shard() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -62,6 +63,7 @@ Only = Annotated[
     str | None,
     typer.Option("--only", help="File of keys (a truth file is one): label no other image."),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace the output if it is there.")]
 Truth = Annotated[
     str | None,
     typer.Option("--truth", help="CSV or Parquet of key,label: what is really shown, if you know."),
@@ -95,10 +97,38 @@ def warehouse_of(workspace: str, warehouse: Path | None) -> Path:
     return warehouse or make_job(archive="-", labels="-", workspace=workspace).warehouse_path
 
 
+def assigned(given: list[str] | None, option: str, example: str) -> dict[str, Any]:
+    """Values by name, as an option NAME=VALUE gave them: what reads as JSON is, the rest is text.
+
+    Raises:
+        UserError: one is not NAME=VALUE.
+    """
+    values: dict[str, Any] = {}
+    for one in given or []:
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            raise UserError(f"{option} {one!r} is not NAME=VALUE, such as {example}")
+        try:
+            values[name] = json.loads(value)
+        except (ValueError, RecursionError):  # no JSON, or a number or a list beyond all measure
+            values[name] = value
+    return values
+
+
 def nested(values: dict[str, Any]) -> dict[str, Any]:
-    """Values by dotted name as sections: `scoring.theta` becomes `scoring: {theta: ...}`."""
+    """Values by dotted name as sections: `scoring.theta` becomes `scoring: {theta: ...}`.
+
+    Raises:
+        UserError: a section is given both whole and in part, so that one would hide the other.
+    """
     found: dict[str, Any] = {}
     for name, value in values.items():
         section, _, field = name.rpartition(".")
+        if section in values or any(other.startswith(f"{name}.") for other in values):
+            whole = section if section in values else name
+            raise UserError(
+                f"{whole} is set as a whole and by its fields; set its fields alone, such as "
+                "--set scoring.plans=3"
+            )
         (found.setdefault(section, {}) if section else found)[field] = value
     return found

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import WarehouseFile, Workspace, app, in_words, out, warehouse_of
+from lazsl.cli.app import Force, WarehouseFile, Workspace, app, in_words, out, warehouse_of
 from lazsl.errors import UserError
 
 audit_app = typer.Typer(
@@ -40,6 +40,7 @@ def sample(
             help="csv, label-studio or fiftyone. Default: by the file's name (.csv, .json).",
         ),
     ] = None,
+    force: Force = False,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
 ) -> None:
@@ -75,8 +76,7 @@ def sample(
             name: annotators.label_studio_tasks(table),
             config: annotators.label_studio_config(classes),
         }
-    for file, data in files.items():
-        Folder(place).write_bytes(file, data)
+    Folder(place).write_files(files, force)
     counted = len(set(drawn["stratum"].to_pylist()))
     out.print(
         f"sample {drawn['sample'][0]} of run {run}: {drawn.num_rows} images from {counted} strata, "

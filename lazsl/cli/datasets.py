@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import app, err, in_words, out
+from lazsl.cli.app import Force, app, in_words, out
+from lazsl.cli.labels import note
 
 datasets_app = typer.Typer(help="Published data sets, ready to be graded.", no_args_is_help=True)
 app.add_typer(datasets_app, name="datasets")
@@ -73,6 +74,7 @@ def prepare(
     partial: Annotated[
         bool, typer.Option("--partial", help="Take what is there, where images are missing.")
     ] = False,
+    force: Force = False,
 ) -> None:
     """Join a data set's split with a label set by the names of classes. Nothing is downloaded."""
     from lazsl import datasets
@@ -86,12 +88,12 @@ def prepare(
         archive=archive,
         partial=partial,
     )
-    datasets.write(found, output)
-    for note in found.notes:
-        err.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
+    datasets.write(found, output, force)
+    note(found.notes)
     out.print(
         f"{found.dataset.title}, {found.dataset.split}: {found.truth.num_rows:,} images of "
         f"{len(found.joined):,} classes joined by name; see {output}/classes.csv",
+        markup=False,
         highlight=False,
         soft_wrap=True,
     )

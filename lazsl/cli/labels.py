@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lazsl.cli.app import app, err, in_words, out
+from lazsl.cli.app import Force, app, err, in_words, out
 from lazsl.errors import UserError
 from lazsl.shown import visible
 from lazsl.storage import Folder, masked, split_url
@@ -23,8 +24,6 @@ labels_app = typer.Typer(
     help="Import, export, check and describe label sets.", no_args_is_help=True
 )
 app.add_typer(labels_app, name="labels")
-
-Force = Annotated[bool, typer.Option("--force", help="Replace the output if it is there.")]
 
 
 @labels_app.command(
@@ -166,7 +165,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
-def note(notes: list[str]) -> None:
+def note(notes: Sequence[str]) -> None:
     """What a person should know, on standard error."""
     for note in notes:
         err.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)

@@ -29,7 +29,9 @@ def read_imagenet(folder: Path) -> Split:
     for near in dict.fromkeys((folder, base)):
         _check_listed(near)
     val = base / "val"
-    if any(entry.is_dir() for entry in val.iterdir()):
+    with reading(title, val):
+        in_folders = any(entry.is_dir() for entry in val.iterdir())
+    if in_folders:
         return Split(val, _by_id(val, imagenet_ids(), title), imagenet_names())
     solution = folder / "LOC_val_solution.csv"
     if not solution.is_file():
@@ -111,7 +113,8 @@ def _check_listed(folder: Path) -> None:
     for name in ("LOC_synset_mapping.txt", "synset_words.txt", "README.txt"):
         file = folder / name
         if file.is_file():
-            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+            with reading("a list of classes", file):
+                lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
             pairs = [match.groups() for line in lines if (match := _LINE.fullmatch(line.strip()))]
             _compare({wnid: tuple(words.split(", ")) for wnid, words in pairs}, file)
     file = folder / "imagenet_class_index.json"

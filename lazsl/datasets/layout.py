@@ -96,7 +96,7 @@ def reading(title: str, base: Path) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (RuntimeError, ValueError, LookupError, OSError) as error:
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         # torchvision offers to download, which never happens here.
         said = " ".join(str(error).split()).partition(" You can ")[0] or type(error).__name__
         raise UserError(

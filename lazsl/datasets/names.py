@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lazsl.errors import UserError
+from lazsl.labelset.text import spelling
 
 Names = Mapping[str, tuple[str, ...]]
 """Per class of a data set, as its files call it, the names it goes by: its own first."""
-
-
-def spelling(name: str) -> str:
-    """A name without what files differ in: capitals, and signs where others have spaces."""
-    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name).casefold()).strip()
 
 
 def plain(name: str) -> str:

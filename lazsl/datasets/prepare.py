@@ -19,7 +19,7 @@ from lazsl.datasets.layout import DataSet, Split
 from lazsl.datasets.names import join_classes
 from lazsl.datasets.registry import DATASETS
 from lazsl.errors import UserError
-from lazsl.labelset import LabelSet, import_labels, parse_labelset, write_labels
+from lazsl.labelset import LabelSet, dump, import_labels, native_form, parse_labelset
 from lazsl.selection import Selection
 from lazsl.settings import IMAGE_SUFFIXES
 from lazsl.storage import Folder, masked, split_url
@@ -94,9 +94,12 @@ def prepare(
     return Prepared(dataset, where, table, labelset, joined, beyond, (*notes, *more))
 
 
-def write(prepared: Prepared, url: str) -> None:
-    """Publish `truth.csv`, `labels.json` and `classes.csv` (class,label,images) in a folder."""
-    folder = Folder(url)
+def write(prepared: Prepared, url: str, force: bool = False) -> None:
+    """Publish `truth.csv`, `labels.json` and `classes.csv` (class,label,images) in a folder.
+
+    Raises:
+        UserError: one of them is there, holds something else, and is not to be replaced by `force`.
+    """
     buffer = io.BytesIO()
     pacsv.write_csv(prepared.truth, buffer)
     images = Counter(prepared.truth["class"].to_pylist())
@@ -104,9 +107,12 @@ def write(prepared: Prepared, url: str) -> None:
     writer = csv.writer(rows, lineterminator="\n")
     writer.writerow(["class", "label", "images"])
     writer.writerows([name, label, images[name]] for name, label in prepared.joined.items())
-    write_labels(prepared.labels, f"{folder.url}/{LABELS}")
-    folder.write_bytes(CLASSES, rows.getvalue().encode())
-    folder.write_bytes(TRUTH, buffer.getvalue())
+    files = {
+        LABELS: dump(native_form(prepared.labels)).encode(),
+        CLASSES: rows.getvalue().encode(),
+        TRUTH: buffer.getvalue(),
+    }
+    Folder(url).write_files(files, force)
 
 
 def label_command(prepared: Prepared, url: str) -> str:
@@ -199,10 +205,14 @@ def _read_aliases(url: str | None) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         said = "no such file" if isinstance(error, FileNotFoundError) else str(error)
         raise UserError(f"{where} cannot be read: {said}; give a CSV of class,label") from None
-    rows = csv.DictReader(io.StringIO(text))
-    if not {"class", "label"} <= set(rows.fieldnames or ()):
+    try:
+        rows = csv.DictReader(io.StringIO(text), restval="")
+        columns = rows.fieldnames or ()
+        found = [(row.get("class"), row.get("label")) for row in rows]
+    except csv.Error as error:
+        raise UserError(f"{where} is no CSV: {error}; give a CSV of class,label") from None
+    if not {"class", "label"} <= set(columns):
         raise UserError(
-            f"{where} must have columns class and label, but has "
-            f"{', '.join(rows.fieldnames or ()) or 'none'}"
+            f"{where} must have columns class and label, but has {', '.join(columns) or 'none'}"
         )
-    return {row["class"]: row["label"] for row in rows if row["class"]}
+    return {name: label or "" for name, label in found if name}

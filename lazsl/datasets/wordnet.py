@@ -13,8 +13,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from lazsl.datasets.names import Names, spelling
+from lazsl.datasets.names import Names
 from lazsl.errors import UserError
+from lazsl.labelset.text import spelling
 
 _IN_STEP = 0.75
 """Share of names that must be among WordNet's words for a list to be the right one."""

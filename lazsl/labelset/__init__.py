@@ -5,7 +5,7 @@ from lazsl.labelset.finding import KINDS, Finding
 from lazsl.labelset.formats import CLASSNAMES, FORMATS, export_labels, import_labels
 from lazsl.labelset.labels import NAME_TEMPLATE, PENDING, WHOLE, LabelSet, sentence
 from lazsl.labelset.native import Read, native_form, parse_labelset
-from lazsl.labelset.reading import load_labelset, read_labels, write_labels
+from lazsl.labelset.reading import dump, load_labelset, read_labels, write_labels
 
 __all__ = [
     "CLASSNAMES",
@@ -18,6 +18,7 @@ __all__ = [
     "LabelSet",
     "Read",
     "check",
+    "dump",
     "export_labels",
     "import_labels",
     "in_order",

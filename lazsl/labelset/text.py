@@ -22,6 +22,12 @@ def folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+def spelling(name: str) -> str:
+    """A name without what files and folders differ in: capitals, and signs where others have
+    spaces."""
+    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name).casefold()).strip()
+
+
 def oddity(text: str) -> str | None:
     """What a name or an attribute holds that belongs in neither, in words; None is well.
 
