@@ -6,6 +6,7 @@ import difflib
 import io
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -76,6 +77,9 @@ def read_selection(url: str) -> Selection:
 _WANTED = "give a CSV or Parquet file with a column key, or a text with one key a line"
 
 
+_COMPARED = 5000  # spellings compared, of perhaps millions: about a second
+
+
 def _keys(name: str, data: bytes) -> frozenset[str]:
     if name.endswith(".parquet"):
         column = pq.read_table(pa.BufferReader(data), columns=["key"])["key"].cast(pa.string())
@@ -85,13 +89,17 @@ def _keys(name: str, data: bytes) -> frozenset[str]:
         )
         column = pacsv.read_csv(io.BytesIO(data), convert_options=options)["key"]
     else:
-        return frozenset(filter(None, data.decode("utf-8-sig").splitlines()))
+        # Only line ends end a line: a key may hold U+2028 and others that `splitlines` splits at.
+        lines = io.StringIO(data.decode("utf-8-sig"), newline=None)
+        return frozenset(filter(None, (line.rstrip("\n") for line in lines)))
     return frozenset(str(key) for key in column.to_pylist() if key)
 
 
 def _nearest(key: str, found: Collection[str]) -> str:
     """What the archive may call it: the same file name in another folder, or a similar spelling."""
-    name = key.rpartition("/")[2]
-    near = [other for other in found if other.rpartition("/")[2] == name][:3]
-    near = near or difflib.get_close_matches(key, found, n=3)
+    folder, _, name = key.rpartition("/")
+    near = list(islice((other for other in found if other.rpartition("/")[2] == name), 3))
+    if not near:
+        beside = list(islice((one for one in found if one.rpartition("/")[0] == folder), _COMPARED))
+        near = difflib.get_close_matches(key, beside or islice(found, _COMPARED), n=3)
     return f" (nearest: {', '.join(map(repr, near))})" if near else ""

@@ -23,7 +23,7 @@ from lazsl.storage import Folder
 from lazsl.warehouse import open_warehouse
 
 SUFFIXES = (".jpg",)
-KEYS = {"a/1.jpg", "007", "b c,d.jpg", "ü.jpg", "NULL"}
+KEYS = {"a/1.jpg", "007", "a\u2028b.jpg", "b c,d.jpg", "ü.jpg", "NULL"}
 
 
 def written(file: Path, text: str) -> str:
@@ -49,7 +49,7 @@ def test_keys_are_read_from_a_table_or_a_text_and_count_once(tmp_path: Path) -> 
         written(tmp_path / "keys.txt", "\ufeff" + "\r\n".join([*reversed(lines), "", lines[0]])),
         str(tmp_path / "keys.parquet"),
     ]
-    pq.write_table(pa.table({"n": range(5), "key": lines}), ways[2])
+    pq.write_table(pa.table({"n": range(len(lines)), "key": lines}), ways[2])
     found = [read_selection(way) for way in ways]
     assert [one.keys for one in found] == [KEYS] * 3
     assert len({one.digest for one in found}) == 1
