@@ -20,7 +20,7 @@ from lazsl import records, sqlfiles
 from lazsl import workspace as layout
 from lazsl.errors import UserError
 from lazsl.sqlfiles import CONFIG, Connection, first_line
-from lazsl.storage import Folder
+from lazsl.storage import Folder, masked
 
 _AHEAD = 2  # shards read while one is loaded; memory holds three at most
 _READERS = 8  # files read at a time, which hides the latency of an object store
@@ -53,7 +53,7 @@ def unloaded(connection: Connection, news: News) -> list[tuple[str, str]]:
     wanted = known if news.runs is None else sorted(set(news.runs))
     if strangers := sorted(set(wanted) - set(known)):
         raise UserError(
-            f"there is no run {strangers[0]!r} in {news.workspace.url}; "
+            f"there is no run {strangers[0]!r} in {masked(news.workspace.url)}; "
             f"there are {', '.join(known) or 'none'}"
         )
     todo = []

@@ -80,8 +80,9 @@ def open_run(job: Job, archive: str | None = None) -> Run:
     labelset = load_labelset(job.labels)
     if job.scoring.temperature is not None and len(labelset) < 2:
         raise UserError(
-            f"a temperature is set, but confidence compares classes and label set {job.labels!r} "
-            "has one; add a class, or leave temperature and abstain_below out"
+            "a temperature is set, but confidence compares classes and label set "
+            f"{masked(job.labels)!r} has one; add a class, or leave temperature and abstain_below "
+            "out"
         )
     precision = choose_precision(job.precision, choose_device(job.device))
     source = find_model(job.model, precision)

@@ -137,6 +137,8 @@ def open_warehouse(path: Path, folders: Sequence[Path] = ()) -> Connection:
 
 def _open(path: Path, folders: Sequence[Path] = ()) -> Connection:
     """The same, also of an older version."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name the warehouse's file, such as {path}/w.duckdb")
     if not path.is_file():
         raise UserError(f"there is no warehouse at {path}; loading a labelling run makes one")
     # Attached to an empty database: a plain connection would be handed the version that another

@@ -7,25 +7,25 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from sample import copy_sample, label_plainly, small_job
 from typer.testing import CliRunner
 
 from lazsl import fieldguide
 from lazsl.cli import app
 
-COMMANDS = (
-    "label",
-    "relabel",
-    "status",
-    "load",
-    "sql",
-    "evaluate",
-    "labels check",
-    "datasets show",
-    "datasets prepare",
-)
+
+def commands(group: Any, path: str = "") -> list[str]:
+    """Every command that can be called, by its whole name."""
+    inner = getattr(group, "commands", {})
+    found = [name for one in inner for name in commands(inner[one], f"{path} {one}")]
+    return found or [path.strip()]
+
+
+COMMANDS = commands(typer.main.get_command(app))
 GOOD_LABELS = str(fieldguide.LABELS_FILE)
 
 
@@ -64,6 +64,8 @@ BAD_LABEL_FILES = {
     "a list": ('["A", "B"]', "is a list"),
     "no class": ("{}", "holds no class"),
     "a class twice": ('{"A": ["b"], "A": ["c"]}', "'A' stands twice"),
+    "classes in a list": ('{"classes": ["A", "B"]}', "classes must be an object"),
+    "classes in a list, and more": ('{"review": "pending", "classes": ["A"]}', "is a list"),
     "no list": ('{"A": "b"}', "has a str"),
     "a number for an attribute": ('{"A": [1]}', "non-empty string"),
     "a template without a hole": ('{"template": "a", "classes": {"A": []}}', "{attribute}"),
@@ -212,12 +214,21 @@ def test_impossible_settings_are_one_sentence(options: list[str], tmp_path: Path
     assert not (tmp_path / "w").exists()
 
 
+def test_a_setting_that_would_hide_another_is_refused(tmp_path: Path) -> None:
+    command = ["label", "--sample", "-w", str(tmp_path / "w")]
+    whole = ["--set", 'scoring={"plans": 1}']
+    for part in (["--theta", "0.5"], ["--set", "scoring.theta=0.5"]):
+        for options in ([*whole, *part], [*part, *whole]):
+            assert "scoring is set as a whole and by its fields" in says([*command, *options])
+    assert not (tmp_path / "w").exists()
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_a_help_text_with_an_example(command: str) -> None:
     result = CliRunner().invoke(app, [*command.split(), "--help"])
     assert result.exit_code == 0
     example = " ".join(result.output.split("Example:")[1].split())
-    assert example.startswith(f"lazsl {command} ")
+    assert f"{example} ".startswith(f"lazsl {command} ")
 
 
 def test_status_as_json_reconciles(done: Path) -> None:

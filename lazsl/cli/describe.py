@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from itertools import count
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -12,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from lazsl.cli.app import err, in_words, out
+from lazsl.cli.app import assigned, err, in_words, out
 from lazsl.cli.labels import counted, is_there, labels_app, note, shown
 from lazsl.errors import UserError
 from lazsl.shown import short, visible
@@ -78,7 +77,8 @@ def describe(
             "no model is named; say --model NAME, or set LAZSL_DESCRIBE_MODEL, as the endpoint "
             "calls it"
         )
-    asking = describing.Asking(model, about, least, most, _fields(request))
+    fields = assigned(request, "--request", "temperature=0.2")
+    asking = describing.Asking(model, about, least, most, fields)
     endpoint = describing.find_endpoint(needed=not dry_run)
     answers = describing.Answers(cache or describing.default_folder())
     source, _, notes = import_labels(file)
@@ -138,19 +138,6 @@ def _publish(labels: LabelSet, before: LabelSet | None, output: str) -> None:
         write_text(read_text(output), copy)
         note([f"{shown(output)} as it was is kept in {shown(copy)}"])
     write_labels(labels, output)
-
-
-def _fields(given: list[str] | None) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for one in given or []:
-        name, equals, value = one.partition("=")
-        if not equals or not name:
-            raise UserError(f"--request {one!r} is not NAME=VALUE, such as temperature=0.2")
-        try:
-            fields[name] = json.loads(value)
-        except json.JSONDecodeError:
-            fields[name] = value
-    return fields
 
 
 def _show_plan(work: Work, asking: Asking, endpoint: Endpoint) -> None:

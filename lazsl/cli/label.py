@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -32,6 +31,7 @@ from lazsl.cli.app import (
     WarehouseFile,
     Workspace,
     app,
+    assigned,
     err,
     in_words,
     nested,
@@ -40,6 +40,7 @@ from lazsl.cli.app import (
 from lazsl.cli.warehouse import show_status
 from lazsl.errors import UserError
 from lazsl.settings import DEFAULT_MODEL, Job, make_job
+from lazsl.storage import masked
 
 
 @app.command(
@@ -225,8 +226,8 @@ def _from_trust(url: str | None) -> dict[str, Any]:
     measured = read_trust(url)
     if measured.threshold is None:
         raise UserError(
-            f"trust file {url!r} has no threshold: {measured.sentence} (measure again for another "
-            "precision, or set scoring.temperature and scoring.abstain_below by hand)"
+            f"trust file {masked(url)!r} has no threshold: {measured.sentence} (measure again "
+            "for another precision, or set scoring.temperature and scoring.abstain_below by hand)"
         )
     return {
         "scoring.temperature": measured.temperature,
@@ -244,17 +245,7 @@ def _warn_of_other_trust(url: str | None, run: Any) -> None:
 
 
 def _set(settings: list[str] | None) -> dict[str, Any]:
-    """Values by dotted name, as `--set NAME=VALUE` gave them."""
-    values: dict[str, Any] = {}
-    for setting in settings or []:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise UserError(f"--set {setting!r} is not NAME=VALUE, such as scoring.plans=3")
-        try:
-            values[name] = json.loads(value)
-        except json.JSONDecodeError:
-            values[name] = value
-    return values
+    return assigned(settings, "--set", "scoring.plans=3")
 
 
 def _job(values: dict[str, Any], settings: list[str] | None) -> Job:
@@ -368,7 +359,8 @@ def _show_run(run: Any) -> None:
     image = rows[0][0] if rows else "KEY"
     started = Path(sys.argv[0])
     command = str(started) if started.name == "lazsl" and started.parts[0] == ".venv" else "lazsl"
-    option = "" if str(path) == "workspace/warehouse.duckdb" else f" --warehouse {path}"
+    default = str(path) == "workspace/warehouse.duckdb"
+    option = "" if default else f" --warehouse {shlex.quote(str(path))}"
     out.print("\nWhy was a picture called that? One explained, then a site to look through all:\n")
     for asked in (["explain", image], ["report"]):
         line = shlex.join([*asked, *_where(run.job)])

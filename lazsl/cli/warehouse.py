@@ -62,7 +62,12 @@ def load(workspace: Workspace = "workspace", warehouse: WarehouseFile = None) ->
     folder = Folder(workspace)
     path = warehouse_of(workspace, warehouse)
     loaded = warehouses.load(folder, path)
-    out.print(f"{loaded.shards} shards, {loaded.images} images loaded into {path}", highlight=False)
+    out.print(
+        f"{loaded.shards} shards, {loaded.images} images loaded into {path}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command(
@@ -92,7 +97,7 @@ def sql(
         typer.Option("--output", "-o", help="Write all rows to a .csv, .parquet or .json file."),
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
-    rows: Annotated[int, typer.Option(help="Rows shown in the table.")] = 40,
+    rows: Annotated[int, typer.Option(min=1, help="Rows shown in the table.")] = 40,
 ) -> None:
     """Ask the warehouse, read-only; never in the way of a load.
 
@@ -150,7 +155,8 @@ def _register(connection: Any, named: str) -> None:
     try:
         connection.register(name, dataset(file, format=kind))
     except (OSError, ArrowException) as error:
-        said = " ".join(str(error).split())
+        missing = isinstance(error, FileNotFoundError)
+        said = "no such file" if missing else " ".join(str(error).split())
         raise UserError(f"--with {named!r}: {file} cannot be read as {kind}: {said}") from None
 
 

@@ -76,6 +76,12 @@ def interpret(document: Document, name: str, where: str = "the label set") -> Re
     if isinstance(value, dict) and isinstance(value.get("classes"), dict):
         about, value, below = value, value["classes"], ("classes",)
         reader.check_about(about)
+    elif isinstance(value, dict) and "classes" in value and set(value) <= set(FIELDS):
+        raise UserError(
+            f"{where}: classes must be an object of class -> list of attributes, but is "
+            f"{_called(value['classes'])}{reader.at(('classes',))}; write "
+            '{"classes": {"wren": ["a cocked tail"], ...}}'
+        )
     if not isinstance(value, dict):
         raise UserError(
             f"{where} must be an object of class -> list of attributes, "
@@ -124,6 +130,10 @@ def native_form(labels: LabelSet) -> dict[str, Any]:
     return {field: value for field, value in about.items() if value is not None} | {
         "classes": classes
     }
+
+
+def _called(value: Any) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"
 
 
 class _Reader:
@@ -223,10 +233,9 @@ class _Reader:
 
     def check_texts(self, label: str, what: str, texts: Any, place: Place) -> None:
         if not isinstance(texts, list):
-            found = "nothing" if texts is None else f"a {type(texts).__name__}"
             raise UserError(
                 f"{self.where}: class {label!r} must have a list of {what}, "
-                f"but has {found}{self.at(place)}"
+                f"but has {_called(texts)}{self.at(place)}"
             )
         for text in texts:
             if not isinstance(text, str) or (what == "synonyms" and not text.strip()):
