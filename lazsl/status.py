@@ -30,9 +30,6 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
     Raises:
         UserError: there is no such run.
     """
-    if run is None:
-        records = [folder.read_json(workspace.run_record(name)) for name in workspace.runs(folder)]
-        run = max(records, key=lambda r: (r["created"], r["run"]))["run"] if records else ""
     record = workspace.read_run_record(folder, run)
     done = workspace.done_shards(folder, record["run"])
     manifest = read_manifest(folder, record["archive"])

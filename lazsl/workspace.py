@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from lazsl.errors import UserError
-from lazsl.storage import Folder
+from lazsl.storage import Folder, masked
 
 
 def manifests(archive: str) -> str:
@@ -92,18 +92,26 @@ def runs(workspace: Folder) -> list[str]:
     return sorted(name.split("/")[1] for name in names)
 
 
-def read_run_record(workspace: Folder, run: str) -> dict[str, Any]:
+def read_run_record(workspace: Folder, run: str | None = None) -> dict[str, Any]:
     """What was written down about a run when it started.
+
+    Args:
+        workspace: where it is.
+        run: its key or the beginning of it; None means the run that was started last.
 
     Raises:
         UserError: no such run, or several begin like this; the sentence lists them.
     """
-    known = runs(workspace)
+    known, where = runs(workspace), masked(workspace.url)
+    if not known:
+        raise UserError(f"there is no run in {where}; label an archive, or name another workspace")
+    if run is None:
+        records = [workspace.read_json(run_record(name)) for name in known]
+        run = str(max(records, key=lambda record: (record["created"], record["run"]))["run"])
     matching = [run] if run in known else [name for name in known if name.startswith(run)]
     if len(matching) != 1:
         found = "no run" if not matching else f"{len(matching)} runs"
-        listed = ", ".join(known) or "none; label an archive first"
-        raise UserError(f"{found} in {workspace.url} begins with {run!r}; known runs: {listed}")
+        raise UserError(f"{found} in {where} begins with {run!r}; known runs: {', '.join(known)}")
     record: dict[str, Any] = workspace.read_json(run_record(matching[0]))
     # Written down before there were other crops than exact ones.
     record["job"].get("regions", {}).setdefault("resampling", "exact")

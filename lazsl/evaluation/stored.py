@@ -125,9 +125,6 @@ def open_stored(workspace_url: str, run: str | None = None) -> StoredRun:
         UserError: there is no such run, or its label set was never embedded.
     """
     folder = Folder(workspace_url)
-    if run is None:
-        known = [workspace.read_run_record(folder, name) for name in workspace.runs(folder)]
-        run = max(known, key=lambda r: (r["created"], r["run"]))["run"] if known else ""
     record = workspace.read_run_record(folder, run)
     name = workspace.attributes(record["encoder"], record["labels"])
     if not folder.exists(name):
