@@ -251,11 +251,13 @@ def test_status_of_an_unfinished_run_says_what_is_missing(done: Path, tmp_path: 
 
     copy = tmp_path / "workspace"
     shutil.copytree(done, copy)
-    min(copy.glob("runs/*/shards/*.json")).unlink()
+    marker = min(copy.glob("runs/*/shards/*.json"))
+    images = json.loads(marker.read_text())["listed"]
+    marker.unlink()
     result = CliRunner().invoke(app, ["status", "--json", "-w", str(copy)])
     assert result.exit_code == 1
     found = json.loads(result.stdout)
-    assert found["missing"] == 8 and found["shards_done"] == 2 and found["shards"] == 3
+    assert found["missing"] == images > 0 and found["shards_done"] == 2 and found["shards"] == 3
 
 
 def test_sql_prints_tables_and_csv_and_refuses_to_write(done: Path) -> None:
