@@ -159,6 +159,7 @@ Submit = Callable[[Run, int, str, Path], list[PrefectFuture[Any]]]
 
 
 def label_shard(run: Run, number: int, shard: str, scratch: Path) -> list[PrefectFuture[Any]]:
+    """A `Submit`: stage, embed and score, or score alone where the shard was embedded before."""
     if steps.is_embedded(run, shard):
         return score_shard(run, number, shard, scratch)
     staged: Any = stage.submit(run, number, shard, scratch / shard)
@@ -168,6 +169,7 @@ def label_shard(run: Run, number: int, shard: str, scratch: Path) -> list[Prefec
 
 
 def score_shard(run: Run, number: int, shard: str, scratch: Path) -> list[PrefectFuture[Any]]:
+    """A `Submit`: score alone."""
     return [score.submit(run, number, shard)]
 
 

@@ -178,12 +178,15 @@ def read_judgements(data: bytes, name: str) -> tuple[str, list[Judgement]]:
         return "csv", list(_read_csv(text, name))
     try:
         found = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{name!r} is not JSON: {error}") from None
-    if isinstance(found, dict) and isinstance(found.get("labels"), dict):
-        return "fiftyone", list(_read_fiftyone(found, name))
-    if isinstance(found, list) and all(isinstance(t, dict) and "data" in t for t in found):
-        return "label-studio", list(_read_label_studio(found, name))
+    try:
+        if isinstance(found, dict) and isinstance(found.get("labels"), dict):
+            return "fiftyone", list(_read_fiftyone(found, name))
+        if isinstance(found, list) and all(isinstance(t, dict) and "data" in t for t in found):
+            return "label-studio", list(_read_label_studio(found, name))
+    except (AttributeError, TypeError, KeyError):  # of that kind, but not as either writes it
+        pass
     raise UserError(
         f"{name!r} is neither an export of Label Studio (JSON, not JSON-MIN) nor FiftyOne's "
         "labels.json; export it anew"

@@ -86,7 +86,8 @@ def load(
 
     Raises:
         UserError: another load is under way; a run is unknown; truth contradicts itself; a finished
-            shard does not add up or misses a file (all others are loaded and published first).
+            shard does not add up or misses a file (all others are loaded and published first);
+            the disk is full.
     """
     if truth is not None and archive is None:
         raise ValueError("truth needs the key of the archive it speaks of")
@@ -94,7 +95,7 @@ def load(
     path = path.resolve()
     working = path.with_name(f"{path.stem}.loading{path.suffix}")
     news = News(workspace, runs, dict(listed or {}), truth, archive)
-    with _only_loader(path):
+    with _only_loader(path), _in_words(path):
         if not working.exists():
             if path.exists() and not _is_behind(path, news):
                 return Loaded(shards=0, images=0, published=False)
@@ -207,6 +208,18 @@ def _only_loader(path: Path) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """What a disk without room, or without memory, makes of a load, in one sentence."""
+    try:
+        yield
+    except (OSError, duckdb.OperationalError, duckdb.FatalException) as error:
+        raise UserError(
+            f"the load into {path} was cut off ({first_line(error)}): make room on the disk, then "
+            "load again; it goes on where it was"
+        ) from None
+
+
 def _is_behind(path: Path, news: News) -> bool:
     """True when the published warehouse lacks something."""
     try:
@@ -230,6 +243,7 @@ def _prepare(path: Path, working: Path) -> None:
     else:
         with closing(duckdb.connect(part, config=CONFIG)) as connection:
             _define(connection)
+            connection.checkpoint()  # closing says nothing of what it could not write
     os.replace(part, working)
 
 

@@ -583,6 +583,11 @@ BAD: dict[str, tuple[str, str]] = {
     "other columns": ("image,label\nx,y\n", "must have a column judged_label"),
     "an empty file": ("", "must have a column judged_label"),
     "Label Studio's JSON-MIN": ('[{"image": "x", "choice": "wren"}]', "not JSON-MIN"),
+    "a task that is none": ('[{"data": 3}]', "neither an export"),
+    "an answer that is none": (
+        '[{"data": {"key": "x"}, "annotations": [{"result": [{"value": null}]}]}]',
+        "neither an export",
+    ),
     "half of a file": ('[{"data": {"im', "is not JSON"),
     "a class beyond the last": ('{"classes": ["wren"], "labels": {"x": 3}}', "class 3 of 1"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -195,6 +196,25 @@ def test_shards_that_finish_one_by_one_end_in_the_same_content_as_all_at_once(
         fake_run.write_marker(workspace, fake, shard)
         assert warehouse.load(workspace, slow).shards == 1
     assert content(slow) == content(path)
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_disk_that_is_full_is_one_sentence_and_the_load_goes_on_when_there_is_room(
+    workspace: Folder, path: Path, tmp_path: Path
+) -> None:
+    tight, before = tmp_path / "tight.duckdb", resource.getrlimit(resource.RLIMIT_FSIZE)
+    refused = 0
+    try:
+        for size in (20_000, 300_000, 600_000, 1_200_000):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+            with pytest.raises(UserError, match="make room on the disk"):
+                warehouse.load(workspace, tight)
+            refused += not tight.exists()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert refused == 4
+    warehouse.load(workspace, tight)
+    assert content(tight) == content(path)
 
 
 def test_an_empty_workspace_makes_an_empty_warehouse(tmp_path: Path, path: Path) -> None:
