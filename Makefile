@@ -68,7 +68,7 @@ evaluation: install ## measure the sample archive anew and write docs/evaluation
 	$(BIN)/python -m lazsl.fieldguide.world_accuracy > docs/evaluation/worlds.new && mv docs/evaluation/worlds.new docs/evaluation/worlds.md
 
 docs: install ## print the help of every command, and what every SQL file answers
-	@for c in "" label relabel status load sql evaluate "labels check"; do $(BIN)/lazsl $$c --help; done
+	@for c in "" label relabel status load sql explain report audit evaluate labels datasets; do $(BIN)/lazsl $$c --help; done
 	@grep -rh -m1 '^-- ' sql | sed 's/^-- /  /'
 
 clean: ## remove the environment and what runs left behind

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -190,7 +189,9 @@ def make(path: Path, site: Path) -> None:
     started = time.perf_counter()
     made = make_report(path, RUN, str(site), previews=False)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not ru_maxrss, which a child inherits from the process that started it.
+    status = Path("/proc/self/status").read_text().split()
+    peak = int(status[status.index("VmHWM:") + 1]) / 1024
     index = sum(file.stat().st_size for file in (site / "data").glob("index-*.js"))
     files = sum(1 for _ in site.rglob("*"))
     print(json.dumps({
