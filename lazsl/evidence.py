@@ -31,16 +31,6 @@ Kernel = Literal["box", "soft", "hann"]
 TAPERS: dict[Kernel, float] = {"box": 0.0, "soft": 0.3, "hann": 1.0}
 """The part of a side over which a share fades, half of it at either end: Tukey's window."""
 
-DRAWN_FLOOR = 0.7
-"""Of an attribute's mean over the regions, what is taken from each of them before it is drawn.
-
-On the sample archive the brightest place of an attribute then lies on its part of the bird in 5.8 %
-of cases and pixels of the part outshine 90 % of the image; with plain maps 2.2 and 84 %, above the
-whole mean 3.7 and 80 %, by the distance to the middle 1.4 and 80 %. (Parts fill 0.4 %.)
-"""
-DRAWN_KERNEL: Kernel = "soft"
-"""All that draws takes floor and kernel from here."""
-
 _BORDER = 1 / 16
 """Of a box's side, where what is shown is cut off."""
 
@@ -187,42 +177,15 @@ def spread(
     return np.asarray((weights.T[:, None, :] * down.T[None]) @ across)
 
 
-def attribute_maps(
-    evidence: Evidence,
-    grid: tuple[int, int] | None = None,
-    kernel: Kernel = "box",
-    floor: float = 0.0,
-) -> np.ndarray:
-    """(N, h, w) float64: where each attribute's contribution comes from.
-
-    Without a floor they add up to the score; with one, to `1 - floor` of it.
+def attribute_maps(evidence: Evidence, grid: tuple[int, int] | None = None) -> np.ndarray:
+    """(N, h, w) float64: where each attribute's contribution comes from; they add up to the score.
 
     Args:
         evidence: one class on one image.
         grid: (w, h) cells; None: `fitting_grid` of the image.
-        kernel: see `Kernel`.
-        floor: see `region_weights`.
     """
     size = (evidence.width, evidence.height)
-    weights = region_weights(evidence, floor)
-    return spread(evidence.boxes, weights, size, grid or fitting_grid(size), kernel)
-
-
-def drawn_maps(evidence: Evidence, grid: tuple[int, int] | None = None) -> np.ndarray:
-    """(N, h, w) float64: `attribute_maps` as people are shown them."""
-    return attribute_maps(evidence, grid, DRAWN_KERNEL, DRAWN_FLOOR)
-
-
-def region_weights(evidence: Evidence, floor: float = DRAWN_FLOOR) -> np.ndarray:
-    """(R, N) float64: what of every region is spread over its box, by default for people to see.
-
-    Args:
-        evidence: one class on one image.
-        floor: the part of an attribute's mean over the regions that is taken from each: 0 leaves
-            contributions as they are, with 1 what is left adds up to nothing.
-    """
-    found = evidence.contributions
-    return np.asarray(found - floor * found.mean(axis=0))
+    return spread(evidence.boxes, evidence.contributions, size, grid or fitting_grid(size))
 
 
 def place_maps(evidence: Evidence, grid: tuple[int, int] | None = None) -> np.ndarray:
@@ -304,30 +267,19 @@ def explained(
 
 
 def contrast_map(
-    this: Evidence,
-    other: Evidence,
-    grid: tuple[int, int] | None = None,
-    kernel: Kernel = "box",
-    floor: float = 0.0,
+    this: Evidence, other: Evidence, grid: tuple[int, int] | None = None
 ) -> np.ndarray:
     """(h, w) float64: what speaks for one class rather than the other, place by place.
 
-    Positive where `this` gets more; without a floor it adds up to the difference of the scores.
+    Positive where `this` gets more; it adds up to the difference of the scores.
 
     Raises:
         ValueError: when the two are of different images.
     """
     if this.image_id != other.image_id:
         raise ValueError(f"{this.key!r} and {other.key!r} are different images")
-    maps = (attribute_maps(one, grid, kernel, floor).sum(axis=0) for one in (this, other))
+    maps = (attribute_maps(one, grid).sum(axis=0) for one in (this, other))
     return np.asarray(next(maps) - next(maps))
-
-
-def drawn_contrast(
-    this: Evidence, other: Evidence, grid: tuple[int, int] | None = None
-) -> np.ndarray:
-    """(h, w) float64: `contrast_map` as people are shown it."""
-    return contrast_map(this, other, grid, DRAWN_KERNEL, DRAWN_FLOOR)
 
 
 def fitting_grid(size: tuple[int, int], longest: int = 192) -> tuple[int, int]:

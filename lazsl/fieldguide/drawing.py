@@ -12,7 +12,6 @@ from lazsl.fieldguide.traits import COLOURS, PARTS, Traits
 
 _SUPERSAMPLE = 2
 _BODY = (120, 108, 96)
-_INK = (30, 26, 24)
 _SIDES = (320, 352, 384, 416, 448)
 
 
