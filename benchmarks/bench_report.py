@@ -5,7 +5,8 @@ report of each is made in a process of its own (without previews: there are no i
 Then Chromium opens the larger one from disk, and the seconds are counted until the first cards are
 there, until a filter over all images has answered, and until an image's attributes are there.
 
-The first page should show within two seconds, and memory should not grow with the archive.
+The first page should show within two seconds, and memory stay below 512 MiB: what DuckDB keeps of
+the warehouse grows to the limits in `sql/report/memory.sql`, and no further.
 
     python benchmarks/bench_report.py [--json] [--images 10000]
 """
@@ -35,7 +36,7 @@ from lazsl.report import make_report
 from lazsl.storage import Folder
 
 FIRST_PAGE = 2.0
-GROWTH = 1.25
+MOST_MIB = 512
 RUN = "synthetic"
 SHARD = 256
 CLASSES, ATTRIBUTES, REGIONS, KEPT, TOP_K, PLANS = 200, 6, 90, 45, 5, 2
@@ -265,7 +266,7 @@ def main() -> int:
         waited = look(site)
     growth = made[1]["peak_mib"] / made[0]["peak_mib"]
     found = {
-        "made": made, "memory_growth": round(growth, 3), "wanted_growth": GROWTH,
+        "made": made, "memory_growth": round(growth, 3), "wanted_peak_mib": MOST_MIB,
         "waited": waited, "wanted_first_page": FIRST_PAGE,
     }  # fmt: skip
     if args.json:
@@ -279,12 +280,13 @@ def main() -> int:
                 f"{one['files']} files"
             )
         print(
-            f"memory: {growth:.2f} times for ten times the images (wanted at most {GROWTH}); "
-            f"waiting for the first page {waited['first_page']} s (wanted at most {FIRST_PAGE}), "
+            f"memory: {made[1]['peak_mib']} MiB (wanted at most {MOST_MIB}), {growth:.2f} times as "
+            f"much for ten times the images; waiting for the first page {waited['first_page']} s "
+            f"(wanted at most {FIRST_PAGE}), "
             f"the whole index {waited['whole_index']} s, a search {waited['search']} s, an image "
             f"{waited['image']} s"
         )
-    return 0 if waited["first_page"] <= FIRST_PAGE and growth <= GROWTH else 1
+    return 0 if waited["first_page"] <= FIRST_PAGE and made[1]["peak_mib"] <= MOST_MIB else 1
 
 
 if __name__ == "__main__":
