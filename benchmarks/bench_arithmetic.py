@@ -25,7 +25,8 @@ import torch
 from bench_embedding import photographs, plates
 from safetensors.torch import save_file
 
-from lazsl.encoder import Encoder, find_model, load_encoder
+from lazsl.checkpoints import find_model
+from lazsl.encoder import Encoder, load_encoder
 from lazsl.images import Picture, decode
 from lazsl.regions import draw_boxes
 from lazsl.resampling import cut_fast

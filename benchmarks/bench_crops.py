@@ -27,7 +27,7 @@ import torch
 from bench_embedding import photographs
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
-from lazsl.encoder import _framing
+from lazsl.framing import framing_of
 from lazsl.images import Picture, decode
 from lazsl.regions import cut_crops, draw_boxes
 from lazsl.resampling import cut_fast, decoding_factor, leave_uncut
@@ -40,7 +40,7 @@ WANTED = {"fast": 6, "fast, device": 36}  # times less than the ordinary way, at
 def ways(data: bytes, size: int) -> dict[str, Callable[[], object]]:
     """Each way from the bytes of a picture to its crops for a model of this input size."""
     preprocess = PreprocessCfg(size=size)
-    transform, framing = image_transform_v2(preprocess, is_train=False), _framing(preprocess)
+    transform, framing = image_transform_v2(preprocess, is_train=False), framing_of(preprocess)
     digest = hashlib.sha256(data).hexdigest()
 
     def decoded(small: bool) -> Picture:

@@ -25,8 +25,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from lazsl import fieldguide
+from lazsl.checkpoints import find_model
 from lazsl.embed import embed_images
-from lazsl.encoder import Encoder, find_model, load_encoder
+from lazsl.encoder import Encoder, load_encoder
 from lazsl.settings import RegionSettings
 
 WANTED = {"ViT-B-32": 0.9, "fieldguide": 0.6}

@@ -27,7 +27,6 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from lazsl import run as steps
-from lazsl.encoder import Towers
 from lazsl.errors import UserError
 from lazsl.manifest import Plan, plan_shards
 from lazsl.run import Run
@@ -36,6 +35,7 @@ from lazsl.settings import Job
 from lazsl.staging import Staged, unstage
 from lazsl.storage import masked
 from lazsl.sweep import load_run
+from lazsl.towers import Towers
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -22,16 +22,9 @@ import pyarrow.compute as pc
 
 import lazsl
 from lazsl import identity, workspace
+from lazsl.checkpoints import ModelSource, find_model
 from lazsl.embed import embed_images, embed_labels
-from lazsl.encoder import (
-    Encoder,
-    ModelSource,
-    Towers,
-    choose_device,
-    choose_precision,
-    find_model,
-    load_encoder,
-)
+from lazsl.encoder import Encoder, choose_device, choose_precision, load_encoder
 from lazsl.errors import UserError
 from lazsl.fieldguide import IMAGES_DIR
 from lazsl.labelset import PENDING, LabelSet, load_labelset
@@ -41,6 +34,7 @@ from lazsl.selection import select
 from lazsl.settings import Job, make_job
 from lazsl.staging import Staged, stage
 from lazsl.storage import Folder, masked
+from lazsl.towers import Towers
 
 
 @dataclass(frozen=True)
@@ -236,7 +230,7 @@ def embed_shard(
     embedded = embed_images(
         shard_images(run.workspace, run.archive, shard),
         staged.read,
-        load_model(run, "both"),
+        load_model(run, "vision"),
         job.regions,
         batch_size=job.batch_size,
         decoders=job.decoders,
@@ -329,7 +323,7 @@ _loading = threading.Lock()
 
 
 def load_model(run: Run, towers: Towers) -> Encoder:
-    """The run's model, loaded once per process; the last one asked for is kept.
+    """The run's model with these towers at least, loaded once per process; the last is kept.
 
     Raises:
         UserError: the device is not usable, or the weights are not readable.

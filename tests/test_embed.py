@@ -17,8 +17,9 @@ import torch
 from PIL import Image, ImageOps
 
 from lazsl import images, records
+from lazsl.checkpoints import find_model
 from lazsl.embed import Embedded, embed_images, embed_labels
-from lazsl.encoder import Encoder, find_model, load_encoder
+from lazsl.encoder import Encoder, load_encoder
 from lazsl.fieldguide import IMAGES_DIR, TRUTH_FILE
 from lazsl.images import Reject
 from lazsl.labelset import parse_labelset

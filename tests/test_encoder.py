@@ -23,13 +23,12 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from lazsl.checkpoints import find_model
 from lazsl.encoder import (
     Encoder,
-    Towers,
     choose_device,
     choose_precision,
     count_tokens,
-    find_model,
     load_encoder,
     load_tokenizer,
 )
@@ -37,6 +36,7 @@ from lazsl.errors import UserError
 from lazsl.fieldguide import MODEL_DIR
 from lazsl.regions import cut_crops, draw_boxes
 from lazsl.settings import RegionSettings
+from lazsl.towers import Towers
 
 SENTENCES = ["a red head", "Wren, which has barred blue wings.", "ein Grünspecht 鳥", "x"]
 BUILTIN = "ViT-S-32-alt"
@@ -445,6 +445,39 @@ def test_the_text_tower_alone_gives_the_same_sentences(
     assert text.model.visual is None and both.model.visual is not None
     assert (text.key, text.dimension) == (both.key, both.dimension)
     assert torch.equal(text.encode_sentences(SENTENCES), both.encode_sentences(SENTENCES))
+
+
+@pytest.mark.parametrize("name", ["fieldguide", *MODELS])
+def test_the_vision_tower_alone_gives_the_same_crops(
+    name: str, local_models: dict[str, str]
+) -> None:
+    model = local_models.get(name, name)
+    both, vision = loaded(model), loaded(model, "vision")
+    assert (vision.key, vision.dimension) == (both.key, both.dimension)
+    crops = crops_of(picture(), both)
+    assert torch.equal(vision.encode_crops(crops), both.encode_crops(crops))
+    with pytest.raises(RuntimeError, match="without its text tower"):
+        vision.encode_sentences(SENTENCES)
+    assert len(both.encode_sentences(SENTENCES)) == len(SENTENCES)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "torch file"])
+def test_the_vision_tower_alone_reads_and_holds_no_text_weights(
+    kind: str, local_models: dict[str, str], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(local_models["siglip"].removeprefix("local-dir:"), tmp_path / "eye")
+    file = folder / "open_clip_model.safetensors"
+    weights = {k: v for k, v in load_file(file).items() if k.startswith("visual.")}
+    if kind == "safetensors":
+        save_file(weights, file)
+    else:
+        file.unlink()
+        torch.save(weights, folder / "open_clip_pytorch_model.bin")
+    model = loaded(f"local-dir:{folder}", "vision").model
+    assert sorted(k for k in model.state_dict() if k.startswith("visual.")) == sorted(weights)
+    text = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("visual."))
+    assert text < 5_000
+    assert "cannot be loaded" in refusal(f"local-dir:{folder}")
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "torch file"])

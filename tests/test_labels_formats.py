@@ -167,8 +167,9 @@ def test_clip_benchmark_names_and_templates_are_read(tmp_path: Path) -> None:
 
 
 def test_every_template_of_a_bare_name_is_embedded(tmp_path: Path) -> None:
+    from lazsl.checkpoints import find_model
     from lazsl.embed import embed_labels
-    from lazsl.encoder import find_model, load_encoder
+    from lazsl.encoder import load_encoder
 
     stored(tmp_path, "classnames.txt", "Wren\n")
     stored(tmp_path, "zeroshot_classification_templates.txt", "a photo of a {c}.\nart of a {c}.")

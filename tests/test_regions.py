@@ -12,7 +12,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from scipy.stats import kstest
 
-from lazsl.encoder import _framing
+from lazsl.framing import framing_of
 from lazsl.regions import cut_crops, draw_boxes
 from lazsl.settings import RegionSettings
 
@@ -147,7 +147,7 @@ def test_the_whole_image_is_framed_exactly_as_open_clip_does(
     size: tuple[int, int], mode: dict[str, Any]
 ) -> None:
     preprocess = preprocessing(**mode)
-    crops = cut_crops(noise(size), np.array([(0, 0, *size)]), _framing(preprocess))
+    crops = cut_crops(noise(size), np.array([(0, 0, *size)]), framing_of(preprocess))
     expected = as_open_clip(noise(size), preprocess)
     assert crops.shape == (1, *expected.shape) and crops.dtype == np.uint8
     assert np.array_equal(crops[0], expected)
@@ -167,7 +167,7 @@ def test_a_thread_of_pixels_is_framed_without_an_enormous_picture(
     image = Image.new("RGB", size, "teal")
     monkeypatch.setattr(Image.Image, "resize", watched)
     preprocess = preprocessing(**mode)
-    [crop] = cut_crops(image, np.array([(0, 0, *size)]), _framing(preprocess))
+    [crop] = cut_crops(image, np.array([(0, 0, *size)]), framing_of(preprocess))
     assert sizes and max(width * height for width, height in sizes) <= 80 * 80 * 200
     assert (crop == image.getpixel((0, 0))).all(axis=2).any()
 
@@ -176,7 +176,7 @@ def test_the_middle_of_a_thread_of_pixels_is_what_open_clip_sees_of_it() -> None
     size = (2, 800)
     waves = 128 + 60 * np.sin(np.arange(size[1]))[:, None, None] * np.ones((1, 2, 3))
     image, preprocess = Image.fromarray(waves.astype(np.uint8)), preprocessing()
-    [crop] = cut_crops(image, np.array([(0, 0, *size)]), _framing(preprocess))
+    [crop] = cut_crops(image, np.array([(0, 0, *size)]), framing_of(preprocess))
     assert np.abs(crop.astype(int) - as_open_clip(image, preprocess).astype(int)).max() <= 3
 
 
@@ -185,7 +185,7 @@ def test_the_middle_of_a_thread_of_pixels_is_what_open_clip_sees_of_it() -> None
 def test_a_square_crop_is_what_cutting_and_resizing_gives_up_to_its_border(
     size: tuple[int, int], resample: str
 ) -> None:
-    image, framing = noise(size), _framing(preprocessing(interpolation=resample))
+    image, framing = noise(size), framing_of(preprocessing(interpolation=resample))
     boxes = draw_boxes(*size, digest(0), RegionSettings(count=20))
     crops = cut_crops(image, boxes, framing).astype(int)
     for crop, box in zip(crops[1:], boxes[1:].tolist(), strict=True):
@@ -202,7 +202,7 @@ def test_a_square_crop_is_what_open_clip_makes_of_it_up_to_its_border(
 ) -> None:
     image, preprocess = noise((300, 200)), preprocessing(**mode)
     boxes = draw_boxes(300, 200, digest(0), RegionSettings(count=10))
-    crops = cut_crops(image, boxes, _framing(preprocess)).astype(int)
+    crops = cut_crops(image, boxes, framing_of(preprocess)).astype(int)
     for crop, box in zip(crops[1:], boxes[1:].tolist(), strict=True):
         expected = as_open_clip(image.crop(tuple(box)), preprocess).astype(int)
         assert np.abs(crop - expected)[3:-3, 3:-3].max() <= 2
@@ -214,7 +214,7 @@ def test_crops_for_a_model_that_is_not_square_are_framed_exactly_as_open_clip_do
 ) -> None:
     image, preprocess = noise((300, 200)), preprocessing(**mode)
     boxes = draw_boxes(300, 200, digest(0), RegionSettings(count=5))
-    crops = cut_crops(image, boxes, _framing(preprocess))
+    crops = cut_crops(image, boxes, framing_of(preprocess))
     for crop, box in zip(crops[1:], boxes[1:].tolist(), strict=True):
         assert np.array_equal(crop, as_open_clip(image.crop(tuple(box)), preprocess))
 
@@ -222,7 +222,7 @@ def test_crops_for_a_model_that_is_not_square_are_framed_exactly_as_open_clip_do
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_tiny_and_narrow_pictures_are_cut_like_others(size: tuple[int, int]) -> None:
     boxes = draw_boxes(*size, digest(0), PAPER)
-    crops = cut_crops(noise(size), boxes, _framing(preprocessing()))
+    crops = cut_crops(noise(size), boxes, framing_of(preprocessing()))
     assert crops.shape == (91, 64, 64, 3)
     side = int(boxes[1, 2] - boxes[1, 0])
     if side == 1:
@@ -234,5 +234,5 @@ def test_a_crop_is_resized_from_its_own_place() -> None:
     image = Image.new("RGB", (90, 60), "black")
     image.paste((255, 0, 0), (30, 10, 60, 40))
     boxes = np.array([(0, 0, 90, 60), (32, 12, 58, 38), (62, 0, 88, 26)])
-    crops = cut_crops(image, boxes, _framing(preprocessing()))
+    crops = cut_crops(image, boxes, framing_of(preprocessing()))
     assert (crops[1] == (255, 0, 0)).all() and not crops[2].any()

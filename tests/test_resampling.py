@@ -14,7 +14,7 @@ import torch
 from open_clip.transform import PreprocessCfg
 from PIL import Image
 
-from lazsl.encoder import _framing
+from lazsl.framing import framing_of
 from lazsl.images import Picture, decode
 from lazsl.regions import Framing, cut_crops, draw_boxes
 from lazsl.resampling import (
@@ -39,7 +39,7 @@ SIZES = [(50, 40), (192, 160), (451, 303), (601, 430), (1000, 861), (1900, 1709)
 
 
 def framing(size: int | tuple[int, int] = SIDE, **changes: Any) -> Framing:
-    return _framing(PreprocessCfg(**{"size": size, **changes}))
+    return framing_of(PreprocessCfg(**{"size": size, **changes}))
 
 
 def waves(size: tuple[int, int]) -> Image.Image:

@@ -150,7 +150,8 @@ def _cells(one: Spoken | None) -> list[str]:
 def _what_if(run: RunOfImage, image: Image, edits: list[str]) -> WhatIf:
     import torch
 
-    from lazsl.encoder import choose_device, find_model, load_encoder
+    from lazsl.checkpoints import find_model
+    from lazsl.encoder import choose_device, load_encoder
     from lazsl.explaining.anew import read_attributes, read_stored
     from lazsl.storage import Folder
     from lazsl.whatif import stored_labelset, what_if

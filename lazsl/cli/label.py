@@ -269,10 +269,12 @@ def _check_inputs(run: Any, towers: Any) -> None:
 
     if run.job.truth is not None:
         read_truth(run.job.truth, run.labelset, run.job.open_set)
+    embedded = steps.attributes_embedded(run)
     if towers == "both":
         check_archive(run.job.archive)
-    if towers == "both" or not steps.attributes_embedded(run):
-        steps.load_model(run, towers)
+        steps.load_model(run, "vision" if embedded else "both")
+    elif not embedded:
+        steps.load_model(run, "text")
 
 
 @contextmanager

@@ -119,7 +119,8 @@ def check(
 
 def _by_model(read: Read, model: str, device: str) -> list[Finding]:
     """All findings: those of reading, and those of a model's tokenizer and text tower."""
-    from lazsl.encoder import choose_device, find_model, load_encoder
+    from lazsl.checkpoints import find_model
+    from lazsl.encoder import choose_device, load_encoder
     from lazsl.labelset import check as check_labels
     from lazsl.labelset import look_alikes
 

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from lazsl import records, workspace
 from lazsl.alignment import PackedAttributes
+from lazsl.checkpoints import find_model
 from lazsl.embed import embed_labels
-from lazsl.encoder import Encoder, choose_device, find_model, load_encoder
+from lazsl.encoder import Encoder, choose_device, load_encoder
 from lazsl.errors import UserError
 from lazsl.evaluation.stored import StoredRun
 from lazsl.explaining.anew import vectors

@@ -16,7 +16,8 @@ from PIL import Image
 
 from lazsl import fieldguide
 from lazsl.alignment import select_regions, top_classes
-from lazsl.encoder import Encoder, choose_device, find_model, load_encoder
+from lazsl.checkpoints import find_model
+from lazsl.encoder import Encoder, choose_device, load_encoder
 from lazsl.evaluation.controls import CONTROLS, embedded
 from lazsl.evaluation.localisation import (
     ATTRIBUTIONS,
