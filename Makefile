@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
+WORKERS ?= 2
 BIN := $(VENV)/bin
 export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
@@ -33,8 +34,8 @@ drill: install ## kill a worker in the middle of a job on a whole topology, and 
 measure: install ## print how right each method was in the last `make label`, and how far to trust it
 	$(BIN)/lazsl evaluate
 
-test: install ## run the whole suite
-	$(BIN)/python -m pytest
+test: install ## run the whole suite, in two processes (WORKERS=4: in four)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 check: lint types test ## what CI runs
 

@@ -100,6 +100,8 @@ def _environment(home: Path, url: str) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
+        # The server's database is SQLite, which is busy now and then.
+        "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "flows.messaging",
         "DO_NOT_TRACK": "1",
     }
     return {**defaults, **os.environ, **settings}

@@ -1,9 +1,17 @@
-"""Real stores for the tests: a local folder, and an S3 server over HTTP."""
+"""Real stores for the tests, runs that several share, and how the suite is cut over processes."""
 
 from __future__ import annotations
 
-import logging
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One of several processes that share the processor, so each has one thread. xdist says how wide
+    # the terminal is; tests that look at lines say so themselves. Both are read at import.
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+
+import logging
 import shutil
 import socket
 import subprocess
@@ -16,6 +24,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from filelock import FileLock
 from moto.server import ThreadedMotoServer
 from playwright.sync_api import Browser, sync_playwright
 from prefect import settings as prefect_settings
@@ -24,7 +33,31 @@ from s3fs import S3FileSystem
 from sample import copy_sample, label_plainly, small_job
 
 from lazsl import fieldguide
-from lazsl.run import Run
+from lazsl.run import Run, open_run
+
+TOGETHER = {
+    # What waits most comes first, so that something can be done beside it.
+    "test_service": "service",
+    # One Prefect server serves these.
+    "test_fieldguide": "prefect",
+    "test_cluster": "prefect",
+    "test_flows": "prefect",
+    "test_determinism": "determinism",
+    "test_report_browser": "report",
+    "test_report": "report",
+    "test_warehouse": "warehouse",
+}
+"""Files whose tests one process runs, longest first; any other file is a group of its own."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files, and hold those together that share something costly."""
+    ranks = {name: rank for rank, name in enumerate(TOGETHER)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+    for item in items:
+        group = TOGETHER.get(item.path.stem, item.path.stem)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
@@ -88,15 +121,20 @@ def faulty_s3(s3_server: str, s3_endpoint: Callable[[str], None]) -> Iterator[Fa
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished, loaded run of 36 birds and the odd files with truth, to be read only."""
-    home = tmp_path_factory.mktemp("labelled")
-    job = small_job(
-        copy_sample(home / "archive", 36),
-        home / "workspace",
-        regions={"count": 24},
-        shard_size=16,
-        truth=str(fieldguide.TRUTH_FILE),
-    )
-    return label_plainly(job, home / "scratch")
+    # Processes of one suite share it: the first makes it, the others find it.
+    base = tmp_path_factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "labelled"
+    with FileLock(f"{home}.lock"):
+        job = small_job(
+            copy_sample(home / "archive", 36),
+            home / "workspace",
+            regions={"count": 24},
+            shard_size=16,
+            truth=str(fieldguide.TRUTH_FILE),
+        )
+        if job.warehouse_path.exists():
+            return open_run(job)
+        return label_plainly(job, home / "scratch")
 
 
 @pytest.fixture(scope="module")

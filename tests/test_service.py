@@ -438,6 +438,11 @@ def test_a_worker_that_ends_by_itself_is_started_again(service: Service) -> None
     wait_for(lambda: any("worker-1" in words_of(p, service.home) for p in psutil.process_iter()))
 
 
+def test_the_server_put_no_event_aside(service: Service) -> None:
+    # Prefect keeps here what it gave up handing to automations; see flows/messaging.py.
+    assert not list((service.home / "home").glob("dlq/*"))
+
+
 def test_secrets_are_in_no_log_parameter_or_artifact(service: Service) -> None:
     said = [path.read_text() for path in (service.home / "home" / "logs").iterdir()]
     for path in ("flow_runs", "logs", "artifacts", "deployments", "block_documents"):
