@@ -50,8 +50,8 @@ format: install ## put style right
 types: install ## check types
 	$(BIN)/mypy
 
-bench: install ## run all benchmarks, a line each; fails when one misses its target
-	@failed=0; for b in crops scoring embedding memory orchestration; do $(BIN)/python benchmarks/bench_$$b.py || failed=1; done; exit $$failed
+bench: install ## run all benchmarks, keep their figures, draw them; fails when one misses its target
+	$(BIN)/python -m benchmarks $(BENCH)
 
 fieldguide: install ## draw the sample archive anew and train the embedded model (under an hour on 2 cores)
 	$(BIN)/python -m lazsl.fieldguide.sample

@@ -23,6 +23,7 @@ from pathlib import Path
 import open_clip
 import torch
 from bench_embedding import photographs, plates
+from figures import Figure
 from safetensors.torch import save_file
 
 from lazsl.checkpoints import find_model
@@ -31,6 +32,8 @@ from lazsl.images import Picture, decode
 from lazsl.regions import draw_boxes
 from lazsl.resampling import cut_fast
 from lazsl.settings import RegionSettings
+
+QUICK = ("--rounds", "1")
 
 
 def crops_for(encoder: Encoder, data: bytes, count: int) -> torch.Tensor:
@@ -120,7 +123,14 @@ def main() -> int:
         }
         found = {name: measure(*what, args.rounds, args.compile) for name, what in sources.items()}
     if args.json:
-        print(json.dumps({"benchmark": "arithmetic", "device": "cpu", **found}, indent=1))
+        figures = [
+            Figure(f"{name} {way}", r["times_float32"], "float32").as_json()
+            for name, ways in found.items()
+            for way, r in ways.items()
+            if way != "float32"
+        ]
+        every = {"benchmark": "arithmetic", "device": "cpu", "figures": figures, **found}
+        print(json.dumps(every, indent=1))
     else:
         parts = [
             f"{name} float32 {ways['float32']['crops_per_s']:.0f} crops/s, "

@@ -9,20 +9,15 @@ cost the same as trained ones) and 0.6 for the embedded model.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
-import open_clip
 import pyarrow as pa
 import torch
+from figures import Figure, conclude, options, random_weights
 from PIL import Image
-from safetensors.torch import save_file
 
 from lazsl import fieldguide
 from lazsl.checkpoints import find_model
@@ -31,6 +26,7 @@ from lazsl.encoder import Encoder, load_encoder
 from lazsl.settings import RegionSettings
 
 WANTED = {"ViT-B-32": 0.9, "fieldguide": 0.6}
+QUICK = ("--rounds", "1")
 
 
 def photographs(count: int) -> list[bytes]:
@@ -94,40 +90,29 @@ def compare(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
+    args = options(__doc__, rounds=3).parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    results = {}
-    with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "random.safetensors"
-        torch.manual_seed(0)
-        model = open_clip.create_model("ViT-B-32")
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, weights)
-        del model
+    figures, parts, rates = [], [], {}
+    with random_weights("ViT-B-32") as random:
         for name, source, pictures, batch in (
-            ("ViT-B-32", f"ViT-B-32:{weights}", photographs(4), 32),
+            ("ViT-B-32", random, photographs(4), 32),
             ("fieldguide", "fieldguide", plates(24), 256),
         ):
             encoder = load_encoder(find_model(source, "float32"), device)
             whole, alone, ratio = compare(encoder, pictures, args.rounds, batch)
-            results[name] = {
-                "end_to_end_crops_per_s": round(whole, 1),
-                "model_alone_crops_per_s": round(alone, 1),
-                "ratio": round(ratio, 3),
-                "wanted": WANTED[name],
-            }
-    if args.json:
-        print(json.dumps({"benchmark": "embedding", "device": device, **results}, indent=1))
-    else:
-        parts = [
-            f"{name} {r['end_to_end_crops_per_s']:.0f} of {r['model_alone_crops_per_s']:.0f} "
-            f"crops/s = {r['ratio']:.2f} (wanted {r['wanted']})"
-            for name, r in results.items()
-        ]
-        print(f"embedding, end to end over the model alone, on {device}: " + "; ".join(parts))
-    return 0 if all(r["ratio"] >= r["wanted"] for r in results.values()) else 1
+            wanted = WANTED[name]
+            figures.append(Figure(f"{name} end to end", ratio, "the model alone", at_least=wanted))
+            parts.append(f"{name} {whole:.0f} of {alone:.0f} crops/s = {ratio:.2f} ({wanted})")
+            rates[name] = {"end_to_end": round(whole, 1), "model_alone": round(alone, 1)}
+    return conclude(
+        args,
+        "embedding",
+        figures,
+        f"embedding, end to end over the model alone, on {device} (and what is wanted): "
+        + "; ".join(parts),
+        device=device,
+        crops_per_s=rates,
+    )
 
 
 if __name__ == "__main__":

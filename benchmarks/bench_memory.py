@@ -10,7 +10,6 @@ near 1: memory is bounded by settings, not by the size of the archive.
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import shutil
 import subprocess
@@ -18,12 +17,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+from figures import Figure, conclude, options
+
 from lazsl import fieldguide, warehouse
 from lazsl import run as steps
 from lazsl.manifest import plan_shards
 from lazsl.settings import make_job
 
 WANTED = 1.1
+QUICK = ("--images", "16")
 
 
 def label(archive: Path, workspace: Path) -> None:
@@ -62,8 +64,7 @@ def peak(images: int, folder: Path) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser = options(__doc__)
     parser.add_argument("--images", type=int, default=96, help="pictures in the smaller archive")
     parser.add_argument("--child", nargs=2, type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -73,21 +74,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         small = peak(args.images, Path(folder))
         large = peak(10 * args.images, Path(folder))
-    ratio = large / small
-    found = {
-        "images": [args.images, 10 * args.images],
-        "peak_mib": [round(small), round(large)],
-        "ratio": round(ratio, 3),
-        "wanted": WANTED,
-    }
-    if args.json:
-        print(json.dumps({"benchmark": "memory", **found}, indent=1))
-    else:
-        print(
-            f"memory: {small:.0f} MiB at {args.images} images, {large:.0f} MiB at "
-            f"{10 * args.images}: {ratio:.2f} times (wanted at most {WANTED})"
-        )
-    return 0 if ratio <= WANTED else 1
+    growth = Figure("peak memory", large / small, "a tenth of the images", at_most=WANTED)
+    return conclude(
+        args,
+        "memory",
+        [growth],
+        f"memory: {small:.0f} MiB at {args.images} images, {large:.0f} MiB at "
+        f"{10 * args.images}: {growth.ratio:.2f} times (wanted at most {WANTED})",
+        images=[args.images, 10 * args.images],
+        peak_mib=[round(small), round(large)],
+    )
 
 
 if __name__ == "__main__":

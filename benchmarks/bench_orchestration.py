@@ -12,14 +12,13 @@ left out of the comparison, and what they take is printed beside it.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from figures import Figure, conclude, options
 from prefect.testing.utilities import prefect_test_harness
 
 from lazsl import fieldguide
@@ -30,6 +29,7 @@ from lazsl.settings import Job, make_job
 from lazsl.sweep import load_run
 
 TARGET = 0.05
+QUICK = ("--rounds", "1")
 
 
 def job(workspace: Path, crops: int = 90) -> Job:
@@ -69,10 +69,7 @@ def as_flow(job: Job) -> float:
 
 def main() -> int:
     """Measure and print; the exit status."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--rounds", type=int, default=2)
-    given = parser.parse_args()
+    given = options(__doc__, rounds=2).parse_args()
     with tempfile.TemporaryDirectory() as folder, prefect_test_harness():
         home = Path(folder)
         os.environ["LAZSL_EVIDENCE"] = "off"
@@ -87,18 +84,18 @@ def main() -> int:
         started = time.perf_counter()
         draw_evidence(last.warehouse_path, steps.open_run(last).key, last.workspace)
         pictures = time.perf_counter() - started
-    overhead = min(flow) / min(plain) - 1
-    figures = {"plain_s": min(plain), "flow_s": min(flow), "overhead": overhead, "target": TARGET}
-    figures["pictures_s"] = pictures
-    if given.json:
-        print(json.dumps(figures, indent=1))
-    else:
-        print(
-            f"orchestration: {overhead:+.1%} ({min(flow):.1f} s as a flow, {min(plain):.1f} s "
-            f"without Prefect, 254 images; at most {TARGET:.0%} is wanted); "
-            f"{pictures:.1f} s for three pictures of evidence"
-        )
-    return 0 if overhead <= TARGET else 1
+    ratio = min(flow) / min(plain)
+    return conclude(
+        given,
+        "orchestration",
+        [Figure("a flow", ratio, "the same steps without Prefect", at_most=1 + TARGET)],
+        f"orchestration: {ratio - 1:+.1%} ({min(flow):.1f} s as a flow, {min(plain):.1f} s "
+        f"without Prefect, 254 images; at most {TARGET:.0%} is wanted); "
+        f"{pictures:.1f} s for three pictures of evidence",
+        plain_s=min(plain),
+        flow_s=min(flow),
+        pictures_s=pictures,
+    )
 
 
 if __name__ == "__main__":

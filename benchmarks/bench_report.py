@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from figures import Figure, conclude, options
 from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
@@ -37,6 +38,7 @@ from lazsl.storage import Folder
 
 FIRST_PAGE = 2.0
 MOST_MIB = 1024
+QUICK = ("--images", "1000")
 RUN = "synthetic"
 SHARD = 256
 CLASSES, ATTRIBUTES, REGIONS, KEPT, TOP_K, PLANS = 200, 6, 90, 45, 5, 2
@@ -246,8 +248,7 @@ def child(*arguments: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser = options(__doc__)
     parser.add_argument("--images", type=int, default=10_000, help="images in the smaller archive")
     parser.add_argument("--make", nargs=2, type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -265,28 +266,29 @@ def main() -> int:
             made.append(json.loads(child("--make", str(path), str(site))))
         waited = look(site)
     growth = made[1]["peak_mib"] / made[0]["peak_mib"]
-    found = {
-        "made": made, "memory_growth": round(growth, 3), "wanted_peak_mib": MOST_MIB,
-        "waited": waited, "wanted_first_page": FIRST_PAGE,
-    }  # fmt: skip
-    if args.json:
-        print(json.dumps({"benchmark": "report", **found}, indent=1))
-    else:
-        for one in made:
-            print(
-                f"report: {one['images']} images in {one['seconds']} s, {one['peak_mib']} MiB at "
-                f"the peak, {one['bytes_per_image']} bytes an image without its preview "
-                f"({one['index_bytes_per_image']} of them in the gallery's index), "
-                f"{one['files']} files"
-            )
-        print(
-            f"memory: {made[1]['peak_mib']} MiB (wanted at most {MOST_MIB}), {growth:.2f} times as "
-            f"much for ten times the images; waiting for the first page {waited['first_page']} s "
-            f"(wanted at most {FIRST_PAGE}), "
-            f"the whole index {waited['whole_index']} s, a search {waited['search']} s, an image "
-            f"{waited['image']} s"
-        )
-    return 0 if waited["first_page"] <= FIRST_PAGE and made[1]["peak_mib"] <= MOST_MIB else 1
+    lines = [
+        f"report: {one['images']} images in {one['seconds']} s, {one['peak_mib']} MiB at "
+        f"the peak, {one['bytes_per_image']} bytes an image without its preview "
+        f"({one['index_bytes_per_image']} of them in the gallery's index), {one['files']} files"
+        for one in made
+    ]
+    lines.append(
+        f"memory: {made[1]['peak_mib']} MiB (wanted at most {MOST_MIB}), {growth:.2f} times as "
+        f"much for ten times the images; waiting for the first page {waited['first_page']} s "
+        f"(wanted at most {FIRST_PAGE}), the whole index {waited['whole_index']} s, a search "
+        f"{waited['search']} s, an image {waited['image']} s"
+    )
+    figures = [
+        Figure("first page", waited["first_page"] / FIRST_PAGE, "the two seconds", at_most=1),
+        Figure("peak memory", made[1]["peak_mib"] / MOST_MIB, "the GiB that is allowed", at_most=1),
+        Figure("growth of memory", growth, "a tenth of the images"),
+        Figure(
+            "seconds an image",
+            made[1]["seconds"] / made[1]["images"] / (made[0]["seconds"] / made[0]["images"]),
+            "a tenth of the images",
+        ),
+    ]
+    return conclude(args, "report", figures, "\n".join(lines), made=made, waited=waited)
 
 
 if __name__ == "__main__":

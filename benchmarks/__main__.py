@@ -1,0 +1,117 @@
+"""Run every benchmark, compare with the targets, keep the figures: `python -m benchmarks`.
+
+    python -m benchmarks [--only NAME ...] [--quick] [--dry-run]
+
+Each `bench_*.py` beside this file runs in a process of its own with `--json`, the figures are
+appended to `history.jsonl`, and the plot and the tables of `docs/performance.md` are made anew from
+there. Exits with 1 when a target is missed or a benchmark fails. What `--quick` measures (fewer
+turns, smaller sizes, where a benchmark says how in `QUICK`) is kept, but neither plotted nor shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import history, page
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> int:
+    """Run what is asked for; the exit status."""
+    out = Console()
+    known = {file.stem.removeprefix("bench_"): file for file in sorted(HERE.glob("bench_*.py"))}
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--only", action="append", metavar="NAME", help=", ".join(known))
+    parser.add_argument("--quick", action="store_true", help="fewer turns, smaller sizes")
+    parser.add_argument("--dry-run", action="store_true", help="keep nothing, draw nothing")
+    given = parser.parse_args()
+    names = given.only or list(known)
+    if strangers := [name for name in names if name not in known]:
+        print(f"there is no benchmark {strangers[0]!r}; known: {', '.join(known)}", file=sys.stderr)
+        return 2
+
+    record: dict[str, Any] = {**history.surroundings(), "quick": given.quick, "benchmarks": {}}
+    out.print(
+        f"{record['processor']}, {record['threads']} threads, torch {record['torch']}, "
+        f"commit {record['commit']}, load {record['load']}"
+    )
+    failed = []
+    for number, name in enumerate(names, start=1):
+        started = time.perf_counter()
+        with out.status(f"{number}/{len(names)} {name}"):
+            found, said = measure(known[name], given.quick)
+        spent = time.perf_counter() - started
+        if found is None:
+            failed.append(name)
+            out.print(f"{number}/{len(names)} {name}: failed after {spent:.0f} s", style="red")
+            out.print(said, markup=False, highlight=False)
+            continue
+        found["seconds"] = round(spent, 1)
+        record["benchmarks"][name] = found
+        missed = [figure["name"] for figure in found["figures"] if figure["met"] is False]
+        verdict = f"missed: {', '.join(missed)}" if missed else "every target met"
+        out.print(f"{number}/{len(names)} {name}: {spent:.0f} s, {verdict}", highlight=False)
+
+    out.print(shown(record))
+    if record["benchmarks"] and not given.dry_run:
+        history.append(record)
+        if not given.quick:
+            page.make(out)
+    figures = [figure for found in record["benchmarks"].values() for figure in found["figures"]]
+    return 1 if failed or any(figure["met"] is False for figure in figures) else 0
+
+
+def measure(file: Path, quick: bool) -> tuple[dict[str, Any] | None, str]:
+    """What a benchmark printed as JSON, None if it failed; and what else it said."""
+    command = [sys.executable, str(file), "--json", *(quick_form(file) if quick else ())]
+    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False)
+    try:
+        start = done.stdout.index("{")
+        found: dict[str, Any] = json.loads(done.stdout[start:])
+        found["figures"] = found.get("figures", [])
+    except ValueError:
+        return None, (done.stderr or done.stdout)[-2000:]
+    return found, done.stderr
+
+
+def quick_form(file: Path) -> tuple[str, ...]:
+    """The options of a benchmark's quick form, which it says in `QUICK`; none: it has but one."""
+    for line in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "QUICK":
+            return tuple(ast.literal_eval(line.value))
+    return ()
+
+
+def shown(record: dict[str, Any]) -> Table:
+    """The figures as a table."""
+    table = Table("benchmark", "figure", "reached", "wanted", "", "times", box=None)
+    marks = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}
+    for name, found in record["benchmarks"].items():
+        for figure in found["figures"]:
+            wanted = "" if figure["target"] is None else f"{figure['sense']} {figure['target']:g}"
+            table.add_row(
+                name,
+                figure["name"],
+                f"{figure['ratio']:.4g}",
+                wanted,
+                marks[figure["met"]],
+                figure["over"],
+            )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

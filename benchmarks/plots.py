@@ -1,0 +1,59 @@
+"""The plots of `docs/performance.md`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+COLUMNS = 4
+MET, MISSED = "#1b7f5c", "#b3261e"
+
+
+def over_time(records: list[dict[str, Any]], file: Path) -> None:
+    """Every figure that has a target, run after run; the missed side is shaded."""
+    series: dict[tuple[str, str], list[tuple[int, dict[str, Any]]]] = {}
+    for number, record in enumerate(records):
+        for benchmark, found in record["benchmarks"].items():
+            for figure in found["figures"]:
+                if figure["target"] is not None:
+                    series.setdefault((benchmark, figure["name"]), []).append((number, figure))
+    if not series:
+        return
+    rows = -(-len(series) // COLUMNS)
+    figure, grid = plt.subplots(
+        rows, COLUMNS, figsize=(3 * COLUMNS, 1.9 * rows), squeeze=False, layout="constrained"
+    )
+    for axes, ((benchmark, name), points) in zip(grid.flat, sorted(series.items()), strict=False):
+        _one(axes, f"{benchmark}: {name}", points, len(records))
+    for axes in grid.flat[len(series) :]:
+        axes.axis("off")
+    figure.savefig(file, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _one(axes: Axes, title: str, points: list[tuple[int, dict[str, Any]]], runs: int) -> None:
+    last = points[-1][1]
+    ratios = [point["ratio"] for _, point in points]
+    target = last["target"]
+    low, high = min([*ratios, target]), max([*ratios, target])
+    margin = 0.25 * (high - low) or 0.5 * abs(target)
+    axes.set_ylim(min(low - margin, 0.9 * low), high + margin)
+    axes.set_xlim(-0.5, max(runs - 0.5, 0.5))
+    below, above = axes.get_ylim()
+    missed = (below, target) if last["sense"] == "at least" else (target, above)
+    axes.axhspan(*missed, color=MISSED, alpha=0.08, linewidth=0)
+    axes.axhline(target, color="#555", linewidth=1, linestyle="--")
+    axes.plot([number for number, _ in points], ratios, color="#888", linewidth=1)
+    for number, point in points:
+        axes.plot(number, point["ratio"], "o", color=MET if point["met"] else MISSED, markersize=5)
+    axes.set_title(f"{title}\n{last['ratio']:.3g} ({last['sense']} {target:g})", fontsize=8)
+    axes.set_xticks([])
+    axes.tick_params(labelsize=7)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
