@@ -32,9 +32,9 @@ class FaultyS3:
     well again. `every_first` are faults that come by themselves: in turn, each path meets the next
     of them at its first GET, and a status or RESET at its first PUT; `met` counts these.
 
-    `gets` counts the GETs by path, `sent` the bytes of their answers, `heads` the HEADs; `peak` is
-    the most GETs of objects that were ever answered at the same time. `slow` is how many seconds
-    each GET takes.
+    `gets` counts the GETs by path, `sent` the bytes of their answers, `heads` the HEADs, `asked`
+    all requests by what they ask for (LIST, GET, HEAD, PUT, POST, DELETE); `peak` is the most GETs
+    of objects that were ever answered at the same time. `slow` is how many seconds each GET takes.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -47,6 +47,7 @@ class FaultyS3:
         self.gets: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
         self.heads: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
         self.slow = 0.0
         self.peak = 0
         self._now = 0
@@ -117,6 +118,9 @@ class FaultyS3:
                     proxy._leave()
 
             def _forward(self, fault: int | None) -> None:
+                lists = self.command == "GET" and "list-type=" in urlsplit(self.path).query
+                with proxy._lock:
+                    proxy.asked["LIST" if lists else self.command] += 1
                 if fault == SILENT:
                     proxy._stopped.wait(60)
                 if fault in (RESET, SILENT):
