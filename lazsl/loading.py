@@ -1,14 +1,13 @@
 """What is new in a workspace, and how it gets into the loader's file (`warehouse.py`).
 
-A shard is one transaction: read ahead, checked against its marker, then all of it or nothing.
+Some shards are one transaction: read ahead, each checked against its marker, then all of them or
+nothing. (Every statement and every commit costs the same for one shard as for many.)
 """
 
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +18,10 @@ import pyarrow as pa
 from lazsl import records, sqlfiles
 from lazsl import workspace as layout
 from lazsl.errors import UserError
+from lazsl.loadable import TOGETHER, Reading, Refused, Shard, read_ahead, read_columns, relations
 from lazsl.sqlfiles import CONFIG, Connection, first_line
 from lazsl.storage import Folder, masked
 
-_AHEAD = 2  # shards read while one is loaded; memory holds three at most
-_READERS = 8  # files read at a time, which hides the latency of an object store
-_BOXES = ["image_id", "region", "left", "top", "right", "bottom"]
 _PROMPTS = ["class_index", "class", "attribute_index", "attribute", "prompt"]
 
 
@@ -39,8 +36,8 @@ class News:
     archive: str | None
 
 
-class _Refused(Exception):
-    """Why one shard cannot be loaded."""
+_WRONG = (Refused, KeyError, ValueError, pa.ArrowException, duckdb.DataError)
+"""What is wrong with a shard and not with the disk."""
 
 
 def unloaded(connection: Connection, news: News) -> list[tuple[str, str]]:
@@ -131,8 +128,8 @@ def _load_audit(
 ) -> None:
     name = layout.audit_table(table, archive, batch)
     try:
-        read = _read(workspace, name, records.AUDIT_TABLES[table].names)
-    except _Refused as error:
+        read = read_columns(workspace, name, records.AUDIT_TABLES[table].names)
+    except Refused as error:
         raise UserError(
             f"{table} {batch} cannot be loaded: {error}; delete it, and draw or import it again"
         ) from None
@@ -145,124 +142,99 @@ def load_shards(
 ) -> tuple[int, int, list[str]]:
     """Shards loaded, images in them, and a sentence for every shard that was refused."""
     todo = unloaded(connection, news)
-    loaded = images = 0
-    refused = []
     boxed = set(sqlfiles.run(connection, "load/boxes_done.sql").fetchall())
     jobs = {run: news.workspace.read_json(layout.run_record(run)) for run, _ in todo}
-    for done, (run, shard, files) in enumerate(_read_ahead(news, todo, jobs, boxed), start=1):
+    done = images = 0
+    refused: list[str] = []
+    for read, unreadable in _batches(read_ahead(news.workspace, todo, jobs, boxed)):
+        wrong = _load(connection, news.workspace, jobs, read)
+        for shard in read:
+            if shard not in wrong:
+                images += shard.images
+                job = jobs[shard.run]
+                boxed.add((job["encoder"], job["regions"], shard.name))
+        refused += [*unreadable, *wrong.values()]
+        for _ in range(len(read) + len(unreadable)):
+            done += 1
+            if progress is not None:
+                progress(done, len(todo))
+    return done - len(refused), images, refused
+
+
+def _batches(readings: Iterable[Reading]) -> Iterator[tuple[list[Shard], list[str]]]:
+    """Shards of one run that are loaded together, and a sentence for each that cannot be read."""
+    read: list[Shard] = []
+    refused: list[str] = []
+    for reading in readings:
         try:
-            images += _load_shard(connection, news.workspace, jobs[run], shard, files)
-            loaded += 1
-            boxed.add((jobs[run]["encoder"], jobs[run]["regions"], shard))
-        except (_Refused, ValueError, duckdb.DataError) as error:
-            refused.append(f"shard {shard} of run {run}: {first_line(error)}")
-        except KeyError as error:
-            refused.append(f"shard {shard} of run {run}: its marker or run.json lacks {error}")
-        if progress is not None:
-            progress(done, len(todo))
-    return loaded, images, refused
+            shard = reading.result()
+        except _WRONG as error:
+            refused.append(_sentence(reading.run, reading.name, error))
+            continue
+        # Boxes are read for all of them, or for none.
+        alike = not read or (read[0].run, read[0].tables.keys()) == (shard.run, shard.tables.keys())
+        if not alike or sum(s.images for s in read) + shard.images > TOGETHER:
+            yield read, refused
+            read, refused = [], []
+        read.append(shard)
+    yield read, refused
 
 
-def _read_ahead(
-    news: News,
-    todo: Sequence[tuple[str, str]],
-    jobs: Mapping[str, dict[str, Any]],
-    boxed: set[tuple[str, str, str]],
-) -> Iterator[tuple[str, str, dict[str, Future[Any]]]]:
-    """Run, shard and the shard's marker and tables, which are read while earlier ones are loaded.
+def _load(
+    connection: Connection, workspace: Folder, jobs: Mapping[str, Any], shards: Sequence[Shard]
+) -> dict[Shard, str]:
+    """Why some of the shards were refused; the others are in the warehouse.
 
-    Boxes belong to the embeddings, which runs share: they are read once.
+    They are loaded in one transaction; if that fails, each in its own.
     """
-    with ThreadPoolExecutor(_READERS) as pool:
-        waiting: deque[tuple[str, str, dict[str, Future[Any]]]] = deque()
-        for run, shard in todo:
-            encoder, regions = jobs[run]["encoder"], jobs[run]["regions"]
-            names = {"new_images": (layout.images(encoder, regions, shard), records.IMAGES.names)}
-            for table, schema in records.RUN_TABLES.items():
-                names[f"new_{table}"] = (layout.run_table(run, table, shard), schema.names)
-            if (encoder, regions, shard) not in boxed:
-                names["new_regions"] = (layout.region_embeddings(encoder, regions, shard), _BOXES)
-            files: dict[str, Future[Any]] = {
-                name: pool.submit(_read, news.workspace, file, columns)
-                for name, (file, columns) in names.items()
-            }
-            files["marker"] = pool.submit(news.workspace.read_json, layout.marker(run, shard))
-            waiting.append((run, shard, files))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft()
-        yield from waiting
-
-
-def _read(workspace: Folder, name: str, columns: list[str]) -> pa.Table:
-    later = [c for c in columns if c in records.LATER or c == "passed_over"]
+    if not shards:
+        return {}
     try:
-        table = workspace.read_table(name, None if later else columns)
-    except FileNotFoundError:
-        raise _Refused(f"its file {name} is missing") from None
-    except pa.ArrowInvalid as error:
-        raise _Refused(f"its file {name} cannot be read: {error}") from None
-    for column in set(later) - set(table.column_names):
-        known = records.PLANS if column == "passed_over" else records.PREDICTIONS
-        value = pa.scalar(records.LATER.get(column), known.field(column).type)
-        table = table.append_column(column, pa.repeat(value, len(table)))
-    if missing := sorted(set(columns) - set(table.column_names)):
-        raise _Refused(f"its file {name} lacks the column {missing[0]!r}")
-    return table
+        _load_together(connection, workspace, jobs[shards[0].run], shards)
+    except _WRONG as error:
+        if len(shards) == 1:
+            return {shards[0]: _sentence(shards[0].run, shards[0].name, error)}
+        alone = [_load(connection, workspace, jobs, [shard]) for shard in shards]
+        return {shard: why for refused in alone for shard, why in refused.items()}
+    return {}
 
 
-def _load_shard(
-    connection: Connection,
-    workspace: Folder,
-    job: dict[str, Any],
-    shard: str,
-    files: dict[str, Future[Any]],
-) -> int:
-    """Images in the shard, which is in the warehouse afterwards; after an exception nothing is."""
-    read = {name: file.result() for name, file in files.items()}
-    marker = read.pop("marker")
+def _sentence(run: str, shard: str, error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"shard {shard} of run {run}: its marker or run.json lacks {error}"
+    return f"shard {shard} of run {run}: {first_line(error)}"
+
+
+def _load_together(
+    connection: Connection, workspace: Folder, job: dict[str, Any], shards: Sequence[Shard]
+) -> None:
+    """Load shards of one run; after an exception nothing of any is in the warehouse."""
+    read = relations(shards)
     run, archive = job["run"], job["archive"]
-    if (marker["run"], marker["shard"]) != (run, shard):
-        raise _Refused(f"its marker is that of shard {marker['shard']} of run {marker['run']}")
-    counts = {name: int(marker[name]) for name in ("listed", "labelled", "rejected")}
-    embedding = {"encoder": job["encoder"], "regions": job["regions"], "shard": shard}
-    seconds = {
-        f"{name}_seconds": marker["seconds"].get(name) for name in ("stage", "embed", "score")
-    }
     with sqlfiles.registered(connection, read), sqlfiles.transaction(connection):
-        problems = sqlfiles.run(connection, "load/check.sql", **counts).fetchall()
+        problems = sqlfiles.run(connection, "load/check.sql").fetchall()
         if "new_regions" in read:
             problems += sqlfiles.run(connection, "load/check_regions.sql").fetchall()
         if problems:
-            raise _Refused(
+            raise Refused(
                 "it does not add up: "
-                + ", ".join(f"{what}: {expected} but {found}" for what, expected, found in problems)
+                + ", ".join(f"{what}: {wanted} but {found}" for _, what, wanted, found in problems)
             )
         _load_run(connection, workspace, job)
-        sqlfiles.run(connection, "load/images.sql", archive=archive, shard=shard)
-        sqlfiles.run(connection, "load/images_decoded.sql", archive=archive, shard=shard)
+        sqlfiles.run(connection, "load/images.sql", archive=archive)
+        sqlfiles.run(connection, "load/images_decoded.sql", archive=archive)
         if "new_regions" in read:
+            embedding = {"encoder": job["encoder"], "regions": job["regions"]}
             sqlfiles.run(connection, "load/regions.sql", **embedding)
-        for table in (*records.RUN_TABLES, "rejects"):
-            sqlfiles.run(connection, f"load/{table}.sql", run=run, shard=shard)
-        sqlfiles.run(
-            connection,
-            "load/shard.sql",
-            run=run,
-            shard=shard,
-            **counts,
-            **seconds,
-            crops=marker["crops"],
-            bytes=marker["bytes"],
-            finished=marker["finished"],
-        )
-    return counts["listed"]
+        for table in (*records.RUN_TABLES, "rejects", "shards"):
+            sqlfiles.run(connection, f"load/{table}.sql", run=run)
 
 
 def _load_run(connection: Connection, workspace: Folder, job: dict[str, Any]) -> None:
     """The run's own row and its label set, with the first of its shards."""
     if sqlfiles.run(connection, "load/run_done.sql", run=job["run"]).fetchall()[0][0]:
         return
-    attributes = _read(workspace, layout.attributes(job["encoder"], job["labels"]), _PROMPTS)
+    attributes = read_columns(workspace, layout.attributes(job["encoder"], job["labels"]), _PROMPTS)
     plain = ("run", "archive", "archive_url", "encoder", "regions", "labels", "model")
     sqlfiles.run(
         connection,

@@ -65,6 +65,20 @@ def masked(text: object, url: str = "") -> str:
     return _without_secrets(re.sub(r"(?<=://)[^/\s]*@", "***@", hidden))
 
 
+def parquet_bytes(table: pa.Table) -> bytes:
+    """The Parquet file of a table. Embeddings are stored plain, since noise does not compress."""
+    buffer = io.BytesIO()
+    vectors = {"embedding"} & set(table.column_names)
+    pq.write_table(
+        table,
+        buffer,
+        compression={c: "none" if c in vectors else "zstd" for c in table.column_names},
+        use_dictionary=[c for c in table.column_names if c not in vectors],  # type: ignore[arg-type]
+        write_statistics=[c for c in table.column_names if c not in vectors],
+    )
+    return buffer.getvalue()
+
+
 class Folder:
     """A place in any fsspec file system, addressed by relative paths with forward slashes.
 
@@ -183,20 +197,8 @@ class Folder:
                 return pq.read_table(file, columns=columns)
 
     def write_table(self, name: str, table: pa.Table) -> str:
-        """SHA-256 of the Parquet artifact that is published.
-
-        Embeddings are stored plain, since noise does not compress.
-        """
-        buffer = io.BytesIO()
-        vectors = {"embedding"} & set(table.column_names)
-        pq.write_table(
-            table,
-            buffer,
-            compression={c: "none" if c in vectors else "zstd" for c in table.column_names},
-            use_dictionary=[c for c in table.column_names if c not in vectors],  # type: ignore[arg-type]
-            write_statistics=[c for c in table.column_names if c not in vectors],
-        )
-        data = buffer.getvalue()
+        """SHA-256 of the Parquet artifact that is published."""
+        data = parquet_bytes(table)
         self.write_bytes(name, data)
         return hashlib.sha256(data).hexdigest()
 

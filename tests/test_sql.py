@@ -16,7 +16,7 @@ import fake_run
 import pyarrow as pa
 import pytest
 
-from lazsl import records, sqlfiles, warehouse
+from lazsl import loadable, records, sqlfiles, warehouse
 from lazsl.errors import UserError
 from lazsl.storage import Folder
 
@@ -99,13 +99,18 @@ def of(fake: fake_run.FakeRun, table: str, **wanted: Any) -> list[Row]:
 # The files
 
 
+_SHARD = pa.field("shard", pa.string())
 _EMPTY: dict[str, pa.Table] = {
-    "new_images": records.IMAGES.empty_table(),
-    "new_regions": records.regions(4).empty_table().drop_columns("embedding"),
+    "new_shards": loadable.MARKERS.empty_table(),
+    "new_images": records.IMAGES.append(_SHARD).empty_table(),
+    "new_regions": records.regions(4).append(_SHARD).empty_table().drop_columns("embedding"),
     "new_attributes": records.attributes(4).empty_table().drop_columns("embedding"),
     "new_listed": pa.schema([("image_id", pa.string())]).empty_table(),
     "new_truth": pa.schema([("key", pa.string()), ("label", pa.string())]).empty_table(),
-    **{f"new_{name}": schema.empty_table() for name, schema in records.RUN_TABLES.items()},
+    **{
+        f"new_{name}": schema.append(_SHARD).empty_table()
+        for name, schema in records.RUN_TABLES.items()
+    },
     **{f"new_{name}": schema.empty_table() for name, schema in records.AUDIT_TABLES.items()},
     "new_cells": pa.table(
         {
@@ -119,11 +124,9 @@ _EMPTY: dict[str, pa.Table] = {
 _VALUES: dict[str, Any] = {
     **dict.fromkeys(("run", "shard", "archive", "encoder", "regions", "labels"), "new"),
     **dict.fromkeys(("archive_url", "model", "definitions"), "new"),
-    **dict.fromkeys(("listed", "labelled", "rejected", "classes", "attributes"), 0),
-    **dict.fromkeys(("stage_seconds", "embed_seconds", "score_seconds"), None),
-    **dict.fromkeys(("crops", "bytes"), 0),
+    **dict.fromkeys(("classes", "attributes"), 0),
     **dict.fromkeys(("job", "software"), "{}"),
-    **dict.fromkeys(("created", "finished"), "2026-01-01T00:00:00Z"),
+    **dict.fromkeys(("created",), "2026-01-01T00:00:00Z"),
     "folders": ["/nowhere"],
     "images": None,
     "by_label": True,

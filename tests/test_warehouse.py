@@ -20,7 +20,7 @@ import fake_run
 import pyarrow as pa
 import pytest
 
-from lazsl import records, sqlfiles, warehouse
+from lazsl import loading, records, sqlfiles, warehouse
 from lazsl import workspace as layout
 from lazsl.errors import UserError
 from lazsl.storage import Folder
@@ -29,9 +29,10 @@ ROOT = Path(__file__).resolve().parents[1]
 LOADING = """
 import os, signal, sys
 from pathlib import Path
-from lazsl import sqlfiles, warehouse
+from lazsl import loading, sqlfiles, warehouse
 from lazsl.storage import Folder
 
+loading.TOGETHER = 1
 workspace, path, step, count = sys.argv[1:]
 left = int(count)
 
@@ -198,6 +199,27 @@ def test_shards_that_finish_one_by_one_end_in_the_same_content_as_all_at_once(
     assert content(slow) == content(path)
 
 
+def test_shards_are_loaded_some_at_a_time_and_whichever_these_are_the_content_is_the_same(
+    workspace: Folder,
+    path: Path,
+    undisturbed: dict[str, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake_run.write_run(workspace, run="sample-b", seed=1)
+    monkeypatch.setattr(loading, "TOGETHER", 14)  # two shards of seven images
+    commits = []
+    transaction = sqlfiles.transaction
+    monkeypatch.setattr(sqlfiles, "transaction", lambda c: commits.append("one") or transaction(c))
+    warehouse.load(workspace, path)
+    assert len(commits) == 1 + 4, "the definitions, then two shards at a time"
+    found = content(path)
+    assert sorted(found["shards"])[:4] == sorted(undisturbed["shards"])
+    monkeypatch.setattr(loading, "TOGETHER", 1)
+    one_by_one = path.with_name("one by one.duckdb")
+    warehouse.load(workspace, one_by_one)
+    assert content(one_by_one) == found
+
+
 @pytest.mark.usefixtures("loaded")
 def test_a_disk_that_is_full_is_one_sentence_and_the_load_goes_on_when_there_is_room(
     workspace: Folder, path: Path, tmp_path: Path
@@ -281,11 +303,12 @@ def test_an_exception_in_mid_transaction_leaves_nothing_of_its_shard(
     undisturbed: dict[str, list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(loading, "TOGETHER", 1)
     run, calls = sqlfiles.run, []
 
     def failing(connection: Any, name: str, **parameters: Any) -> Any:
         calls.append(name)
-        if calls.count("load/shard.sql") == 2:
+        if calls.count("load/shards.sql") == 2:
             raise RuntimeError("power cut")
         return run(connection, name, **parameters)
 

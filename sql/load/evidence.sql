@@ -1,12 +1,12 @@
--- Load: the evidence of one shard of a run.
--- Parameters: $run, $shard. Relation: new_evidence (records.EVIDENCE).
+-- Load: the evidence of some shards of a run.
+-- Parameters: $run. Relation: new_evidence (shard, records.EVIDENCE).
 insert into evidence (
     run, shard,
     image_id, rank, class, attribute_index, attribute, contribution, similarity,
     best_region, best_share
 )
 select
-    $run, $shard,
+    $run, shard,
     image_id, rank, class, attribute_index, attribute, contribution, similarity,
     best_region, best_share
 from new_evidence;

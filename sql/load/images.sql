@@ -1,13 +1,16 @@
--- Load: the images of a shard, once for all runs over the archive.
--- Parameters: $archive, $shard. Relation: new_images (records.IMAGES).
+-- Load: the images of some shards, once for all runs over the archive.
+-- Parameters: $archive. Relations: new_shards (shard), new_images (shard, records.IMAGES).
 insert into images (
     archive, shard, image_id, key, uri, size, version, digest, format, width, height, orientation,
     listed
 )
 select
-    $archive, $shard, image_id, key, uri, size, version, digest, format, width, height, orientation,
+    $archive, shard, image_id, key, uri, size, version, digest, format, width, height, orientation,
     true
 from new_images
-where not exists (
-    select 1 from images where images.archive = $archive and images.shard = $shard
+where shard not in (
+    select i.shard
+    from images as i
+    join new_shards as s on s.shard = i.shard
+    where i.archive = $archive
 );

@@ -1,6 +1,6 @@
 -- Load: what one run could read of an image that another run had rejected (a higher pixel limit, a
 -- store that was unreachable). Changes nothing else, so the order of the runs does not matter.
--- Parameters: $archive, $shard. Relation: new_images (records.IMAGES).
+-- Parameters: $archive. Relation: new_images (shard, records.IMAGES).
 update images
 set
     digest = coalesce(images.digest, new_images.digest),
@@ -10,7 +10,7 @@ set
     orientation = coalesce(images.orientation, new_images.orientation)
 from new_images
 where images.archive = $archive
-    and images.shard = $shard
+    and images.shard = new_images.shard
     and images.width is null
     and images.image_id = new_images.image_id
     and new_images.digest is not null

@@ -1,12 +1,12 @@
--- Load: the predictions of one shard of a run.
--- Parameters: $run, $shard. Relation: new_predictions (records.PREDICTIONS).
+-- Load: the predictions of some shards of a run.
+-- Parameters: $run. Relation: new_predictions (shard, records.PREDICTIONS).
 insert into predictions (
     run, shard,
     image_id, label, score, runner_up, margin, kept, clip_label, clip_score, dclip_label,
     dclip_score, crop_mean_label, crop_mean_score, confidence, abstained
 )
 select
-    $run, $shard,
+    $run, shard,
     image_id, label, score, runner_up, margin, kept, clip_label, clip_score, dclip_label,
     dclip_score, crop_mean_label, crop_mean_score, confidence, abstained
 from new_predictions;

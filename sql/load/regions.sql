@@ -1,17 +1,19 @@
--- Load: the boxes of a shard, one list per image, once for all runs that share the embeddings.
--- Parameters: $encoder, $regions, $shard. Relation: new_regions (records.regions without its
--- vectors).
+-- Load: the boxes of some shards, one list per image, once for all runs that share the embeddings.
+-- Parameters: $encoder, $regions. Relations: new_shards (shard), new_regions (shard, records.regions
+-- without its vectors).
 insert into regions (encoder, regions, shard, image_id, boxes)
 select
     $encoder,
     $regions,
-    $shard,
+    shard,
     image_id,
     list({'left': "left", 'top': top, 'right': "right", 'bottom': bottom} order by region)
 from new_regions
-where not exists (
-    select 1
-    from regions
-    where regions.encoder = $encoder and regions.regions = $regions and regions.shard = $shard
+where shard not in (
+    select g.shard
+    from regions as g
+    join new_shards as s on s.shard = g.shard
+    where g.encoder = $encoder and g.regions = $regions
 )
-group by image_id;
+group by shard, image_id
+order by shard, image_id;
