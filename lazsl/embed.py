@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,14 @@ import pyarrow as pa
 import torch
 
 from lazsl import records
+from lazsl.anytime import Stopping, in_telling_order, rounds
 from lazsl.encoder import Encoder
+from lazsl.forward import ForwardPasses
 from lazsl.images import Reject, decode
 from lazsl.labelset import LabelSet
 from lazsl.regions import Framing, cut_crops, draw_boxes
 from lazsl.resampling import Uncut, cut_fast, cut_on_device, decoding_factor, leave_uncut
+from lazsl.rounds import TYPICAL, Cut, Pixels, Started, encode_in_rounds
 from lazsl.settings import CutOn, RegionSettings
 
 
@@ -51,7 +54,8 @@ class _Prepared:
     height: int | None = None
     orientation: int | None = None
     boxes: np.ndarray | None = None
-    crops: np.ndarray | Uncut | None = None
+    cut: Cut | None = None
+    held: int = 0
     reject: Reject | None = None
 
 
@@ -65,13 +69,15 @@ def embed_images(
     decoders: int,
     max_pixels: int,
     cut_on: CutOn = "processor",
+    stopping: Stopping | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Embedded:
     """Embeddings of every usable image of a shard, and a row for every image, usable or not.
 
     Threads read, decode and crop ahead of the model, which sees batches of constant size, cut
     across images. What is decoded and not yet encoded is bounded by two batches and one image per
-    thread. Nothing depends on `batch_size` or `decoders` but the time it takes.
+    thread; where images are looked at in rounds, `rounds.HELD_BYTES` of pictures too. Nothing
+    depends on `batch_size` or `decoders` but the time it takes.
 
     Args:
         images: the shard's rows of `records.MANIFEST`, in order.
@@ -82,40 +88,68 @@ def embed_images(
         decoders: threads.
         max_pixels: larger images are rejected undecoded.
         cut_on: where fast crops of a square model are cut; all others are by the threads.
+        stopping: when an image has been seen enough; None: with its last crop.
         progress: called with the number of images done so far.
     """
     started = time.perf_counter()
-    prepared_images: list[_Prepared] = []
-    per_image = settings.count + 1
-    window = decoders + 2 * -(-batch_size // per_image)
     width, height = encoder.framing.size
     uncut = cut_on == "device" and settings.resampling == "fast" and width == height
+    passes = ForwardPasses(encoder, batch_size, uncut)
+    first = 1 + (settings.count if stopping is None else rounds(settings.count)[0])
+    prepared: dict[int, _Prepared] = {}
+    finished = 0
 
-    def crops() -> Iterator[torch.Tensor]:
-        with ThreadPoolExecutor(decoders, thread_name_prefix="decode") as threads:
-            jobs = (
-                threads.submit(_prepare, read, row, encoder.framing, settings, max_pixels, uncut)
-                for row in range(len(images))
-            )
-            for prepared in _ahead(jobs, window):
-                pixels = prepared.crops
-                prepared_images.append(_without_crops(prepared))
-                if isinstance(pixels, Uncut):
-                    dtype = encoder.dtype if encoder.device.startswith("cuda") else torch.float32
-                    yield cut_on_device(pixels, encoder.framing, encoder.device, dtype)
-                elif pixels is not None:
-                    yield torch.from_numpy(pixels)
-                if progress is not None:
-                    progress(len(prepared_images))
+    def ready(pixels: Pixels) -> torch.Tensor:
+        if isinstance(pixels, Uncut):
+            dtype = encoder.dtype if encoder.device.startswith("cuda") else torch.float32
+            return cut_on_device(pixels, encoder.framing, encoder.device, dtype)
+        return torch.from_numpy(pixels)
 
-    vectors, model_seconds = _encode(crops(), encoder, batch_size, uncut)
+    def done() -> None:
+        nonlocal finished
+        finished += 1
+        if progress is not None:
+            progress(finished)
+
+    def start(row: int) -> Started:
+        image = _prepare(read, row, encoder.framing, settings, max_pixels, uncut, stopping)
+        prepared[row] = replace(image, cut=None)
+        if image.cut is None:
+            return Started(row)
+        pixels = image.cut(slice(0, first))
+        # Without a later round, nothing needs the picture any more.
+        return Started(row, pixels, image.cut if stopping is not None else None, image.held)
+
+    def later(cut: Cut, rows: slice) -> Future[Pixels]:
+        return threads.submit(cut, rows)
+
+    def crops(jobs: Iterable[Future[Started]]) -> Iterator[torch.Tensor]:
+        for image in _ahead(jobs, decoders + 2 * -(-batch_size // first)):
+            if image.pixels is not None:
+                yield ready(image.pixels)
+            done()
+
+    with ThreadPoolExecutor(decoders, thread_name_prefix="decode") as threads:
+        jobs = (threads.submit(start, row) for row in range(len(images)))
+        if stopping is None:
+            parts = [part for one in crops(jobs) for part in passes.add(one)] + [*passes.flush()]
+        else:
+            ahead = (2 * decoders, decoders + 3 * batch_size // TYPICAL)
+            found = encode_in_rounds(jobs, later, ready, passes, stopping, ahead, done)
+            parts = [found[row] for row in sorted(found)]
+            for row, vectors in found.items():
+                boxes = prepared[row].boxes
+                assert boxes is not None
+                prepared[row] = replace(prepared[row], boxes=boxes[: len(vectors)])
+    vectors = np.concatenate([np.empty((0, encoder.dimension), dtype=np.float16), *parts])
+    looked_at = [prepared[row] for row in range(len(images))]
     return Embedded(
-        regions=_regions_table(images["image_id"], prepared_images, vectors),
-        images=_images_table(images, prepared_images),
+        regions=_regions_table(images["image_id"], looked_at, vectors),
+        images=_images_table(images, looked_at),
         crops=len(vectors),
-        bytes=sum(p.size for p in prepared_images),
+        bytes=sum(image.size for image in looked_at),
         seconds=time.perf_counter() - started,
-        model_seconds=model_seconds,
+        model_seconds=passes.seconds,
     )
 
 
@@ -142,6 +176,7 @@ def _prepare(
     settings: RegionSettings,
     max_pixels: int,
     uncut: bool,
+    stopping: Stopping | None,
 ) -> _Prepared:
     data = read(row)
     if isinstance(data, Reject):
@@ -156,25 +191,34 @@ def _prepare(
     if isinstance(picture, Reject):
         return _Prepared(digest, len(data), reject=picture)
     boxes = draw_boxes(*picture.size, digest, settings)
-    crops: np.ndarray | Uncut
-    if uncut:
-        crops = leave_uncut(picture, boxes, framing)
-    elif fast:
-        crops = cut_fast(picture, boxes, framing)
-    else:
-        crops = cut_crops(picture.image, boxes, framing)
+    if stopping is not None:
+        boxes = in_telling_order(boxes)
+
+    def cut(rows: slice) -> Pixels:
+        whole = rows.start == 0
+        some = boxes[rows] if whole else np.concatenate([boxes[:1], boxes[rows]])
+        if uncut:
+            return leave_uncut(picture, some, framing, whole)
+        if fast:
+            return cut_fast(picture, some, framing, whole)
+        return cut_crops(picture.image, some, framing, whole)
+
+    held = 3 * picture.image.width * picture.image.height
     return _Prepared(
-        digest, len(data), picture.format, *picture.size, picture.orientation, boxes, crops
+        digest,
+        len(data),
+        picture.format,
+        *picture.size,
+        picture.orientation,
+        boxes,
+        cut,
+        held,
     )
 
 
-def _without_crops(prepared: _Prepared) -> _Prepared:
-    return _Prepared(**{**prepared.__dict__, "crops": None})
-
-
-def _ahead(jobs: Iterable[Future[_Prepared]], window: int) -> Iterator[_Prepared]:
+def _ahead(jobs: Iterable[Future[Started]], window: int) -> Iterator[Started]:
     """Results in order, with at most `window` jobs started and not yet taken."""
-    waiting: deque[Future[_Prepared]] = deque()
+    waiting: deque[Future[Started]] = deque()
     try:
         for job in jobs:
             waiting.append(job)
@@ -185,55 +229,6 @@ def _ahead(jobs: Iterable[Future[_Prepared]], window: int) -> Iterator[_Prepared
     finally:
         for job in waiting:
             job.cancel()
-
-
-def _encode(
-    crops: Iterable[torch.Tensor], encoder: Encoder, batch_size: int, on_device: bool
-) -> tuple[np.ndarray, float]:
-    """Float16 embeddings (crops, D) in order, and the seconds spent waiting for the model.
-
-    Two buffers take turns, so that on a GPU one is filled while the other is being read. They are
-    where the crops are: on the device, or in memory that it can fetch by itself.
-    """
-    width, height = encoder.framing.size
-    pinned = encoder.device.startswith("cuda") and not on_device
-    where = encoder.device if on_device else "cpu"
-    buffers = [
-        torch.empty(
-            (batch_size, height, width, 3), dtype=torch.uint8, device=where, pin_memory=pinned
-        )
-        for _ in range(2)
-    ]
-    done: list[np.ndarray] = []
-    running: torch.Tensor | None = None
-    seconds = 0.0
-
-    def run(batch: torch.Tensor) -> None:
-        nonlocal running, seconds
-        started = time.perf_counter()
-        launched = encoder.encode_crops(batch)
-        if running is not None:
-            done.append(running.cpu().to(torch.float16).numpy())
-        running = launched
-        seconds += time.perf_counter() - started
-
-    turn, filled = 0, 0
-    for image in crops:
-        taken = 0
-        while taken < len(image):
-            step = min(batch_size - filled, len(image) - taken)
-            buffers[turn][filled : filled + step] = image[taken : taken + step]
-            taken, filled = taken + step, filled + step
-            if filled == batch_size:
-                run(buffers[turn])
-                turn, filled = 1 - turn, 0
-    if filled:
-        run(buffers[turn][:filled])
-    if running is not None:
-        done.append(running.cpu().to(torch.float16).numpy())
-    if not done:
-        return np.empty((0, encoder.dimension), dtype=np.float16), seconds
-    return np.concatenate(done), seconds
 
 
 def _regions_table(

@@ -10,6 +10,9 @@ from typing import Any
 from lazsl.settings import RegionSettings, ScoringSettings
 from lazsl.storage import canonical_url
 
+DECIDING = {"theta", "epsilon", "gamma", "rule", "max_iterations", "tolerance"}
+"""Settings of scoring that decide which class is best."""
+
 
 def digest(*parts: Any, length: int = 12) -> str:
     """Hexadecimal SHA-256 prefix of values that JSON can hold, insensitive to key order."""
@@ -46,12 +49,21 @@ def shard_id(archive: str, image_ids: list[str]) -> str:
     return digest("shard", archive, image_ids, length=16)
 
 
-def regions_key(settings: RegionSettings, max_pixels: int) -> str:
-    """Name of a way to cut regions, and of the size above which images are rejected instead."""
+def regions_key(
+    settings: RegionSettings, max_pixels: int, labels: str, scoring: ScoringSettings
+) -> str:
+    """Name of a way to cut regions, and of the size above which images are rejected instead.
+
+    Where cutting stops early, the label set and whatever else decides the label are part of it.
+    """
     how = settings.model_dump()
+    # Embeddings from before there was another way keep their name.
     if settings.resampling == "exact":
-        # Embeddings from before there was another way keep their name.
         del how["resampling"]
+    if settings.doubt is None:
+        del how["doubt"]
+    else:
+        how["stopped by"] = [labels, scoring.model_dump(include=DECIDING)]
     return f"r{settings.count}-{digest('regions', 1, how, max_pixels)}"
 
 

@@ -63,7 +63,7 @@ def regions(dimension: int) -> pa.Schema:
     """Region embeddings of one shard, a row per box; `dimension` is the model's D."""
     return _schema(
         ("image_id", _id, "image the box lies in; rows of an image are consecutive"),
-        ("region", pa.int16(), "0: the whole image, 1..M: its crops in drawing order"),
+        ("region", pa.int16(), "0: the whole image, 1..M: its crops in the order drawn or visited"),
         ("left", pa.int32(), "source pixels after EXIF orientation, inclusive"),
         ("top", pa.int32(), "source pixels after EXIF orientation, inclusive"),
         ("right", pa.int32(), "source pixels, exclusive"),
@@ -108,6 +108,8 @@ PREDICTIONS = _schema(
     ("dclip_score", pa.float32(), "its mean cosine"),
     ("crop_mean_label", _text, "best class by the mean over all crops and attributes"),
     ("crop_mean_score", pa.float32(), "its mean cosine"),
+    ("seen", pa.int16(), "crops the label was made from; null where older code scored: all"),
+    ("doubt", pa.float32(), "chance that its other crops change the label; null: all were asked"),
 )
 
 SCORES = _schema(
@@ -158,7 +160,12 @@ RUN_TABLES: dict[str, pa.Schema] = {
 }
 """What the scoring task writes per shard, below `runs/{run}/{table}/{shard}.parquet`."""
 
-LATER: dict[str, bool | None] = {"confidence": None, "abstained": False}
+LATER: dict[str, bool | None] = {
+    "confidence": None,
+    "abstained": False,
+    "seen": None,
+    "doubt": None,
+}
 """Columns that shards scored by an older lazsl do not have, and what they mean there."""
 
 SAMPLES = _schema(

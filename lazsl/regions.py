@@ -26,9 +26,9 @@ def draw_boxes(width: int, height: int, digest: str, settings: RegionSettings) -
         width: pixels after EXIF orientation.
         height: pixels after EXIF orientation.
         digest: SHA-256 of the image's bytes.
-        settings: the region settings; all but `resampling` takes part in the seed.
+        settings: the region settings; all but `resampling` and `doubt` take part in the seed.
     """
-    text = f"{digest} {settings.model_dump_json(exclude={'resampling'})}"
+    text = f"{digest} {settings.model_dump_json(exclude={'resampling', 'doubt'})}"
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
     # Raw bits, because NumPy promises the stream of a bit generator and not that of a distribution.
     raw = np.random.PCG64(seed).random_raw(3 * settings.count).reshape(settings.count, 3)
@@ -56,18 +56,22 @@ class Framing:
     frame: Callable[[Image.Image], Image.Image]
 
 
-def cut_crops(image: Image.Image, boxes: np.ndarray, framing: Framing) -> np.ndarray:
+def cut_crops(
+    image: Image.Image, boxes: np.ndarray, framing: Framing, whole: bool = True
+) -> np.ndarray:
     """Model-ready crops: uint8, shape (M + 1, height, width, 3), RGB; row i shows box i.
 
-    Row 0 goes through the model's own framing. The squares need a single resize when the model's
-    input is square too: it is done from the source pixels in one step, without cutting first.
+    Row 0 goes through the model's own framing, or is left out without `whole`. The squares need a
+    single resize when the model's input is square too: it is done from the source pixels in one
+    step, without cutting first.
     """
     width, height = framing.size
     crops = np.empty((len(boxes), height, width, 3), dtype=np.uint8)
-    crops[0] = np.asarray(framing.frame(image))
+    if whole:
+        crops[0] = np.asarray(framing.frame(image))
     for row, box in enumerate(boxes[1:].tolist(), start=1):
         if width == height:
             crops[row] = np.asarray(image.resize(framing.size, framing.resample, box=tuple(box)))
         else:
             crops[row] = np.asarray(framing.frame(image.crop(tuple(box))))
-    return crops
+    return crops if whole else crops[1:]

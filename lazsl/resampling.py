@@ -51,17 +51,20 @@ def decoding_factor(shorter: int, settings: RegionSettings, framing: Framing) ->
 class Uncut:
     """A picture on its way to a device that cuts it.
 
-    `whole` is uint8 (height, width, 3), the whole picture in the model's framing; `pixels` is uint8
-    (H, W, 3), the picture made smaller by `factor`; `boxes` are those of the source.
+    `whole` is uint8 (height, width, 3), the whole picture in the model's framing, or None where
+    only its crops are wanted; `pixels` is uint8 (H, W, 3), the picture made smaller by `factor`;
+    `boxes` are those of the source.
     """
 
-    whole: np.ndarray
+    whole: np.ndarray | None
     pixels: np.ndarray
     factor: int
     boxes: np.ndarray
 
 
-def cut_fast(picture: Picture, boxes: np.ndarray, framing: Framing) -> np.ndarray:
+def cut_fast(
+    picture: Picture, boxes: np.ndarray, framing: Framing, whole: bool = True
+) -> np.ndarray:
     """Model-ready crops: uint8, shape (M + 1, height, width, 3), RGB; row i shows box i.
 
     Args:
@@ -69,10 +72,12 @@ def cut_fast(picture: Picture, boxes: np.ndarray, framing: Framing) -> np.ndarra
         boxes: of the source, as `regions.draw_boxes` makes them.
         framing: what the model wants. Its own framing makes row 0, and every row if it is not
             square.
+        whole: with row 0.
     """
     width, height = framing.size
     crops = np.empty((len(boxes), height, width, 3), dtype=np.uint8)
-    crops[0] = _whole(picture, framing)
+    if whole:
+        crops[0] = _whole(picture, framing)
     for level, rows, edges in _by_level(boxes, framing):
         image = level.of(picture)
         pixels = np.asarray(image)
@@ -81,14 +86,14 @@ def cut_fast(picture: Picture, boxes: np.ndarray, framing: Framing) -> np.ndarra
                 crops[row] = _resize(pixels, box, framing)
             else:
                 crops[row] = np.asarray(framing.frame(image.crop(_pixels(box))))
-    return crops
+    return crops if whole else crops[1:]
 
 
-def leave_uncut(picture: Picture, boxes: np.ndarray, framing: Framing) -> Uncut:
-    """What `cut_on_device` needs: one picture instead of M + 1 crops."""
+def leave_uncut(picture: Picture, boxes: np.ndarray, framing: Framing, whole: bool = True) -> Uncut:
+    """What `cut_on_device` needs: one picture instead of M + 1 crops, with row 0 or without."""
     factor = min(level.factor for level, _, _ in _by_level(boxes, framing))
     pixels = np.asarray(Level(factor).of(picture))
-    return Uncut(_whole(picture, framing), pixels, factor, boxes)
+    return Uncut(_whole(picture, framing) if whole else None, pixels, factor, boxes)
 
 
 @torch.inference_mode()
@@ -108,7 +113,8 @@ def cut_on_device(
     """
     side = framing.size[0]
     crops = torch.empty((len(uncut.boxes), side, side, 3), dtype=torch.uint8, device=device)
-    crops[0] = torch.tensor(uncut.whole)
+    if uncut.whole is not None:
+        crops[0] = torch.tensor(uncut.whole)
     pixels = torch.tensor(uncut.pixels).to(device).permute(2, 0, 1)
     for level, rows, edges in _by_level(uncut.boxes, framing):
         # (W, 3, H), so that the first product leaves y where the second one needs it.
@@ -124,7 +130,7 @@ def cut_on_device(
             cut = _rounded(torch.bmm(narrow.view(-1, side * 3, height), along_y.mT))
             where = torch.from_numpy(rows[part]).to(device)
             crops[where] = cut.view(-1, side, 3, side).permute(0, 3, 1, 2).to(torch.uint8)
-    return crops
+    return crops if uncut.whole is not None else crops[1:]
 
 
 @dataclass(frozen=True, order=True)

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 import lazsl
 from lazsl import identity, workspace
+from lazsl.anytime import Stopping
 from lazsl.checkpoints import ModelSource, find_model
 from lazsl.embed import embed_images, embed_labels
 from lazsl.encoder import Encoder, choose_device, choose_precision, load_encoder
@@ -83,7 +84,7 @@ def open_run(job: Job, archive: str | None = None) -> Run:
     if archive is None:
         only = select(job.only)
         archive = identity.archive_key(job.archive, only.digest if only else None)
-    regions = identity.regions_key(job.regions, job.max_pixels)
+    regions = identity.regions_key(job.regions, job.max_pixels, labelset.key, job.scoring)
     key = identity.run_key(archive, source.key, regions, labelset.key, job.scoring)
     resolved = job.model_copy(update={"precision": precision})
     return Run(resolved, key, archive, source.key, regions, labelset.key, source, labelset)
@@ -113,6 +114,13 @@ def open_relabelling(workspace_url: str, run: str, changes: dict[str, Any]) -> R
         raise UserError(
             f"model {relabelled.job.model!r} is now {relabelled.encoder}, but the embeddings of "
             f"run {record['run']} were made by {record['encoder']}; label the archive anew"
+        )
+    if relabelled.regions != record["regions"]:
+        raise UserError(
+            f"the crops of run {record['run']} were embedded until its own label was settled "
+            f"(regions.doubt is {relabelled.job.regions.doubt:g}), which says nothing of another "
+            "label set, theta, epsilon, gamma or stopping rule; label the archive with these, "
+            "with or without regions.doubt"
         )
     return relabelled
 
@@ -236,6 +244,7 @@ def embed_shard(
         decoders=job.decoders,
         max_pixels=job.max_pixels,
         cut_on=job.cut_on,
+        stopping=_stopping(run),
         progress=progress,
     )
     _check_rejects(shard, embedded.images, job.reject_ceiling)
@@ -253,6 +262,20 @@ def embed_shard(
     run.workspace.write_table(workspace.images(run.encoder, run.regions, shard), images)
 
 
+def _stopping(run: Run) -> Stopping | None:
+    """When an image has been seen enough for this run's label set; None where all of it counts."""
+    regions = run.job.regions
+    if regions.doubt is None:
+        return None
+    embed_attributes(run, "text")
+    device = choose_device(run.job.device)
+    labels = EmbeddedLabels.from_table(
+        run.workspace.read_table(workspace.attributes(run.encoder, run.labels)),
+        device if device.startswith("cuda") else "cpu",
+    )
+    return Stopping(labels.packed, run.job.scoring, regions.count, regions.doubt)
+
+
 def score_shard(run: Run, shard: str) -> dict[str, Any]:
     """The shard's completion marker: its tables are written first, the marker last.
 
@@ -268,7 +291,9 @@ def score_shard(run: Run, shard: str) -> dict[str, Any]:
     labels = EmbeddedLabels.from_table(
         where.read_table(workspace.attributes(run.encoder, run.labels))
     )
-    tables = score_table(regions, labels, run.job.scoring, run.job.scoring_memory)
+    settings = run.job.regions
+    count = None if settings.doubt is None else settings.count
+    tables = score_table(regions, labels, run.job.scoring, run.job.scoring_memory, count)
     counts = _reconcile(shard, images, tables["predictions"])
     files = {
         name: where.write_table(name, table)

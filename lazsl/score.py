@@ -23,6 +23,7 @@ from lazsl.alignment import (
     select_regions,
     top_classes,
 )
+from lazsl.anytime import doubts
 from lazsl.confidence import confidence
 from lazsl.settings import ScoringSettings
 
@@ -48,7 +49,7 @@ class EmbeddedLabels:
         """From `records.attributes`, as stored."""
         index = table["class_index"].to_numpy()
         within = table["attribute_index"].to_numpy()
-        vectors = torch.from_numpy(_vectors(table).astype(np.float32)).to(device)
+        vectors = torch.from_numpy(embeddings_of(table).astype(np.float32)).to(device)
         is_name = within < 0
         names = [str(name) for name in table["class"].to_pylist()]
         classes = tuple(name for name, bare in zip(names, is_name, strict=True) if bare)
@@ -67,36 +68,60 @@ class EmbeddedLabels:
 
 
 def score_table(
-    regions: pa.Table, labels: EmbeddedLabels, settings: ScoringSettings, memory_bytes: int
+    regions: pa.Table,
+    labels: EmbeddedLabels,
+    settings: ScoringSettings,
+    memory_bytes: int,
+    count: int | None = None,
 ) -> dict[str, pa.Table]:
     """The tables of `records.RUN_TABLES` for the images of one shard.
 
     Args:
-        regions: `records.regions(D)`, the rows of an image consecutive, M + 1 of them.
+        regions: `records.regions(D)`, the rows of an image consecutive, the whole image first.
         labels: the embedded label set.
         settings: how to score.
         memory_bytes: bound of the working memory, beyond the tables themselves.
+        count: crops that an image has, where not all of them may have been embedded.
     """
     device = labels.names.device
-    per_image = int(np.max(regions["region"].to_numpy(), initial=0)) + 1
-    images = regions.num_rows // per_image
-    stored = _vectors(regions)
-    vectors = stored.reshape(images, per_image, stored.shape[1])
-    image_ids = regions["image_id"].combine_chunks()[::per_image] if images else pa.array([], "str")
-    at_once = max(1, memory_bytes // (4 * 16 * per_image * max(1, vectors.shape[2])))
+    vectors = embeddings_of(regions)
+    image_ids = regions["image_id"].combine_chunks()
+    groups = images_alike(regions)
     parts = []
-    for start in range(0, images, at_once):
-        chunk = torch.from_numpy(vectors[start : start + at_once].astype(np.float32)).to(device)
-        parts.append(
-            _score(image_ids[start : start + at_once], chunk, labels, settings, memory_bytes)
-        )
-    return {
-        name: pa.concat_tables([part[name] for part in parts]) if parts else schema.empty_table()
-        for name, schema in records.RUN_TABLES.items()
-    }
+    for rows in groups:
+        at_once = max(1, memory_bytes // (4 * 16 * rows.shape[1] * max(1, vectors.shape[1])))
+        for start in range(0, len(rows), at_once):
+            some = rows[start : start + at_once]
+            chunk = torch.from_numpy(vectors[some].astype(np.float32)).to(device)
+            ids = image_ids.take(pa.array(some[:, 0]))
+            parts.append(_score(ids, chunk, labels, settings, memory_bytes, count))
+    if not parts:
+        return {name: schema.empty_table() for name, schema in records.RUN_TABLES.items()}
+    tables = {name: pa.concat_tables([part[name] for part in parts]) for name in parts[0]}
+    if len(groups) > 1:
+        stored = image_ids.take(pa.array(np.sort(np.concatenate([g[:, 0] for g in groups]))))
+        tables = {name: _in_order(table, stored) for name, table in tables.items()}
+    return tables
 
 
-def _vectors(table: pa.Table) -> np.ndarray:
+def images_alike(regions: pa.Table) -> list[np.ndarray]:
+    """Rows (B, 1 + M) of `records.regions(D)`, of images that have the same M, by M.
+
+    Most shards have one M. They differ where images were seen until their label was settled.
+    """
+    first = np.flatnonzero(regions["region"].to_numpy() == 0)
+    counts = np.diff(first, append=regions.num_rows)
+    return [first[counts == n, None] + np.arange(n) for n in np.unique(counts)]
+
+
+def _in_order(table: pa.Table, image_ids: pa.Array[Any]) -> pa.Table:
+    """The same rows, images in this order; those of an image stay as they are."""
+    place: Any = pc.index_in(table["image_id"].combine_chunks(), value_set=image_ids)
+    return table.take(place.to_numpy().argsort(kind="stable"))
+
+
+def embeddings_of(table: pa.Table) -> np.ndarray:
+    """(rows, D), the column `embedding` as it is stored."""
     column: Any = table["embedding"].combine_chunks()
     dimension = table.schema.field("embedding").type.list_size
     vectors: np.ndarray = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dimension)
@@ -109,6 +134,7 @@ def _score(
     labels: EmbeddedLabels,
     settings: ScoringSettings,
     memory_bytes: int,
+    count: int | None,
 ) -> dict[str, pa.Table]:
     whole, crops = vectors[:, 0], vectors[:, 1:]
     how: dict[str, Any] = {
@@ -131,8 +157,12 @@ def _score(
     }
     names = pa.array(labels.classes, pa.string())
     ranked = _Ranked(image_ids, names, top.classes, plans)
+    doubt = pa.nulls(len(crops), pa.float32())
+    if count is not None:
+        found = doubts(crops, whole, count, labels.packed, settings, memory_bytes // 2)
+        doubt = pa.array(found, pa.float32())
     return {
-        "predictions": _predictions(ranked, keep, baselines, settings),
+        "predictions": _predictions(ranked, keep, baselines, settings, doubt),
         "scores": _scores(ranked, baselines),
         "evidence": _evidence(ranked, labels),
         "plans": _plans(ranked, settings.plans, passed),
@@ -192,6 +222,7 @@ def _predictions(
     keep: torch.Tensor,
     baselines: dict[str, torch.Tensor],
     settings: ScoringSettings,
+    doubt: pa.Array[Any],
 ) -> pa.Table:
     scores = ranked.plans.scores
     images, k = scores.shape
@@ -211,6 +242,7 @@ def _predictions(
     for name in ("clip", "dclip", "crop_mean"):
         best = baselines[name].max(dim=1)
         columns += [ranked.named(best.indices), _column(best.values, pa.float32())]
+    columns += [pa.array(np.full(images, keep.shape[1]), pa.int16()), doubt]
     return pa.Table.from_arrays(columns, schema=records.PREDICTIONS)
 
 

@@ -50,6 +50,15 @@ class RegionSettings(_Frozen):
             "instructions, where enough pixels are left from a smaller picture (other embeddings)"
         ),
     ] = "exact"
+    doubt: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=0.5,
+            description="stop cutting an image where the chance that its other crops change the "
+            "label is at most this, such as 0.02; not set: every crop is embedded",
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _ordered(self) -> RegionSettings:

@@ -20,7 +20,9 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
     `listed` counts the images of the archive's manifest as it stands, in shards that hold a listed
     image; `listed = labelled + rejected + missing`, where `missing` is in shards that are not done.
     `loaded` says whether the warehouse has every finished shard; accuracy, rejects and seconds are
-    the warehouse's.
+    the warehouse's. `seen` is the mean number of crops an image's label was made from, out of
+    `crops_asked`, and `doubt` the mean chance that the others change it (null where all were asked
+    for).
 
     Args:
         folder: the workspace.
@@ -49,6 +51,7 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
         "shards_done": len(set(done) & set(listed.to_pylist())),
         "listed": inside.num_rows,
         "missing": missing.num_rows,
+        "crops_asked": job.regions.count,
         "warehouse": str(path),
         "loaded": loaded.get("shards") == len(done),
     }

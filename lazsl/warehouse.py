@@ -36,7 +36,7 @@ from lazsl.loading import News, check_truth, load_shards, mark, unloaded, would_
 from lazsl.sqlfiles import CONFIG, Connection, first_line
 from lazsl.storage import Folder
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised, as in `sql/schema.sql`, when tables change so that older code cannot read them."""
 
 # Rows wait in the log up to this size before they are packed into the file: the default of 16 MB

@@ -155,11 +155,16 @@ create table if not exists predictions (
     crop_mean_label varchar,
     crop_mean_score float,
     confidence float,
-    abstained boolean default false
+    abstained boolean default false,
+    seen smallint,
+    doubt float
 );
 -- Version 2: runs that were loaded before never abstained.
 alter table predictions add column if not exists confidence float;
 alter table predictions add column if not exists abstained boolean default false;
+-- Version 4: runs that were loaded before looked at every crop.
+alter table predictions add column if not exists seen smallint;
+alter table predictions add column if not exists doubt float;
 comment on table predictions is 'one row per run and labelled image';
 comment on column predictions.run is 'run key';
 comment on column predictions.shard is 'shard the image belongs to';
@@ -184,6 +189,10 @@ comment on column predictions.confidence is
     'chance that the best class is right, 0..1; null when the run had no temperature';
 comment on column predictions.abstained is
     'true where the confidence is below what was asked for: the image gets no label';
+comment on column predictions.seen is
+    'crops the label was made from; null: all, of a run from before crops were counted';
+comment on column predictions.doubt is
+    'chance that the crops not embedded change the label; null: every crop was asked for';
 
 create table if not exists scores (
     run varchar not null,
@@ -356,5 +365,5 @@ comment on column reviews.run is 'run key; whose label was judged';
 comment on column reviews.sample is 'the sample it was drawn with; null: chosen otherwise';
 
 insert into schema_version (version)
-select 3 where not exists (from schema_version);
-update schema_version set version = 3 where version < 3;
+select 4 where not exists (from schema_version);
+update schema_version set version = 4 where version < 4;

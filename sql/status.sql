@@ -1,6 +1,7 @@
 -- How is a run doing, as far as it is loaded? One row: reconciled counts, rejects by reason,
 -- accuracy of each method where truth is known (null where it is not) of the images it did not
--- abstain on, seconds per station.
+-- abstain on, seconds per station, crops that were embedded per labelled image and, where not all
+-- were asked for, the share of labels that the others are estimated to change.
 -- Parameters: $run.
 select
     r.run,
@@ -41,6 +42,8 @@ select
     coalesce((select max(a.images) from accuracy as a where a.run = r.run), 0) as judged,
     {'stage': s.stage_seconds, 'embed': s.embed_seconds, 'score': s.score_seconds} as seconds,
     s.crops,
+    s.seen,
+    s.doubt,
     s.bytes
 from runs as r
 join run_summary as s on s.run = r.run

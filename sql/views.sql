@@ -28,6 +28,8 @@ select
     p.runner_up,
     p.margin,
     p.kept,
+    p.seen,
+    p.doubt,
     p.clip_label,
     p.dclip_label,
     p.crop_mean_label,
@@ -271,6 +273,8 @@ select
     coalesce(x.rejected, 0) as rejected,
     coalesce(s.listed, 0) - coalesce(p.labelled, 0) - coalesce(x.rejected, 0) as missing,
     s.crops,
+    p.seen,
+    p.doubt,
     s.bytes,
     s.stage_seconds,
     s.embed_seconds,
@@ -292,7 +296,12 @@ left join (
     group by run
 ) as s on s.run = r.run
 left join (
-    select run, count(*) as labelled, count(*) filter (abstained) as abstained
+    select
+        run,
+        count(*) as labelled,
+        count(*) filter (abstained) as abstained,
+        avg(seen) as seen,
+        avg(doubt) as doubt
     from predictions
     group by run
 ) as p on p.run = r.run

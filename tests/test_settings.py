@@ -247,14 +247,16 @@ def test_a_setting_that_changes_results_names_another_run(field: str, tmp_path: 
         {"largest": 0.8},
         {"seed": 1},
         {"resampling": "exact"},
+        {"doubt": 0.02},
     ],
 )
 def test_every_region_setting_names_other_embeddings(changes: dict[str, Any]) -> None:
-    before = identity.regions_key(RegionSettings(resampling="fast"), 1000)
-    assert (
-        identity.regions_key(RegionSettings(resampling="fast").model_copy(update=changes), 1000)
-        != before
-    )
+    before = RegionSettings(resampling="fast")
+    assert regions_key(before.model_copy(update=changes)) != regions_key(before)
+
+
+def regions_key(settings: RegionSettings, max_pixels: int = 1000) -> str:
+    return identity.regions_key(settings, max_pixels, "labels", ScoringSettings())
 
 
 def test_exact_crops_are_never_cut_on_the_device() -> None:
@@ -265,9 +267,28 @@ def test_exact_crops_are_never_cut_on_the_device() -> None:
 
 
 def test_exact_crops_have_the_name_they_had_before_there_were_others() -> None:
-    assert (
-        identity.regions_key(RegionSettings(resampling="exact"), 200_000_000) == "r90-9390fc8aeb19"
-    )
+    assert regions_key(RegionSettings(resampling="exact"), 200_000_000) == "r90-9390fc8aeb19"
+
+
+def test_crops_that_stop_early_belong_to_the_label_set_and_to_what_decides_the_label(
+    tmp_path: Path,
+) -> None:
+    def named(**changes: Any) -> str:
+        return opened(tmp_path, {"regions": {"doubt": 0.02}, **changes}).regions
+
+    before = named()
+    assert before != opened(tmp_path).regions
+    assert named(regions={"doubt": 0.03}) != before
+    assert named(labels={**LABELS, "crow": ["black wings"]}) != before
+    assert named(scoring={"theta": 1.0}) != before
+    assert named(scoring={"gamma": 0.1}) != before
+    assert named(scoring={"plans": 1, "top_k": 7, "temperature": 0.1}) == before
+
+
+@pytest.mark.parametrize("doubt", [0, 0.5, -1])
+def test_a_doubt_is_a_small_chance(doubt: float) -> None:
+    with pytest.raises(UserError, match=r"regions\.doubt"):
+        make_job(archive="a", labels="l", regions={"doubt": doubt})
 
 
 @pytest.mark.parametrize(

@@ -167,8 +167,17 @@ def _what_if(run: RunOfImage, image: Image, edits: list[str]) -> WhatIf:
 
     folder = Folder(run.job.workspace)
     embedded = read_attributes(folder, run)
+    stored = read_stored(folder, run, image)
+    unseen = run.job.regions.count + 1 - stored.regions.num_rows
+    if unseen:
+        err.print(
+            f"[yellow]note:[/] {unseen} crops of this image were not embedded, because its own "
+            "label was settled (regions.doubt); with other words they may count",
+            soft_wrap=True,
+            highlight=False,
+        )
     return what_if(
-        read_stored(folder, run, image),
+        stored,
         embedded,
         stored_labelset(embedded, run.labels),
         edits,

@@ -232,6 +232,12 @@ def show_status(found: dict[str, Any]) -> None:
             f"{name} {value:.1f} s" for name, value in found["seconds"].items() if value
         )
         table.add_row("time", spent)
+    if found.get("doubt") is not None:
+        table.add_row(
+            "forward passes",
+            f"{found['seen'] + 1:.1f} per image, of {found['crops_asked'] + 1}; the crops not "
+            f"embedded change about {found['doubt']:.2%} of the labels",
+        )
     if not found["loaded"]:
         table.add_row("warehouse", "not everything that is done is loaded; run lazsl load")
     out.print(table)

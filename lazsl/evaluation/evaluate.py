@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lazsl.errors import UserError
 from lazsl.evaluation.answers import DEPTH, Answers, Ask, ask, by_method
 from lazsl.evaluation.comparison import Comparison, compare
 from lazsl.evaluation.controls import measure_controls
@@ -71,12 +72,19 @@ class Evaluation:
         lines = [
             f"# How good are the labels of run {stored.key}?",
             f"Archive `{stored.job.archive}`, model `{stored.job.model}`, label set "
-            f"`{stored.labels}`, truth `{self.truth}`. {stored.job.regions.count} crops per image; "
+            f"`{stored.labels}`, truth `{self.truth}`. {_crops(stored)} per image; "
             f"theta {scoring.theta:g}, epsilon {scoring.epsilon:g}, gamma {scoring.gamma:g}; seed "
             f"{self.seed}.",
             *(f"Note: {plain(notice)}." for notice in self.known.notices),
         ]
         return "\n\n".join(lines) + "\n"
+
+
+def _crops(stored: StoredRun) -> str:
+    regions = stored.job.regions
+    if regions.doubt is None:
+        return f"{regions.count} crops"
+    return f"At most {regions.count} crops (doubt {regions.doubt:g})"
 
 
 def evaluate(
@@ -112,6 +120,13 @@ def evaluate(
     """
     started = time.perf_counter()
     stored = open_stored(workspace, run)
+    if (sweep or controls) and stored.job.regions.doubt is not None:
+        raise UserError(
+            f"the crops of run {stored.key} were embedded until its own label was settled "
+            f"(regions.doubt is {stored.job.regions.doubt:g}), so other settings and other words "
+            "cannot be tried on them; leave out --sweep and --controls, or label without "
+            "regions.doubt"
+        )
     known = join_truth(stored, truth, open_set)
     sentences = read_sentences(stored, cupl, say)
     scoring = stored.job.scoring

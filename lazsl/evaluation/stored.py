@@ -10,7 +10,6 @@ import difflib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +22,7 @@ from lazsl.errors import UserError
 from lazsl.labelset import LabelSet, load_labelset
 from lazsl.loading import check_truth
 from lazsl.manifest import read_manifest
-from lazsl.score import EmbeddedLabels
+from lazsl.score import EmbeddedLabels, embeddings_of, images_alike
 from lazsl.settings import Job, make_job
 from lazsl.storage import Folder
 from lazsl.truth import read_truth
@@ -182,7 +181,8 @@ def join_truth(stored: StoredRun, url: str | None = None, open_set: bool | None 
 def read_images(
     stored: StoredRun, wanted: Collection[str] | None = None, memory_bytes: int = MEMORY_BYTES
 ) -> Iterator[Images]:
-    """The embeddings of listed images, in shard order, in parts that fit the memory.
+    """The embeddings of listed images, in parts that fit the memory: shard by shard in order, in a
+    shard by the number of crops (which is one, unless `regions.doubt` is set), then in its order.
 
     Beyond `memory_bytes` one shard is held as it is stored (float16).
 
@@ -207,28 +207,27 @@ def _read_shard(
     images = stored.folder.read_table(workspace.images(*place))
     about = {row["image_id"]: row for row in images.drop_columns(["digest"]).to_pylist()}
     regions = stored.folder.read_table(workspace.region_embeddings(*place))
-    per_image = stored.job.regions.count + 1
-    owners = _texts(regions, "image_id")[::per_image]
-    column: Any = regions["embedding"].combine_chunks()
-    dimension = column.type.list_size
-    vectors = column.flatten().to_numpy(zero_copy_only=False)
-    vectors = vectors.reshape(len(owners), per_image, dimension)
+    owners = regions["image_id"].combine_chunks()
+    vectors = embeddings_of(regions)
     sides = [regions[name].to_numpy() for name in ("left", "top", "right", "bottom")]
-    boxes = np.stack(sides, axis=1).reshape(len(owners), per_image, 4)
-    rows = [row for row, owner in enumerate(owners) if owner in wanted]
-    at_once = max(1, memory_bytes // (4 * _COPIES * per_image * dimension))
-    for start in range(0, len(rows), at_once):
-        some = rows[start : start + at_once]
-        mine = [about[owners[row]] for row in some]
-        part = torch.from_numpy(vectors[some].astype(np.float32))
-        yield Images(
-            image_ids=tuple(owners[row] for row in some),
-            keys=tuple(row["key"] for row in mine),
-            whole=part[:, 0],
-            crops=part[:, 1:],
-            boxes=boxes[some, 1:],
-            sizes=np.array([(row["width"], row["height"]) for row in mine], np.int32),
-        )
+    boxes = np.stack(sides, axis=1)
+    for rows in images_alike(regions):
+        inside = [image_id in wanted for image_id in owners.take(pa.array(rows[:, 0])).to_pylist()]
+        rows = rows[inside]
+        at_once = max(1, memory_bytes // (4 * _COPIES * rows.shape[1] * vectors.shape[1]))
+        for start in range(0, len(rows), at_once):
+            some = rows[start : start + at_once]
+            ids = [str(one) for one in owners.take(pa.array(some[:, 0])).to_pylist()]
+            mine = [about[image_id] for image_id in ids]
+            part = torch.from_numpy(vectors[some].astype(np.float32))
+            yield Images(
+                image_ids=tuple(ids),
+                keys=tuple(row["key"] for row in mine),
+                whole=part[:, 0],
+                crops=part[:, 1:],
+                boxes=boxes[some[:, 1:]],
+                sizes=np.array([(row["width"], row["height"]) for row in mine], np.int32),
+            )
 
 
 def _labelset(job: Job, key: str, embedded: pa.Table) -> LabelSet:

@@ -3,10 +3,10 @@
 insert into predictions (
     run, shard,
     image_id, label, score, runner_up, margin, kept, clip_label, clip_score, dclip_label,
-    dclip_score, crop_mean_label, crop_mean_score, confidence, abstained
+    dclip_score, crop_mean_label, crop_mean_score, confidence, abstained, seen, doubt
 )
 select
     $run, shard,
     image_id, label, score, runner_up, margin, kept, clip_label, clip_score, dclip_label,
-    dclip_score, crop_mean_label, crop_mean_score, confidence, abstained
+    dclip_score, crop_mean_label, crop_mean_score, confidence, abstained, seen, doubt
 from new_predictions;
