@@ -14,12 +14,13 @@ products cost the scores 1e-3.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from lazsl.batches import Matching, Settings, batches, rows_bytes
+from lazsl.batches import Batch, Matching, Settings, batches, rows_bytes
 from lazsl.packing import PackedAttributes
 from lazsl.pairs import solve_pairs
 from lazsl.screening import class_bounds
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 _BORDER = 1e-12  # far above float64 rounding of a mean of cosines, far below any difference
+_CACHED = 16  # images whose regions, in double precision, stay in a CPU's cache
 _PER_CLASS = 60  # numbers per image and class that bounds take
 
 
@@ -94,7 +96,14 @@ def select_regions(
     Raises:
         ValueError: when an image has no valid region.
     """
-    agreement = (regions.double() @ whole.double()[:, :, None])[:, :, 0]
+    agreement = torch.cat(
+        [
+            (some.double() @ one.double()[:, :, None])[:, :, 0]
+            for some, one in zip(
+                torch.split(regions, _CACHED), torch.split(whole, _CACHED), strict=True
+            )
+        ]
+    )
     if valid is None:
         valid = torch.ones_like(agreement, dtype=torch.bool)
     count = valid.sum(1, keepdim=True)
@@ -174,16 +183,15 @@ def top_classes(
         regions, whole, keep, valid, packed, matching, _bytes_of_bounds(keep, packed, matching)
     ):
         images = len(batch.images)
+        table = scores.new_full((images, len(packed.means)), -torch.inf)
+        solve = partial(_solve, table, batch, packed, matching, workspace)
         if skip and k < len(packed.means):
             bounds = class_bounds(batch, packed, matching, workspace)
-            wanted = bounds.upper >= bounds.lower.topk(k)[0][:, -1:]
+            solve(bounds.upper >= bounds.lower.topk(k)[0][:, -1:])
         else:
-            wanted = torch.ones((images, len(packed.means)), dtype=torch.bool, device=whole.device)
-        image, place = wanted.nonzero(as_tuple=True)
-        found = scores.new_empty(len(image))
-        for solved in solve_pairs(batch, packed, matching, image, place, workspace):
-            found[solved.which] = solved.transport.scores[0].float()
-        best = _best(image, place, found, images, k)
+            solve(torch.ones_like(table, dtype=torch.bool))
+        image, place = table.isfinite().nonzero(as_tuple=True)
+        best = _best(image, place, table[image, place], images, k)
         classes[batch.images], scores[batch.images] = best.classes, best.scores
     return TopClasses(classes, scores)
 
@@ -254,6 +262,21 @@ def _bytes_of_bounds(keep: Tensor, packed: PackedAttributes, matching: Matching)
     coded = 6 * 4 * kept * (packed.embeddings.shape[1] + kept)
     bounds = 4 * _PER_CLASS * len(packed.means)
     return 2 * (rows_bytes(packed, matching, kept) + coded + bounds)
+
+
+def _solve(
+    table: Tensor,
+    batch: Batch,
+    packed: PackedAttributes,
+    matching: Matching,
+    workspace: Workspace,
+    wanted: Tensor,
+) -> None:
+    """Writes the scores of the pairs `wanted`, (B, C) bool, into the table (B, C)."""
+    image, place = wanted.nonzero(as_tuple=True)
+    for solved in solve_pairs(batch, packed, matching, image, place, workspace):
+        which = solved.which
+        table[image[which], place[which]] = solved.transport.scores[0].float()
 
 
 def _best(image: Tensor, place: Tensor, scores: Tensor, images: int, k: int) -> TopClasses:

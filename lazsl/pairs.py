@@ -95,17 +95,19 @@ def _similarities(
     room = matching.memory_bytes // 8
     at_a_time = min(_IMAGES, max(1, room // 2 // (12 * regions * dimension)))
     slots_at_a_time = min(_SLOTS, max(16, room // 2 // (at_a_time * per_slot)))
-    involved = [i for i, n in enumerate(asked) if n]
+    # Images that ask for about equally many share a product, so that little is padded.
+    involved = sorted((i for i, n in enumerate(asked) if n), key=asked.__getitem__)
     for at in range(0, len(involved), at_a_time):
         some = involved[at : at + at_a_time]
         most = max(asked[i] for i in some)
         own = torch.tensor(some, device=sizes.device)
-        left = rows[own].double().transpose(1, 2)
+        left = rows[own].double()
         for slot in range(0, most, slots_at_a_time):
             slots = torch.arange(slot, min(slot + slots_at_a_time, most), device=sizes.device)
             real = slots < wanted[own, None]
             # What pads an image's list is computed for nothing, into a row beyond the last.
             target = torch.where(real, begin[own, None] + slots, total)
             texts = packed.embeddings[attribute[target.clamp(max=total - 1)]].double()
-            found[target] = torch.bmm(texts, left).to(matching.dtype)
+            products = torch.bmm(left, texts.transpose(1, 2))
+            found[target] = products.transpose(1, 2).to(matching.dtype)
     return found[:total], first

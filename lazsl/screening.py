@@ -87,20 +87,21 @@ def class_bounds(
     # An eighth of the memory for products, and as much for them in the other arithmetic.
     step = min(_STEP_BYTES, matching.memory_bytes // 8)
     found = measure(rows, mean, packed, step, workspace)
-    order = torch.cat([block.classes for block in packed.blocks]).argsort()
-    size = packed.starts.diff().float()
-    m = mean @ packed.means.float().T
-    return _combine(_Extents(*found[:, :, order]), m, size, kept, batch.count[:, None], matching)
+    order = torch.cat([block.classes for block in packed.blocks])
+    size = packed.starts.diff()[order].float()
+    m = mean @ packed.means[order].float().T
+    bounds = _combine(_Extents(*found), m, size, kept, batch.count[:, None], matching)
+    place = order.argsort()
+    return Bounds(bounds.upper[:, place], bounds.lower[:, place])
 
 
 @dataclass(frozen=True)
 class _Extents:
     """What is known of a class's Y and rho for an image, (B, C) each: upper bounds of max Y,
-    max -Y, mean_j max_i Y, mean_j max_i -Y, max rho, max -rho, |Y|^2 (Frobenius), the largest
-    |Y_j|^2, and max_j mean_i S_ij - m."""
+    mean_j max_i Y, mean_j |Y_j|, max rho, max -rho, |Y|^2 (Frobenius), the largest |Y_j|^2, and
+    max_j mean_i S_ij - m. (Y_j is a column; no entry is above its norm.)"""
 
     high: Tensor
-    low: Tensor
     columns_high: Tensor
     columns_low: Tensor
     rho_high: Tensor
@@ -110,16 +111,16 @@ class _Extents:
     lead: Tensor
 
 
-_Y, _RHO, _ENERGY, _COLUMN_ENERGY, _LEAD = slice(4), slice(4, 6), 6, 7, 8
+_Y, _RHO, _ENERGY, _COLUMN_ENERGY, _LEAD = slice(3), slice(3, 5), 5, 6, 7
 
 
 def _in_floats(
     rows: Tensor, mean: Tensor, packed: PackedAttributes, step: int, workspace: Workspace
 ) -> Tensor:
-    """(9, B, C) `_Extents`, classes in the order of the blocks."""
+    """(8, B, C) `_Extents`, classes in the order of the blocks."""
     both = torch.cat([mean[:, None], rows], 1)
     images, height, _ = both.shape
-    found = both.new_empty((9, images, len(packed.means)))
+    found = both.new_empty((8, images, len(packed.means)))
     done = 0
     for block in packed.blocks:
         place = slice(done, done := done + len(block.classes))
@@ -136,11 +137,11 @@ def _in_floats(
 def _in_eight_bits(
     rows: Tensor, mean: Tensor, packed: PackedAttributes, step: int, workspace: Workspace
 ) -> Tensor:
-    """(9, B, C) `_Extents`, classes in the order of the blocks."""
+    """(8, B, C) `_Extents`, classes in the order of the blocks."""
     coded, coded_mean = code_rows(rows), code_rows(mean[:, None])
     codes = torch.cat([coded_mean.codes, coded.codes], 1)
     images, height, _ = codes.shape
-    found = rows.new_empty((9, images, len(packed.means)))
+    found = rows.new_empty((8, images, len(packed.means)))
     done = 0
     for block, told in zip(packed.blocks, packed.coded, strict=True):
         place = slice(done, done := done + len(block.classes))
@@ -170,8 +171,8 @@ def _in_eight_bits(
         )
     # The products lack the centre's part of X, the same for all classes: a part of rho.
     common = rows @ packed.centre
-    found[4] += common.amax(1, keepdim=True)
-    found[5] -= common.amin(1, keepdim=True)
+    found[3] += common.amax(1, keepdim=True)
+    found[4] -= common.amin(1, keepdim=True)
     return found
 
 
@@ -183,19 +184,18 @@ def _steps(images: int, step: int) -> Iterator[slice]:
 
 
 def _extents(products: Tensor) -> Tensor:
-    """(9, b, C) `_Extents` of products (b, 1 + M', n, C) with the mean row and with centred
+    """(8, b, C) `_Extents` of products (b, 1 + M', n, C) with the mean row and with centred
     rows, which are overwritten."""
     lead, x = products[:, 0], products[:, 1:]
     rho = x.mean(2)
     y = x.sub_(rho[:, :, None])
-    high, low = y.amax(1), y.amin(1).neg_()
+    high = y.amax(1)
     energy = y.square_().sum(1)
     return torch.stack(
         [
             high.amax(1),
-            low.amax(1),
             high.mean(1),
-            low.mean(1),
+            energy.sqrt().mean(1),
             rho.amax(1),
             rho.amin(1).neg_(),
             energy.sum(1),
@@ -244,7 +244,8 @@ def _row_error(
     """(B, C), bound of `l`: how far the row marginals can be off when the solver stops."""
     beta = 1 / matching.epsilon
     most, tolerance = matching.stopping
-    spread = beta * (known.high + known.low)
+    low = known.column_energy.sqrt()
+    spread = beta * (known.high + low)
     if most < 2:
         return torch.full_like(spread, torch.inf)
     contraction = torch.tanh(spread / 2).log_().mul_(2 * most - 3)
@@ -252,7 +253,7 @@ def _row_error(
     if matching.rule == "converged":
         return torch.maximum(last, tolerance * kept) + _SOLVER
     change = tolerance * count / kept
-    apart = known.high + known.rho_high + torch.minimum(known.low, (known.energy / kept).sqrt())
+    apart = known.high + known.rho_high + torch.minimum(low, (known.energy / kept).sqrt())
     least = (
         beta * (1 - m - known.lead - apart)
         - torch.log1p(excess(beta, known.column_energy / kept))
