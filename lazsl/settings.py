@@ -84,9 +84,11 @@ class ScoringSettings(_Frozen):
         Rule, Field(description="when Sinkhorn stops: as published, or at converged marginals")
     ] = "paper"
     max_iterations: Annotated[
-        int, Field(ge=1, le=1_000_000, description="of Sinkhorn, at most")
+        int, Field(ge=1, le=1_000_000, description="updates of Sinkhorn's scalings, at most")
     ] = 100
-    tolerance: Annotated[float, Field(gt=0, description="of the stopping rule")] = 1e-2
+    tolerance: Annotated[
+        float, Field(gt=0, description="change or error at which Sinkhorn stops")
+    ] = 1e-2
     top_k: Annotated[int, Field(ge=1, le=1000, description="classes kept per image")] = 5
     plans: Annotated[
         int, Field(ge=0, le=1000, description="best classes whose whole transport plan is kept")

@@ -11,12 +11,25 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from lazsl.errors import UserError
 from lazsl.settings import make_job
 
+_ORDER = ("label", "relabel", "status", "load", "sql", "explain", "report", "audit", "evaluate")
+
+
+class _InOrder(TyperGroup):
+    """Lists commands as they are used, those of an archive first, whatever was imported first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda n: _ORDER.index(n) if n in _ORDER else len(_ORDER))
+
+
 app = typer.Typer(
     name="lazsl",
+    cls=_InOrder,
     help="Label large image archives without training and without annotation, "
     "and keep the evidence.",
     no_args_is_help=True,
