@@ -17,12 +17,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench_stations import labelled
 from figures import Figure, conclude, options
 
 from lazsl import fieldguide, warehouse
-from lazsl import run as steps
-from lazsl.manifest import plan_shards
-from lazsl.settings import make_job
 
 WANTED = 1.1
 QUICK = ("--images", "16")
@@ -30,24 +28,8 @@ QUICK = ("--images", "16")
 
 def label(archive: Path, workspace: Path) -> None:
     """One job in this process; prints its peak memory in MiB."""
-    job = make_job(
-        archive=str(archive),
-        labels=str(fieldguide.LABELS_FILE),
-        workspace=str(workspace),
-        model="fieldguide",
-        regions={"count": 16},
-        shard_size=32,
-        device="cpu",
-    )
-    run = steps.open_run(job)
-    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
-    steps.record_run(run)
-    steps.embed_attributes(run)
-    for shard in plan.shards:
-        staged = steps.stage_shard(run, shard, workspace / "scratch" / shard)
-        steps.embed_shard(run, shard, staged)
-        steps.score_shard(run, shard)
-    warehouse.load(run.workspace, job.warehouse_path, [run.key])
+    run = labelled(archive, workspace, regions={"count": 16}, shard_size=32)
+    warehouse.load(run.workspace, run.job.warehouse_path, [run.key])
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

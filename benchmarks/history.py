@@ -37,7 +37,7 @@ def surroundings() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit that is checked out; with a `+` where files differ from it."""
+    """The commit that is checked out; with a `+` where the code differs from it."""
 
     def git(*words: str) -> str:
         done = subprocess.run(
@@ -45,7 +45,8 @@ def commit() -> str:
         )
         return done.stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "..")
+    measured = ("../lazsl", "../flows", "../sql", ":(glob)*.py")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", *measured)
     return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
 
 

@@ -57,3 +57,28 @@ def _one(axes: Axes, title: str, points: list[tuple[int, dict[str, Any]]], runs:
     axes.tick_params(labelsize=7)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def growth(found: dict[str, dict[str, list[float]]], file: Path) -> None:
+    """Cost over size, one panel for the whole job and one for scoring, relative to the smallest."""
+    figure, grid = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for axes, kind in zip(grid, ("job", "scoring"), strict=True):
+        most = 1.0
+        for what, points in found.items():
+            if not what.startswith(kind):
+                continue
+            sizes = [size / points["sizes"][0] for size in points["sizes"]]
+            spent = [seconds / points["seconds"][0] for seconds in points["seconds"]]
+            axes.loglog(sizes, spent, "o-", label=what.split(", ")[1], markersize=4)
+            most = max(most, sizes[-1])
+        axes.loglog([1, most], [1, most], color="#999", linestyle="--", label="as much more")
+        axes.set_title({"job": "the whole job", "scoring": "scoring alone"}[kind], fontsize=10)
+        axes.set_xlabel("times as many")
+        axes.set_ylabel("times the cost")
+        axes.legend(fontsize=8, frameon=False)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_formatter("{x:g}")
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    figure.savefig(file, dpi=110, metadata={"Software": None})
+    plt.close(figure)

@@ -172,7 +172,8 @@ def test_a_job_does_as_much_as_is_expected_and_no_more(
         new = {"tolerance": 0.0, "counts": "?"}
         written = {name: {**known.get(name, new), "count": found[name]} for name in sorted(+found)}
         EXPECTED.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")
-    assert not differences(found, expected())
+    said = differences(found, expected())
+    assert not said, "\n".join(said)
 
 
 def test_work_grows_with_images_classes_and_shards_as_stated(
