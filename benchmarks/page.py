@@ -216,16 +216,25 @@ def prices(_: Records) -> str:
 
 
 def feeding(records: Records) -> str:
-    """Cores that keep each accelerator busy, by how crops are cut."""
+    """Cores that keep each accelerator busy, by how crops are cut, and that score beside it."""
     crops = history.latest("crops", records)[0]["sizes"]["224"]
+    scoring = history.latest("scoring", records)[0]
+    scored = scoring["threads"] / scoring["images_per_second"]["lazsl"]
     ways = {"exact": "exact", "fast": "fast", "fast, device": "fast, cut on the device"}
     one = cost.model("ViT-B-32")
     rows: list[tuple[object, ...]] = []
     for hardware in cost.HARDWARE:
         rate = cost.images_per_second(one, hardware)
         needed = [f"{rate * crops[way]['core_seconds']:,.1f}" for way in ways]
+        needed.append(f"{rate * scored:,.1f}")
         rows.append((hardware.name, f"{rate:,.0f}", *needed, hardware.cores))
-    head = ("cores for ViT-B-32", "images a second", *ways.values(), "cores beside it (assumed)")
+    head = (
+        "cores for ViT-B-32",
+        "images a second",
+        *ways.values(),
+        "scoring 1,000 classes",
+        "cores beside it (assumed)",
+    )
     return table(head, rows)
 
 
