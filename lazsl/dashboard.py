@@ -13,7 +13,6 @@ from PIL import Image as Pixels
 from lazsl import sqlfiles, warehouse
 from lazsl.explaining.archived import read_pixels
 from lazsl.explaining.case import find_image, find_run
-from lazsl.explaining.drawing import draw
 from lazsl.explaining.explanation import explain
 from lazsl.explaining.words import headline
 from lazsl.storage import Folder
@@ -77,6 +76,8 @@ def draw_evidence(path: Path, run: str, workspace: str) -> list[Picture]:
     Raises:
         UserError: a plan has to be made anew, and the embeddings are not in the workspace.
     """
+    from lazsl.explaining.drawing import draw  # Matplotlib: a second of every start-up
+
     pictures = []
     with closing(open_warehouse(path)) as connection:
         about = find_run(connection, run, workspace)

@@ -17,17 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from botocore.exceptions import BotoCoreError, ClientError
 from fsspec.implementations.local import LocalFileSystem
 
 from lazsl.errors import UserError
-
-_TROUBLES = (OSError, BotoCoreError, ClientError, aiohttp.ClientError)
-"""What a store or a disk raises when it does not do what it is asked."""
 
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
 _READ_SIZE = 2**16  # bytes asked for beyond what is wanted; a Parquet footer fits in
@@ -207,7 +202,7 @@ class Folder:
         """Troubles of the store or the disk, in one sentence."""
         try:
             yield
-        except _TROUBLES as error:
+        except _troubles() as error:
             if how == "read" and isinstance(error, FileNotFoundError | IsADirectoryError):
                 raise
             said = masked(" ".join(str(error).split()), self.url) or type(error).__name__
@@ -233,3 +228,12 @@ def _trimmed(url: str) -> str:
 
 def _without_secrets(text: str) -> str:
     return re.sub(r"(?i)\b(signature|sig|token|secret|password|key)=[^&\s]+", r"\1=***", text)
+
+
+def _troubles() -> tuple[type[BaseException], ...]:
+    """What a store or a disk raises when it does not do what it is asked."""
+    # Imported when something fails: without stores, nobody waits for them at every start.
+    import aiohttp
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return OSError, BotoCoreError, ClientError, aiohttp.ClientError

@@ -40,7 +40,6 @@ from lazsl.cli.app import (
 from lazsl.cli.warehouse import show_status
 from lazsl.errors import UserError
 from lazsl.settings import DEFAULT_MODEL, Job, make_job
-from lazsl.storage import masked
 
 
 @app.command(
@@ -222,6 +221,7 @@ def _from_trust(url: str | None) -> dict[str, Any]:
     if url is None:
         return {}
     from lazsl.evaluation.trust import read_trust
+    from lazsl.storage import masked
 
     measured = read_trust(url)
     if measured.threshold is None:

@@ -15,7 +15,6 @@ from rich.text import Text
 from lazsl.cli.app import Force, app, err, in_words, out
 from lazsl.errors import UserError
 from lazsl.shown import visible
-from lazsl.storage import Folder, masked, split_url
 
 if TYPE_CHECKING:
     from lazsl.labelset import Finding, LabelSet, Read
@@ -98,6 +97,7 @@ def check(
     """Read a label set critically. Exit code 1 when there are findings, 0 when there are none."""
     from lazsl.labelset import check as check_labels
     from lazsl.labelset import in_order, read_labels
+    from lazsl.storage import masked
 
     read = read_labels(file)
     findings = check_labels(read) if model is None else in_order(_by_model(read, model, device))
@@ -174,17 +174,23 @@ def note(notes: Sequence[str]) -> None:
 
 def shown(url: str) -> str:
     """A path or URL without its credentials and without characters that steer a terminal."""
+    from lazsl.storage import masked
+
     return visible(masked(url))
 
 
 def is_there(url: str) -> bool:
     """True when there is such a file."""
+    from lazsl.storage import Folder, split_url
+
     folder, name = split_url(url)
     return Folder(folder).exists(name)
 
 
 def _keep(url: str, force: bool) -> None:
     """Refuse to replace a file that somebody may have edited."""
+    from lazsl.storage import masked
+
     if not force and is_there(url):
         raise UserError(
             f"{masked(url)!r} is there already; choose another --output, or say --force to "
