@@ -1,148 +1,288 @@
-"""The same crops through the same model in other arithmetic: how fast, and how near.
+"""The same crops through the same model in other arithmetic: how fast, how near, the same labels?
 
-Crops per second of the vision tower over those in float32, in turns in one process, and the least
-cosine of an embedding with its float32 one, for random weights of ViT-B-32 and the embedded model:
-bfloat16 and float16, pixels with channels last, weights of linear layers in int8, and what
-`torch.compile` makes of it (`--compile`, minutes of compiling). There is no target: what is clearly
-ahead here is worth setting, and `precision=auto` stays the same on all processors.
+Crops per second of the vision tower over those in float32, in turns in one process, and the cosine
+of its embeddings with the float32 ones, for a ViT-B-32 of random weights and the embedded model;
+with the embedded model also the labels of the sample archive. The ways:
 
-    python benchmarks/bench_arithmetic.py [--json] [--rounds N] [--compile]
+- bfloat16 and float16: weights and activations; `autocast`: bfloat16 in matrix products alone
+- channels last: the memory format of pixels and of the patch embedding
+- fused attention: torch's scaled_dot_product_attention. Otherwise open_clip's attention takes
+  torch's fast path for multi-head attention, which on a processor has kernels of its own
+- int8: weights of linear layers, activations quantised as they come (`torch.ao`; torchao's with
+  --compile, because it is slow without)
+- compiled: `torch.compile` (--compile; minutes of compiling)
+- ONNX Runtime, OpenVINO: where they are installed (`pip install onnxruntime onnxscript openvino`)
+
+    python benchmarks/bench_arithmetic.py [--json] [--rounds N] [--compile] [--images N] [--model M]
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import hashlib
+import logging
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import open_clip
+import numpy as np
 import torch
 from bench_embedding import photographs, plates
-from figures import Figure
-from safetensors.torch import save_file
+from crop_agreement import SCORING, Seen, compare, random_model
+from figures import Figure, conclude, options
 
+from lazsl import fieldguide
+from lazsl.alignment import class_scores, select_regions
 from lazsl.checkpoints import find_model
+from lazsl.embed import embed_labels
 from lazsl.encoder import Encoder, load_encoder
 from lazsl.images import Picture, decode
-from lazsl.regions import draw_boxes
-from lazsl.resampling import cut_fast
+from lazsl.labelset import load_labelset
+from lazsl.regions import cut_crops, draw_boxes
+from lazsl.score import EmbeddedLabels
 from lazsl.settings import RegionSettings
 
-QUICK = ("--rounds", "1")
+QUICK = ("--rounds", "1", "--images", "10")
+
+logging.disable(logging.WARNING)
+warnings.simplefilter("ignore")
 
 
-def crops_for(encoder: Encoder, data: bytes, count: int) -> torch.Tensor:
+def loaded(model: str, precision: str = "float32") -> Encoder:
+    return load_encoder(find_model(model, precision), "cpu", "vision")
+
+
+def through(encoder: Encoder, forward: Callable[[torch.Tensor], torch.Tensor]) -> Encoder:
+    """The encoder with another forward pass in place of the model's own."""
+    encoder.model.encode_image = forward
+    return encoder
+
+
+def autocast(model: str) -> Encoder:
+    encoder = loaded(model)
+    own = encoder.model.encode_image
+
+    def forward(pixels: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return own(pixels)
+
+    return through(encoder, forward)
+
+
+def channels_last(model: str) -> Encoder:
+    encoder = loaded(model)
+    encoder.model.visual.to(memory_format=torch.channels_last)
+    own = encoder.model.encode_image
+    return through(encoder, lambda p: own(p.contiguous(memory_format=torch.channels_last)))
+
+
+@contextmanager
+def fused() -> Iterator[None]:
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)
+
+
+def fused_attention(model: str, precision: str = "float32") -> Encoder:
+    encoder = loaded(model, precision)
+    own = encoder.model.encode_image
+
+    def forward(pixels: torch.Tensor) -> torch.Tensor:
+        with fused():
+            return own(pixels)
+
+    return through(encoder, forward)
+
+
+def int8(model: str) -> Encoder:
+    encoder = loaded(model)
+    linear = {torch.nn.Linear}
+    encoder.model = torch.ao.quantization.quantize_dynamic(encoder.model, linear, torch.qint8)
+    return encoder
+
+
+def compiled(model: str, precision: str = "float32") -> Encoder:
+    encoder = loaded(model, precision)
+    return through(encoder, torch.compile(encoder.model.encode_image))
+
+
+def torchao_int8(model: str) -> Encoder:
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+
+    encoder = loaded(model)
+    quantize_(encoder.model.visual, Int8DynamicActivationInt8WeightConfig())
+    return through(encoder, torch.compile(encoder.model.encode_image))
+
+
+class _Visual(torch.nn.Module):
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.visual = encoder.model.visual
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.visual(pixels)
+
+
+def _example(encoder: Encoder) -> torch.Tensor:
+    width, height = encoder.framing.size
+    return torch.zeros(16, 3, height, width)
+
+
+def onnx_runtime(model: str) -> Encoder:
+    import onnxruntime
+
+    encoder = loaded(model)
+    with tempfile.TemporaryDirectory() as folder, fused():
+        file = str(Path(folder) / "visual.onnx")
+        batch = {"pixels": {0: torch.export.Dim("batch", min=2, max=4096)}}
+        torch.onnx.export(
+            _Visual(encoder), (_example(encoder),), file, dynamo=True, dynamic_shapes=batch,
+            verbose=False,
+        )  # fmt: skip
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(file, options)
+    [pixels] = session.get_inputs()
+    return through(
+        encoder, lambda p: torch.from_numpy(session.run(None, {pixels.name: p.numpy()})[0])
+    )
+
+
+def openvino(model: str, precision: str = "f32") -> Encoder:
+    import openvino as ov
+
+    encoder = loaded(model)
+    size = encoder.framing.size
+    with fused():
+        converted = ov.convert_model(
+            _Visual(encoder), example_input=_example(encoder), input=[-1, 3, size[1], size[0]]
+        )
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+    }
+    ready = ov.compile_model(converted, "CPU", settings)
+    return through(encoder, lambda p: torch.from_numpy(ready(p.numpy())[0]))
+
+
+WAYS: dict[str, Callable[[str], Encoder]] = {
+    "float32": loaded,
+    "bfloat16": lambda model: loaded(model, "bfloat16"),
+    "float16": lambda model: loaded(model, "float16"),
+    "autocast to bfloat16": autocast,
+    "channels last": channels_last,
+    "fused attention": fused_attention,
+    "bfloat16, fused attention": lambda model: fused_attention(model, "bfloat16"),
+    "int8, torch.ao": int8,
+    "ONNX Runtime": onnx_runtime,
+    "OpenVINO": openvino,
+    "OpenVINO, bfloat16": lambda model: openvino(model, "bf16"),
+}
+COMPILED: dict[str, Callable[[str], Encoder]] = {
+    "compiled": compiled,
+    "compiled bfloat16": lambda model: compiled(model, "bfloat16"),
+    "compiled int8, torchao": torchao_int8,
+}
+
+
+def crops_of(encoder: Encoder, data: bytes, count: int) -> torch.Tensor:
     picture = decode(data, max_pixels=10**8)
     assert isinstance(picture, Picture)
-    boxes = draw_boxes(*picture.size, "0", RegionSettings(count=count - 1))
-    return torch.from_numpy(cut_fast(picture, boxes, encoder.framing))
+    digest = hashlib.sha256(data).hexdigest()
+    boxes = draw_boxes(*picture.size, digest, RegionSettings(count=count - 1))
+    return torch.from_numpy(cut_crops(picture.image, boxes, encoder.framing))
 
 
-def channels_last(source: str) -> Encoder:
-    encoder = loaded(source)
-    encoder.model.visual.to(memory_format=torch.channels_last)
-    return encoder
-
-
-def int8(source: str) -> Encoder:
-    encoder = loaded(source)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        encoder.model = torch.ao.quantization.quantize_dynamic(
-            encoder.model, {torch.nn.Linear}, dtype=torch.qint8
-        )
-    return encoder
-
-
-def compiled(source: str, precision: str) -> Encoder:
-    encoder = loaded(source, precision)
-    encoder.model.encode_image = torch.compile(encoder.model.encode_image)
-    return encoder
-
-
-def loaded(source: str, precision: str = "float32") -> Encoder:
-    return load_encoder(find_model(source, precision), "cpu")
+def labelled(encoders: dict[str, Encoder], images: int) -> dict[str, Any]:
+    """The labels of the sample archive in every arithmetic, against those in float32."""
+    texts = load_encoder(encoders["float32"].source, "cpu")
+    table = embed_labels(load_labelset(str(fieldguide.LABELS_FILE)), texts)
+    labels = EmbeddedLabels.from_table(table)
+    crops = [crops_of(texts, data, RegionSettings().count + 1) for data in plates(images)]
+    seen = {}
+    for way, encoder in encoders.items():
+        vectors = torch.stack([encoder.encode_crops(some).half().float() for some in crops])
+        regions, whole = vectors[:, 1:], vectors[:, 0]
+        keep = select_regions(regions, whole, SCORING.gamma)
+        scores = class_scores(regions, whole, keep, labels.packed)
+        seen["exact" if way == "float32" else way] = Seen(np.zeros(images), vectors, scores)
+    return {way: row for way, row in compare(seen).items() if row.pop("levels") == 0}
 
 
 def measure(
-    source: str, data: bytes, batch: int, rounds: int, with_compile: bool
-) -> dict[str, dict[str, float]]:
-    """Of each way: crops per second, times those of float32, and the least cosine."""
-    ways: dict[str, Callable[[], Encoder]] = {
-        "float32": lambda: loaded(source),
-        "bfloat16": lambda: loaded(source, "bfloat16"),
-        "float16": lambda: loaded(source, "float16"),
-        "channels last": lambda: channels_last(source),
-        "int8 weights": lambda: int8(source),
-    }
-    if with_compile:
-        ways["compiled float32"] = lambda: compiled(source, "float32")
-        ways["compiled bfloat16"] = lambda: compiled(source, "bfloat16")
-    encoders = {name: make() for name, make in ways.items()}
-    crops = crops_for(encoders["float32"], data, batch)
-    expected = encoders["float32"].encode_crops(crops)
-    least = {}
-    for name, encoder in encoders.items():
-        least[name] = float((encoder.encode_crops(crops) * expected).sum(dim=1).min())
-    best = dict.fromkeys(ways, float("inf"))
+    model: str, data: bytes, batch: int, rounds: int, ways: dict[str, Callable[[str], Encoder]]
+) -> tuple[dict[str, dict[str, object]], dict[str, Encoder]]:
+    """Of each way: crops per second, times those of float32, and the cosine; or why there is none.
+    And the encoders."""
+    found: dict[str, dict[str, object]] = {}
+    encoders: dict[str, Encoder] = {}
+    first: dict[str, float] = {}
+    for name, make in ways.items():
+        started = time.perf_counter()
+        try:
+            encoder = make(model)
+            if name == "float32":
+                crops = crops_of(encoder, data, batch)
+            vectors = encoder.encode_crops(crops)
+        except Exception as error:  # of any kind: a library is missing, or does not fit the others
+            said = str(error).strip() or type(error).__name__
+            found[name] = {"not_measured": said.splitlines()[0][:160]}
+            continue
+        first[name] = time.perf_counter() - started
+        encoders[name] = encoder
+        if name == "float32":
+            expected = vectors
+        cosine = (vectors * expected).sum(dim=1)
+        found[name] = {"least_cosine": round(float(cosine.min()), 5)}
+    best = dict.fromkeys(encoders, float("inf"))
     for _ in range(rounds):
         for name, encoder in encoders.items():
             started = time.perf_counter()
             encoder.encode_crops(crops)
             best[name] = min(best[name], time.perf_counter() - started)
-    return {
-        name: {
+    for name, spent in best.items():
+        found[name] |= {
             "crops_per_s": round(batch / spent, 1),
             "times_float32": round(best["float32"] / spent, 2),
-            "least_cosine": round(least[name], 5),
+            "seconds_to_the_first_batch": round(first[name], 1),
         }
-        for name, spent in best.items()
-    }
+    return found, encoders
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = options(__doc__, rounds=3)
     parser.add_argument("--compile", action="store_true", help="try torch.compile too")
+    parser.add_argument("--images", type=int, default=60, help="of the sample, for the labels")
+    parser.add_argument("--model", help="ViT-B-32 or fieldguide; default: both")
     args = parser.parse_args()
+    ways = WAYS | (COMPILED if args.compile else {})
+    found: dict[str, dict[str, dict[str, object]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "random.safetensors"
-        torch.manual_seed(0)
-        model = open_clip.create_model("ViT-B-32")
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, weights)
-        del model
-        sources = {
-            "ViT-B-32": (f"ViT-B-32:{weights}", photographs(1)[0], 32),
-            "fieldguide": ("fieldguide", plates(1)[0], 256),
-        }
-        found = {name: measure(*what, args.rounds, args.compile) for name, what in sources.items()}
-    if args.json:
-        figures = [
-            Figure(f"{name} {way}", r["times_float32"], "float32").as_json()
-            for name, ways in found.items()
-            for way, r in ways.items()
-            if way != "float32"
-        ]
-        every = {"benchmark": "arithmetic", "device": "cpu", "figures": figures, **found}
-        print(json.dumps(every, indent=1))
-    else:
-        parts = [
-            f"{name} float32 {ways['float32']['crops_per_s']:.0f} crops/s, "
-            + ", ".join(
-                f"{way} {r['times_float32']:.2f} x (cosine {r['least_cosine']:.4f})"
-                for way, r in ways.items()
-                if way != "float32"
-            )
-            for name, ways in found.items()
-        ]
-        print("arithmetic of the vision tower on the processor: " + "; ".join(parts))
-    return 0
+        if args.model != "fieldguide":
+            data = photographs(1)[0]
+            found["ViT-B-32"], _ = measure(random_model(folder), data, 32, args.rounds, ways)
+        if args.model != "ViT-B-32":
+            rows, encoders = measure("fieldguide", plates(1)[0], 256, args.rounds, ways)
+            for way, row in labelled(encoders, args.images).items():
+                rows[way] |= row
+            found["fieldguide"] = rows
+    figures, told = [], []
+    for model, rows in found.items():
+        for way, row in rows.items():
+            said = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in row.items())
+            told.append(f"arithmetic on the processor | {model} | {way}: {said}")
+            if "times_float32" in row and way != "float32":
+                figures.append(
+                    Figure(f"{model} {way}", float(str(row["times_float32"])), "float32")
+                )
+    threads = torch.get_num_threads()
+    return conclude(args, "arithmetic", figures, "\n".join(told), threads=threads, **found)
 
 
 if __name__ == "__main__":
