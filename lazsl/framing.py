@@ -34,7 +34,16 @@ def framing_of(preprocess: PreprocessCfg) -> Framing:
         framed: Image.Image = geometry(image)
         return framed
 
-    return Framing((int(size[1]), int(size[0])), resample, frame)
+    def resized(width: int, height: int) -> tuple[int, int] | None:
+        if preprocess.resize_mode == "squash":
+            return int(size[1]), int(size[0])
+        shorter, longer = sorted((width, height))
+        if preprocess.resize_mode != "shortest" or size[0] != size[1] or longer > 200 * shorter:
+            return None
+        long = int(size[0] * longer / shorter)
+        return (long, int(size[0])) if width > height else (int(size[0]), long)
+
+    return Framing((int(size[1]), int(size[0])), resample, frame, resized)
 
 
 def _middle(image: Image.Image, longest: int) -> Image.Image:

@@ -13,6 +13,8 @@ from lazsl.storage import canonical_url
 DECIDING = {"theta", "epsilon", "gamma", "rule", "max_iterations", "tolerance"}
 """Settings of scoring that decide which class is best."""
 
+_CUT = 2  # how fast crops are cut; one more when that changes, because embeddings do too
+
 
 def digest(*parts: Any, length: int = 12) -> str:
     """Hexadecimal SHA-256 prefix of values that JSON can hold, insensitive to key order."""
@@ -60,6 +62,8 @@ def regions_key(
     # Embeddings from before there was another way keep their name.
     if settings.resampling == "exact":
         del how["resampling"]
+    else:
+        how["resampling"] = [settings.resampling, _CUT]
     if settings.doubt is None:
         del how["doubt"]
     else:

@@ -270,6 +270,16 @@ def test_exact_crops_have_the_name_they_had_before_there_were_others() -> None:
     assert regions_key(RegionSettings(resampling="exact"), 200_000_000) == "r90-9390fc8aeb19"
 
 
+def test_fast_crops_that_are_cut_in_another_way_have_another_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = [RegionSettings(resampling="exact"), RegionSettings(resampling="fast")]
+    before = [regions_key(settings) for settings in both]
+    monkeypatch.setattr(identity, "_CUT", 99)
+    after = [regions_key(settings) for settings in both]
+    assert after[0] == before[0] and after[1] != before[1]
+
+
 def test_crops_that_stop_early_belong_to_the_label_set_and_to_what_decides_the_label(
     tmp_path: Path,
 ) -> None:
