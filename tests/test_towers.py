@@ -1,0 +1,57 @@
+"""Claims about which towers of a model a run loads: none that it does not need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sample import copy_sample, label_plainly, small_job
+
+from lazsl import run as steps
+from lazsl.encoder import Encoder, load_encoder
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Towers of every model that a test loads, in order."""
+    asked: list[str] = []
+
+    def load(source: Any, device: str, towers: Any) -> Encoder:
+        asked.append(towers)
+        return load_encoder(source, device, towers)
+
+    monkeypatch.setattr(steps, "_loaded", {})
+    monkeypatch.setattr(steps, "load_encoder", load)
+    return asked
+
+
+def test_a_grown_archive_is_labelled_without_the_text_tower(
+    tmp_path: Path, loaded: list[str]
+) -> None:
+    archive = copy_sample(tmp_path / "archive", 2, odd=False)
+    job = small_job(archive, tmp_path / "workspace", shard_size=2)
+    label_plainly(job, tmp_path / "scratch")
+    assert loaded == ["both"]
+    steps._loaded.clear()
+    copy_sample(archive, 4, odd=False)
+    label_plainly(job, tmp_path / "scratch")
+    assert loaded == ["both", "vision"]
+
+
+def test_stored_embeddings_are_relabelled_without_the_vision_tower(
+    tmp_path: Path, loaded: list[str]
+) -> None:
+    archive = copy_sample(tmp_path / "archive", 2, odd=False)
+    run = label_plainly(small_job(archive, tmp_path / "workspace"), tmp_path / "scratch")
+    steps._loaded.clear()
+    labels = tmp_path / "labels.json"
+    labels.write_text('{"Wren": ["a red crest"], "Jay": ["a long tail"]}')
+    again = steps.open_relabelling(run.job.workspace, run.key, {"labels": str(labels)})
+    steps.embed_attributes(again, "text")
+    [shard] = steps.archive_shards(again)
+    assert steps.score_shard(again, shard)["labelled"] == 2
+    assert loaded == ["both", "text"]
+    steps._loaded.clear()
+    steps.embed_attributes(again, "text")
+    assert loaded == ["both", "text"]
