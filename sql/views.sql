@@ -62,57 +62,76 @@ from rejected
 group by run, reason;
 
 -- Which region spoke for which attribute, and how much? One row per cell of every kept plan.
--- The contributions of a plan's cells add up to its score.
+-- The contributions of a plan's cells add up to its score; `width` and `height` are those of the
+-- image. Everything is joined to the plans, before
+-- they are taken apart: a condition on the run, the shard or the rank is one on the plans.
 create or replace view plan_cells as
-select
-    cell.run,
-    cell.shard,
-    cell.image_id,
-    cell.rank,
-    cell.class,
-    cell.region,
-    cell.attribute_index,
-    a.attribute,
-    cell.mass,
-    cell.similarity,
-    cell.mass * cell.similarity as contribution,
-    g.boxes[cell.region + 1] as box
-from (
+with texts as (
+    select labels, class, list(attribute order by attribute_index) as texts
+    from attributes
+    where attribute_index >= 0
+    group by labels, class
+),
+planned as (
+    select
+        p.run,
+        p.shard,
+        p.image_id,
+        p.rank,
+        p.class,
+        p.regions,
+        p.attributes,
+        p.mass,
+        p.similarity,
+        t.texts,
+        g.boxes,
+        i.width,
+        i.height
+    from plans as p
+    join runs as r on r.run = p.run
+    left join images as i
+        on i.archive = r.archive and i.shard = p.shard and i.image_id = p.image_id
+    left join texts as t on t.labels = r.labels and t.class = p.class
+    left join regions as g
+        on g.encoder = r.encoder
+        and g.regions = r.regions
+        and g.shard = p.shard
+        and g.image_id = p.image_id
+),
+cells as (
     select
         run,
         shard,
         image_id,
         rank,
         class,
-        regions[position // attributes + 1] as region,
-        (position % attributes)::smallint as attribute_index,
-        mass,
-        similarity
-    from (
-        select
-            run,
-            shard,
-            image_id,
-            rank,
-            class,
-            regions,
-            attributes,
-            unnest(mass) as mass,
-            unnest(similarity) as similarity,
-            unnest(range(len(mass))) as position
-        from plans
-    )
-) as cell
-join runs as r on r.run = cell.run
-left join attributes as a
-    on a.labels = r.labels
-    and a.class = cell.class
-    and a.attribute_index = cell.attribute_index
-left join regions as g
-    on g.encoder = r.encoder
-    and g.regions = r.regions
-    and g.shard = cell.shard
-    and g.image_id = cell.image_id;
+        regions,
+        attributes,
+        texts,
+        boxes,
+        width,
+        height,
+        unnest(mass) as mass,
+        unnest(similarity) as similarity,
+        unnest(range(len(mass))) as position
+    from planned
+)
+select
+    run,
+    shard,
+    image_id,
+    rank,
+    class,
+    regions[position // attributes + 1] as region,
+    (position % attributes)::smallint as attribute_index,
+    texts[position % attributes + 1] as attribute,
+    mass,
+    similarity,
+    mass * similarity as contribution,
+    boxes[regions[position // attributes + 1] + 1] as box,
+    width,
+    height
+from cells;
 
 -- How much does each attribute carry its class? Over the images whose best class it is, abstained
 -- ones among them: `contribution` (adds up to the mean score), `similarity`, and `lift`: how much
