@@ -1,6 +1,6 @@
 """Labelling anew: from stored embeddings to a loaded warehouse, against only reading them.
 
-    python benchmarks/bench_relabel.py [--json] [--images N] [--classes N ...] [--rounds N]
+    python benchmarks/bench_relabel.py [--json] [--rounds N] [--images N] [--classes N ...]
 
 A workspace with the embeddings of ViT-B/16 (91 regions of 512 float16 numbers an image, 93 kB) is
 labelled with label sets of several sizes by the steps that a relabelling flow runs, as many shards
@@ -8,20 +8,19 @@ at a time as it runs (`lazsl.run.score_shard`, then the load), without Prefect. 
 same run, `pyarrow.parquet.read_table` reads the same files, all of them in the page cache, which is
 the hardest to keep up with. Both in MB of embeddings a second; the best of some turns each.
 
-Wanted is half of the reading. Beside the ratio stand what scoring costs alone, from embeddings that
-are in memory (`lazsl.score.score_table`), and the part of the processors' time that it is.
+Wanted is half of the reading, where scoring has least to do. Beside it stand what scoring costs
+alone, from embeddings in memory (`lazsl.score.score_table`), and how much of the whole that
+is: the rest is reading, writing and loading.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +28,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import synthetic
-import torch
+from figures import Figure, best_of_turns, conclude, options
 
 from lazsl import records, warehouse
 from lazsl import workspace as layout
 from lazsl.identity import shard_id
-from lazsl.run import Run, score_shard
-from lazsl.score import EmbeddedLabels, score_table
+from lazsl.run import Run, embedded_labels, score_shard
+from lazsl.score import score_table
 from lazsl.settings import make_job
 from lazsl.storage import Folder
 
 CLASSES = (10, 60, 200, 1000)
 DIMENSION, SHARD = 512, 256
 WANTED = 0.5  # of the speed of reading
+QUICK = ("--images", "512", "--rounds", "1", "--classes", "60")
 
 
 def make_embeddings(folder: Path, images: int) -> list[str]:
@@ -83,17 +83,14 @@ def make_run(folder: Path, classes: int) -> Run:
     return Run(job, run, *keys, nothing, nothing)
 
 
-def relabel(run: Run, shards: list[str]) -> tuple[float, float]:
-    """Seconds until every shard is scored and written, and until the warehouse is published."""
+def relabel(run: Run, shards: list[str]) -> None:
+    """Score and write every shard, and load them into a warehouse of their own."""
     shutil.rmtree(Path(run.job.workspace) / "runs" / run.key / "shards", ignore_errors=True)
     for file in Path(run.job.workspace).glob(f"{run.key}*.duckdb"):
         file.unlink()
-    start = time.perf_counter()
     with ThreadPoolExecutor(run.job.staged_shards + 1) as pool:
         list(pool.map(lambda shard: score_shard(run, shard), shards))
-    scored = time.perf_counter()
     warehouse.load(run.workspace, Path(run.job.workspace) / f"{run.key}.duckdb", [run.key])
-    return scored - start, time.perf_counter() - start
 
 
 def read(folder: Path, shards: list[str]) -> None:
@@ -103,89 +100,58 @@ def read(folder: Path, shards: list[str]) -> None:
         pq.read_table(folder / layout.region_embeddings(*key))
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def measure(images: int, classes: list[int], rounds: int, folder: Path) -> dict[str, Any]:
-    """MB/s of reading, and per size of label set those of relabelling and of scoring alone."""
+    """Seconds of reading, and per size of label set those of relabelling and of scoring alone."""
     shards = make_embeddings(folder, images)
-    megabytes = images * (synthetic.CROPS + 1) * DIMENSION * 2 / 1e6
     runs = {count: make_run(folder, count) for count in classes}
     embeddings = layout.region_embeddings(synthetic.ENCODER, synthetic.REGIONS, shards[0])
     regions = Folder(str(folder)).read_table(embeddings)
-    reading = float("inf")
-    best = {
-        count: {"relabel": float("inf"), "scored": 0.0, "alone": float("inf")} for count in runs
-    }
-    for turn in range(rounds + 1):
-        spent = seconds(lambda: read(folder, shards))
-        reading = min(reading, spent) if turn else reading
-        for count, run in runs.items():
-            labels = EmbeddedLabels.from_table(
-                run.workspace.read_table(layout.attributes(run.encoder, run.labels))
-            )
-            memory = run.job.scoring_memory
-            alone = (
-                seconds(
-                    lambda labels=labels, memory=memory, run=run: score_table(
-                        regions, labels, run.job.scoring, memory
-                    )
-                )
-                / regions.num_rows
-                * images
-                * (synthetic.CROPS + 1)
-            )
-            scored, whole = relabel(run, shards)
-            if turn and whole < best[count]["relabel"]:
-                best[count] |= {"relabel": whole, "scored": scored}
-            if turn:
-                best[count]["alone"] = min(best[count]["alone"], alone)
+    ways: dict[str, Callable[[], object]] = {"read": lambda: read(folder, shards)}
+    for count, run in runs.items():
+        labels = embedded_labels(run.workspace, run.encoder, run.labels)
+        ways[f"score {count}"] = partial(
+            score_table, regions, labels, run.job.scoring, run.job.scoring_memory
+        )
+        ways[f"relabel {count}"] = partial(relabel, run, shards)
+    for work in ways.values():
+        work()
+    spent = best_of_turns(ways, rounds)
+    one_shard = regions.num_rows / (synthetic.CROPS + 1)
     return {
-        "read_mb_per_s": round(megabytes / reading),
-        "classes": {
-            count: {
-                "relabel_mb_per_s": round(megabytes / found["relabel"], 1),
-                "images_per_s": round(images / found["relabel"]),
-                "of_reading": round(reading / found["relabel"], 4),
-                "scoring_alone_mb_per_s": round(megabytes / found["alone"], 1),
-                "of_scoring_alone": round(found["alone"] / found["relabel"], 3),
-                "load_seconds": round(found["relabel"] - found["scored"], 2),
-            }
-            for count, found in best.items()
-        },
+        "read": spent["read"],
+        "relabel": {count: spent[f"relabel {count}"] for count in classes},
+        "score": {count: spent[f"score {count}"] * images / one_shard for count in classes},
     }
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser = options(__doc__, rounds=2)
     parser.add_argument("--images", type=int, default=2048, help="images with embeddings")
     parser.add_argument("--classes", type=int, nargs="+", default=list(CLASSES))
-    parser.add_argument("--rounds", type=int, default=2, help="turns each gets after the first")
-    arguments = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(arguments.images, arguments.classes, arguments.rounds, Path(folder))
-    ratios = [figures["of_reading"] for figures in found["classes"].values()]
-    if arguments.json:
-        how = {"images": arguments.images, "threads": torch.get_num_threads(), "wanted": WANTED}
-        print(json.dumps({"benchmark": "relabel", **found, **how}, indent=1))
-    else:
-        told = "; ".join(
-            f"{count:,} classes {f['relabel_mb_per_s']:.0f} MB/s ({f['images_per_s']:,} images/s), "
-            f"{f['of_reading']:.3f} of reading, {f['of_scoring_alone']:.2f} of scoring alone"
-            for count, f in found["classes"].items()
+        found = measure(args.images, args.classes, args.rounds, Path(folder))
+    megabytes = args.images * (synthetic.CROPS + 1) * DIMENSION * 2 / 1e6
+    figures, told = [], []
+    for count, spent in found["relabel"].items():
+        wanted = WANTED if count == min(args.classes) else None
+        ratio, alone = found["read"] / spent, found["score"][count] / spent
+        name = f"relabelling with {count:,} classes"
+        figures += [
+            Figure(name, ratio, "reading the embeddings", at_least=wanted),
+            Figure(f"scoring in it, {count:,} classes", alone, "relabelling"),
+        ]
+        told.append(
+            f"{count:,} classes {megabytes / spent:.0f} MB/s ({args.images / spent:,.0f} images/s, "
+            f"{ratio:.3f} of reading; scoring is {alone:.2f} of it)"
         )
-        print(
-            f"relabel {arguments.images:,} images to a loaded warehouse: {told} "
-            f"(reading alone: {found['read_mb_per_s']:,} MB/s; wanted {WANTED} of it)"
-        )
-    missed = min(ratios) < WANTED
-    if missed:
-        print(f"below the target of {WANTED} of reading alone", file=sys.stderr)
-    return int(missed)
+    sentence = (
+        f"relabel {args.images:,} images to a loaded warehouse: {', '.join(told)}; reading alone "
+        f"{megabytes / found['read']:,.0f} MB/s (wanted {WANTED} of it)"
+    )
+    return conclude(
+        args, "relabel", figures, sentence, images=args.images, megabytes=megabytes, seconds=found
+    )
 
 
 if __name__ == "__main__":

@@ -286,6 +286,7 @@ def _tables(
         best = baseline.argmax(1)
         columns.append(names.take(pa.array(np.take_along_axis(ranked, best[:, None], 1)[:, 0])))
         columns.append(pa.array(baseline.max(1)))
+    columns += [pa.array(np.full(images, CROPS, np.int16)), pa.nulls(images, pa.float32())]
     tables = {
         "predictions": pa.Table.from_arrays(columns, schema=records.PREDICTIONS),
         "scores": pa.Table.from_arrays(

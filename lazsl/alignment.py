@@ -22,7 +22,7 @@ from torch import Tensor
 
 from lazsl.batches import Batch, Matching, Settings, batches, rows_bytes
 from lazsl.packing import PackedAttributes
-from lazsl.pairs import solve_pairs
+from lazsl.pairs import similar_pairs, solve_pairs
 from lazsl.screening import class_bounds
 from lazsl.transport import Workspace
 
@@ -36,6 +36,7 @@ __all__ = [
     "dclip_scores",
     "plans_for",
     "select_regions",
+    "similarities_for",
     "top_classes",
 ]
 
@@ -239,6 +240,39 @@ def plans_for(
     return Plans(sizes, scores, iterations, residual, plan, similarity, keep)
 
 
+@torch.no_grad()
+def similarities_for(
+    regions: Tensor,
+    whole: Tensor,
+    keep: Tensor,
+    packed: PackedAttributes,
+    classes: Tensor,
+    **settings: Unpack[Settings],
+) -> Tensor:
+    """(B, k, M, largest size) float32, the `similarity` that `plans_for` gives for the same
+    arguments, to the last bit, without solving any transport."""
+    matching = Matching(**settings)
+    sizes = packed.starts.diff()[classes]
+    largest = int(sizes.max()) if sizes.numel() else 0
+    similarity = torch.zeros((*classes.shape, keep.shape[1], largest), device=whole.device)
+    ranks = classes.shape[1]
+    for batch in batches(regions, whole, keep, None, packed, matching) if ranks else ():
+        pair = torch.arange(len(batch.images) * ranks, device=whole.device)
+        image, rank = pair // ranks, pair % ranks
+        chosen = classes[batch.images].flatten()
+        for which, found in similar_pairs(batch, packed, matching, image, chosen):
+            own = image[which]
+            kept = batch.keep[own][:, :, None]
+            target = (
+                batch.images[own][:, None],
+                rank[which][:, None],
+                batch.positions[own],
+                slice(found.shape[1]),
+            )
+            similarity[target] = (kept * found.permute(2, 0, 1)).float()
+    return similarity
+
+
 def dclip_scores(whole: Tensor, packed: PackedAttributes) -> Tensor:
     """(B, C) float32, `mean_j <f_0, t_cj>`: attributes against the whole image (DCLIP, CuPL)."""
     return (whole.double() @ packed.means.T).float()
@@ -248,10 +282,10 @@ def crop_mean_scores(
     regions: Tensor, packed: PackedAttributes, valid: Tensor | None = None
 ) -> Tensor:
     """(B, C) float32, the plain mean of `<f_i, t_cj>` over all crops and attributes."""
-    crops = regions.double()
     if valid is None:
-        mean = crops.mean(1)
+        mean = torch.cat([some.double().mean(1) for some in torch.split(regions, _CACHED)])
     else:
+        crops = regions.double()
         mean = crops.masked_fill(~valid[:, :, None], 0).sum(1) / valid.sum(1, keepdim=True)
     return (mean @ packed.means.T).float()
 

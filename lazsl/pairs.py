@@ -41,6 +41,25 @@ def solve_pairs(
     with_plan: bool = False,
 ) -> Iterator[Solved]:
     """Every pair (image[p], classes[p]) once; `image` ascends and counts within the batch."""
+    for which, problems in similar_pairs(batch, packed, matching, image, classes):
+        where = image[which]
+        yield Solved(
+            which,
+            problems,
+            matching.solve(
+                problems[None],
+                batch.keep[where].T[None],
+                batch.count[where][None],
+                workspace,
+                with_plan,
+            ),
+        )
+
+
+def similar_pairs(
+    batch: Batch, packed: PackedAttributes, matching: Matching, image: Tensor, classes: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same pairs, `which` and similarity (M', size, P), without their transport."""
     sizes = packed.starts.diff()[classes]
     ends = sizes.cumsum(0)
     # A quarter of the memory: similarities, a copy by size, their transport and its indices.
@@ -57,18 +76,7 @@ def solve_pairs(
             which = (sizes[some] == size).nonzero()[:, 0]
             own = first[which, None] + torch.arange(size, device=first.device)
             problems = similarity[own].permute(2, 1, 0).contiguous()
-            where = image[some][which]
-            yield Solved(
-                which + start,
-                problems,
-                matching.solve(
-                    problems[None],
-                    batch.keep[where].T[None],
-                    batch.count[where][None],
-                    workspace,
-                    with_plan,
-                ),
-            )
+            yield which + start, problems
         start, done = stop, int(ends[stop - 1])
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -288,9 +288,7 @@ def score_shard(run: Run, shard: str) -> dict[str, Any]:
         raise UserError(f"shard {shard} has no embeddings yet; label the archive to make them")
     images = where.read_table(workspace.images(run.encoder, run.regions, shard))
     regions = where.read_table(workspace.region_embeddings(run.encoder, run.regions, shard))
-    labels = EmbeddedLabels.from_table(
-        where.read_table(workspace.attributes(run.encoder, run.labels))
-    )
+    labels = embedded_labels(where, run.encoder, run.labels)
     settings = run.job.regions
     count = None if settings.doubt is None else settings.count
     tables = score_table(regions, labels, run.job.scoring, run.job.scoring_memory, count)
@@ -319,6 +317,17 @@ def score_shard(run: Run, shard: str) -> dict[str, Any]:
     }
     where.write_json(workspace.marker(run.key, shard), marker)
     return marker
+
+
+@lru_cache(maxsize=2)
+def _read_labels(url: str, encoder: str, labels: str) -> EmbeddedLabels:
+    table = Folder(url).read_table(workspace.attributes(encoder, labels))
+    return EmbeddedLabels.from_table(table)
+
+
+def embedded_labels(folder: Folder, encoder: str, labels: str) -> EmbeddedLabels:
+    """A workspace's embedded label set, read and packed once for all shards that are scored."""
+    return _read_labels(folder.url, encoder, labels)
 
 
 def _check_rejects(shard: str, images: pa.Table, ceiling: float) -> None:

@@ -5,7 +5,7 @@ Pure functions of what is stored: no image and no model is needed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from lazsl.alignment import (
     dclip_scores,
     plans_for,
     select_regions,
+    similarities_for,
     top_classes,
 )
 from lazsl.anytime import doubts
@@ -169,6 +170,21 @@ def _score(
     }
 
 
+@dataclass(frozen=True)
+class PassedOver:
+    """The regions that were not kept, `passed` (B, M), and their `similarity` (B, k, M, n), zero on
+    kept ones and beyond a class's own size, `sizes` (B, k)."""
+
+    passed: torch.Tensor
+    similarity: torch.Tensor
+    sizes: torch.Tensor
+
+    def of(self, image: int, rank: int) -> torch.Tensor:
+        """S of one class, (regions passed over, its attributes)."""
+        size = int(self.sizes[image, rank])
+        return self.similarity[image, rank, self.passed[image], :size]
+
+
 def passed_over(
     crops: torch.Tensor,
     whole: torch.Tensor,
@@ -176,17 +192,17 @@ def passed_over(
     packed: PackedAttributes,
     classes: torch.Tensor,
     how: dict[str, Any],
-) -> Plans:
-    """`alignment.plans_for` of the regions that were not kept, for the similarities alone: what an
-    attribute is not seen in helps to say where it is.
+) -> PassedOver:
+    """The similarities of the regions that were not kept: what an attribute is not seen in helps to
+    say where it is.
 
-    Its `keep` has no region for an image that kept all. Going the same way as the kept regions,
-    the numbers depend on neighbours as little as theirs.
+    Going the same way as those of the kept regions, they depend on neighbours as little.
     """
     passed = ~keep
-    # Every image needs a region to be solved.
-    solvable = torch.where(passed.any(1, keepdim=True), passed, keep)
-    return replace(plans_for(crops, whole, solvable, packed, classes, **how), keep=passed)
+    # Every image of a batch needs a region.
+    some = torch.where(passed.any(1, keepdim=True), passed, keep)
+    similarity = similarities_for(crops, whole, some, packed, classes, **how)
+    return PassedOver(passed, similarity, packed.starts.diff()[classes])
 
 
 @dataclass(frozen=True)
@@ -298,14 +314,15 @@ def _evidence(ranked: _Ranked, labels: EmbeddedLabels) -> pa.Table:
     )
 
 
-def _plans(ranked: _Ranked, kept_plans: int, passed: Plans) -> pa.Table:
+def _plans(ranked: _Ranked, kept_plans: int, passed: PassedOver) -> pa.Table:
     plans = ranked.plans
     k = min(kept_plans, plans.sizes.shape[1])
     images = len(plans.keep)
     sizes = plans.sizes[:, :k]
     keep = plans.keep[:, None, :].expand(images, k, -1)
-    cells = _cells(plans, sizes)
-    passed_cells = _cells(passed, sizes)
+    largest = plans.plan.shape[3]
+    cells = _cells(plans.keep, sizes, largest)
+    passed_cells = _cells(passed.passed, sizes, passed.similarity.shape[3])
     regions = torch.arange(1, keep.shape[2] + 1, device=sizes.device).expand_as(keep)[keep]
     kept = keep.sum(dim=2)
     rank = torch.arange(plans.sizes.shape[1], device=sizes.device).expand(plans.sizes.shape)
@@ -324,7 +341,7 @@ def _plans(ranked: _Ranked, kept_plans: int, passed: Plans) -> pa.Table:
             _lists(kept * sizes, _column(plans.plan[:, :k][cells], pa.float32())),
             _lists(kept * sizes, _column(plans.similarity[:, :k][cells], pa.float32())),
             _lists(
-                passed.keep.sum(dim=1, keepdim=True) * sizes,
+                passed.passed.sum(dim=1, keepdim=True) * sizes,
                 _column(passed.similarity[passed_cells], pa.float32()),
             ),
         ],
@@ -332,10 +349,10 @@ def _plans(ranked: _Ranked, kept_plans: int, passed: Plans) -> pa.Table:
     )
 
 
-def _cells(plans: Plans, sizes: torch.Tensor) -> torch.Tensor:
-    """(B, k, M, largest size) bool: the kept regions' cells with the class's own attributes."""
-    within = torch.arange(plans.plan.shape[3], device=sizes.device)
-    return plans.keep[:, None, :, None] & (within < sizes[:, :, None, None])
+def _cells(keep: torch.Tensor, sizes: torch.Tensor, largest: int) -> torch.Tensor:
+    """(B, k, M, largest size) bool: these regions' cells with the class's own attributes."""
+    within = torch.arange(largest, device=sizes.device)
+    return keep[:, None, :, None] & (within < sizes[:, :, None, None])
 
 
 def _lists(lengths: torch.Tensor, values: pa.Array[Any]) -> pa.Array[Any]:

@@ -22,6 +22,7 @@ from lazsl.alignment import (
     dclip_scores,
     plans_for,
     select_regions,
+    similarities_for,
     top_classes,
 )
 from lazsl.eightbit import eight_bits_pay
@@ -299,6 +300,17 @@ def test_plans_similarities_and_iterations_are_the_references() -> None:
             assert np.abs(plan.numpy() - expected.plan).max() < 1e-6
             assert np.abs(similarity.numpy() - expected.similarity).max() < 1e-6
             assert int(plans.iterations[image, c]) == expected.iterations
+
+
+def test_similarities_alone_are_those_of_the_plans_to_the_last_bit() -> None:
+    w = world(5, 40, 30, 64, 0.5, 3)
+    keep = select_regions(w.regions, w.whole)
+    classes = torch.tensor([[0, 7, 29], [1, 2, 3], [9, 9, 0], [4, 28, 5], [12, 0, 1]])
+    plans = plans_for(w.regions, w.whole, keep, w.packed, classes)
+    alone = similarities_for(w.regions, w.whole, keep, w.packed, classes)
+    assert torch.equal(alone, plans.similarity)
+    assert int((alone != 0).sum()) > 1000
+    assert similarities_for(w.regions, w.whole, keep, w.packed, classes[:, :0]).numel() == 0
 
 
 def test_baselines_equal_plain_loops() -> None:

@@ -19,7 +19,7 @@ from lazsl.alignment import Plans, plans_for, select_regions
 from lazsl.errors import UserError
 from lazsl.evidence import Evidence
 from lazsl.explaining.case import Image, RunOfImage
-from lazsl.score import EmbeddedLabels, passed_over
+from lazsl.score import EmbeddedLabels, PassedOver, passed_over
 from lazsl.settings import ScoringSettings
 from lazsl.storage import Folder
 
@@ -122,7 +122,7 @@ def _evidence(
     attributes: tuple[str, ...],
     label: str,
     plans: Plans,
-    passed: Plans,
+    passed: PassedOver,
     place: int,
     order: list[int],
 ) -> Evidence:
@@ -144,5 +144,5 @@ def _evidence(
         mass=mass,
         similarity=similarity,
         passed_boxes=stored.boxes[~kept],
-        passed_similarity=passed.of(0, place)[1].double().cpu().numpy(),
+        passed_similarity=passed.of(0, place).double().cpu().numpy(),
     )

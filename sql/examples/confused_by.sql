@@ -35,8 +35,8 @@ select
     truth,
     label,
     count(*) as images,
-    mode(misleading.attribute) as misled_by,
-    mode(missed.attribute) as did_not_see
+    mode(misleading.attribute order by misleading.attribute) as misled_by,
+    mode(missed.attribute order by missed.attribute) as did_not_see
 from misleading
 join missed using (truth, label, image_id)
 group by truth, label

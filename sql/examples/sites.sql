@@ -5,7 +5,7 @@ select
     s.site,
     count(*) as images,
     count(distinct p.label) as classes,
-    mode(p.label) as most_often,
+    mode(p.label order by p.label) as most_often,
     round(avg(p.margin), 4) as margin,
     round(avg(p.correct::integer), 3) as accuracy
 from sites as s
