@@ -24,7 +24,7 @@ APART = ("examples/plans_in_bucket.sql", "examples/sites.sql")  # read files of 
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Connection, Connection]]:
-    """One warehouse of two archives' runs; and the lake that a warehouse of each was exported to."""
+    """A warehouse of two archives, and the lake that a warehouse of each was exported to."""
     home = tmp_path_factory.mktemp("lake")
     workspace = Folder(str(home / "workspace"))
     lake = home / "it's a lake"
