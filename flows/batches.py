@@ -33,7 +33,7 @@ from lazsl import run as steps
 from lazsl.errors import UserError
 from lazsl.settings import Job
 from lazsl.status import run_status
-from lazsl.storage import Folder
+from lazsl.storage import Folder, masked
 from lazsl.sweep import recorded_job
 from lazsl.workspace import done_shards, runs
 
@@ -125,7 +125,7 @@ def load_warehouse(
     folder = Folder(workspace)
     keys = [run] if run else runs(folder)
     if not keys:
-        raise UserError(f"there is no run in {folder.url}; label an archive first")
+        raise UserError(f"there is no run in {masked(folder.url)}; label an archive first")
     recorded = [recorded_job(folder, key, warehouse) for key in keys]
     said: list[str] = []
     refused: list[str] = []

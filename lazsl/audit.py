@@ -21,7 +21,7 @@ from lazsl import workspace as layout
 from lazsl.errors import UserError
 from lazsl.sqlfiles import Connection
 from lazsl.storage import Folder
-from lazsl.warehouse import open_warehouse
+from lazsl.warehouse import find_run, open_warehouse
 
 STRATA = ("label", "margin")
 """What strata can be made by: the run's best class, and four bands of its margin."""
@@ -89,24 +89,6 @@ def shown(path: Path, sample: pa.Table) -> pa.Table:
         sqlfiles.registered(connection, {"new_samples": sample}),
     ):
         return sqlfiles.table(connection, "audit/shown.sql", run=run)
-
-
-def find_run(connection: Connection, run: str | None) -> str:
-    """Key of the run in the warehouse that begins like this; None means the latest.
-
-    Raises:
-        UserError: there is no such run, or there are several.
-    """
-    known = [str(row[0]) for row in sqlfiles.run(connection, "runs.sql").fetchall()]
-    matching = known[:1] if run is None else [key for key in known if key.startswith(run)]
-    if run in known:
-        return run
-    if len(matching) != 1:
-        if not known:
-            raise UserError("no run was loaded into the warehouse yet; run lazsl load")
-        found = f"{len(matching) or 'no'} runs in the warehouse begin with {run!r}"
-        raise UserError(f"{found}; there are {', '.join(known)}")
-    return matching[0]
 
 
 def archive_of(connection: Connection, run: str) -> str:

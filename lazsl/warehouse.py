@@ -186,6 +186,27 @@ def status(path: Path, run: str | None = None) -> dict[str, Any]:
         return dict(zip(names, found.fetchall()[0], strict=True))
 
 
+def find_run(connection: Connection, run: str | None = None) -> str:
+    """Key of the run in the warehouse that begins like this; None means the latest.
+
+    Raises:
+        UserError: there is no such run, or there are several.
+    """
+    known = [str(row[0]) for row in sqlfiles.run(connection, "runs.sql").fetchall()]
+    if not known:
+        raise UserError("no run was loaded into the warehouse yet; run lazsl load")
+    wanted = known[0] if run is None else run
+    matching = [wanted] if wanted in known else [key for key in known if key.startswith(wanted)]
+    if len(matching) != 1:
+        found = "no run" if not matching else f"{len(matching)} runs"
+        begins = "begins" if not matching else "begin"
+        raise UserError(
+            f"{found} in the warehouse {begins} with {wanted!r}; there are {', '.join(known)} "
+            "(lazsl load brings in what a workspace has)"
+        )
+    return matching[0]
+
+
 # The one loader, its file, and how that file is published
 
 
@@ -276,6 +297,12 @@ def _open_working(working: Path) -> Connection:
     try:
         if _definitions(connection, working) != _current_definitions():
             _define(connection)
+    except duckdb.CatalogException as error:
+        connection.close()
+        raise UserError(
+            f"{working}, which a load left behind, is no warehouse: {first_line(error)} "
+            "(delete it to start again from the published warehouse)"
+        ) from None
     except BaseException:
         connection.close()
         raise

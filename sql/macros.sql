@@ -153,27 +153,31 @@ select
     b.margin as margin_b,
     a.truth
 from labelled as a
-join labelled as b on b.shard = a.shard and b.image_id = a.image_id
+join guesses as b on b.shard = a.shard and b.image_id = a.image_id
 where a.run = run_a and b.run = run_b and a.best_guess <> b.best_guess
 order by a.key, a.image_id;
 
 -- Which attributes moved where two runs disagree? For both best guesses of each such image, every
 -- attribute's contribution in either run, largest change first. An attribute that one run's label
 -- set does not have contributes 0 there; null: the class was not among the image's best in that
--- run.
-create or replace macro moved_attributes(run_a, run_b) as table
+-- run. All shards are compared, or those up to the last one.
+create or replace macro moved_attributes(run_a, run_b, last_shard := null) as table
 with images_between as (
     select a.shard, a.image_id, a.best_guess as guess_a, b.best_guess as guess_b
-    from labelled as a
-    join labelled as b on b.shard = a.shard and b.image_id = a.image_id
-    where a.run = run_a and b.run = run_b and a.best_guess <> b.best_guess
+    from guesses as a
+    join guesses as b on b.shard = a.shard and b.image_id = a.image_id
+    where
+        a.run = run_a
+        and b.run = run_b
+        and a.best_guess <> b.best_guess
+        and (last_shard is null or (a.shard <= last_shard and b.shard <= last_shard))
 ),
 evidence_a as (
     select e.shard, e.image_id, e.class, e.attribute, sum(e.contribution) as contribution
     from evidence as e
     join images_between as m
         on m.shard = e.shard and m.image_id = e.image_id and e.class in (m.guess_a, m.guess_b)
-    where e.run = run_a
+    where e.run = run_a and (last_shard is null or e.shard <= last_shard)
     group by e.shard, e.image_id, e.class, e.attribute
 ),
 evidence_b as (
@@ -181,7 +185,7 @@ evidence_b as (
     from evidence as e
     join images_between as m
         on m.shard = e.shard and m.image_id = e.image_id and e.class in (m.guess_a, m.guess_b)
-    where e.run = run_b
+    where e.run = run_b and (last_shard is null or e.shard <= last_shard)
     group by e.shard, e.image_id, e.class, e.attribute
 ),
 paired as (

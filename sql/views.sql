@@ -9,6 +9,20 @@ join scores as s
     on s.run = p.run and s.shard = p.shard and s.image_id = p.image_id and s.rank = 1
 where p.abstained;
 
+-- What was every image called? One row per run and labelled image. `labelled` says more of each, and
+-- takes longer where many images are compared.
+create or replace view guesses as
+select
+    p.run,
+    p.shard,
+    p.image_id,
+    p.label,
+    coalesce(p.label, w.best_guess) as best_guess,
+    p.score,
+    p.margin
+from predictions as p
+left join withheld as w on w.run = p.run and w.shard = p.shard and w.image_id = p.image_id;
+
 -- What was every image called, and was it right? One row per run and labelled image. An abstained
 -- image has no label, and is neither right nor wrong; `best_guess` says what it was nearest to.
 create or replace view labelled as
@@ -259,22 +273,30 @@ from differences;
 -- Which files are in the archive more than once, byte for byte, and were they called the same?
 -- Abstained images were called nothing.
 create or replace view duplicates as
-select
-    run,
-    digest,
-    count(*) as images,
-    list(key order by key) as keys,
-    coalesce(list(distinct label order by label) filter (label is not null), []) as labels,
-    coalesce(min(label) <> max(label), false) as labels_differ
-from (
-    select p.run, i.digest, i.key, p.label
-    from predictions as p
-    join runs as r on r.run = p.run
-    join images as i
-        on i.archive = r.archive and i.shard = p.shard and i.image_id = p.image_id
-    where i.listed and i.digest is not null
+with copied as (
+    select archive, digest
+    from images
+    where listed and digest is not null
+    group by archive, digest
+    having count(*) > 1
+),
+copies as (
+    select i.archive, i.shard, i.image_id, i.digest, i.key
+    from images as i
+    join copied as c on c.archive = i.archive and c.digest = i.digest
+    where i.listed
 )
-group by run, digest
+select
+    p.run,
+    c.digest,
+    count(*) as images,
+    list(c.key order by c.key) as keys,
+    coalesce(list(distinct p.label order by p.label) filter (p.label is not null), []) as labels,
+    coalesce(min(p.label) <> max(p.label), false) as labels_differ
+from predictions as p
+join runs as r on r.run = p.run
+join copies as c on c.archive = r.archive and c.shard = p.shard and c.image_id = p.image_id
+group by p.run, c.digest
 having count(*) > 1;
 
 -- How did each run go? Counts of rows, seconds summed over shards. `labelled` images include the

@@ -615,5 +615,5 @@ def test_estimating_without_a_sample_or_a_judgement_says_what_to_do(here: Place)
     here.drawn()
     with pytest.raises(UserError, match="bring judgements in: lazsl audit import"):
         estimate.estimate_run(here.path, "run-a")
-    with pytest.raises(UserError, match="no runs in the warehouse begin with 'nope'"):
+    with pytest.raises(UserError, match="no run in the warehouse begins with 'nope'"):
         estimate.estimate_run(here.path, "nope")

@@ -19,9 +19,11 @@ import duckdb
 import fake_run
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from lazsl import loading, records, sqlfiles, warehouse
 from lazsl import workspace as layout
+from lazsl.cli import app
 from lazsl.errors import UserError
 from lazsl.storage import Folder
 
@@ -743,3 +745,20 @@ def test_an_unreadable_file_of_a_cut_off_load_is_named(workspace: Folder, path: 
         warehouse.load(workspace, path)
     working.unlink()
     assert warehouse.load(workspace, path).shards == 4
+
+
+def test_a_file_of_a_cut_off_load_without_tables_is_named(workspace: Folder, path: Path) -> None:
+    working = path.with_name("ware house's.loading.duckdb")
+    duckdb.connect(working).close()
+    with pytest.raises(UserError, match=r"ware house's\.loading\.duckdb.*no warehouse.*delete it"):
+        warehouse.load(workspace, path)
+    working.unlink()
+    assert warehouse.load(workspace, path).shards == 4
+
+
+def test_a_mistyped_workspace_is_one_sentence_and_nothing_is_written(tmp_path: Path) -> None:
+    typo = tmp_path / "wrokspace"
+    refused = CliRunner().invoke(app, ["load", "-w", str(typo)])
+    assert refused.exit_code == 2
+    assert "there is no run in" in " ".join(refused.output.split())
+    assert not typo.exists()

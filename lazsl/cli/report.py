@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
-from lazsl.errors import UserError
 
 
 @app.command(epilog="Example: lazsl report fieldguide --against images-55facade")
@@ -46,15 +45,14 @@ def report(
     warehouse: WarehouseFile = None,
 ) -> None:
     """Make a site to look through a run: every label, and the pixels that spoke for it."""
-    from lazsl import sqlfiles
     from lazsl.report import make_report
     from lazsl.report.site import in_bytes
-    from lazsl.warehouse import open_warehouse
+    from lazsl.warehouse import find_run, open_warehouse
 
     path = warehouse_of(workspace, warehouse)
     with closing(open_warehouse(path)) as connection:
-        known = [row[0] for row in sqlfiles.run(connection, "runs.sql").fetchall()]
-    chosen = _run_named(run, known)
+        chosen = find_run(connection, run)
+        other = None if against is None else find_run(connection, against)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -67,7 +65,7 @@ def report(
             path,
             chosen,
             output or f"{workspace.rstrip('/')}/reports/{chosen}",
-            against=None if against is None else _run_named(against, known),
+            against=other,
             images=images,
             previews=previews,
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
@@ -78,22 +76,3 @@ def report(
         told += f"; {made.missing:,} could not be read again and show why instead of a picture"
     out.print(told, highlight=False)
     out.print(f"Open [bold]{escape(made.index)}[/] in a browser.", soft_wrap=True, highlight=False)
-
-
-def _run_named(name: str | None, known: list[str]) -> str:
-    """The run of a key or its beginning; the newest for None.
-
-    Raises:
-        UserError: no run of the warehouse, or several, begin like this.
-    """
-    matching = known[:1] if name is None else [run for run in known if run.startswith(name)]
-    if name is not None and name in known:
-        return name
-    if len(matching) != 1:
-        found = "no run" if not matching else f"{len(matching)} runs"
-        asked = "" if name is None else f" begins with {name!r}"
-        raise UserError(
-            f"{found} in the warehouse{asked}; known runs: {', '.join(known) or 'none'} "
-            "(lazsl load brings in what a workspace has)"
-        )
-    return matching[0]

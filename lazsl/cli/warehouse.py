@@ -57,10 +57,15 @@ def status(
 def load(workspace: Workspace = "workspace", warehouse: WarehouseFile = None) -> None:
     """Load every finished shard that the warehouse does not hold yet; also while a run goes on."""
     from lazsl import warehouse as warehouses
-    from lazsl.storage import Folder
+    from lazsl.storage import Folder, masked
+    from lazsl.workspace import runs
 
     folder = Folder(workspace)
     path = warehouse_of(workspace, warehouse)
+    if not runs(folder):
+        raise UserError(
+            f"there is no run in {masked(workspace)}; label an archive, or name another workspace"
+        )
     loaded = warehouses.load(folder, path)
     out.print(
         f"{loaded.shards} shards, {loaded.images} images loaded into {path}",

@@ -24,7 +24,7 @@ from lazsl.loading import check_truth
 from lazsl.manifest import read_manifest
 from lazsl.score import EmbeddedLabels, embeddings_of, images_alike
 from lazsl.settings import Job, make_job
-from lazsl.storage import Folder
+from lazsl.storage import Folder, masked
 from lazsl.truth import read_truth
 
 MEMORY_BYTES = 512 * 2**20
@@ -171,8 +171,8 @@ def join_truth(stored: StoredRun, url: str | None = None, open_set: bool | None 
     }
     if not labels:
         raise UserError(
-            f"none of the images with truth has embeddings in {stored.folder.url}; label the "
-            "archive first"
+            f"none of the images with truth has embeddings in {masked(stored.folder.url)}; label "
+            "the archive first"
         )
     notices += _image_notices(stored, ids, keys, called, usable)
     return Known({i: index.get(label, -1) for i, label in labels.items()}, labels, tuple(notices))

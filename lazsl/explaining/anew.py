@@ -21,7 +21,7 @@ from lazsl.evidence import Evidence
 from lazsl.explaining.case import Image, RunOfImage
 from lazsl.score import EmbeddedLabels, PassedOver, passed_over
 from lazsl.settings import ScoringSettings
-from lazsl.storage import Folder
+from lazsl.storage import Folder, masked
 
 _ALIGNING = {"theta", "epsilon", "rule", "max_iterations", "tolerance"}
 
@@ -56,8 +56,8 @@ def read_stored(folder: Folder, run: RunOfImage, image: Image) -> StoredImage:
         shard = folder.read_table(name)
     except FileNotFoundError:
         raise UserError(
-            f"the embeddings of {image.key!r} are not in {folder.url}; name the workspace of run "
-            f"{run.key} with --workspace, or label the archive again"
+            f"the embeddings of {image.key!r} are not in {masked(folder.url)}; name the workspace of "
+            f"run {run.key} with --workspace, or label the archive again"
         ) from None
     mine = shard.filter(pc.equal(shard["image_id"], pa.scalar(image.image_id)))
     return StoredImage(image, mine.sort_by("region"))
@@ -73,8 +73,8 @@ def read_attributes(folder: Folder, run: RunOfImage) -> pa.Table:
         return folder.read_table(workspace.attributes(run.encoder, run.labels))
     except FileNotFoundError:
         raise UserError(
-            f"the embedded label set of run {run.key} is not in {folder.url}; name the run's "
-            "workspace with --workspace"
+            f"the embedded label set of run {run.key} is not in {masked(folder.url)}; name the "
+            "run's workspace with --workspace"
         ) from None
 
 

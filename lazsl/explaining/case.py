@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from lazsl import sqlfiles
+from lazsl import sqlfiles, warehouse
 from lazsl.errors import UserError
 from lazsl.settings import Job, make_job
 from lazsl.sqlfiles import Connection
@@ -72,20 +72,11 @@ def find_run(connection: Connection, run: str | None, workspace: str) -> RunOfIm
     Raises:
         UserError: the warehouse has no such run, or several that begin so.
     """
-    known = [str(row[0]) for row in sqlfiles.run(connection, "runs.sql").fetchall()]
-    if not known:
-        raise UserError("no run was loaded into the warehouse yet; run lazsl load")
-    wanted = known[0] if run is None else run
-    matching = [wanted] if wanted in known else [name for name in known if name.startswith(wanted)]
-    if len(matching) != 1:
-        found = "no run" if not matching else f"{len(matching)} runs"
-        raise UserError(
-            f"{found} in the warehouse begins with {run!r}; loaded runs: {', '.join(known)}"
-        )
-    found_run = sqlfiles.run(connection, "explain/run.sql", run=matching[0]).fetchall()
+    key = warehouse.find_run(connection, run)
+    found_run = sqlfiles.run(connection, "explain/run.sql", run=key).fetchall()
     encoder, regions, labels, job = found_run[0]
     return RunOfImage(
-        matching[0],
+        key,
         encoder,
         regions,
         labels,

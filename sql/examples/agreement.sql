@@ -9,5 +9,5 @@ select
     count(*) filter (a.best_guess <> b.best_guess and a.best_guess = a.truth) as only_first_right,
     count(*) filter (a.best_guess <> b.best_guess and b.best_guess = a.truth) as only_second_right
 from labelled as a
-join labelled as b on b.shard = a.shard and b.image_id = a.image_id
+join guesses as b on b.shard = a.shard and b.image_id = a.image_id
 where a.run = getvariable('run_a') and b.run = getvariable('run_b') and a.listed;

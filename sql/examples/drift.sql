@@ -3,10 +3,11 @@
 set variable run_a = (from (select run from runs order by created desc, run limit 1 offset 1));
 set variable run_b = (from (select run from runs order by created desc, run limit 1));
 with pairs as (
-    select a.best_guess as before, b.best_guess as after
+    select a.best_guess as before, b.best_guess as after, count(*) as images
     from labelled as a
-    join labelled as b on b.shard = a.shard and b.image_id = a.image_id
+    join guesses as b on b.shard = a.shard and b.image_id = a.image_id
     where a.run = getvariable('run_a') and b.run = getvariable('run_b') and a.listed
+    group by a.best_guess, b.best_guess
 ),
 classes as (
     select before as class from pairs
@@ -15,11 +16,11 @@ classes as (
 )
 select
     c.class,
-    count(*) filter (p.before = c.class) as before,
-    count(*) filter (p.after = c.class) as after,
-    count(*) filter (p.before = c.class and p.after = c.class) as stayed,
-    count(*) filter (p.before <> c.class and p.after = c.class) as came,
-    count(*) filter (p.before = c.class and p.after <> c.class) as went
+    coalesce(sum(p.images) filter (p.before = c.class), 0)::bigint as before,
+    coalesce(sum(p.images) filter (p.after = c.class), 0)::bigint as after,
+    coalesce(sum(p.images) filter (p.before = c.class and p.after = c.class), 0)::bigint as stayed,
+    coalesce(sum(p.images) filter (p.before <> c.class and p.after = c.class), 0)::bigint as came,
+    coalesce(sum(p.images) filter (p.before = c.class and p.after <> c.class), 0)::bigint as went
 from classes as c
 join pairs as p on p.before = c.class or p.after = c.class
 group by c.class

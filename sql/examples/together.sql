@@ -1,22 +1,33 @@
 -- Which attributes speak together? Pairs that are both among the three strongest of an image's best
--- class, over classes: what an archive really shows at once.
+-- class, over classes: what an archive really shows at once. In 40 shards (they are named by a
+-- digest, so these are no particular ones); without the limit, in all.
 set variable run = (from (select run from runs order by created desc, run limit 1));
+set variable last_shard = (
+    select max(shard)
+    from (select shard from shards where run = getvariable('run') order by shard limit 40)
+);
 with strongest as (
-    select shard, image_id, class, attribute
+    select
+        class,
+        list(attribute order by contribution desc, attribute_index)[:3] as three
     from evidence
-    where run = getvariable('run') and rank = 1
-    qualify row_number() over (
-        partition by shard, image_id order by contribution desc, attribute_index
-    ) <= 3
+    where run = getvariable('run') and rank = 1 and shard <= getvariable('last_shard')
+    group by shard, image_id, class
+),
+pairs as (
+    select
+        class,
+        unnest([three[1], three[1], three[2]]) as one,
+        unnest([three[2], three[3], three[3]]) as other
+    from strongest
 )
 select
-    a.attribute,
-    b.attribute as together_with,
+    least(one, other) as attribute,
+    greatest(one, other) as together_with,
     count(*) as images,
-    count(distinct a.class) as classes
-from strongest as a
-join strongest as b
-    on b.shard = a.shard and b.image_id = a.image_id and b.attribute > a.attribute
-group by a.attribute, b.attribute
-order by images desc, a.attribute, b.attribute
+    count(distinct class) as classes
+from pairs
+where one <> other
+group by attribute, together_with
+order by images desc, attribute, together_with
 limit 20;
