@@ -60,7 +60,7 @@ def sample(
     folder, path = Folder(workspace), warehouse_of(workspace, warehouse)
     strata = [] if by == "none" else by.split(",")
     with closing(warehouses.open_warehouse(path)) as connection:
-        run = audit.find_run(connection, run)
+        run = warehouses.find_run(connection, run)
         classes = reviews.classes_of(connection, run)
     drawn = audit.draw_sample(folder, path, run, images, strata, seed)
     warehouses.load(folder, path, runs=[])
@@ -137,9 +137,8 @@ def estimate(
     Any run over the archive can be estimated from the same judgements, whichever run the sample
     was drawn from.
     """
-    from lazsl.audit import find_run
     from lazsl.estimate import Estimate, estimate_run
-    from lazsl.warehouse import open_warehouse
+    from lazsl.warehouse import find_run, open_warehouse
 
     path = warehouse_of(workspace, warehouse)
     with closing(open_warehouse(path)) as connection:

@@ -56,8 +56,8 @@ def read_stored(folder: Folder, run: RunOfImage, image: Image) -> StoredImage:
         shard = folder.read_table(name)
     except FileNotFoundError:
         raise UserError(
-            f"the embeddings of {image.key!r} are not in {masked(folder.url)}; name the workspace of "
-            f"run {run.key} with --workspace, or label the archive again"
+            f"the embeddings of {image.key!r} are not in {masked(folder.url)}; name the workspace "
+            f"of run {run.key} with --workspace, or label the archive again"
         ) from None
     mine = shard.filter(pc.equal(shard["image_id"], pa.scalar(image.image_id)))
     return StoredImage(image, mine.sort_by("region"))
