@@ -188,8 +188,8 @@ def measure(args: argparse.Namespace, folder: Path) -> int:
         rate = 2 * images / loading["seconds"]
         minutes = 2e6 / rate / 60
         figures += [
-            Figure("minutes for two runs over a million images", minutes, "", at_most=MINUTES),
-            Figure("peak memory of the load", loading["peak_gib"], "GiB", at_most=MEMORY),
+            Figure("load of two runs over a million images", minutes, "a minute", at_most=MINUTES),
+            Figure("peak memory of the load", loading["peak_gib"], "1 GiB", at_most=MEMORY),
         ]
         parts.append(
             f"loaded in {loading['seconds']:.0f} s ({rate:,.0f} images/s, {minutes:.1f} minutes "

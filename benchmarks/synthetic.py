@@ -410,12 +410,15 @@ def _lists(lengths: np.ndarray, values: np.ndarray) -> pa.Array[Any]:
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
 
 
-def clip_like(classes: int, images: int, dimension: int = 512) -> tuple[np.ndarray, np.ndarray]:
+def clip_like(
+    classes: int, images: int, dimension: int = 512, clear: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of a label set (C + N, D), per class its name's then its attributes', and of regions
     (B, 1 + CROPS, D), the whole image first; float32, of unit length.
 
     All share a direction, as CLIP's do: cosines of regions and attributes are 0.22 in the mean,
-    0.04 in deviation. Each image shows one class, in some crops more than in others.
+    0.04 in deviation. Each image shows one class, in some crops more than in others; the less
+    `clear` it is, the closer is the second best class.
     """
     random = np.random.default_rng(0)
     told = labels(classes)
@@ -432,9 +435,9 @@ def clip_like(classes: int, images: int, dimension: int = 512) -> tuple[np.ndarr
     vectors[first] = named
     vectors[np.setdiff1d(np.arange(len(vectors)), first)] = spoken
     shown = meanings[np.arange(images) % classes][:, None]
-    strength = 0.15 + 0.2 * random.random((images, CROPS, 1), np.float32)
+    strength = clear * (0.15 + 0.2 * random.random((images, CROPS, 1), np.float32))
     crops = 0.45 * common + strength * shown + 0.6 * scenes[:, None] + 0.6 * noise(images, CROPS)
-    whole = 0.45 * common + 0.25 * shown + 0.85 * scenes[:, None]
+    whole = 0.45 * common + 0.25 * clear * shown + 0.85 * scenes[:, None]
     return vectors, _unit(np.concatenate([whole, crops], 1).astype(np.float32))
 
 

@@ -161,7 +161,7 @@ order by a.key, a.image_id;
 -- attribute's contribution in either run, largest change first. An attribute that one run's label
 -- set does not have contributes 0 there; null: the class was not among the image's best in that
 -- run. All shards are compared, or those up to the last one.
-create or replace macro moved_attributes(run_a, run_b, last_shard := null) as table
+create or replace macro moved_attributes(run_a, run_b, last_shard := null::varchar) as table
 with images_between as (
     select a.shard, a.image_id, a.best_guess as guess_a, b.best_guess as guess_b
     from guesses as a
