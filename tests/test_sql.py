@@ -209,6 +209,13 @@ def test_every_table_and_column_has_a_comment(known: Known) -> None:
     assert [row["name"] for row in tables + columns if not row["comment"]] == []
 
 
+def test_guesses_are_what_labelled_says_of_every_image(known: Known) -> None:
+    columns = "run, shard, image_id, label, best_guess, score, margin"
+    guesses = known.ask(f"select {columns} from guesses order by all")
+    assert guesses == known.ask(f"select {columns} from labelled order by all")
+    assert len(guesses) == len(known.a.tables["predictions"]) + len(known.b.tables["predictions"])
+
+
 def test_no_view_or_macro_is_left_without_a_test(known: Known) -> None:
     tests = Path(__file__).read_text(encoding="utf-8")
     views = known.ask("select view_name as name from duckdb_views() where not internal")
@@ -216,7 +223,7 @@ def test_no_view_or_macro_is_left_without_a_test(known: Known) -> None:
         "select function_name as name from duckdb_functions() "
         "where database_name = 'warehouse' and function_type = 'table_macro' and not internal"
     )
-    assert len(views) == 12
+    assert len(views) == 13
     assert len(macros) == 11
     for row in views + macros:
         assert re.search(rf"from {row['name']}\b", tests), row["name"]
