@@ -34,7 +34,7 @@ from lazsl.selection import select
 from lazsl.settings import Job
 from lazsl.staging import Staged, unstage
 from lazsl.storage import masked
-from lazsl.sweep import load_run
+from lazsl.sweep import check_folders, load_run
 from lazsl.towers import Towers
 
 P = ParamSpec("P")
@@ -75,6 +75,7 @@ def plan(run: Run) -> Plan:
     planned = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only)
     if planned.archive != run.archive:
         raise UserError(f"the keys in {job.only} were changed while the run began; run it again")
+    check_folders(job, run.labelset, run.archive)
     return planned
 
 

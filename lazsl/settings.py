@@ -171,7 +171,11 @@ class Job(_Frozen):
         ),
     ] = None
     truth: Annotated[
-        str | None, Field(description="optional CSV with columns key,label: what is really shown")
+        str | None,
+        Field(
+            description="optional: what is really shown, as a CSV or Parquet file of key,label, or "
+            "as `folders` that are named after classes"
+        ),
     ] = None
     open_set: Annotated[
         bool,

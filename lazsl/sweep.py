@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lazsl import warehouse, workspace
-from lazsl.labelset import load_labelset
+from lazsl.labelset import LabelSet, load_labelset
 from lazsl.manifest import read_manifest
 from lazsl.settings import Job, make_job
 from lazsl.storage import Folder
-from lazsl.truth import read_truth
+from lazsl.truth import FOLDERS, read_truth
 from lazsl.warehouse import Loaded
 
 
@@ -31,11 +31,10 @@ def load_run(job: Job, run: str, archive: str) -> Loaded:
         UserError: as `read_truth` and `warehouse.load`.
     """
     folder = Folder(job.workspace)
-    manifest = read_manifest(folder, archive)
-    listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
+    listed = _listed(folder, archive)
     truth = None
     if job.truth is not None:
-        truth = read_truth(job.truth, load_labelset(job.labels), job.open_set)
+        truth = read_truth(job.truth, load_labelset(job.labels), job.open_set, _keys(listed))
     return warehouse.load(
         folder,
         job.warehouse_path,
@@ -44,6 +43,25 @@ def load_run(job: Job, run: str, archive: str) -> Loaded:
         truth=truth,
         archive=archive,
     )
+
+
+def check_folders(job: Job, labels: LabelSet, archive: str) -> None:
+    """Nothing, when the truth is not the archive's folders, or these are named after classes.
+
+    Raises:
+        UserError: as `read_truth`.
+    """
+    if job.truth == FOLDERS:
+        read_truth(FOLDERS, labels, job.open_set, _keys(_listed(Folder(job.workspace), archive)))
+
+
+def _listed(folder: Folder, archive: str) -> pa.Table:
+    manifest = read_manifest(folder, archive)
+    return manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
+
+
+def _keys(listed: pa.Table) -> list[str]:
+    return [str(key) for key in listed["key"].to_pylist()]
 
 
 def recorded_job(folder: Folder, run: str, path: str | None = None) -> tuple[Job, str, str]:

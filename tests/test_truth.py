@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from sample import small_job
 
+from lazsl import fieldguide
 from lazsl.errors import UserError
-from lazsl.labelset import parse_labelset
+from lazsl.labelset import load_labelset, parse_labelset
+from lazsl.manifest import plan_shards
+from lazsl.run import open_run, record_run
 from lazsl.storage import Folder
+from lazsl.sweep import check_folders, load_run
 from lazsl.truth import read_truth
+from lazsl.warehouse import open_warehouse
 
 LABELS = parse_labelset({"Wren": [], "Grünspecht": [], "Winter Wren": [], "NULL": []}, "birds")
 
@@ -113,3 +121,28 @@ def test_a_missing_file_or_store_is_told_in_one_sentence(
     assert "cannot be read" in refusal(str(tmp_path))
     s3_endpoint("http://127.0.0.1:1")
     assert "127.0.0.1:1" in refusal("s3://bucket/truth.csv")
+
+
+def test_a_job_takes_the_truth_from_folders_and_says_early_when_they_name_no_class(
+    tmp_path: Path,
+) -> None:
+    """The folders are those of the listing, so planning is where they are first known."""
+    picture = next(fieldguide.IMAGES_DIR.rglob("*.jpg"))
+    names = load_labelset(str(fieldguide.LABELS_FILE)).classes[:2]
+    for folder in names:
+        (tmp_path / "archive" / folder).mkdir(parents=True)
+        shutil.copyfile(picture, tmp_path / "archive" / folder / "one.jpg")
+    job = small_job(tmp_path / "archive", tmp_path / "workspace", truth="folders")
+    run = open_run(job)
+    plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, None)
+    check_folders(job, run.labelset, run.archive)
+    record_run(run)
+    load_run(job, run.key, run.archive)
+    with closing(open_warehouse(job.warehouse_path)) as connection:
+        found = connection.execute("select key, label from truth").fetchall()
+    assert dict(found) == {f"{name}/one.jpg": name for name in names}
+
+    (tmp_path / "archive" / names[0]).rename(tmp_path / "archive" / "nonsense")
+    plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, None)
+    with pytest.raises(UserError, match="nonsense"):
+        check_folders(job, run.labelset, run.archive)

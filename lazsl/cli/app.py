@@ -79,7 +79,11 @@ Only = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace the output if it is there.")]
 Truth = Annotated[
     str | None,
-    typer.Option("--truth", help="CSV or Parquet of key,label: what is really shown, if you know."),
+    typer.Option(
+        "--truth",
+        help="What is really shown, if you know: CSV or Parquet of key,label, or `folders`, where "
+        "these are named after classes.",
+    ),
 ]
 Set = Annotated[
     list[str] | None,

@@ -265,9 +265,10 @@ def _check_inputs(run: Any, towers: Any) -> None:
     """
     from lazsl import run as steps
     from lazsl.archive import check_archive
-    from lazsl.truth import read_truth
+    from lazsl.truth import FOLDERS, read_truth
 
-    if run.job.truth is not None:
+    # Folders are known once the archive is listed; planning checks them.
+    if run.job.truth not in (None, FOLDERS):
         read_truth(run.job.truth, run.labelset, run.job.open_set)
     embedded = steps.attributes_embedded(run)
     if towers == "both":
