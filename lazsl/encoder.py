@@ -48,7 +48,8 @@ def choose_precision(precision: str, device: str) -> str:
     """The precision to use: as asked, or for `auto` float16 on CUDA and float32 elsewhere.
 
     `auto` never looks at the processor's features: the same job on another machine without a GPU
-    must give the same bits.
+    must give the same bits. (bfloat16 is twice as fast where a processor multiplies in it, and
+    slower where not: docs/performance/arithmetic.md.)
     """
     if precision != "auto":
         return precision

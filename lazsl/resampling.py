@@ -31,7 +31,7 @@ moved to whole pixels there: by a thirty-second of a pixel of the model's input 
 HALVED_GAP = 4
 """The same once it is halved by averaging pixels two by two from its own corner on, which moves no
 edge, but takes a little of the finest detail that the model sees: at 2 instead of 4, one label in
-forty of the field guide's was another one."""
+35 of the field guide's was another one."""
 
 _WORKING_BYTES = 2**28
 """On a device, roughly; crops are cut in as many parts as that takes."""
