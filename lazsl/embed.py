@@ -16,6 +16,7 @@ import torch
 
 from lazsl import records
 from lazsl.anytime import Stopping, in_telling_order, rounds
+from lazsl.dense import DenseEncoder, Look
 from lazsl.encoder import Encoder
 from lazsl.forward import ForwardPasses
 from lazsl.images import Reject, decode
@@ -31,8 +32,8 @@ class Embedded:
     """What embedding one shard gives.
 
     `regions` has schema `records.regions(D)`, `images` has `records.IMAGES`; `crops` counts forward
-    passes, `bytes` what was read, `seconds` the whole time and `model_seconds` the part of it spent
-    waiting for the model.
+    passes, a larger picture as so many as it has the area of; `bytes` what was read, `seconds` the
+    whole time and `model_seconds` the part of it spent waiting for the model.
     """
 
     regions: pa.Table
@@ -56,6 +57,7 @@ class _Prepared:
     boxes: np.ndarray | None = None
     cut: Cut | None = None
     held: int = 0
+    look: Look | None = None
     reject: Reject | None = None
 
 
@@ -95,8 +97,12 @@ def embed_images(
     width, height = encoder.framing.size
     uncut = cut_on == "device" and settings.resampling == "fast" and width == height
     passes = ForwardPasses(encoder, batch_size, uncut)
+    dense = DenseEncoder(encoder, settings.scale) if settings.source == "dense" else None
     first = 1 + (settings.count if stopping is None else rounds(settings.count)[0])
+    first = 1 if dense is not None else first
     prepared: dict[int, _Prepared] = {}
+    pooled: dict[int, np.ndarray] = {}
+    areas: list[float] = []
     finished = 0
 
     def ready(pixels: Pixels) -> torch.Tensor:
@@ -112,13 +118,14 @@ def embed_images(
             progress(finished)
 
     def start(row: int) -> Started:
-        image = _prepare(read, row, encoder.framing, settings, max_pixels, uncut, stopping)
-        prepared[row] = replace(image, cut=None)
+        image = _prepare(read, row, encoder.framing, settings, max_pixels, uncut, stopping, dense)
+        prepared[row] = replace(image, cut=None, look=None)
         if image.cut is None:
             return Started(row)
         pixels = image.cut(slice(0, first))
         # Without a later round, nothing needs the picture any more.
-        return Started(row, pixels, image.cut if stopping is not None else None, image.held)
+        cut = image.cut if stopping is not None else None
+        return Started(row, pixels, cut, image.held, image.look)
 
     def later(cut: Cut, rows: slice) -> Future[Pixels]:
         return threads.submit(cut, rows)
@@ -127,6 +134,9 @@ def embed_images(
         for image in _ahead(jobs, decoders + 2 * -(-batch_size // first)):
             if image.pixels is not None:
                 yield ready(image.pixels)
+            if dense is not None and image.look is not None:
+                pooled[image.row] = dense.encode(image.look).cpu().to(torch.float16).numpy()
+                areas.append(dense.passes(image.look))
             done()
 
     with ThreadPoolExecutor(decoders, thread_name_prefix="decode") as threads:
@@ -142,11 +152,18 @@ def embed_images(
                 assert boxes is not None
                 prepared[row] = replace(prepared[row], boxes=boxes[: len(vectors)])
     vectors = np.concatenate([np.empty((0, encoder.dimension), dtype=np.float16), *parts])
+    crops_done = len(vectors)
+    if pooled:
+        both = zip(
+            np.split(vectors, len(vectors)), (pooled[row] for row in sorted(pooled)), strict=True
+        )
+        vectors = np.concatenate([part for image in both for part in image])
+        crops_done += round(sum(areas))
     looked_at = [prepared[row] for row in range(len(images))]
     return Embedded(
         regions=_regions_table(images["image_id"], looked_at, vectors),
         images=_images_table(images, looked_at),
-        crops=len(vectors),
+        crops=crops_done,
         bytes=sum(image.size for image in looked_at),
         seconds=time.perf_counter() - started,
         model_seconds=passes.seconds,
@@ -177,17 +194,20 @@ def _prepare(
     max_pixels: int,
     uncut: bool,
     stopping: Stopping | None,
+    dense: DenseEncoder | None,
 ) -> _Prepared:
     data = read(row)
     if isinstance(data, Reject):
         return _Prepared(None, 0, reject=data)
     digest = hashlib.sha256(data).hexdigest()
     fast = settings.resampling == "fast"
-    picture = decode(
-        data,
-        max_pixels=max_pixels,
-        shrink=(lambda shorter: decoding_factor(shorter, settings, framing)) if fast else None,
-    )
+
+    def shrink(shorter: int) -> int:
+        if dense is not None:
+            return dense.decoding_factor(shorter)
+        return decoding_factor(shorter, settings, framing)
+
+    picture = decode(data, max_pixels=max_pixels, shrink=shrink if fast else None)
     if isinstance(picture, Reject):
         return _Prepared(digest, len(data), reject=picture)
     boxes = draw_boxes(*picture.size, digest, settings)
@@ -195,6 +215,8 @@ def _prepare(
         boxes = in_telling_order(boxes)
 
     def cut(rows: slice) -> Pixels:
+        if dense is not None:
+            return np.array(framing.frame(picture.image))[None]
         whole = rows.start == 0
         some = boxes[rows] if whole else np.concatenate([boxes[:1], boxes[rows]])
         if uncut:
@@ -213,6 +235,7 @@ def _prepare(
         boxes,
         cut,
         held,
+        None if dense is None else dense.look(picture.image, picture.size, boxes[1:]),
     )
 
 

@@ -93,12 +93,15 @@ class Encoder:
         padding = -rows % ROW_MULTIPLE
         if padding:
             crops = torch.cat([crops, crops[-1:].expand(padding, *crops.shape[1:])])
-        pixels = crops.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        embeddings = self.model.encode_image(self.ready(crops))[:rows].to(torch.float32)
+        return torch.nn.functional.normalize(embeddings, dim=1)
+
+    def ready(self, pictures: torch.Tensor) -> torch.Tensor:
+        """What the vision tower takes, (B, 3, H, W), of uint8 (B, H, W, 3)."""
+        pixels = pictures.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         if self.device.startswith("cuda"):
             pixels = pixels.contiguous(memory_format=torch.channels_last)
-        pixels = pixels.to(torch.float32).sub_(self._mean).mul_(self._scale).to(self.dtype)
-        embeddings = self.model.encode_image(pixels)[:rows].to(torch.float32)
-        return torch.nn.functional.normalize(embeddings, dim=1)
+        return pixels.to(torch.float32).sub_(self._mean).mul_(self._scale).to(self.dtype)
 
     @torch.inference_mode()
     def encode_sentences(self, sentences: Sequence[str], batch: int = 256) -> torch.Tensor:

@@ -64,6 +64,8 @@ def regions_key(
         del how["resampling"]
     else:
         how["resampling"] = [settings.resampling, _CUT]
+    if settings.source == "crops":
+        del how["source"], how["scale"]
     if settings.doubt is None:
         del how["doubt"]
     else:

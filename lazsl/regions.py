@@ -15,6 +15,8 @@ from PIL import Image
 
 from lazsl.settings import RegionSettings
 
+_OF_BOXES = {"count", "smallest", "largest", "seed"}
+
 
 def draw_boxes(width: int, height: int, digest: str, settings: RegionSettings) -> np.ndarray:
     """The boxes of one image as (left, top, right, bottom): int32, shape (M + 1, 4).
@@ -26,9 +28,9 @@ def draw_boxes(width: int, height: int, digest: str, settings: RegionSettings) -
         width: pixels after EXIF orientation.
         height: pixels after EXIF orientation.
         digest: SHA-256 of the image's bytes.
-        settings: the region settings; all but `resampling` and `doubt` take part in the seed.
+        settings: the region settings; those of the boxes take part in the seed.
     """
-    text = f"{digest} {settings.model_dump_json(exclude={'resampling', 'doubt'})}"
+    text = f"{digest} {settings.model_dump_json(include=_OF_BOXES)}"
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
     # Raw bits, because NumPy promises the stream of a bit generator and not that of a distribution.
     raw = np.random.PCG64(seed).random_raw(3 * settings.count).reshape(settings.count, 3)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from lazsl.anytime import Stopping
+from lazsl.dense import Look
 from lazsl.forward import ForwardPasses
 from lazsl.resampling import Uncut
 
@@ -34,13 +35,14 @@ class Started:
 
     row: its place in the shard. pixels: the crops of the first round; None where the image cannot
     be used. cut: cuts rows of its boxes for a later round; None where there is none. held: bytes
-    that it keeps for that.
+    that it keeps for that. look: of dense regions.
     """
 
     row: int
     pixels: Pixels | None = None
     cut: Cut | None = None
     held: int = 0
+    look: Look | None = None
 
 
 @dataclass

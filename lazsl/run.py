@@ -24,6 +24,7 @@ import lazsl
 from lazsl import identity, workspace
 from lazsl.anytime import Stopping
 from lazsl.checkpoints import ModelSource, find_model
+from lazsl.dense import make_pooling
 from lazsl.embed import embed_images, embed_labels
 from lazsl.encoder import Encoder, choose_device, choose_precision, load_encoder
 from lazsl.errors import UserError
@@ -360,8 +361,16 @@ def load_model(run: Run, towers: Towers) -> Encoder:
     """The run's model with these towers at least, loaded once per process; the last is kept.
 
     Raises:
-        UserError: the device is not usable, or the weights are not readable.
+        UserError: the device is not usable, the weights are not readable, or the vision tower
+            cannot do what the job asks of it.
     """
+    encoder = _load_model(run, towers)
+    if run.job.regions.source == "dense" and encoder.model.visual is not None:
+        make_pooling(encoder.model.visual, run.job.model)
+    return encoder
+
+
+def _load_model(run: Run, towers: Towers) -> Encoder:
     device = choose_device(run.job.device)
     with _loading:
         whole = _loaded.get((run.encoder, device, "both"))

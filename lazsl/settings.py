@@ -22,6 +22,7 @@ DEFAULT_MODEL = "ViT-B-16-quickgelu:openai"
 
 Rule = Literal["paper", "converged"]
 Resampling = Literal["exact", "fast"]
+RegionSource = Literal["crops", "dense"]
 CutOn = Literal["processor", "device"]
 
 
@@ -60,6 +61,31 @@ class RegionSettings(_Frozen):
             "label is at most this, such as 0.02; not set: every crop is embedded",
         ),
     ] = None
+
+    source: Annotated[
+        RegionSource,
+        Field(
+            description="crops: every region is cut and embedded by itself; dense: all are pooled "
+            "from one look at the whole picture (other embeddings, far fewer forward passes)"
+        ),
+    ] = "crops"
+    scale: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=8,
+            description="for dense regions: shorter side of the picture, over the model's input",
+        ),
+    ] = 2.0
+
+    @model_validator(mode="after")
+    def _either_fewer_or_dense(self) -> RegionSettings:
+        if self.source == "dense" and self.doubt is not None:
+            raise ValueError(
+                f"doubt {self.doubt:g} saves forward passes of crops, and dense regions have none; "
+                "set one of source and doubt"
+            )
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> RegionSettings:
@@ -248,6 +274,15 @@ class Job(_Frozen):
             raise ValueError(
                 "cut_on is device, but exact crops are cut by the processor; set "
                 "regions.resampling to fast, or leave cut_on out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _dense_where_it_can_be(self) -> Job:
+        if self.cut_on == "device" and self.regions.source == "dense":
+            raise ValueError(
+                "cut_on is device, but dense regions are not cut; leave out one of cut_on and "
+                "regions.source"
             )
         return self
 

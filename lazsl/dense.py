@@ -1,0 +1,271 @@
+"""Regions without crops: every box is pooled from the features of one look at the whole picture.
+
+Both kinds of tower that can do it end in attention by one query over the picture's cells (patches,
+or places of a feature map). Here there is a query per box, and a cell counts by the share w of it
+that lies in the box: log w is added to its logit. With w = 1 everywhere that is the model's own
+pooling, so the box of a whole square picture of the model's own size has the model's own embedding.
+
+- A ResNet of CLIP's kind has that attention at its end only. The query is the mean over the box's
+  cells, and cells have the position that they would have in a crop: relative to the box.
+- In a vision transformer every box has a class token of its own, which goes through all blocks,
+  sees itself and the box's patches, and is seen by none (as mask class tokens, Ding et al. 2022,
+  arXiv 2208.08984).
+
+What differs from a crop: cells see beyond the box, and the picture's scale is one for all boxes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
+from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate, linear, normalize
+
+from lazsl.encoder import Encoder
+from lazsl.errors import UserError
+from lazsl.resampling import FACTORS, GAP
+
+LONGEST = 8
+"""Cells along the longer side, over those of the shorter one: a longer picture is squeezed."""
+
+
+class Pooling(Protocol):
+    """How a tower pools boxes. `stride` is the side of a cell in pixels of its input."""
+
+    stride: int
+
+    def __call__(self, pixels: Tensor, boxes: Tensor) -> Tensor:
+        """(R, D), not normalised, of one picture (1, 3, H, W) and boxes (R, 4) in cells."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a whole picture: `pixels` is uint8 (H, W, 3), `boxes` (R, 4) float32 in cells."""
+
+    pixels: np.ndarray
+    boxes: np.ndarray
+
+
+class DenseEncoder:
+    """An encoder of boxes, each picture by itself.
+
+    Args:
+        encoder: a loaded model with its vision tower.
+        scale: shorter side of the picture, over that of the model's own input.
+
+    Raises:
+        UserError: the model's tower cannot pool boxes.
+    """
+
+    def __init__(self, encoder: Encoder, scale: float) -> None:
+        self.encoder = encoder
+        self.scale = scale
+        self.pooling = make_pooling(encoder.model.visual, encoder.source.given)
+
+    def look(self, image: Image.Image, size: tuple[int, int], boxes: np.ndarray) -> Look:
+        """The picture as the model is to see it, and the boxes in it.
+
+        Args:
+            image: RGB, perhaps decoded smaller.
+            size: of the source, which boxes (R, 4) refer to.
+            boxes: left, top, right, bottom in source pixels, right and bottom exclusive.
+        """
+        framing, stride = self.encoder.framing, self.pooling.stride
+        cells = grid_size(*size, min(framing.size), stride, self.scale)
+        pixels = image.resize((cells[0] * stride, cells[1] * stride), framing.resample)
+        return Look(np.asarray(pixels), (boxes * np.tile(np.divide(cells, size), 2)).astype("f4"))
+
+    def decoding_factor(self, shorter: int) -> int:
+        """What a picture with this shorter side may be decoded smaller by, for fast regions."""
+        least = GAP * self.scale * max(self.encoder.framing.size)
+        return next((factor for factor in FACTORS if shorter >= least * factor), 1)
+
+    def passes(self, look: Look) -> float:
+        """What the look costs, in pictures of the model's own size: by area."""
+        width, height = self.encoder.framing.size
+        return float(look.pixels.size / (3 * width * height))
+
+    @torch.inference_mode()
+    def encode(self, look: Look) -> Tensor:
+        """Unit-length embeddings of the boxes, float32 (R, D) on the model's device."""
+        pixels = torch.from_numpy(look.pixels.copy()).to(self.encoder.device)
+        boxes = torch.from_numpy(look.boxes).to(self.encoder.device)
+        ready = self.encoder.ready(pixels[None])
+        return normalize(self.pooling(ready, boxes).float(), dim=1)
+
+
+def make_pooling(visual: Any, model: str) -> Pooling:
+    """How this vision tower pools boxes.
+
+    Raises:
+        UserError: it is of a kind that cannot.
+    """
+    if isinstance(visual, ModifiedResNet) and isinstance(visual.attnpool, AttentionPool2d):
+        return ResNetPooling(visual)
+    if (
+        isinstance(visual, VisionTransformer)
+        and visual.attn_pool is None
+        and visual.pool_type == "tok"
+        and all(type(block) is ResidualAttentionBlock for block in visual.transformer.resblocks)
+    ):
+        return TransformerPooling(visual)
+    raise UserError(
+        f"regions.source is dense, but the vision tower of {model!r} ({type(visual).__name__}) "
+        "does not pool its cells by attention as CLIP's own ViT and ResNet do; use one of "
+        "these, or leave regions.source at crops"
+    )
+
+
+def grid_size(width: int, height: int, side: int, stride: int, scale: float) -> tuple[int, int]:
+    """Columns and rows of cells of a picture whose shorter side becomes scale * side pixels."""
+    cell = stride / (scale * side) * min(width, height)
+    least = max(1, round(min(width, height) / cell))
+    return tuple(  # type: ignore[return-value]
+        min(LONGEST * least, max(1, round(length / cell))) for length in (width, height)
+    )
+
+
+def coverage(boxes: Tensor, columns: int, rows: int) -> Tensor:
+    """(R, rows, columns), the share of every cell that lies in each box (R, 4) in cells."""
+
+    def along(first: Tensor, last: Tensor, cells: int) -> Tensor:
+        edge = torch.arange(cells, device=boxes.device, dtype=boxes.dtype)
+        low, high = first[:, None].clamp(min=edge), last[:, None].clamp(max=edge + 1)
+        return (high - low).clamp(0, 1)
+
+    across = along(boxes[:, 0], boxes[:, 2], columns)
+    down = along(boxes[:, 1], boxes[:, 3], rows)
+    return down[:, :, None] * across[:, None, :]
+
+
+class ResNetPooling:
+    """Of open_clip's ModifiedResNet; see the module."""
+
+    stride = 32
+
+    def __init__(self, visual: Any) -> None:
+        self.visual = visual
+        pool = visual.attnpool
+        self.side = round((len(pool.positional_embedding) - 1) ** 0.5)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """(B, C, rows, columns), what the attention pools."""
+        visual = self.visual
+        x = visual.stem(pixels)
+        for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
+            x = layer(x)
+        return x  # type: ignore[no-any-return]
+
+    def __call__(self, pixels: Tensor, boxes: Tensor) -> Tensor:
+        features = self.features(pixels)[0]
+        pool = self.visual.attnpool
+        _, rows, columns = features.shape
+        cells = features.flatten(1).T.float()
+        share = coverage(boxes, columns, rows).flatten(1)
+        positions = self._positions(boxes, columns, rows)
+        query = share @ cells / share.sum(1, keepdim=True)
+        own = pool.positional_embedding[0].float()
+        tokens = torch.cat(
+            [(query + own)[:, None], cells[None] + positions.flatten(1, 2)], 1
+        )  # (R, 1 + cells, C)
+        bias = torch.cat([torch.ones_like(share[:, :1]), share], 1).log()
+        q, k, v = (
+            linear(x, p.weight.float(), p.bias.float())
+            for x, p in ((tokens[:, :1], pool.q_proj), (tokens, pool.k_proj), (tokens, pool.v_proj))
+        )
+        pooled = attend(q, k, v, bias[:, None], pool.num_heads)[:, 0]
+        found: Tensor = linear(pooled, pool.c_proj.weight.float(), pool.c_proj.bias.float())
+        return found
+
+    def _positions(self, boxes: Tensor, columns: int, rows: int) -> Tensor:
+        """(R, rows, columns, C): of cells relative to each box, interpolated between cells."""
+        own: Tensor = self.visual.attnpool.positional_embedding[1:].float()
+        grid = own.view(self.side, self.side, -1)
+
+        def weights(first: Tensor, last: Tensor, cells: int) -> Tensor:
+            middle = torch.arange(cells, device=boxes.device) + 0.5
+            place = (middle - first[:, None]) / (last - first)[:, None] * self.side - 0.5
+            place = place.clamp(0, self.side - 1)
+            steps = torch.arange(self.side, device=boxes.device)
+            near: Tensor = 1 - (place[:, :, None] - steps).abs()
+            return near.clamp(min=0)
+
+        across = weights(boxes[:, 0], boxes[:, 2], columns)
+        down = weights(boxes[:, 1], boxes[:, 3], rows)
+        found: Tensor = torch.einsum("rys,rxt,stc->ryxc", down, across, grid)
+        return found
+
+
+class TransformerPooling:
+    """Of open_clip's VisionTransformer with a class token; see the module."""
+
+    def __init__(self, visual: Any) -> None:
+        self.visual = visual
+        self.stride = int(visual.patch_size[0])
+
+    def __call__(self, pixels: Tensor, boxes: Tensor) -> Tensor:
+        visual = self.visual
+        patches = visual.conv1(pixels)
+        _, _, rows, columns = patches.shape
+        patches = patches.flatten(2).mT
+        first = visual.class_embedding.to(patches.dtype) + visual.positional_embedding[0]
+        placed = patches + self._positions(rows, columns).to(patches.dtype)
+        x = visual.ln_pre(torch.cat([first.to(patches.dtype).view(1, 1, -1), placed], 1))
+        share = coverage(boxes, columns, rows).flatten(1)
+        bias = torch.cat([torch.ones_like(share[:, :1]), share], 1).log()[:, None]
+        y = x[0, :1].expand(len(boxes), -1)
+        for block in visual.transformer.resblocks:
+            y = _through(block, y, x[0, 1:], bias)
+            x = _block(block, x)
+        pooled = visual.ln_post(y)
+        found: Tensor = pooled if visual.proj is None else pooled @ visual.proj
+        return found.float()
+
+    def _positions(self, rows: int, columns: int) -> Tensor:
+        """(rows * columns, width), the patches' own positions stretched over this grid."""
+        across, down = self.visual.grid_size[1], self.visual.grid_size[0]
+        own = self.visual.positional_embedding[1:]
+        if (rows, columns) == (down, across):
+            return own  # type: ignore[no-any-return]
+        grid = own.float().view(1, down, across, -1).permute(0, 3, 1, 2)
+        size = (rows, columns)
+        return interpolate(grid, size, mode="bicubic", align_corners=False)[0].flatten(1).mT
+
+
+def _block(block: Any, x: Tensor) -> Tensor:
+    if block.attn.batch_first:
+        return block(x)  # type: ignore[no-any-return]
+    return block(x.transpose(0, 1)).transpose(0, 1)  # type: ignore[no-any-return]
+
+
+def _through(block: Any, y: Tensor, patches: Tensor, bias: Tensor) -> Tensor:
+    """Class tokens y (R, width) after a block in which each sees itself and its patches."""
+    attention = block.attn
+    width = y.shape[1]
+    weight, shift = attention.in_proj_weight, attention.in_proj_bias
+    own = linear(block.ln_1(y), weight, shift)
+    q = own[:, None, :width]
+    theirs = linear(block.ln_1(patches), weight[width:], shift[width:]).expand(len(y), -1, -1)
+    every = torch.cat([own[:, None, width:], theirs], 1)
+    pooled = attend(q, every[..., :width], every[..., width:], bias, attention.num_heads)[:, 0]
+    y = y + block.ls_1(attention.out_proj(pooled.to(y.dtype)))
+    return y + block.ls_2(block.mlp(block.ln_2(y)))  # type: ignore[no-any-return]
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, heads: int) -> Tensor:
+    """(R, Q, C), `softmax(q k' / sqrt(d) + bias) v` for every head: q (R, Q, C), k and v
+    (R, K, C), bias (R, Q or 1, K), d = C / heads."""
+
+    def split(x: Tensor) -> Tensor:
+        return x.float().view(*x.shape[:2], heads, -1).transpose(1, 2)
+
+    found: Tensor = torch.nn.functional.scaled_dot_product_attention(
+        split(q), split(k), split(v), attn_mask=bias[:, None].float()
+    )
+    return found.transpose(1, 2).flatten(2)

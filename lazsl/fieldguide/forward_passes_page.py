@@ -1,0 +1,292 @@
+"""`docs/evaluation/forward_passes.md` and its pictures, from what `forward_passes` measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lazsl.evaluation.figures import BLUE, GREEN, GREY, OLIVE, ORANGE, figure, percent
+from lazsl.evaluation.section import table
+from lazsl.fieldguide.worlds import WORLDS
+
+Found = dict[str, Any]
+
+WANTED = 0.995
+"""Of the images to keep the label of all crops, at a third of the forward passes."""
+
+_COLOURS = (BLUE, GREY, ORANGE, GREEN, OLIVE)
+
+
+def draw(found: Found, folder: Path) -> list[Path]:
+    """The PNG files that were written: agreement, and accuracy, over forward passes."""
+    written = [folder / "forward_passes.png", folder / "forward_passes_accuracy.png"]
+    with figure(written[0], (6.8, 4.8)) as axes:
+        _agreement(axes, found)
+    with figure(written[1], (6.8, 4.8)) as axes:
+        _accuracy(axes, found)
+    return written
+
+
+def _agreement(axes: Any, found: Found) -> None:
+    for colour, (world, one) in zip(_COLOURS, found["worlds"].items(), strict=False):
+        rows = one["anytime"]
+        axes.plot(
+            [row["passes"] for row in rows],
+            [row["agreement"] for row in rows],
+            color=colour, marker="o", markersize=4, label=world,
+        )  # fmt: skip
+        axes.plot(
+            [row["passes"] for row in one["first"]],
+            [row["drawn"] for row in one["first"]],
+            color=colour, linewidth=0.9, linestyle=":",
+        )  # fmt: skip
+    third = found["passes"] / 3
+    axes.axvline(third, color=GREY, linewidth=0.8, linestyle="--")
+    axes.axhline(WANTED, color=GREY, linewidth=0.8, linestyle="--")
+    axes.annotate(
+        f"a third, {WANTED:.1%}", (third, WANTED), xytext=(6, -12), color=GREY, fontsize=8,
+        textcoords="offset points",
+    )  # fmt: skip
+    axes.set(
+        xlim=(0, found["passes"]), ylim=(0.85, 1.003), xlabel="forward passes per image",
+        ylabel="images with the label of all crops",
+    )  # fmt: skip
+    percent(axes.yaxis)
+    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    axes.set_title("Seen enough: each image by itself (lines), or all alike (dots)", fontsize=11)
+
+
+def _accuracy(axes: Any, found: Found) -> None:
+    for colour, (world, one) in zip(_COLOURS, found["worlds"].items(), strict=False):
+        every, *looks = one["dense"]
+        axes.plot(
+            [row["passes"] for row in looks],
+            [row["accuracy"] for row in looks],
+            color=colour, marker="s", markersize=5, label=world,
+        )  # fmt: skip
+        axes.plot(every["passes"], every["accuracy"], color=colour, marker="o", linestyle="")
+        axes.plot(
+            [looks[-1]["passes"], every["passes"]],
+            [looks[-1]["accuracy"], every["accuracy"]],
+            color=colour, linewidth=0.8, linestyle=":",
+        )  # fmt: skip
+    axes.set(
+        xscale="log", ylim=(0, 1), xlabel="forward passes per image, by area",
+        ylabel="labels right",
+    )  # fmt: skip
+    ticks = [2, 3, 5, 10, 20, 50, found["passes"]]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    percent(axes.yaxis)
+    axes.legend(loc="center right", frameon=False, fontsize=9)
+    axes.set_title("Dense regions (squares) and all crops (circles)", fontsize=11)
+
+
+def page(found: Found) -> str:
+    """The page in Markdown; pictures lie in `pictures` beside it."""
+    worlds = found["worlds"]
+    half = found["pictures"] // 2
+    first = next(iter(worlds.values()))
+    return _PAGE.format(
+        passes=found["passes"],
+        third=found["passes"] / 3,
+        images=first["images"],
+        half=half,
+        last=found["pictures"],
+        worlds="\n".join(f"- `{world}`: {WORLDS[world]}" for world in worlds),
+        anytime=_by_doubt(worlds, "anytime"),
+        choosing=_by_doubt(worlds, "choosing"),
+        verdict=_verdict(found),
+        pooled=_pooled(worlds),
+        margins=table(
+            ("world", "accuracy of all crops", "margin, a tenth below", "median"),
+            [
+                (f"`{w}`", f"{o['accuracy']:.1%}", f"{o['margin'][0]:.4f}", f"{o['margin'][1]:.4f}")
+                for w, o in worlds.items()
+            ],
+        ),
+        first=table(
+            ("forward passes", *(f"`{world}`" for world in worlds)),
+            [
+                (
+                    rows[0]["passes"],
+                    *(f"{100 * r['drawn']:.1f} / {100 * r['visited']:.1f}" for r in rows),
+                )
+                for rows in zip(*(one["first"] for one in worlds.values()), strict=True)
+            ],
+        ),
+        certain=table(
+            ("crops seen", *(f"`{world}`" for world in worlds)),
+            [
+                (rows[0]["seen"], *(f"{r['changed']:.0%}" for r in rows))
+                for rows in zip(*(one["certain"] for one in worlds.values()), strict=True)
+            ],
+        ),
+        looked=first["dense"][0]["images"],
+        dense=table(
+            ("world", "regions", "forward passes", "same label", "LaZSL right", "mean right"),
+            [
+                (
+                    f"`{world}`",
+                    f"dense, scale {row['scale']:g}" if row["scale"] else "crops",
+                    f"{row['passes']:.1f}",
+                    f"{row['agreement']:.1%}" if row["scale"] else "",
+                    f"{row['accuracy']:.1%}",
+                    f"{row['mean_accuracy']:.1%}",
+                )
+                for world, one in worlds.items()
+                for row in one["dense"]
+            ],
+        ),
+    )
+
+
+def _by_doubt(worlds: Found, which: str) -> str:
+    return table(
+        ("doubt", *(f"`{world}`" for world in worlds)),
+        [
+            (
+                f"{rows[0]['doubt']:g}",
+                *(
+                    f"{row['passes']:.1f}: {100 * row['agreement']:.1f} % "
+                    f"({row['changed']} of {row['images']})"
+                    for row in rows
+                ),
+            )
+            for rows in zip(*(one[which] for one in worlds.values()), strict=True)
+        ],
+    )
+
+
+def _pooled(worlds: Found) -> str:
+    """All worlds together, stated against measured."""
+    from lazsl.fieldguide.forward_passes import interval
+
+    rows = []
+    for some in zip(*(one["anytime"] for one in worlds.values()), strict=True):
+        images = sum(row["images"] for row in some)
+        changed = sum(row["changed"] for row in some)
+        passes = sum(row["passes"] * row["images"] for row in some) / images
+        stated = sum(row["stated"] * row["images"] for row in some) / images
+        low, high = interval(changed, images)
+        rows.append(
+            (
+                f"{some[0]['doubt']:g}",
+                f"{passes:.1f}",
+                f"{stated:.2%}",
+                f"{changed / images:.2%} ({100 * low:.2f}-{100 * high:.2f})",
+            )
+        )
+    return table(("doubt", "forward passes", "changed, as stated", "changed, as measured"), rows)
+
+
+def _verdict(found: Found) -> str:
+    """Per world, what came nearest to the target."""
+    said = []
+    for world, one in found["worlds"].items():
+        chosen = [row for row in one["choosing"] if row["agreement"] >= WANTED]
+        doubt = max((row["doubt"] for row in chosen), default=one["anytime"][0]["doubt"])
+        row = next(row for row in one["anytime"] if row["doubt"] == doubt)
+        met = row["agreement"] >= WANTED and row["passes"] <= found["passes"] / 3
+        said.append(
+            f"- `{world}`: {'met' if met else '**not met**'}. Doubt {doubt:g}, chosen on the other "
+            f"half: {row['passes']:.1f} forward passes, {row['agreement']:.2%} the same label "
+            f"({100 * row['low']:.1f} to {100 * row['high']:.1f}), {row['accuracy']:.1%} right "
+            f"against {one['accuracy']:.1%} with all crops"
+        )
+    return "\n".join(said)
+
+
+_PAGE = """# Labels from fewer forward passes
+
+Every image costs {passes} forward passes: the whole image and {passes} - 1 crops. Two settings
+spend less, both off by default, measured in the field guide's worlds by
+
+```sh
+.venv/bin/python -m lazsl.fieldguide.forward_passes docs/evaluation --json forward_passes.json
+```
+
+- `--set regions.doubt=0.02`: crops are embedded in rounds (8, 11, 15, 20, ...), and no more of an
+  image once its other crops would hardly change the label. What is asked is the *same label*.
+- `--set regions.source=dense`: all regions are pooled from one look at the whole picture. These
+  are other embeddings; what is asked is whether the *label is right*.
+
+{worlds}
+
+## Seen enough
+
+![Agreement over forward passes](pictures/forward_passes.png)
+
+How the chance is estimated, and in which order crops are visited, is told in
+[anytime.py](../../lazsl/anytime.py). Per world {images} images ({half} pictures of each of 60
+species; of `photo`, the sample archive's). Forward passes per image, and images whose label is
+that of all crops:
+
+{anytime}
+
+Together, with what the estimate says of itself, the mean doubt that images were left with, and
+the exact 95 % interval of what was measured:
+
+{pooled}
+
+**Target: the same label for 99.5 % of the images at no more than {third:.1f} forward passes.** In
+each world the largest doubt is taken that keeps 99.5 % on *other* pictures (pictures {half} + 1
+to {last} of each species), and judged on these:
+
+{verdict}
+
+Where it is missed, the label itself hangs by a thread: margins there are a fraction of those
+elsewhere, and the model is right by little more than chance. The rule then does what it should,
+and looks longer.
+
+{margins}
+
+The pictures that doubts were chosen on:
+
+{choosing}
+
+All images alike, with the same number of crops, in the order drawn / visited, percent with the
+label of all crops (dotted in the picture: drawn):
+
+{first}
+
+A number that suits all images wastes crops on the clear ones and has too few for the close ones.
+
+### Could one be certain?
+
+No: before nearly every crop is seen, no label is safe from the others, because a crop's embedding
+may point anywhere. Images whose label changes when all unseen crops speak for one of its rivals
+as strongly as unit vectors can:
+
+{certain}
+
+A rule that is never wrong could not stop for these. So the rule estimates, and says how well.
+
+### What it costs besides
+
+Each round scores the images that are open anew, with the best five classes. Embeddings that
+stopped for one label set say nothing of another: `lazsl relabel` with other labels, theta,
+epsilon, gamma or stopping rule is refused, and so are sweeps and controls of `lazsl evaluate`.
+Every label says how many crops it was made from (`seen`) and the chance left that others change
+it (`doubt`), in Parquet and in the warehouse; `lazsl status` has both means.
+
+## Dense regions
+
+![Accuracy over forward passes](pictures/forward_passes_accuracy.png)
+
+The same boxes, pooled by the model's own attention from the cells inside each
+([dense.py](../../lazsl/dense.py)), on {looked} images per world. A look at a picture counts by
+its area; `scale` is its shorter side over the model's input; one ordinary pass gives the whole
+image's embedding. *Same label* is with crops; *mean* is the plain mean over regions and
+attributes.
+
+{dense}
+
+Read with care. These are not approximations of crops: at a scale of 2 the bird has more pixels
+than in any crop, and where it is small and sharp that helps more than the crop's own framing. A
+part of the gain would come from smaller crops as well. Where the picture is dark, blurred or
+drawn, more pixels do not help, and all methods are near chance. The embedded model is a small
+ResNet, whose cells see far beyond a box. How well it goes with CLIP's own weights, and with a
+ViT, was not measured: none were at hand. For a ViT it is tested that the box of the whole picture
+has the model's own embedding, and that a box's class token sees its own patches alone.
+"""
