@@ -99,7 +99,7 @@ def embed_images(
     passes = ForwardPasses(encoder, batch_size, uncut)
     dense = DenseEncoder(encoder, settings.scale) if settings.source == "dense" else None
     first = 1 + (settings.count if stopping is None else rounds(settings.count)[0])
-    first = 1 if dense is not None else first
+    window = decoders + 2 * -(-batch_size // first)
     prepared: dict[int, _Prepared] = {}
     pooled: dict[int, np.ndarray] = {}
     areas: list[float] = []
@@ -122,7 +122,7 @@ def embed_images(
         prepared[row] = replace(image, cut=None, look=None)
         if image.cut is None:
             return Started(row)
-        pixels = image.cut(slice(0, first))
+        pixels = image.cut(slice(0, first if dense is None else 1))
         # Without a later round, nothing needs the picture any more.
         cut = image.cut if stopping is not None else None
         return Started(row, pixels, cut, image.held, image.look)
@@ -131,7 +131,7 @@ def embed_images(
         return threads.submit(cut, rows)
 
     def crops(jobs: Iterable[Future[Started]]) -> Iterator[torch.Tensor]:
-        for image in _ahead(jobs, decoders + 2 * -(-batch_size // first)):
+        for image in _ahead(jobs, window):
             if image.pixels is not None:
                 yield ready(image.pixels)
             if dense is not None and image.look is not None:
@@ -152,13 +152,11 @@ def embed_images(
                 assert boxes is not None
                 prepared[row] = replace(prepared[row], boxes=boxes[: len(vectors)])
     vectors = np.concatenate([np.empty((0, encoder.dimension), dtype=np.float16), *parts])
-    crops_done = len(vectors)
+    crops_done = len(vectors) + round(sum(areas))
     if pooled:
-        both = zip(
-            np.split(vectors, len(vectors)), (pooled[row] for row in sorted(pooled)), strict=True
-        )
-        vectors = np.concatenate([part for image in both for part in image])
-        crops_done += round(sum(areas))
+        regions = [pooled[row] for row in sorted(pooled)]
+        vectors = np.concatenate([vectors[:, None], np.stack(regions)], axis=1)
+        vectors = vectors.reshape(-1, encoder.dimension)
     looked_at = [prepared[row] for row in range(len(images))]
     return Embedded(
         regions=_regions_table(images["image_id"], looked_at, vectors),

@@ -248,6 +248,7 @@ def test_a_setting_that_changes_results_names_another_run(field: str, tmp_path: 
         {"seed": 1},
         {"resampling": "exact"},
         {"doubt": 0.02},
+        {"source": "dense"},
     ],
 )
 def test_every_region_setting_names_other_embeddings(changes: dict[str, Any]) -> None:
@@ -293,6 +294,12 @@ def test_crops_that_stop_early_belong_to_the_label_set_and_to_what_decides_the_l
     assert named(scoring={"theta": 1.0}) != before
     assert named(scoring={"gamma": 0.1}) != before
     assert named(scoring={"plans": 1, "top_k": 7, "temperature": 0.1}) == before
+
+
+def test_the_scale_of_a_look_names_other_embeddings_where_there_is_one() -> None:
+    crops, dense = (RegionSettings(source=source, scale=3) for source in ("crops", "dense"))
+    assert regions_key(crops) == regions_key(RegionSettings())
+    assert regions_key(dense) != regions_key(RegionSettings(source="dense"))
 
 
 @pytest.mark.parametrize("doubt", [0, 0.5, -1])
