@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from open_clip.transformer import VisionTransformer
 from PIL import Image
 from sample import content, copy_sample, label_plainly, small_job
 
+from lazsl import run as steps
 from lazsl.checkpoints import find_model
 from lazsl.dense import DenseEncoder, coverage, grid_size, make_pooling
 from lazsl.encoder import Encoder, load_encoder
 from lazsl.errors import UserError
 from lazsl.fieldguide import IMAGES_DIR, TRUTH_FILE
-from lazsl.run import is_embedded, load_model, open_relabelling, open_run
+from lazsl.run import is_embedded, open_relabelling, open_run
 from lazsl.settings import RegionSettings, make_job
 from lazsl.status import run_status
 
@@ -225,7 +227,7 @@ def test_settings_that_exclude_each_other_are_told() -> None:
 def test_a_model_that_cannot_is_refused_before_anything_is_embedded(
     runs: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = load_model(runs[0], "vision")
-    monkeypatch.setattr(encoder.model, "visual", torch.nn.Identity())
+    other = SimpleNamespace(model=SimpleNamespace(visual=torch.nn.Identity()))
+    monkeypatch.setattr(steps, "_load_model", lambda *_: other)
     with pytest.raises(UserError, match=r"vision tower of 'fieldguide' \(Identity\)"):
-        load_model(runs[0], "vision")
+        steps.load_model(runs[0], "vision")
