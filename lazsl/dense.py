@@ -145,14 +145,21 @@ def coverage(boxes: Tensor, columns: int, rows: int) -> Tensor:
 
 
 class ResNetPooling:
-    """Of open_clip's ModifiedResNet; see the module."""
+    """Of open_clip's ModifiedResNet; see the module.
+
+    Projections are linear, so they are made of cells and of positions, each once, and not of every
+    box's cells.
+    """
 
     stride = 32
 
     def __init__(self, visual: Any) -> None:
         self.visual = visual
         pool = visual.attnpool
+        self.heads = int(pool.num_heads)
         self.side = round((len(pool.positional_embedding) - 1) ** 0.5)
+        positions: Tensor = pool.positional_embedding.float()
+        self._own = [self._project(positions, p, biased=False) for p in ("q", "k", "v")]
 
     def features(self, pixels: Tensor) -> Tensor:
         """(B, C, rows, columns), what the attention pools."""
@@ -164,29 +171,42 @@ class ResNetPooling:
 
     def __call__(self, pixels: Tensor, boxes: Tensor) -> Tensor:
         features = self.features(pixels)[0]
-        pool = self.visual.attnpool
         _, rows, columns = features.shape
+        share = coverage(boxes, columns, rows)
+        mean = share.flatten(1) / share.flatten(1).sum(1, keepdim=True)
         cells = features.flatten(1).T.float()
-        share = coverage(boxes, columns, rows).flatten(1)
-        positions = self._positions(boxes, columns, rows)
-        query = share @ cells / share.sum(1, keepdim=True)
-        own = pool.positional_embedding[0].float()
-        tokens = torch.cat(
-            [(query + own)[:, None], cells[None] + positions.flatten(1, 2)], 1
-        )  # (R, 1 + cells, C)
-        bias = torch.cat([torch.ones_like(share[:, :1]), share], 1).log()
-        q, k, v = (
-            linear(x, p.weight.float(), p.bias.float())
-            for x, p in ((tokens[:, :1], pool.q_proj), (tokens, pool.k_proj), (tokens, pool.v_proj))
+        # (heads, cells, d), and the mean cell of each box, (heads, R, d).
+        q, k, v = (self._project(cells, p) for p in ("q", "k", "v"))
+        own_q, own_k, own_v = self._own
+        query = mean @ q + own_q[:, :1]
+        middle_k, middle_v = mean @ k + own_k[:, :1], mean @ v + own_v[:, :1]
+        down, across = self._places(boxes, columns, rows)
+        grid = (*query.shape[:2], self.side, self.side)
+        placed = torch.einsum(
+            "rys,rxt,hrst->hryx", down, across, (query @ own_k[:, 1:].mT).view(grid)
         )
-        pooled = attend(q, k, v, bias[:, None], pool.num_heads)[:, 0]
-        found: Tensor = linear(pooled, pool.c_proj.weight.float(), pool.c_proj.bias.float())
+        scale = query.shape[2] ** -0.5
+        logits = (query @ k.mT + placed.flatten(2)) * scale + share.flatten(1).log()
+        middle = (query * middle_k).sum(2, keepdim=True) * scale
+        weights = torch.cat([middle, logits], 2).softmax(2)
+        first, rest = weights[:, :, :1], weights[:, :, 1:].contiguous()
+        spread = torch.einsum(
+            "hryx,rys,rxt->hrst", rest.view(*rest.shape[:2], rows, columns), down, across
+        )
+        pooled = first * middle_v + rest @ v + spread.flatten(2) @ own_v[:, 1:]
+        out = self.visual.attnpool.c_proj
+        found: Tensor = linear(joined(pooled), out.weight.float(), out.bias.float())
         return found
 
-    def _positions(self, boxes: Tensor, columns: int, rows: int) -> Tensor:
-        """(R, rows, columns, C): of cells relative to each box, interpolated between cells."""
-        own: Tensor = self.visual.attnpool.positional_embedding[1:].float()
-        grid = own.view(self.side, self.side, -1)
+    def _project(self, x: Tensor, name: str, biased: bool = True) -> Tensor:
+        """(heads, n, d), the projection `q`, `k` or `v` of x (n, C)."""
+        layer = getattr(self.visual.attnpool, f"{name}_proj")
+        bias = layer.bias.float() if biased else None
+        return by_head(linear(x, layer.weight.float(), bias), self.heads)
+
+    def _places(self, boxes: Tensor, columns: int, rows: int) -> tuple[Tensor, Tensor]:
+        """(R, rows, side) and (R, columns, side): how much of each of the model's own positions a
+        cell has, relative to each box, interpolated."""
 
         def weights(first: Tensor, last: Tensor, cells: int) -> Tensor:
             middle = torch.arange(cells, device=boxes.device) + 0.5
@@ -196,10 +216,10 @@ class ResNetPooling:
             near: Tensor = 1 - (place[:, :, None] - steps).abs()
             return near.clamp(min=0)
 
-        across = weights(boxes[:, 0], boxes[:, 2], columns)
-        down = weights(boxes[:, 1], boxes[:, 3], rows)
-        found: Tensor = torch.einsum("rys,rxt,stc->ryxc", down, across, grid)
-        return found
+        return (
+            weights(boxes[:, 1], boxes[:, 3], rows),
+            weights(boxes[:, 0], boxes[:, 2], columns),
+        )
 
 
 class TransformerPooling:
@@ -217,8 +237,7 @@ class TransformerPooling:
         first = visual.class_embedding.to(patches.dtype) + visual.positional_embedding[0]
         placed = patches + self._positions(rows, columns).to(patches.dtype)
         x = visual.ln_pre(torch.cat([first.to(patches.dtype).view(1, 1, -1), placed], 1))
-        share = coverage(boxes, columns, rows).flatten(1)
-        bias = torch.cat([torch.ones_like(share[:, :1]), share], 1).log()[:, None]
+        bias = coverage(boxes, columns, rows).flatten(1).log()
         y = x[0, :1].expand(len(boxes), -1)
         for block in visual.transformer.resblocks:
             y = _through(block, y, x[0, 1:], bias)
@@ -245,27 +264,34 @@ def _block(block: Any, x: Tensor) -> Tensor:
 
 
 def _through(block: Any, y: Tensor, patches: Tensor, bias: Tensor) -> Tensor:
-    """Class tokens y (R, width) after a block in which each sees itself and its patches."""
+    """Class tokens y (R, width) after a block in which each sees itself and its patches.
+
+    Args:
+        block: of the transformer.
+        y: before it.
+        patches: (T, width), before it too.
+        bias: (R, T), of every class token's logits.
+    """
     attention = block.attn
-    width = y.shape[1]
+    width, heads = y.shape[1], attention.num_heads
     weight, shift = attention.in_proj_weight, attention.in_proj_bias
-    own = linear(block.ln_1(y), weight, shift)
-    q = own[:, None, :width]
-    theirs = linear(block.ln_1(patches), weight[width:], shift[width:]).expand(len(y), -1, -1)
-    every = torch.cat([own[:, None, width:], theirs], 1)
-    pooled = attend(q, every[..., :width], every[..., width:], bias, attention.num_heads)[:, 0]
+    own = linear(block.ln_1(y), weight, shift).float()
+    theirs = linear(block.ln_1(patches), weight[width:], shift[width:]).float()
+    query, key, value = (by_head(x, heads) for x in torch.split(own, width, 1))
+    keys, values = (by_head(x, heads) for x in torch.split(theirs, width, 1))
+    scale = query.shape[2] ** -0.5
+    itself = (query * key).sum(2, keepdim=True) * scale
+    weights = torch.cat([itself, query @ keys.mT * scale + bias], 2).softmax(2)
+    pooled = joined(weights[:, :, :1] * value + weights[:, :, 1:] @ values)
     y = y + block.ls_1(attention.out_proj(pooled.to(y.dtype)))
     return y + block.ls_2(block.mlp(block.ln_2(y)))  # type: ignore[no-any-return]
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, heads: int) -> Tensor:
-    """(R, Q, C), `softmax(q k' / sqrt(d) + bias) v` for every head: q (R, Q, C), k and v
-    (R, K, C), bias (R, Q or 1, K), d = C / heads."""
+def by_head(x: Tensor, heads: int) -> Tensor:
+    """(heads, n, d) of x (n, heads * d)."""
+    return x.reshape(len(x), heads, -1).transpose(0, 1)
 
-    def split(x: Tensor) -> Tensor:
-        return x.float().view(*x.shape[:2], heads, -1).transpose(1, 2)
 
-    found: Tensor = torch.nn.functional.scaled_dot_product_attention(
-        split(q), split(k), split(v), attn_mask=bias[:, None].float()
-    )
-    return found.transpose(1, 2).flatten(2)
+def joined(x: Tensor) -> Tensor:
+    """(n, heads * d) of x (heads, n, d)."""
+    return x.transpose(0, 1).flatten(1)

@@ -241,7 +241,7 @@ def show_status(found: dict[str, Any]) -> None:
         table.add_row(
             "forward passes",
             f"{found['seen'] + 1:.1f} per image, of {found['crops_asked'] + 1}; the crops not "
-            f"embedded change about {found['doubt']:.2%} of the labels",
+            f"embedded would change an estimated {found['doubt']:.2%} of the labels",
         )
     if not found["loaded"]:
         table.add_row("warehouse", "not everything that is done is loaded; run lazsl load")

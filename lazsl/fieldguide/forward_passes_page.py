@@ -127,12 +127,13 @@ def page(found: Found) -> str:
         ),
         looked=first["dense"][0]["images"],
         dense=table(
-            ("world", "regions", "forward passes", "same label", "LaZSL right", "mean right"),
+            ("world", "regions", "forward passes", "ms", "same label", "LaZSL right", "mean right"),
             [
                 (
                     f"`{world}`",
                     f"dense, scale {row['scale']:g}" if row["scale"] else "crops",
                     f"{row['passes']:.1f}",
+                    f"{row['milliseconds']:.0f}",
                     f"{row['agreement']:.1%}" if row["scale"] else "",
                     f"{row['accuracy']:.1%}",
                     f"{row['mean_accuracy']:.1%}",
@@ -317,8 +318,8 @@ it (`doubt`), in Parquet and in the warehouse; `lazsl status` has both means.
 The same boxes, pooled by the model's own attention from the cells inside each
 ([dense.py](../../lazsl/dense.py)), on {looked} images per world. A look at a picture counts by
 its area; `scale` is its shorter side over the model's input; one ordinary pass gives the whole
-image's embedding. *Same label* is with crops; *mean* is the plain mean over regions and
-attributes.
+image's embedding, and is counted. *ms* are of one core, to cut and embed a picture's regions.
+*Same label* is with crops; *mean* is the plain mean over regions and attributes.
 
 {dense}
 

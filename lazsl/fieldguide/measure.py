@@ -37,8 +37,8 @@ def main() -> None:
 
 
 def sample_run(where: str) -> str:
-    """Key of a run of the sample archive with its own label set, the embedded model and no
-    abstaining.
+    """Key of a run of the sample archive with its own label set, the embedded model, no
+    abstaining, and every crop.
 
     Raises:
         LookupError: the workspace has none.
@@ -47,7 +47,9 @@ def sample_run(where: str) -> str:
     for run in workspace.runs(folder):
         job = workspace.read_run_record(folder, run)["job"]
         own = (job["model"], job["labels"]) == ("fieldguide", str(fieldguide.LABELS_FILE))
-        if own and job["scoring"].get("temperature") is None:
+        regions = job["regions"]
+        crops = regions.get("doubt") is None and regions.get("source", "crops") == "crops"
+        if own and crops and job["scoring"].get("temperature") is None:
             return run
     raise LookupError(f"{where} has no run of the sample archive; make label makes one")
 
