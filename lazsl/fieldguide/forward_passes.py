@@ -33,6 +33,7 @@ from lazsl.alignment import (
 )
 from lazsl.anytime import doubts, in_telling_order, rounds
 from lazsl.dense import DenseEncoder
+from lazsl.evaluation.metrics import mcnemar
 from lazsl.evaluation.stored import join_truth, open_stored, read_images
 from lazsl.fieldguide.forward_passes_page import draw, page
 from lazsl.fieldguide.worlds import WORLDS, World, draw_world
@@ -296,9 +297,16 @@ def dense(pictures: Embedded, encoder: Any) -> list[dict[str, float]]:
                 "accuracy": share(label == pictures.right),
                 "mean_accuracy": share(mean == pictures.right),
                 "milliseconds": 1000 * spent / len(found),
+                **against(label == pictures.right, full == pictures.right),
             }
         )
     return rows
+
+
+def against(right: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    """Images that only one of two is right for, and McNemar's exact p."""
+    test = mcnemar(right, other)
+    return {"only_right": test.only_this, "only_crops_right": test.only_other, "p": test.p_value}
 
 
 def crop_milliseconds(pictures: Embedded, encoder: Any) -> float:

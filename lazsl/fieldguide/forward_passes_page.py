@@ -127,7 +127,16 @@ def page(found: Found) -> str:
         ),
         looked=first["dense"][0]["images"],
         dense=table(
-            ("world", "regions", "forward passes", "ms", "same label", "LaZSL right", "mean right"),
+            (
+                "world",
+                "regions",
+                "forward passes",
+                "ms",
+                "same label",
+                "LaZSL right",
+                "only it : only crops",
+                "mean right",
+            ),
             [
                 (
                     f"`{world}`",
@@ -136,6 +145,9 @@ def page(found: Found) -> str:
                     f"{row['milliseconds']:.0f}",
                     f"{row['agreement']:.1%}" if row["scale"] else "",
                     f"{row['accuracy']:.1%}",
+                    f"{row['only_right']} : {row['only_crops_right']} (p {row['p']:.1g})"
+                    if row["scale"]
+                    else "",
                     f"{row['mean_accuracy']:.1%}",
                 )
                 for world, one in worlds.items()
@@ -319,7 +331,8 @@ The same boxes, pooled by the model's own attention from the cells inside each
 ([dense.py](../../lazsl/dense.py)), on {looked} images per world. A look at a picture counts by
 its area; `scale` is its shorter side over the model's input; one ordinary pass gives the whole
 image's embedding, and is counted. *ms* are of one core, to cut and embed a picture's regions.
-*Same label* is with crops; *mean* is the plain mean over regions and attributes.
+*Same label* is with crops, *only it* counts images that only one of the two is right for (McNemar's
+exact test), *mean* is the plain mean over regions and attributes.
 
 {dense}
 
