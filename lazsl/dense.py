@@ -29,7 +29,11 @@ from torch.nn.functional import interpolate, linear, normalize
 
 from lazsl.encoder import Encoder
 from lazsl.errors import UserError
-from lazsl.resampling import FACTORS, GAP
+from lazsl.resampling import FACTORS
+
+GAP = 4
+"""How many times larger than the look a picture stays that is decoded smaller; boxes keep their
+edges, so this is about detail alone."""
 
 LONGEST = 8
 """Cells along the longer side, over those of the shorter one: a longer picture is squeezed."""
