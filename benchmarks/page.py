@@ -135,16 +135,16 @@ def roofline(records: Records) -> str:
         station(
             "model, ViT-B-32",
             f"{passes} x {model['flops'] / 1e9:.1f} GFLOP",
-            passes / model["crops_per_s"],
+            passes / model["per_s"],
             f"{peak / 1e9:.0f} GFLOP/s of a float32 product",
-            model["flops"] * model["crops_per_s"] / peak,
+            model["share"],
         ),
         station(
             "scoring, best 5 of 1,000 classes",
             f"{scoring['flops'] / 1e9:.2f} GFLOP of products",
-            1 / scoring["images_per_s"],
+            1 / scoring["per_s"],
             f"{peak / 1e9:.0f} GFLOP/s of a float32 product",
-            scoring["flops"] * scoring["images_per_s"] / peak,
+            scoring["share"],
         ),
         station(
             "embeddings written",
