@@ -97,6 +97,13 @@ def test_the_page_is_what_the_history_says() -> None:
     assert page.filled(text, history.read()) == text, "run: python -m benchmarks.page"
 
 
+def test_every_benchmark_prints_figures() -> None:
+    files = sorted(history.HERE.glob("bench_*.py"))
+    assert len(files) >= 10
+    without = [file.name for file in files if "Figure(" not in file.read_text(encoding="utf-8")]
+    assert not without, f"no figure in the sense of benchmarks/figures.py: {without}"
+
+
 def test_operations_are_those_that_open_clip_publishes() -> None:
     # Its model profile, in 10^9 multiply-adds: image and text tower.
     published = {"ViT-B-32": (4.40, 2.98), "ViT-B-16": (17.58, 2.98)}
