@@ -34,7 +34,7 @@ from lazsl import records, warehouse
 from lazsl import workspace as layout
 from lazsl.identity import shard_id
 from lazsl.run import Run, embedded_labels, score_shard
-from lazsl.score import score_table
+from lazsl.score import EmbeddedLabels, score_table
 from lazsl.settings import make_job
 from lazsl.storage import Folder
 
@@ -93,6 +93,13 @@ def relabel(run: Run, shards: list[str]) -> None:
     warehouse.load(run.workspace, Path(run.job.workspace) / f"{run.key}.duckdb", [run.key])
 
 
+def score(run: Run, labels: EmbeddedLabels, regions: pa.Table, shards: int) -> None:
+    """Score so many shards that are in memory, as many at a time."""
+    how = run.job.scoring, run.job.scoring_memory
+    with ThreadPoolExecutor(run.job.staged_shards + 1) as pool:
+        list(pool.map(lambda _: score_table(regions, labels, *how), range(shards)))
+
+
 def read(folder: Path, shards: list[str]) -> None:
     """Read the same files, whole, and nothing else."""
     for shard in shards:
@@ -109,18 +116,15 @@ def measure(images: int, classes: list[int], rounds: int, folder: Path) -> dict[
     ways: dict[str, Callable[[], object]] = {"read": lambda: read(folder, shards)}
     for count, run in runs.items():
         labels = embedded_labels(run.workspace, run.encoder, run.labels)
-        ways[f"score {count}"] = partial(
-            score_table, regions, labels, run.job.scoring, run.job.scoring_memory
-        )
+        ways[f"score {count}"] = partial(score, run, labels, regions, len(shards))
         ways[f"relabel {count}"] = partial(relabel, run, shards)
     for work in ways.values():
         work()
     spent = best_of_turns(ways, rounds)
-    one_shard = regions.num_rows / (synthetic.CROPS + 1)
     return {
         "read": spent["read"],
         "relabel": {count: spent[f"relabel {count}"] for count in classes},
-        "score": {count: spent[f"score {count}"] * images / one_shard for count in classes},
+        "score": {count: spent[f"score {count}"] for count in classes},
     }
 
 
