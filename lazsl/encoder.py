@@ -68,7 +68,8 @@ class Encoder:
         self.dtype = _DTYPES[source.precision]
         self.context_length: int = int(tokenizer.context_length)
         if model.visual is None:
-            self.dimension = int(self.encode_sentences(["a"]).shape[1])
+            with torch.inference_mode():
+                self.dimension = int(model.encode_text(tokenizer(["a"]).to(device)).shape[1])
         else:
             preprocess = PreprocessCfg(**model.visual.preprocess_cfg)
             self.framing = framing_of(preprocess)
@@ -78,8 +79,9 @@ class Encoder:
             if device.startswith("cuda"):
                 model.visual.to(memory_format=torch.channels_last)
             width, height = self.framing.size
-            blank = torch.zeros((1, height, width, 3), dtype=torch.uint8)
-            self.dimension = int(self.encode_crops(blank).shape[1])
+            blank = torch.zeros((1, 3, height, width), dtype=self.dtype, device=device)
+            with torch.inference_mode():  # one row, because large models take seconds for many
+                self.dimension = int(model.encode_image(blank).shape[1])
 
     @torch.inference_mode()
     def encode_crops(self, crops: torch.Tensor) -> torch.Tensor:
