@@ -92,7 +92,7 @@ def machine(records: Records) -> str:
 def roofline(records: Records) -> str:
     """Each station: what it does for an image, what that costs here, what the machine could do."""
     found = history.latest("stations", records)[0]["stations"]
-    crops = history.latest("crops", records)[0]["sizes"]["224"]
+    crops = history.latest("crops", records)[0]["core_seconds"]["224"]
     can, model, scoring, stored = (found[n] for n in ("machine", "model", "scoring", "storing"))
     staging, loading = found["staging"], found["loading"]
     peak, passes = can["flops"], cost.REGIONS + 1
@@ -114,21 +114,21 @@ def roofline(records: Records) -> str:
         station(
             "decoding",
             "1600 x 1200 JPEG",
-            crops["decoding"]["core_seconds"],
+            crops["decoding"],
             "one core of the decoder",
             None,
         ),
         station(
             "crops, `exact`",
             f"{cost.REGIONS} to 224 px",
-            crops["exact"]["core_seconds"] - crops["decoding"]["core_seconds"],
+            crops["exact"] - crops["decoding"],
             "one core; Pillow's bicubic",
             None,
         ),
         station(
             "decoding and crops, `fast`",
             f"{cost.REGIONS} to 224 px",
-            crops["fast"]["core_seconds"],
+            crops["fast"],
             "one core",
             None,
         ),
@@ -217,7 +217,7 @@ def prices(_: Records) -> str:
 
 def feeding(records: Records) -> str:
     """Cores that keep each accelerator busy, by how crops are cut, and that score beside it."""
-    crops = history.latest("crops", records)[0]["sizes"]["224"]
+    crops = history.latest("crops", records)[0]["core_seconds"]["224"]
     scoring = history.latest("scoring", records)[0]
     scored = scoring["threads"] / scoring["images_per_second"]["lazsl"]
     ways = {"exact": "exact", "fast": "fast", "fast, device": "fast, cut on the device"}
@@ -225,7 +225,7 @@ def feeding(records: Records) -> str:
     rows: list[tuple[object, ...]] = []
     for hardware in cost.HARDWARE:
         rate = cost.images_per_second(one, hardware)
-        needed = [f"{rate * crops[way]['core_seconds']:,.1f}" for way in ways]
+        needed = [f"{rate * crops[way]:,.1f}" for way in ways]
         needed.append(f"{rate * scored:,.1f}")
         rows.append((hardware.name, f"{rate:,.0f}", *needed, hardware.cores))
     head = (
