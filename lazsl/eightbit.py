@@ -103,6 +103,7 @@ def eight_bits_pay() -> bool:
         )
         return integers * 1.5 < floats
     except (AttributeError, RuntimeError, NotImplementedError):
+        # This build of torch lacks one of the two products, or this processor does.
         return False
 
 

@@ -134,4 +134,5 @@ def has_onednn() -> bool:
         one = torch.eye(16)
         return torch.equal(product(one, one.to_mkldnn(), 16), one)
     except (AttributeError, RuntimeError, NotImplementedError):
+        # This build of torch comes without oneDNN, or without this operation of it.
         return False

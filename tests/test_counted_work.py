@@ -71,7 +71,7 @@ def label(bucket: str, store: FaultyS3, folder: Path, images: int, classes: int)
     labels.write_text(json.dumps(dict(list(every.items())[:classes])), encoding="utf-8")
     job = small_job(
         f"{place}/archive",
-        f"{place}/work",
+        f"{place}/made",
         labels=str(labels),
         regions={"count": CROPS},
         shard_size=SHARD,
@@ -87,7 +87,7 @@ def label(bucket: str, store: FaultyS3, folder: Path, images: int, classes: int)
     for path, size in store.sent.items():
         if "/archive/" in path:
             done["bytes of images fetched"] += size
-        elif "/work/" in path:
+        elif "/made/" in path:
             done["bytes read from the workspace"] += size
     for name, info in run.workspace.details("", ".parquet").items():
         kind = next(kind for part, kind in KINDS.items() if part in name)

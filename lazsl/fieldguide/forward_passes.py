@@ -34,10 +34,10 @@ from lazsl.alignment import (
 from lazsl.anytime import doubts, in_telling_order, rounds
 from lazsl.dense import DenseEncoder
 from lazsl.evaluation.metrics import mcnemar
-from lazsl.evaluation.stored import join_truth, open_stored, read_images
+from lazsl.evaluation.stored import read_images
+from lazsl.fieldguide.embedded_world import embedded_world
 from lazsl.fieldguide.forward_passes_page import draw, page
-from lazsl.fieldguide.worlds import WORLDS, World, draw_world
-from lazsl.manifest import plan_shards
+from lazsl.fieldguide.worlds import WORLDS, World
 from lazsl.regions import cut_crops
 from lazsl.settings import make_job
 
@@ -127,32 +127,12 @@ def measure(work: Path, worlds: Sequence[World], pictures: int = PICTURES) -> di
 
 def embed(work: Path, world: World, pictures: int) -> tuple[Embedded, Any]:
     """Every crop of every picture of a world, and the encoder; what is there is used."""
-    archive = work / f"{world}{pictures}"
-    if not archive.exists():
-        draw_world(archive, world, pictures)
-    truth = str(archive / "truth.csv")
-    job = make_job(
-        archive=str(archive / "images"),
-        labels=str(archive / "labels.json"),
-        workspace=str(work / "workspace"),
-        model="fieldguide",
-        device="cpu",
-        truth=truth,
-    )
-    run = steps.open_run(job)
-    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
-    steps.record_run(run)
-    steps.embed_attributes(run)
-    for shard in plan.shards:
-        if not steps.is_embedded(run, shard):
-            steps.embed_shard(run, shard, steps.stage_shard(run, shard, work / "stage" / shard))
-    stored = open_stored(job.workspace, run.key)
-    known = join_truth(stored, truth)
+    run, stored, known = embedded_world(work, world, pictures)
     parts = list(read_images(stored, set(known.class_index)))
     ids = [image_id for part in parts for image_id in part.image_ids]
     right = np.array([known.class_index[image_id] for image_id in ids])
     # Pictures of a species are counted in the order of their names.
-    paths = [archive / "images" / key for part in parts for key in part.keys]
+    paths = [Path(run.job.archive) / key for part in parts for key in part.keys]
     number = np.zeros(len(ids), np.int64)
     for species in np.unique(right):
         mine = np.flatnonzero(right == species)

@@ -14,17 +14,15 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from lazsl import run as steps
 from lazsl.evaluation.answers import Answers, ask_methods
 from lazsl.evaluation.localisation import mean_interval
 from lazsl.evaluation.methods import METHODS, REFERENCE, methods_for
 from lazsl.evaluation.section import table
 from lazsl.evaluation.sentences import read_sentences
-from lazsl.evaluation.stored import join_truth, open_stored, read_images
+from lazsl.evaluation.stored import read_images
+from lazsl.fieldguide.embedded_world import embedded_world
 from lazsl.fieldguide.sample import SEED, sample_species
-from lazsl.fieldguide.worlds import WORLDS, World, draw_world
-from lazsl.manifest import plan_shards
-from lazsl.settings import make_job
+from lazsl.fieldguide.worlds import WORLDS, World
 
 PICTURES = 2
 FAMILY = {species.name: species.family for species in sample_species()}
@@ -46,28 +44,10 @@ def measure(scratch: Path, world: World, pictures: int = PICTURES) -> Answers:
         world: which.
         pictures: per species.
     """
-    archive = scratch / world
-    draw_world(archive, world, pictures)
-    truth = str(archive / "truth.csv")
-    job = make_job(
-        archive=str(archive / "images"),
-        labels=str(archive / "labels.json"),
-        workspace=str(scratch / "workspace"),
-        model="fieldguide",
-        device="cpu",
-        truth=truth,
-    )
-    run = steps.open_run(job)
-    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
-    steps.record_run(run)
-    steps.embed_attributes(run)
-    for shard in plan.shards:
-        steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / "stage" / shard))
-    stored = open_stored(job.workspace, run.key)
-    known = join_truth(stored, truth)
+    run, stored, known = embedded_world(scratch, world, pictures)
     sentences = read_sentences(stored)
     images = read_images(stored, set(known.class_index))
-    return ask_methods(images, known, methods_for(sentences), sentences, job.scoring)
+    return ask_methods(images, known, methods_for(sentences), sentences, run.job.scoring)
 
 
 def page(found: Mapping[World, Answers]) -> str:
