@@ -128,12 +128,7 @@ def doubts(
         select_regions(crops, whole, scoring.gamma),
         packed,
         k=RIVALS + 1,
-        theta=scoring.theta,
-        epsilon=scoring.epsilon,
-        rule=scoring.rule,
-        max_iterations=scoring.max_iterations,
-        tolerance=scoring.tolerance,
-        memory_bytes=memory_bytes,
+        **scoring.aligning(memory_bytes),
     )
     means = packed.means[top.classes]
     between = on_grid(means[:, :1] - means[:, 1:])

@@ -138,14 +138,7 @@ def _score(
     count: int | None,
 ) -> dict[str, pa.Table]:
     whole, crops = vectors[:, 0], vectors[:, 1:]
-    how: dict[str, Any] = {
-        "theta": settings.theta,
-        "epsilon": settings.epsilon,
-        "rule": settings.rule,
-        "max_iterations": settings.max_iterations,
-        "tolerance": settings.tolerance,
-        "memory_bytes": memory_bytes // 2,
-    }
+    how = settings.aligning(memory_bytes // 2)
     keep = select_regions(crops, whole, settings.gamma)
     top = top_classes(crops, whole, keep, labels.packed, k=settings.top_k, **how)
     plans = plans_for(crops, whole, keep, labels.packed, top.classes, **how)

@@ -136,6 +136,11 @@ class ScoringSettings(_Frozen):
             return {"max_iterations": 10_000, "tolerance": 1e-9, **values}
         return values
 
+    def aligning(self, memory_bytes: int) -> dict[str, Any]:
+        """What the functions of `alignment` take of these settings."""
+        names = {"theta", "epsilon", "rule", "max_iterations", "tolerance"}
+        return {**self.model_dump(include=names), "memory_bytes": memory_bytes}
+
     @model_validator(mode="after")
     def _plans_within_top(self) -> ScoringSettings:
         if self.plans > self.top_k:

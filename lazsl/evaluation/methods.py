@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -126,14 +127,7 @@ def best_classes(scores: Tensor, k: int) -> TopClasses:
 
 def aligning(settings: ScoringSettings, memory_bytes: int = MEMORY_BYTES) -> Settings:
     """What the functions of `alignment` take of scoring settings."""
-    return Settings(
-        theta=settings.theta,
-        epsilon=settings.epsilon,
-        rule=settings.rule,
-        max_iterations=settings.max_iterations,
-        tolerance=settings.tolerance,
-        memory_bytes=memory_bytes,
-    )
+    return cast("Settings", settings.aligning(memory_bytes))
 
 
 def with_rule(settings: ScoringSettings, rule: Rule) -> ScoringSettings:

@@ -23,8 +23,6 @@ from lazsl.score import EmbeddedLabels, PassedOver, passed_over
 from lazsl.settings import ScoringSettings
 from lazsl.storage import Folder, masked
 
-_ALIGNING = {"theta", "epsilon", "rule", "max_iterations", "tolerance"}
-
 
 @dataclass(frozen=True)
 class StoredImage:
@@ -105,7 +103,7 @@ def align(
     whole, crops = embeddings[:, 0], embeddings[:, 1:]
     keep = select_regions(crops, whole, scoring.gamma)
     chosen = torch.tensor([[labels.classes.index(name) for name in classes]], device=keep.device)
-    how = {**scoring.model_dump(include=_ALIGNING), "memory_bytes": memory_bytes // 2}
+    how = scoring.aligning(memory_bytes // 2)
     plans = plans_for(crops, whole, keep, labels.packed, chosen, **how)
     passed = passed_over(crops, whole, keep, labels.packed, chosen, how)
     order = plans.scores[0].argsort(descending=True, stable=True).tolist()
