@@ -4,8 +4,9 @@
 
 Each `bench_*.py` beside this file runs in a process of its own with `--json`, the figures are
 appended to `history.jsonl`, and the plot and the tables of `docs/performance.md` are made anew from
-there. Exits with 1 when a target is missed or a benchmark fails. What `--quick` measures (fewer
-turns, smaller sizes, where a benchmark says how in `QUICK`) is kept, but neither plotted nor shown.
+there. Exits with 1 when a target is missed or a benchmark fails. Ctrl-C keeps what is measured.
+What `--quick` measures (fewer turns, smaller sizes, where a benchmark says how in `QUICK`) is kept,
+but neither plotted nor shown.
 """
 
 from __future__ import annotations
@@ -51,8 +52,13 @@ def main() -> int:
     failed = []
     for number, name in enumerate(names, start=1):
         started = time.perf_counter()
-        with out.status(f"{number}/{len(names)} {name}"):
-            found, said = measure(known[name], given.quick)
+        try:
+            with out.status(f"{number}/{len(names)} {name}"):
+                found, said = measure(known[name], given.quick)
+        except KeyboardInterrupt:
+            failed += names[number - 1 :]
+            out.print(f"stopped; not measured: {', '.join(names[number - 1 :])}", style="red")
+            break
         spent = time.perf_counter() - started
         if found is None:
             failed.append(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from figures import Figure, best_of_turns, conclude, options
@@ -60,6 +61,25 @@ def test_a_benchmark_that_breaks_is_told_from_one_that_misses(tmp_path: Path) ->
     broken = tmp_path / "bench_broken.py"
     broken.write_text('raise SystemExit("no model")\n')
     assert suite.measure(broken, quick=False) == (None, "no model\n")
+
+
+def test_stopped_by_hand_it_keeps_what_is_measured_and_says_what_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept: list[dict[str, Any]] = []
+
+    def measure(file: Path, quick: bool) -> tuple[dict[str, Any] | None, str]:
+        if file.name == "bench_growth.py":
+            raise KeyboardInterrupt
+        return {"figures": [Figure("speed", 3, "a loop", at_least=2).as_json()]}, ""
+
+    monkeypatch.setattr(suite, "measure", measure)
+    monkeypatch.setattr(history, "append", kept.append)
+    asked = [f"--only={name}" for name in ("crops", "growth", "scoring")]
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--quick", *asked])
+    assert suite.main() == 1
+    assert [list(record["benchmarks"]) for record in kept] == [["crops"]]
+    assert "stopped; not measured: growth, scoring" in capsys.readouterr().out
 
 
 def test_what_was_measured_in_a_hurry_is_kept_but_not_shown(tmp_path: Path) -> None:
