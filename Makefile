@@ -35,7 +35,7 @@ measure: install ## print how right each method was in the last `make label`, an
 	$(BIN)/lazsl evaluate
 
 test: install ## run the whole suite, in two processes (WORKERS=4: in four)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 check: lint types test ## what CI runs
 

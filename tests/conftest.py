@@ -21,6 +21,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -28,6 +29,7 @@ from filelock import FileLock
 from moto.server import ThreadedMotoServer
 from playwright.sync_api import Browser, sync_playwright
 from prefect import settings as prefect_settings
+from processes import Groups, in_order, made_once, shared_folder
 from s3 import FaultyS3
 from s3fs import S3FileSystem
 from sample import copy_sample, label_plainly, small_job
@@ -35,29 +37,17 @@ from sample import copy_sample, label_plainly, small_job
 from lazsl import fieldguide
 from lazsl.run import Run, open_run
 
-TOGETHER = {
-    # What waits most comes first, so that something can be done beside it.
-    "test_service": "service",
-    # One Prefect server serves these.
-    "test_fieldguide": "prefect",
-    "test_cluster": "prefect",
-    "test_flows": "prefect",
-    "test_determinism": "determinism",
-    "test_report_browser": "report",
-    "test_report": "report",
-    "test_warehouse": "warehouse",
-}
-"""Files whose tests one process runs, longest first; any other file is a group of its own."""
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """What hands out the tests, whatever `--dist` says."""
+    config.option.loadscopereorder = False
+    return Groups(config, log)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the files, and hold those together that share something costly."""
-    ranks = {name: rank for rank, name in enumerate(TOGETHER)}
-    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
-    for item in items:
-        group = TOGETHER.get(item.path.stem, item.path.stem)
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Order the files."""
+    in_order(items)
 
 
 @pytest.fixture(scope="session")
@@ -122,8 +112,7 @@ def faulty_s3(s3_server: str, s3_endpoint: Callable[[str], None]) -> Iterator[Fa
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished, loaded run of 36 birds and the odd files with truth, to be read only."""
     # Processes of one suite share it: the first makes it, the others find it.
-    base = tmp_path_factory.getbasetemp()
-    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "labelled"
+    home = shared_folder(tmp_path_factory) / "labelled"
     with FileLock(f"{home}.lock"):
         job = small_job(
             copy_sample(home / "archive", 36),
@@ -159,6 +148,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a real Prefect server of our own; the environment and this process point at it."""
+    made_once("Prefect server", tmp_path_factory)
     home = tmp_path_factory.mktemp("prefect")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -22,6 +22,7 @@ import httpx
 import psutil
 import pytest
 from playwright.sync_api import Browser, expect
+from processes import made_once
 from sample import content, copy_sample, label_plainly, small_job
 from test_flows import block, plan_only, put_into
 
@@ -148,6 +149,7 @@ def listen() -> tuple[ThreadingHTTPServer, list[dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, s3_server: str) -> Iterator[Service]:
+    made_once("service", tmp_path_factory)
     home = tmp_path_factory.mktemp("service")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
