@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from lazsl import records
 from lazsl import workspace as layout
+from lazsl.errors import DamagedError
 from lazsl.storage import Folder
 
 TOGETHER = 4096
@@ -163,8 +164,8 @@ def read_columns(workspace: Folder, name: str, columns: list[str]) -> pa.Table:
         table = workspace.read_table(name, None if later else columns)
     except FileNotFoundError:
         raise Refused(f"its file {name} is missing") from None
-    except pa.ArrowInvalid as error:
-        raise Refused(f"its file {name} cannot be read: {error}") from None
+    except DamagedError:
+        raise Refused(f"its file {name} cannot be read: it is damaged") from None
     for column in set(later) - set(table.column_names):
         known = records.PLANS if column == "passed_over" else records.PREDICTIONS
         value = pa.scalar(records.LATER.get(column), known.field(column).type)

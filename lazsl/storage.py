@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from lazsl.errors import UserError
+from lazsl.errors import DamagedError, UserError
 
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
 _READ_SIZE = 2**16  # bytes asked for beyond what is wanted; a Parquet footer fits in
@@ -181,7 +181,22 @@ class Folder:
         self.write_bytes(name, json.dumps(value, indent=1, ensure_ascii=False).encode())
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """A Parquet artifact; of a remote one only the wanted columns travel."""
+        """A Parquet artifact; of a remote one only the wanted columns travel.
+
+        Raises:
+            DamagedError: it is there, and is no Parquet file or only a part of one.
+        """
+        try:
+            return self._read_table(name, columns)
+        except pa.ArrowInvalid as error:
+            # Arrow names the file first, and says what it makes of it after a full stop.
+            found = str(error).rpartition("': ")[2].partition(". ")[0]
+            raise DamagedError(
+                f"{masked(self.path(name))} is damaged ({found}); delete it and run again, and it "
+                "is made anew"
+            ) from None
+
+    def _read_table(self, name: str, columns: list[str] | None) -> pa.Table:
         if columns is None and not self.is_local:
             return pq.read_table(pa.BufferReader(self.read_bytes(name)))
         with self._told(name):

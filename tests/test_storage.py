@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from s3 import FaultyS3
 
-from lazsl.errors import UserError
+from lazsl.errors import DamagedError, UserError
 from lazsl.storage import Folder, masked, split_url
 
 STEPS: dict[str, Callable[[Folder], object]] = {
@@ -47,6 +47,22 @@ def test_what_is_written_below_a_place_is_found_below_it(url: str, memory: None)
     assert folder.names("") == ["b.json", "x/a.json"]
     assert folder.names("x", ".json") == ["x/a.json"]
     assert folder.read_json("x/a.json") == [1] and folder.exists("b.json")
+
+
+@pytest.mark.parametrize("place", ["disk", "store"])
+def test_a_part_of_an_artifact_is_called_damaged_and_which(
+    place: str, tmp_path: Path, memory: None
+) -> None:
+    folder = Folder(str(tmp_path) if place == "disk" else "memory://bucket")
+    folder.write_table("x/a.parquet", pa.table({"id": [1, 2, 3]}))
+    folder.write_bytes("x/a.parquet", folder.read_bytes("x/a.parquet")[:-9])
+    for columns in (None, ["id"]):
+        with pytest.raises(DamagedError) as caught:
+            folder.read_table("x/a.parquet", columns)
+        assert str(caught.value) == (
+            f"{folder.path('x/a.parquet')} is damaged (Parquet magic bytes not found in footer); "
+            "delete it and run again, and it is made anew"
+        )
 
 
 def test_the_root_of_the_disk_is_a_place(tmp_path: Path) -> None:
