@@ -27,7 +27,7 @@ from lazsl.checkpoints import ModelSource, find_model
 from lazsl.dense import make_pooling
 from lazsl.embed import embed_images, embed_labels
 from lazsl.encoder import Encoder, choose_device, choose_precision, load_encoder
-from lazsl.errors import UserError
+from lazsl.errors import DamagedError, UserError
 from lazsl.fieldguide import IMAGES_DIR
 from lazsl.labelset import PENDING, LabelSet, load_labelset
 from lazsl.manifest import read_manifest, shard_images
@@ -281,14 +281,13 @@ def score_shard(run: Run, shard: str) -> dict[str, Any]:
     """The shard's completion marker: its tables are written first, the marker last.
 
     Raises:
-        UserError: the shard was never embedded, or its counts do not add up.
+        UserError: the shard was never embedded, or its embeddings are damaged.
     """
     started = time.perf_counter()
     where = run.workspace
     if not is_embedded(run, shard):
         raise UserError(f"shard {shard} has no embeddings yet; label the archive to make them")
-    images = where.read_table(workspace.images(run.encoder, run.regions, shard))
-    regions = where.read_table(workspace.region_embeddings(run.encoder, run.regions, shard))
+    images, regions = _read_embeddings(run, shard)
     labels = embedded_labels(where, run.encoder, run.labels)
     settings = run.job.regions
     count = None if settings.doubt is None else settings.count
@@ -318,6 +317,20 @@ def score_shard(run: Run, shard: str) -> dict[str, Any]:
     }
     where.write_json(workspace.marker(run.key, shard), marker)
     return marker
+
+
+def _read_embeddings(run: Run, shard: str) -> tuple[pa.Table, pa.Table]:
+    """A shard's images and its regions."""
+    marker = workspace.images(run.encoder, run.regions, shard)
+    regions = workspace.region_embeddings(run.encoder, run.regions, shard)
+    try:
+        return run.workspace.read_table(marker), run.workspace.read_table(regions)
+    except (DamagedError, FileNotFoundError):
+        raise DamagedError(
+            f"the embeddings of shard {shard} are damaged or not all there; delete "
+            f"{masked(run.workspace.path(marker))} and label the archive again, and they are made "
+            "anew"
+        ) from None
 
 
 @lru_cache(maxsize=2)

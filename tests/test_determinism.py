@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from sample import content, copy_sample, label_plainly, small_job
+
+from lazsl.errors import DamagedError
 
 BIRDS = 8
 
@@ -116,3 +119,23 @@ def test_killed_at_twenty_random_moments_and_run_again_it_ends_the_same(
 def _clear(folder: Path) -> None:
     for name in ("workspace", "scratch"):
         shutil.rmtree(folder / name, ignore_errors=True)
+
+
+@pytest.mark.parametrize("damage", ["cut short", "missing"])
+def test_damaged_embeddings_are_named_and_made_anew_as_the_sentence_says(
+    damage: str, archive: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "workspace"
+    shutil.copytree(undisturbed.parent, workspace)
+    job = small_job(archive, workspace)
+    regions = min(set(workspace.glob("embeddings/*/*/*.parquet")), key=lambda path: len(path.name))
+    regions.write_bytes(regions.read_bytes()[:-9])
+    if damage == "missing":
+        regions.unlink()
+    shutil.rmtree(workspace / "runs")
+    with pytest.raises(DamagedError, match=rf"of shard {regions.stem} .*delete (\S+) ") as caught:
+        label_plainly(job, tmp_path / "scratch")
+    Path(re.findall(r"delete (\S+) ", str(caught.value))[0]).unlink()
+    job.warehouse_path.unlink()
+    label_plainly(job, tmp_path / "scratch")
+    assert content(job.warehouse_path) == content(undisturbed)
