@@ -27,10 +27,12 @@ import argparse
 import hashlib
 import io
 import json
+import math
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -118,8 +120,12 @@ def cut_first(image: Image.Image, boxes: np.ndarray, framing: Framing) -> np.nda
     return np.stack([np.asarray(framing.frame(one)) for one in cut])
 
 
-def look(encoder: Encoder, pictures: Pictures, images: int, device: bool) -> dict[str, Seen]:
-    """What every way of cutting gives for the first so many pictures."""
+def look(
+    encoder: Encoder, pictures: Pictures, images: int, device: bool, minutes: float
+) -> dict[str, Seen]:
+    """What every way of cutting gives for the first so many pictures, or as many as there is time
+    for."""
+    end = time.monotonic() + 60 * minutes
     labels = EmbeddedLabels.from_table(
         embed_labels(load_labelset(str(fieldguide.LABELS_FILE)), encoder)
     )
@@ -132,6 +138,8 @@ def look(encoder: Encoder, pictures: Pictures, images: int, device: bool) -> dic
             levels.setdefault(way, []).append(float(np.sqrt(((crops - exact) ** 2).mean())))
             stored = encoder.encode_crops(torch.from_numpy(crops)).half().float()
             vectors.setdefault(way, []).append(stored)
+        if time.monotonic() > end:
+            break
     found = {}
     for way, some in vectors.items():
         together = torch.stack(some)
@@ -160,7 +168,7 @@ def compare(found: dict[str, Seen], reference: str = "exact") -> dict[str, dict[
         same = int(images - differs.sum())
         interval = binomtest(same, images).proportion_ci(method="exact")
         change = (seen.scores - exact.scores).abs()
-        cosine = (seen.vectors * exact.vectors).sum(-1) / exact.vectors.square().sum(-1)
+        cosine = torch.cosine_similarity(seen.vectors, exact.vectors, dim=-1)
         apart = (seen.vectors - exact.vectors).square().sum(-1).mean()
         rows[way] = {
             "same_label": same,
@@ -185,17 +193,20 @@ def main() -> int:
     parser.add_argument("--only", help="one set: its name, or how it begins")
     parser.add_argument("--device", action="store_true", help="also as cut_on=device cuts")
     parser.add_argument("--images", type=int, help="of each set; default: as many as are measured")
+    parser.add_argument("--crops", type=int, help="of each picture; default: likewise")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="for a set, at most")
+    parser.add_argument("--seed", type=int, default=6, help="of the photographs")
     parser.add_argument("--photographs", type=Path, help="a folder of more real photographs")
     args = parser.parse_args()
     originals = at_hand(args.photographs)
-    made = partial(photographs, originals=originals)
+    made = partial(photographs, originals=originals, seed=args.seed)
     sets = {
         "birds": Pictures("fieldguide", 600, 90, birds),
-        "large birds": Pictures("fieldguide", 300, 15, partial(large_birds, originals=originals)),
-        "photographs": Pictures("fieldguide", 300, 15, made),
-        "ViT-B-32": Pictures("ViT-B-32", 60, 8, made),
+        "large birds": Pictures("fieldguide", 300, 90, partial(large_birds, originals=originals)),
+        "photographs": Pictures("fieldguide", 600, 90, made),
+        "ViT-B-32": Pictures("ViT-B-32", 200, 10, made),
     }
-    chosen = {name: one for name, one in sets.items() if args.only in (None, name)}
+    chosen = {name: one for name, one in sets.items() if name.startswith(args.only or "")}
     if not chosen:
         parser.error(f"there is no set {args.only!r}; there are {', '.join(sets)}")
     results = {}
@@ -204,8 +215,11 @@ def main() -> int:
             model = pictures.model if pictures.model == "fieldguide" else random_model(folder)
             encoder = load_encoder(find_model(model, "float32"), "cpu")
             images = args.images or pictures.images
-            found = look(encoder, pictures, images, args.device)
-            results[name] = {"crops": pictures.crops, **compare(found)}
+            crops = args.crops or pictures.crops
+            seen = replace(pictures, crops=crops)
+            found = look(encoder, seen, images, args.device, args.minutes)
+            labels = found["exact"].scores.argmax(1).unique().numel()
+            results[name] = {"crops": crops, "different_labels": labels, **compare(found)}
             against = compare({way: found[way] for way in ("cut first", "fast")}, "cut first")
             results[name]["fast, against cut first"] = against["fast"]
     if args.json:

@@ -36,11 +36,14 @@ def at_hand(folder: Path | None = None) -> list[Image.Image]:
 
 
 def photographs(
-    count: int, originals: Sequence[Image.Image], sizes: Sequence[tuple[int, int]] = SIZES
+    count: int,
+    originals: Sequence[Image.Image],
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    seed: int = 6,
 ) -> Iterator[bytes]:
-    """So many different pictures, the same ones every time."""
+    """So many different pictures, the same ones every time for a seed."""
     for number in range(count):
-        rng = np.random.default_rng([6, number])
+        rng = np.random.default_rng([seed, number])
         size = sizes[number % len(sizes)]
         file = io.BytesIO()
         picture = _part(originals[number % len(originals)], size, rng)
