@@ -134,21 +134,22 @@ def look(
     for _, data in zip(range(images), pictures.make(images), strict=False):
         cut = ways(data, pictures.crops, encoder.framing, device)
         exact = cut["exact"].astype(np.float32)
-        for way, crops in cut.items():
+        together = encoder.encode_crops(torch.from_numpy(np.concatenate(list(cut.values()))))
+        stored = together.half().float().chunk(len(cut))
+        for (way, crops), some in zip(cut.items(), stored, strict=True):
             levels.setdefault(way, []).append(float(np.sqrt(((crops - exact) ** 2).mean())))
-            stored = encoder.encode_crops(torch.from_numpy(crops)).half().float()
-            vectors.setdefault(way, []).append(stored)
+            vectors.setdefault(way, []).append(some)
         if time.monotonic() > end:
             break
     found = {}
-    for way, some in vectors.items():
-        together = torch.stack(some)
-        regions, whole = together[:, 1:], together[:, 0]
+    for way, images_of in vectors.items():
+        stacked = torch.stack(images_of)
+        regions, whole = stacked[:, 1:], stacked[:, 0]
         keep = select_regions(regions, whole, SCORING.gamma)
         scores = class_scores(
             regions, whole, keep, labels.packed, theta=SCORING.theta, epsilon=SCORING.epsilon
         )
-        found[way] = Seen(np.array(levels[way]), together, scores)
+        found[way] = Seen(np.array(levels[way]), stacked, scores)
     return found
 
 
