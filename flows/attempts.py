@@ -1,11 +1,11 @@
-"""What every attempt of a flow run begins with, and how often a crashing run is started again."""
+"""What every attempt of a flow run begins with and fails with; when a crashing run is given up."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 from prefect import State
 from prefect.client.orchestration import get_client
@@ -13,15 +13,30 @@ from prefect.runtime import flow_run
 from prefect.states import Failed
 
 from flows.credentials import use_stored
-from flows.shards import in_words
+from lazsl.errors import UserError
+from lazsl.storage import masked
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 CRASHES = 3
 """After so many crashes since a person last pressed Retry, a run ends Failed."""
 
 STARTED_AGAIN = "started again after a crash"
 """What the automation says of its new attempt; see `infra/automations.yaml`."""
+
+
+def in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
+    """The task or flow, failing with a sentence where the world went wrong and not the code."""
+
+    @wraps(function)
+    def step(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
+        try:
+            return function(*args, **kwargs)
+        except (UserError, OSError) as error:
+            return Failed(message=masked(str(error) or type(error).__name__))
+
+    return step
 
 
 def attempt(function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:

@@ -2,7 +2,7 @@
 
     plan-archive     lists the archive, embeds the label set, starts one label-batch per batch
     label-batch      does its shards on whichever worker takes it; has a Retry button of its own
-    load-warehouse   loads every finished shard that is not loaded yet; one at a time
+    load-warehouse   loads every finished shard that is not loaded yet; one at a time (loading.py)
 
 They share nothing but the workspace. The planner does not wait for its batches: it would hold a
 worker, and could not turn green when a batch is retried later. Each batch asks for a load when it
@@ -27,15 +27,11 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from flows.attempts import attempt
-from flows.shards import RUNNER, label_shard, load, numbered, prepare, work
-from flows.summary import failure_sentence, show_dashboard, show_evidence
+from flows.shards import RUNNER, label_shard, numbered, prepare, work
+from flows.summary import failure_sentence
 from lazsl import run as steps
 from lazsl.errors import UserError
 from lazsl.settings import Job
-from lazsl.status import run_status
-from lazsl.storage import Folder, masked
-from lazsl.sweep import recorded_job
-from lazsl.workspace import done_shards, runs
 
 LABEL_BATCH = "label-batch/label-batch"
 LOAD_WAREHOUSE = "load-warehouse/load-warehouse"
@@ -108,40 +104,6 @@ def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
         return Failed(message=failure_sentence(worked.failed, len(shards), worked.reasons))
     now = len(worked.missing)
     return Completed(message=f"{len(shards)} shards done, {now} of them in this run")
-
-
-@flow(name="load-warehouse", task_runner=RUNNER)
-@attempt
-def load_warehouse(
-    workspace: str, run: str | None = None, warehouse: str | None = None
-) -> State[Any]:
-    """Load every finished shard that the warehouse does not hold yet, and publish it.
-
-    Args:
-        workspace: where the runs are: a path or fsspec URL
-        run: key of one run, or its beginning; empty: every run of the workspace
-        warehouse: the DuckDB file on the worker's disk; empty: the run's own
-    """
-    folder = Folder(workspace)
-    keys = [run] if run else runs(folder)
-    if not keys:
-        raise UserError(f"there is no run in {masked(folder.url)}; label an archive first")
-    recorded = [recorded_job(folder, key, warehouse) for key in keys]
-    said: list[str] = []
-    refused: list[str] = []
-    for job, key, archive in recorded:
-        loaded: Any = load(job, key, archive, return_state=True)
-        (said if loaded.is_completed() else refused).append(f"{key}: {loaded.message}")
-        if loaded.is_completed() and done_shards(folder, key):
-            show_dashboard(job, key)
-            if (
-                loaded.result().shards
-                and not run_status(folder, key, job.warehouse_path)["missing"]
-            ):
-                show_evidence(job, key)
-    if refused:
-        return Failed(message=f"{len(refused)} of {len(keys)} runs not loaded: {refused[0]}")
-    return Completed(message="; ".join(said[:3]) + ("; ..." if len(said) > 3 else ""))
 
 
 def _under_way(run: str) -> set[str]:

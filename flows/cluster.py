@@ -20,9 +20,9 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed
 from prefect_dask.task_runners import DaskTaskRunner
 
-from flows.attempts import attempt
+from flows.attempts import attempt, in_words
 from flows.label import finish
-from flows.shards import in_words, prepare
+from flows.shards import prepare
 from lazsl import run as steps
 from lazsl.run import Run
 from lazsl.settings import Job

@@ -13,12 +13,12 @@ from prefect import State, flow
 from prefect.states import Completed, Failed
 
 from flows.attempts import attempt
+from flows.loading import load
 from flows.shards import (
     RUNNER,
     Submit,
     embed_labels,
     label_shard,
-    load,
     numbered,
     prepare,
     score_shard,

@@ -14,18 +14,19 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from prefect import State, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.attempts import in_words
 from lazsl import run as steps
 from lazsl.errors import UserError
 from lazsl.manifest import Plan, plan_shards
@@ -33,12 +34,8 @@ from lazsl.run import Run
 from lazsl.selection import select
 from lazsl.settings import Job
 from lazsl.staging import Staged, unstage
-from lazsl.storage import masked
-from lazsl.sweep import check_folders, load_run
+from lazsl.sweep import check_folders
 from lazsl.towers import Towers
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 on_progress: ContextVar[Callable[[str, int], None] | None] = ContextVar("on_progress", default=None)
 """Called with a shard and how many of its images are done, for whoever runs the flow in-process."""
@@ -51,19 +48,6 @@ RUNNER: Any = ThreadPoolTaskRunner(max_workers=256)
 
 _model = threading.Lock()
 """One shard at a time has the model; several GPUs are several processes."""
-
-
-def in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
-    """The task or flow, failing with a sentence where the world went wrong and not the code."""
-
-    @wraps(function)
-    def step(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
-        try:
-            return function(*args, **kwargs)
-        except (UserError, OSError) as error:
-            return Failed(message=masked(str(error) or type(error).__name__))
-
-    return step
 
 
 @task(name="plan", task_run_name="plan", cache_policy=NO_CACHE)
@@ -117,14 +101,6 @@ def score(run: Run, number: int, shard: str) -> State[Any]:
     if report is not None:
         report(shard, marker["listed"])
     return Completed(message=f"{marker['labelled']} labelled, {marker['rejected']} rejected")
-
-
-@task(name="load", task_run_name="load {run}", cache_policy=NO_CACHE)
-@in_words
-def load(job: Job, run: str, archive: str) -> State[Any]:
-    """Load every finished shard of a run that the warehouse does not hold yet."""
-    loaded = load_run(job, run, archive)
-    return Completed(data=loaded, message=f"{loaded.shards} shards, {loaded.images} images")
 
 
 def prepare(job: Job, towers: Towers = "both") -> tuple[Run, list[str]]:

@@ -11,10 +11,6 @@ from typing import Any
 from PIL import Image as Pixels
 
 from lazsl import sqlfiles, warehouse
-from lazsl.explaining.archived import read_pixels
-from lazsl.explaining.case import find_image, find_run
-from lazsl.explaining.explanation import explain
-from lazsl.explaining.words import headline
 from lazsl.storage import Folder
 from lazsl.warehouse import open_warehouse
 
@@ -76,7 +72,12 @@ def draw_evidence(path: Path, run: str, workspace: str) -> list[Picture]:
     Raises:
         UserError: a plan has to be made anew, and the embeddings are not in the workspace.
     """
-    from lazsl.explaining.drawing import draw  # Matplotlib: a second of every start-up
+    # Matplotlib and PyTorch: seconds of every start-up, and most loads draw nothing.
+    from lazsl.explaining.archived import read_pixels
+    from lazsl.explaining.case import find_image, find_run
+    from lazsl.explaining.drawing import draw
+    from lazsl.explaining.explanation import explain
+    from lazsl.explaining.words import headline
 
     pictures = []
     with closing(open_warehouse(path)) as connection:
