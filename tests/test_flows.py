@@ -30,6 +30,7 @@ from s3fs import S3FileSystem
 from sample import content, copy_sample, label_plainly, small_job
 
 from flows.attempts import STARTED_AGAIN
+from flows.batches import LABEL_BATCH, label_batch, plan_archive
 from flows.label import label_archive, relabel
 from flows.report import report
 from lazsl import run as steps
@@ -203,6 +204,23 @@ def flow_run_with(states: list[State[Any]]) -> FlowRun:
         for state in states:
             client.set_flow_run_state(created.id, state, force=True)
         return client.read_flow_run(created.id)
+
+
+def test_planning_again_leaves_shards_to_the_batches_that_are_under_way(
+    prefect_server: str, archive: Path, tmp_path: Path
+) -> None:
+    with get_client(sync_client=True) as client:
+        # No worker looks at it, so the batches wait.
+        client.create_deployment(client.create_flow(label_batch), LABEL_BATCH.split("/")[1])
+    job = small_job(archive, tmp_path / "workspace")
+    planned = plan_archive(job, batch_shards=2, return_state=True)
+    assert planned.message == (
+        "3 shards, 3 missing: 2 batches started, 0 shards are under way already"
+    )
+    again = plan_archive(job, batch_shards=2, return_state=True)
+    assert again.message == (
+        "3 shards, 3 missing: 0 batches started, 3 shards are under way already"
+    )
 
 
 def test_a_shard_with_more_rejects_than_allowed_fails_and_can_be_retried(
