@@ -92,6 +92,7 @@ def test_a_job_labels_everything_and_names_its_tasks_after_shards(
     steps_of_shards = {f"{step} {n}" for step in ("stage", "embed", "score") for n in (1, 2, 3)}
     assert steps_of_shards <= set(states)
     assert {state for found in states.values() for state in found} == {"Completed"}
+    assert not artifacts(state, "lazsl-evidence"), "LAZSL_EVIDENCE is off here"
     label_plainly(small_job(archive, tmp_path / "plain"), tmp_path / "scratch")
     assert content(job.warehouse_path) == content(tmp_path / "plain" / "warehouse.duckdb")
 
@@ -314,13 +315,18 @@ def test_a_report_is_made_and_the_summary_links_to_it(
 
 
 def summary_of(state: Any) -> str:
+    (found,) = artifacts(state, "lazsl-summary")
+    return found
+
+
+def artifacts(state: Any, key: str) -> list[str]:
+    """What a flow run left under a key."""
     mine = ArtifactFilter(
         flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_of(state)]),
-        key=ArtifactFilterKey(any_=["lazsl-summary"]),
+        key=ArtifactFilterKey(any_=[key]),
     )
     with get_client(sync_client=True) as client:
-        (found,) = client.read_artifacts(artifact_filter=mine)
-    return str(found.data)
+        return [str(found.data) for found in client.read_artifacts(artifact_filter=mine)]
 
 
 def test_archive_and_workspace_in_a_bucket(

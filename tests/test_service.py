@@ -228,9 +228,13 @@ def elsewhere(service: Service) -> Iterator[psutil.Process]:
         process = subprocess.Popen(
             [*command, "--name", "elsewhere", "--limit", "1"],
             cwd=place,
-            # It asks for work as often as the service's own, which would else do all of it.
             env=service.environment
-            | {"PREFECT_HOME": str(place / "home"), "PREFECT_WORKER_QUERY_SECONDS": "2"},
+            | {
+                "PREFECT_HOME": str(place / "home"),
+                # As often as the service's own, which would else do all there is.
+                "PREFECT_WORKER_QUERY_SECONDS": "2",
+                "LAZSL_EVIDENCE": "off",
+            },
             stdout=log,
             stderr=log,
             start_new_session=True,
