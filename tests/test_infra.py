@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,6 +48,17 @@ def test_every_deployment_runs_a_flow_of_its_name_with_parameters_that_the_flow_
     given = deployment.get("parameters", {})
     assert set(given) <= set(flow.parameters.properties)
     assert set(given.get("job", {})) <= set(Job.model_fields)
+
+
+def test_loads_and_reports_start_without_the_libraries_that_a_model_needs() -> None:
+    # A load follows every batch; PyTorch and open_clip would be three quarters of its start.
+    script = (
+        "import sys, flows.loading, flows.report; print({'torch', 'open_clip'} & set(sys.modules))"
+    )
+    started = subprocess.run(
+        [sys.executable, "-c", script], cwd=INFRA.parent, capture_output=True, text=True, check=True
+    )
+    assert started.stdout == "set()\n"
 
 
 def test_the_deployments_fit_prefects_own_model_and_hold_nothing_that_it_would_ignore() -> None:
