@@ -44,6 +44,7 @@ class Service:
     """A running service: its URL, its home, what its webhook was told, and where its code is."""
 
     url: str
+    client: httpx.Client
     home: Path
     notices: list[dict[str, Any]]
     environment: dict[str, str]
@@ -55,7 +56,7 @@ class Service:
         def answered() -> bool:
             nonlocal answer
             method = "GET" if body is None else "POST"
-            answer = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=30)
+            answer = self.client.request(method, f"{self.url}/api/{path}", json=body)
             return answer.status_code != 503
 
         answer: Any = None
@@ -149,7 +150,7 @@ def wait_for(ready: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.3)
+        time.sleep(0.5)
 
 
 def listen() -> tuple[ThreadingHTTPServer, list[dict[str, Any]]]:
@@ -200,7 +201,10 @@ def service(tmp_path_factory: pytest.TempPathFactory, s3_server: str) -> Iterato
         store |= {"AWS_SECRET_ACCESS_KEY": SECRET}
         keep = [sys.executable, "-m", "flows.credentials"]
         assert SECRET not in run_to_end(keep, environment | store, home)
-        yield Service(url, home, notices, environment, home / "code")
+        # One client, whose making is dear; but no connection is kept, as the server ends idle ones.
+        unkept = httpx.Limits(max_keepalive_connections=0)
+        with httpx.Client(timeout=30, limits=unkept) as client:
+            yield Service(url, client, home, notices, environment, home / "code")
     finally:
         listener.shutdown()
         process.send_signal(signal.SIGTERM)
