@@ -19,6 +19,7 @@ TOGETHER = {
     "test_report_browser": "report",
     "test_report": "report",
     "test_warehouse": "warehouse",
+    "test_explain": "explain",
 }
 """Files whose tests one process runs, longest first; any other file is a group of its own."""
 
