@@ -66,6 +66,8 @@ def test_rounds_grow_by_a_third_and_end_with_every_crop(count: int) -> None:
     assert seen[0] == min(8, count) and seen[-1] == count
     assert all(a < b for a, b in pairwise(seen))
     assert all(b <= -(-4 * a // 3) for a, b in pairwise(seen[:-1]))
+    # No round of a few crops comes last.
+    assert all(b - a > a // 4 for a, b in pairwise(seen) if a > 8)
 
 
 @pytest.mark.parametrize("size", [(640, 480), (100, 900), (30, 30)])
@@ -109,26 +111,32 @@ def test_the_order_is_that_of_a_plain_search() -> None:
     assert [tuple(box) for box in in_telling_order(drawn)[1:].tolist()] == order
 
 
-def plain_doubt(crops: Any, whole: Any, classes: list[Any], count: int) -> float:
+def plain_doubt(
+    crops: Any, whole: Any, classes: list[Any], count: int, scoring: ScoringSettings
+) -> float:
     """From the equations, one class and one crop at a time."""
-    scores = [align(crops, whole, attributes).score for attributes in classes]
+    how = {name: getattr(scoring, name) for name in ("theta", "epsilon", "gamma")}
+    scores = [align(crops, whole, attributes, **how).score for attributes in classes]
     best, *rivals = sorted(range(len(classes)), key=lambda c: -scores[c])[: RIVALS + 1]
     total = 0.0
     for rival in rivals:
         x = [float(f @ (classes[best].mean(0) - classes[rival].mean(0))) for f in crops]
-        error = SCORING.theta * (statistics.variance(x) * (1 / len(x) - 1 / count)) ** 0.5
+        error = scoring.theta * (statistics.variance(x) * (1 / len(x) - 1 / count)) ** 0.5
         total += student.sf((scores[best] - scores[rival]) / error, len(x) - 1)
     return min(total, 1.0)
 
 
-def test_doubt_is_what_the_equations_say() -> None:
+@pytest.mark.parametrize(
+    "scoring", [SCORING, ScoringSettings(theta=0.6, epsilon=0.2, gamma=0.05)], ids=["paper", "own"]
+)
+def test_doubt_is_what_the_equations_say(scoring: ScoringSettings) -> None:
     crops, whole, packed = problem(1, images=5, crops=9)
     classes = np.split(packed.embeddings.double().numpy(), packed.starts[1:-1].tolist())
     expected = [
-        plain_doubt(f, f_0, classes, 20)
+        plain_doubt(f, f_0, classes, 20, scoring)
         for f, f_0 in zip(crops.double().numpy(), whole.double().numpy(), strict=True)
     ]
-    found = doubts(crops, whole, 20, packed, SCORING)
+    found = doubts(crops, whole, 20, packed, scoring)
     assert found == pytest.approx(expected, rel=1e-3)
     assert 0 < found.min() < found.max() <= 1
 
@@ -145,6 +153,8 @@ def test_nothing_is_doubtful_once_every_crop_was_seen_or_with_one_class() -> Non
     assert (doubts(crops, whole, 9, packed, SCORING) == 0).all()
     one = PackedAttributes.from_classes(packed.embeddings[:3], [3])
     assert (doubts(crops, whole, 90, one, SCORING) == 0).all()
+    twins = PackedAttributes.from_classes(packed.embeddings[:1].repeat(2, 1), [1, 1])
+    assert (doubts(crops, whole, 9, twins, SCORING) == 0).all()
 
 
 def test_crops_that_are_all_alike_settle_the_label_unless_two_classes_are() -> None:
@@ -154,6 +164,24 @@ def test_crops_that_are_all_alike_settle_the_label_unless_two_classes_are() -> N
     twins = PackedAttributes.from_classes(packed.embeddings[:1].repeat(2, 1), [1, 1])
     assert doubts(alike, whole, 90, twins, SCORING).tolist() == [0.5]
     assert doubts(crops, whole, 90, twins, SCORING).tolist() == [0.5]
+    many = PackedAttributes.from_classes(packed.embeddings[:1].repeat(5, 1), [1] * 5)
+    assert doubts(crops, whole, 90, many, SCORING).tolist() == [1.0], "a chance, not a sum of them"
+
+
+@pytest.mark.parametrize("count", [9, 30])
+def test_enough_was_seen_when_the_doubt_is_no_more_than_allowed_or_every_crop_was(
+    count: int,
+) -> None:
+    crops, whole, packed = problem(6, images=9, crops=count, spread=1.5)
+    vectors = torch.cat([whole[:, None], crops], 1).half().numpy()
+    stored = torch.from_numpy(vectors.astype(np.float32))
+    for k in rounds_of(count)[:-1]:
+        left = doubts(stored[:, 1 : 1 + k], stored[:, 0], count, packed, SCORING)
+        for allowed in (float(left[0]), 0.0):
+            stopping = Stopping(packed, SCORING, count, allowed)
+            assert (stopping.enough(vectors[:, : 1 + k]) == (left <= allowed)).all()
+            assert stopping.enough(vectors).all()
+        assert (left > 0).all()
 
 
 def test_labels_change_about_as_rarely_as_is_allowed_even_where_crops_are_mostly_noise() -> None:
