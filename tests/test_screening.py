@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lazsl import screening
+from lazsl import eightbit, screening
 from lazsl.alignment import PackedAttributes, plans_for, select_regions, top_classes
 from lazsl.batches import Matching, batches
-from lazsl.eightbit import code_rows
+from lazsl.eightbit import code_attributes, code_rows
 from lazsl.screening import class_bounds
 from lazsl.transport import Workspace
 
@@ -112,6 +114,179 @@ def test_the_norms_of_coded_rows_bound_the_true_ones() -> None:
         assert (coded.all_rows[:, 0] >= torch.linalg.matrix_norm(rows, 2)).all()
         assert (coded.all_rest[:, 0] >= 0.999 * torch.linalg.matrix_norm(rest, 2)).all()
         assert (coded.all_rows[1:, 0] < 1.5 * torch.linalg.matrix_norm(rows[1:], 2)).all()
+
+
+def test_the_norms_of_coded_attributes_are_those_of_what_the_codes_tell_and_of_the_rest() -> None:
+    generator = torch.Generator().manual_seed(1)
+    for scale in (1e-3, 0.2):
+        values = scale * torch.randn(5, 7, 64, generator=generator)
+        coded = code_attributes(values)
+        told = coded.codes.view(5, 7, 64).double() * coded.scale
+        assert float((told - values).abs().max()) <= 0.51 * coded.scale
+        for part, norms in (
+            (told, (coded.told_mean, coded.told_one, coded.told_all)),
+            (values - told, (coded.rest_mean, coded.rest_one, coded.rest_all)),
+        ):
+            own = part - part.mean(0)
+            true = (part.mean(0).norm(dim=1), own.norm(dim=2).amax(0), own.norm(dim=(0, 2)))
+            for norm, least in zip(norms, true, strict=True):
+                assert ((norm >= least) & (norm <= 1.001 * least)).all()
+
+
+@pytest.mark.parametrize(
+    "floats, integers, pays", [(3.0, 1.0, True), (1.4, 1.0, False), (1.0, 3.0, False)]
+)
+def test_eight_bits_are_taken_where_they_are_half_as_fast_again(
+    floats: float, integers: float, pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eightbit, "_fastest", lambda *ways: [floats, integers])
+    assert eightbit.eight_bits_pay.__wrapped__() is pays
+
+
+def true_extents(rows: Tensor, mean: Tensor, packed: PackedAttributes) -> Tensor:
+    """(8, B, C), what `screening._Extents` bounds, class by class in double precision."""
+    found = torch.empty(8, len(rows), len(packed.means), dtype=torch.float64)
+    for place, c in enumerate(torch.cat([block.classes for block in packed.blocks]).tolist()):
+        t = packed.embeddings[packed.starts[c] : packed.starts[c + 1]].double()
+        x, lead = rows.double() @ t.T, mean.double() @ t.T
+        rho = x.mean(2)
+        y = x - rho[:, :, None]
+        columns = y.square().sum(1)
+        found[:, :, place] = torch.stack(
+            [
+                y.amax((1, 2)),
+                y.amax(1).mean(1),
+                columns.sqrt().mean(1),
+                rho.amax(1),
+                -rho.amin(1),
+                columns.sum(1),
+                columns.amax(1),
+                lead.amax(1) - lead.mean(1),
+            ]
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    "measure, slack",
+    [(screening._in_floats, 1e-4), (screening._in_eight_bits, 0.05)],
+    ids=["floats", "eight bits"],
+)
+def test_what_is_measured_of_a_class_is_never_below_the_truth_and_little_above(
+    measure: Callable[..., Tensor], slack: float
+) -> None:
+    for seed in range(3):
+        regions, _, packed = world(seed, 0.5, 64)
+        mean = regions.mean(1)
+        rows = regions - mean[:, None]
+        for step in (1, 2**20):  # image by image, and all at once
+            found = measure(rows, mean, packed, step, Workspace())
+            excess = found - true_extents(rows, mean, packed)
+            excess[5:7] += 1e-6  # energies have no margin for float32's own rounding
+            assert (excess >= 0).all(), excess.amin((1, 2))
+            assert (excess.mean((1, 2)) < slack).all(), excess.mean((1, 2))
+
+
+def plain_sinkhorn(S: np.ndarray, count: int, matching: Matching) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of problems S (C, M', n), and by how much each one's row marginals are off in sum,
+    in double precision."""
+    most, tolerance = matching.stopping
+    kept, size = S.shape[1:]
+    K = np.exp((S - 1) / matching.epsilon)
+    c, r = np.ones((len(S), size)), np.ones((len(S), kept))
+    score, off = np.full(len(S), np.nan), np.full(len(S), np.nan)
+    for step in range(1, most + 1):
+        before, r = r, 1 / kept / np.einsum("cij,cj->ci", K, c)
+        c = 1 / size / np.einsum("cij,ci->cj", K, r)
+        plan = r[:, :, None] * K * c[:, None, :]
+        error = np.abs(plan.sum(2) - 1 / kept)
+        if matching.rule == "paper":
+            change = np.abs(r - before).sum(1) + (count - kept) * (step == 1)
+            stops = change / count < tolerance
+        else:
+            stops = error.max(1) < tolerance
+        stops = (stops | (step == most)) & np.isnan(score)
+        score[stops] = (plan * S).sum((1, 2))[stops]
+        off[stops] = error.sum(1)[stops]
+        if not np.isnan(score).any():
+            break
+    return score, off
+
+
+def extents_of(S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(8, C) `screening._Extents` of problems S (C, M', n), a hair above; and their means."""
+    m = S.mean((1, 2))
+    x = S - S.mean(1, keepdims=True)
+    rho = x.mean(2)
+    y = x - rho[:, :, None]
+    columns = (y**2).sum(1)
+    found = np.stack(
+        [
+            y.max((1, 2)),
+            y.max(1).mean(1),
+            np.sqrt(columns).mean(1),
+            rho.max(1),
+            -rho.min(1),
+            columns.sum(1),
+            columns.max(1),
+            S.mean(1).max(1) - m,
+        ]
+    )
+    return found + 1e-6, m
+
+
+STOPPINGS = [
+    {},
+    {"tolerance": 0.3},
+    {"tolerance": 10.0},
+    {"tolerance": 1e-6, "max_iterations": 1},
+    {"tolerance": 1e-6, "max_iterations": 2},
+    {"tolerance": 1e-6, "max_iterations": 3},
+    {"rule": "converged", "tolerance": 1e-2},
+    {"rule": "converged", "tolerance": 1e-9, "max_iterations": 4},
+]
+
+
+@pytest.mark.parametrize("epsilon", [0.05, 0.3])
+@pytest.mark.parametrize("stopping", STOPPINGS, ids=str)
+def test_the_bounds_follow_from_what_is_known_of_a_class_wherever_the_solver_stops(
+    stopping: Any, epsilon: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """18 shapes of problem, 1,200 each: with even noise, with a few pairs that stand out, with
+    rows or columns that do, and a part of them shifted."""
+    errors: list[Tensor] = []
+    row_error = screening._row_error
+    monkeypatch.setattr(
+        screening, "_row_error", lambda *known: errors.append(row_error(*known)) or errors[-1]
+    )
+    random = np.random.default_rng(0)
+    for kept, size in ((1, 1), (1, 4), (2, 2), (4, 2), (2, 6), (9, 3)):
+        problems = []
+        for spread in (0.02, 0.2, 0.7):
+            shape = (100, kept, size)
+            problems += [
+                spread * random.uniform(-1, 1, shape),
+                spread * (random.random(shape) < 0.3),
+                spread * random.choice([-1, 1], shape),
+                spread * random.normal(size=(100, kept, 1)).clip(-1, 1) + np.zeros(shape),
+            ]
+        S = np.concatenate(problems)
+        S += 0.25 * random.choice([-1, 0, 1], (len(S), 1, 1))
+        known, m = (torch.from_numpy(part).float() for part in extents_of(S))
+        for count in (kept, kept + 1, 3 * kept):
+            matching = Matching(epsilon=epsilon, **stopping)
+            score, off = (torch.from_numpy(a) for a in plain_sinkhorn(S, count, matching))
+            bounds = screening._combine(
+                screening._Extents(*known[:, None]),
+                m[None],
+                torch.full((len(S),), float(size)),
+                torch.tensor([[float(kept)]]),
+                torch.tensor([[float(count)]]),
+                matching,
+            )
+            assert (bounds.upper[0] >= score).all()
+            assert (bounds.lower[0] <= score).all()
+            assert (errors[-1][0] >= off).all()
 
 
 def test_a_score_is_the_same_to_the_last_bit_whatever_is_scored_beside_it() -> None:
