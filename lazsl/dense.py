@@ -245,7 +245,7 @@ class TransformerPooling:
         y = x[0, :1].expand(len(boxes), -1)
         for block in visual.transformer.resblocks:
             y = _through(block, y, x[0, 1:], bias)
-            x = _block(block, x)
+            x = block(x)
         pooled = visual.ln_post(y)
         found: Tensor = pooled if visual.proj is None else pooled @ visual.proj
         return found.float()
@@ -259,12 +259,6 @@ class TransformerPooling:
         grid = own.float().view(1, down, across, -1).permute(0, 3, 1, 2)
         size = (rows, columns)
         return interpolate(grid, size, mode="bicubic", align_corners=False)[0].flatten(1).mT
-
-
-def _block(block: Any, x: Tensor) -> Tensor:
-    if block.attn.batch_first:
-        return block(x)  # type: ignore[no-any-return]
-    return block(x.transpose(0, 1)).transpose(0, 1)  # type: ignore[no-any-return]
 
 
 def _through(block: Any, y: Tensor, patches: Tensor, bias: Tensor) -> Tensor:

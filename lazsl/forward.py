@@ -47,20 +47,18 @@ class ForwardPasses:
 
     def flush(self) -> Iterator[np.ndarray]:
         """Embeddings of whatever was added and has not come back."""
-        if self._filled:
+        while self._filled or self._running is not None:
             yield from self._run()
-        yield from self._back(None)
 
     def _run(self) -> Iterator[np.ndarray]:
+        """Start what is in the buffer, if anything is, then fetch what was started before."""
         started = time.perf_counter()
-        launched = self._encoder.encode_crops(self._buffers[0][: self._filled])
-        found = list(self._back(launched))
-        self._buffers.reverse()
-        self._filled = 0
+        before, self._running = self._running, None
+        if self._filled:
+            self._running = self._encoder.encode_crops(self._buffers[0][: self._filled])
+            self._buffers.reverse()
+            self._filled = 0
+        found = None if before is None else before.cpu().to(torch.float16).numpy()
         self.seconds += time.perf_counter() - started
-        yield from found
-
-    def _back(self, launched: torch.Tensor | None) -> Iterator[np.ndarray]:
-        running, self._running = self._running, launched
-        if running is not None:
-            yield running.cpu().to(torch.float16).numpy()
+        if found is not None:
+            yield found

@@ -23,7 +23,8 @@ Pixels = np.ndarray | Uncut
 Cut = Callable[[slice], Pixels]
 
 HELD_BYTES = 2**30
-"""Of decoded pictures that wait for their next round; one image is always let in."""
+"""Of decoded pictures that wait for their next round, above which no image is begun. One is always
+let in; those that are being begun, two per thread, come on top."""
 
 TYPICAL = 5
 """Crops that an open image has under way, roughly."""
@@ -115,9 +116,7 @@ def encode_in_rounds(
 
     def begin() -> None:
         nonlocal more, opened
-        while more and len(beginning) < ahead[0] and opened < ahead[1]:
-            if held >= HELD_BYTES and opened:
-                break
+        while more and len(beginning) < ahead[0] and opened < ahead[1] and held < HELD_BYTES:
             image = next(images, None)
             more = image is not None
             if image is not None:

@@ -66,13 +66,12 @@ class Archive:
     def __init__(self, images: int) -> None:
         self.images = images
         self.asked = self.done = 0
-        self.began: list[int] = []
-        self.most_open = self.most_held = 0
+        self.open: list[int] = []
 
     def __iter__(self) -> Iterator[Future[Started]]:
         for row in range(self.images):
             self.asked += 1
-            self.most_open = max(self.most_open, self.asked - self.done)
+            self.open.append(self.asked - self.done)
             usable = row % 5 != 4
             crops = self.crops(row, STEPS[0]) if usable else None
             cut = (lambda rows, row=row: self.crops(row, rows)) if usable else None
@@ -114,10 +113,10 @@ def test_every_image_gets_its_own_crops_in_order_and_as_many_as_it_needs(
 def test_no_more_images_are_open_than_may_be_and_room_that_is_left_is_used(most: int) -> None:
     archive = Archive(60)
     look_at(archive, 1000, (5, most))
-    assert archive.most_open == most
+    assert max(archive.open) == most
 
 
-@pytest.mark.parametrize("bytes_", [1, 4])
+@pytest.mark.parametrize("bytes_", [1, 5])
 def test_no_image_begins_while_pictures_that_wait_fill_the_memory(
     bytes_: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +124,8 @@ def test_no_image_begins_while_pictures_that_wait_fill_the_memory(
     archive = Archive(60)
     look_at(archive, 1000, (2, 40))
     # Two that are beginning come on top.
-    assert bytes_ <= archive.most_open <= bytes_ + 2
+    assert max(archive.open) <= bytes_ + 2
+    assert max(archive.open[40:]) >= bytes_, "memory that is free again is used"
 
 
 def test_what_was_begun_is_given_up_when_something_fails() -> None:

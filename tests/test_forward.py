@@ -1,0 +1,71 @@
+"""Claims about crops on their way through the model."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lazsl.forward import ForwardPasses
+
+SECONDS = 0.01
+
+
+class Gpu:
+    """An encoder that works while others do: a batch is embedded when its result is fetched, which
+    takes a while. It notes what happens."""
+
+    device, framing = "cpu", SimpleNamespace(size=(1, 1))
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    def encode_crops(self, crops: torch.Tensor) -> Any:
+        self.noted.append(f"start {len(crops)}")
+
+        def cpu() -> torch.Tensor:
+            time.sleep(SECONDS)
+            self.noted.append(f"fetch {len(crops)}")
+            return crops[:, 0, 0].float()
+
+        return SimpleNamespace(cpu=cpu)
+
+
+def passed(adding: list[int], batch_size: int) -> tuple[np.ndarray, ForwardPasses, list[str]]:
+    """Embeddings of numbered crops that are added so many at a time."""
+    gpu = Gpu()
+    passes = ForwardPasses(gpu, batch_size, on_device=False)  # type: ignore[arg-type]
+    numbers = torch.arange(sum(adding), dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 1, 3)
+    found = [part for crops in torch.split(numbers, adding) for part in passes.add(crops)]
+    found += passes.flush()
+    assert not list(passes.flush()), "all of it came back"
+    return np.concatenate([np.empty((0, 3), np.float16), *found]), passes, gpu.noted
+
+
+@pytest.mark.parametrize("adding", [[], [5], [12], [1] * 9, [7, 0, 30, 2]])
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_embeddings_come_back_in_order_from_batches_that_are_full_but_the_last(
+    adding: list[int], batch_size: int
+) -> None:
+    found, _, noted = passed(adding, batch_size)
+    assert found.dtype == np.float16
+    assert found[:, 0].tolist() == list(range(sum(adding)))
+    full, rest = divmod(sum(adding), batch_size)
+    sizes = [batch_size] * full + [rest] * (rest > 0)
+    assert [note for note in noted if note.startswith("start")] == [f"start {n}" for n in sizes]
+
+
+def test_a_batch_is_started_before_the_one_before_it_is_fetched() -> None:
+    _, _, noted = passed([3, 4], 3)
+    assert noted == ["start 3", "start 3", "fetch 3", "start 1", "fetch 3", "fetch 1"]
+
+
+def test_all_waiting_for_the_model_is_counted() -> None:
+    started = time.perf_counter()
+    _, passes, noted = passed([3, 4], 3)
+    assert noted.count("fetch 3") + noted.count("fetch 1") == 3
+    assert 3 * SECONDS <= passes.seconds <= time.perf_counter() - started
