@@ -21,7 +21,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from lazsl import loading, records, sqlfiles, warehouse
+from lazsl import loadable, loading, records, sqlfiles, warehouse
 from lazsl import workspace as layout
 from lazsl.cli import app
 from lazsl.errors import UserError
@@ -216,10 +216,45 @@ def test_shards_are_loaded_some_at_a_time_and_whichever_these_are_the_content_is
     assert len(commits) == 1 + 4, "the definitions, then two shards at a time"
     found = content(path)
     assert sorted(found["shards"])[:4] == sorted(undisturbed["shards"])
-    monkeypatch.setattr(loading, "TOGETHER", 1)
-    one_by_one = path.with_name("one by one.duckdb")
-    warehouse.load(workspace, one_by_one)
-    assert content(one_by_one) == found
+    for together in (1, 4096):
+        monkeypatch.setattr(loading, "TOGETHER", together)
+        other = path.with_name(f"{together} together.duckdb")
+        warehouse.load(workspace, other)
+        assert content(other) == found
+
+
+def test_a_run_of_which_some_boxes_are_there_already_brings_the_others(
+    workspace: Folder, fake: fake_run.FakeRun, path: Path, tmp_path: Path
+) -> None:
+    for first in fake.shards:
+        other = tmp_path / f"{first}.duckdb"
+        two = Folder(str(tmp_path / first))
+        fake_run.write_run(two, keep=[first])
+        warehouse.load(two, other)
+        fake_run.write_run(two, run="sample-b", seed=1)
+        warehouse.load(two, other)
+        assert dict(rows(other, "select image_id, boxes from regions")) == fake.boxes
+        assert rows(other, "from reconciliation where not reconciled") == []
+
+
+def test_shards_are_read_a_few_ahead_and_boxes_that_are_there_are_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Folder(str(tmp_path / "longer"))
+    fake = fake_run.write_run(workspace, images=60, shard_size=2, garbage_shard=False)
+    read: list[str] = []
+    read_json = Folder.read_json
+    monkeypatch.setattr(Folder, "read_json", lambda f, n: read.append(n) or read_json(f, n))
+    boxed = {("encoder-1", "r-1", fake.shards[1])}
+    todo = [(fake.run, shard) for shard in fake.shards]
+    monkeypatch.setattr(loadable, "TOGETHER", 8)
+    for done, reading in enumerate(
+        loadable.read_ahead(workspace, todo, {fake.run: fake.record}, boxed), start=1
+    ):
+        assert ("new_regions" in reading.result().tables) == (done != 2)
+        # This one, and as many as are loaded together; before the first one was read, two.
+        assert len(read) <= done + 4
+    assert done == len(fake.shards)
 
 
 @pytest.mark.usefixtures("loaded")
@@ -551,6 +586,39 @@ def test_rows_that_belong_to_other_images_are_refused(
     workspace.write_table(name, whole.set_column(0, whole.schema.field(0), strange))
     with pytest.raises(UserError, match="does not add up"):
         warehouse.load(workspace, path)
+
+
+def test_what_is_unreadable_is_told_once_each_and_all_others_are_loaded(
+    workspace: Folder, fake: fake_run.FakeRun, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "TOGETHER", 1)
+    one, two, three, other = fake.shards
+    marker = workspace.read_json(layout.marker(fake.run, one))
+    workspace.write_json(layout.marker(fake.run, three), marker)
+    del marker["crops"]
+    workspace.write_json(layout.marker(fake.run, one), marker)
+    name = layout.run_table(fake.run, "predictions", two)
+    workspace.write_table(name, workspace.read_table(name).drop_columns(["margin"]))
+    with pytest.raises(UserError, match="3 of 4 finished shards cannot be loaded") as caught:
+        warehouse.load(workspace, path)
+    said = str(caught.value)
+    assert f"shard {one} of run {fake.run}: its marker or run.json lacks 'crops'" in said
+    assert f"{name} lacks the column 'margin'" in said
+    assert f"shard {three} of run {fake.run}: its marker is that of shard {one}" in said
+    assert rows(path, "select shard from shards") == [(other,)]
+
+
+def test_the_boxes_of_a_refused_shard_come_with_the_next_run_that_has_them(
+    workspace: Folder, fake: fake_run.FakeRun, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "TOGETHER", 1)
+    monkeypatch.setattr(loadable, "TOGETHER", 1)
+    fake_run.write_marker(workspace, fake, sorted(fake.shards)[0], listed=99)
+    fake_run.write_run(workspace, run="sample-b", seed=1)
+    with pytest.raises(UserError, match="1 of 8"):
+        warehouse.load(workspace, path)
+    assert dict(rows(path, "select image_id, boxes from regions")) == fake.boxes
+    assert rows(path, "from reconciliation where not reconciled") == []
 
 
 # Listings and truth
