@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import sys
 import tempfile
 import textwrap
@@ -31,6 +32,13 @@ from lazsl.warehouse import open_warehouse
 
 HERE = Path(__file__).resolve().parent
 ROWS = 8  # shown of every answer
+
+COPIES = {
+    "desk/for-print.jpg": "1858/plate-023.jpg",
+    "desk/plate-041 (2).jpg": "1859/plate-041.jpg",
+    "desk/unsorted.jpg": "1863/plate-217.jpg",
+}
+"""Files that are the same bytes as others of the sample."""
 
 CHAPTERS = {
     "Is everything there, and what did it cost?": (
@@ -77,7 +85,8 @@ A query asks about the latest run; another one is named by another first line. `
 warehouse for reading only. `lazsl sql "show tables"` lists tables and views, `lazsl sql "describe
 labelled"` the columns of one, and `lazsl sql "from duckdb_columns()"` what each means.
 
-The answers below are real. They come from the sample archive ({files} files), labelled twice:
+The answers below are real. They come from the sample archive with three of its pictures in it a
+second time, as archives have them ({files} files), labelled twice:
 
 - {first} with the first four attributes of every class, abstaining below a confidence of 0.5,
 - {second} with all attributes.
@@ -194,8 +203,7 @@ def answers(run: steps.Run) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]
 
 def sites() -> pa.Table:
     """Metadata as a user might have it: where every picture of the sample was taken, invented."""
-    with fieldguide.TRUTH_FILE.open(encoding="utf-8") as file:
-        keys = [row["key"] for row in csv.DictReader(file)]
+    keys = list(_truth())
     places = ("heath", "marsh", "shore")
     return pa.table({"key": keys, "site": [places[sum(key.encode()) % 3] for key in keys]})
 
@@ -213,9 +221,36 @@ def prepare(folder: Path) -> tuple[steps.Run, steps.Run, int]:
     return first, second, _judged(folder, second)
 
 
+def _archive(folder: Path) -> Path:
+    """The sample archive with its copies, beside a truth file that knows them too. Files keep their
+    times, so that another call finds nothing changed."""
+    archive = folder / "archive"
+    shutil.copytree(fieldguide.IMAGES_DIR, archive, dirs_exist_ok=True)
+    for copy, key in COPIES.items():
+        (archive / copy).parent.mkdir(exist_ok=True)
+        shutil.copy2(archive / key, archive / copy)
+    rows = [{"key": key, "label": label} for key, label in _truth().items()]
+    _write_csv(folder / "truth.csv", rows)
+    return archive
+
+
+def _truth() -> dict[str, str]:
+    with fieldguide.TRUTH_FILE.open(encoding="utf-8") as file:
+        truth = {row["key"]: row["label"] for row in csv.DictReader(file)}
+    return truth | {copy: truth[key] for copy, key in COPIES.items()}
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> str:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return str(path)
+
+
 def _labelled(folder: Path, labels: str, **how: Any) -> steps.Run:
     job = make_job(
-        archive=str(fieldguide.IMAGES_DIR),
+        archive=str(_archive(folder)),
         labels=labels,
         workspace=str(folder / "workspace"),
         model="fieldguide",
@@ -231,24 +266,19 @@ def _labelled(folder: Path, labels: str, **how: Any) -> steps.Run:
             with tempfile.TemporaryDirectory() as scratch:
                 steps.embed_shard(run, shard, steps.stage_shard(run, shard, Path(scratch)))
         steps.score_shard(run, shard)
-    truth = read_truth(str(fieldguide.TRUTH_FILE), run.labelset)
+    truth = read_truth(str(folder / "truth.csv"), run.labelset)
     warehouse.load(run.workspace, job.warehouse_path, truth=truth, archive=run.archive)
     return run
 
 
 def _judged(folder: Path, run: steps.Run) -> int:
     """Images of a sample, every one of them judged by the truth file."""
-    with fieldguide.TRUTH_FILE.open(encoding="utf-8") as file:
-        truth = {row["key"]: row["label"] for row in csv.DictReader(file)}
+    truth = _truth()
     path = run.job.warehouse_path
     sample = audit.draw_sample(run.workspace, path, run.key, 120)
     text = annotators.csv_file(audit.shown(path, sample)).decode("utf-8-sig")
     rows = [{**r, "judged_label": truth[r["key"]]} for r in csv.DictReader(io.StringIO(text))]
-    with (folder / "audit.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    file_url = str(folder / "audit.csv")
+    file_url = _write_csv(folder / "audit.csv", rows)
     reviews.import_judgements(run.workspace, path, file_url, reviewer="the truth file")
     return len(rows)
 
