@@ -43,6 +43,7 @@ __all__ = [
 _BORDER = 1e-12  # far above float64 rounding of a mean of cosines, far below any difference
 _CACHED = 16  # images whose regions, in double precision, stay in a CPU's cache
 _PER_CLASS = 60  # numbers per image and class that bounds take
+_WORTH = 2  # times k: of fewer classes, bounds cost more than they save
 
 
 @dataclass(frozen=True)
@@ -171,8 +172,8 @@ def top_classes(
     """The k best classes of each image, or all where there are fewer; arguments as for
     `class_scores`, whose scores these are to float32 rounding.
 
-    With `skip`, transport is solved only where it can matter (`screening`). The result is the
-    same, to the last bit.
+    With `skip`, transport is solved only where it can matter (`screening`), if there are enough
+    classes to gain by it. The result is the same, to the last bit.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
@@ -186,7 +187,7 @@ def top_classes(
         images = len(batch.images)
         table = scores.new_full((images, len(packed.means)), -torch.inf)
         solve = partial(_solve, table, batch, packed, matching, workspace)
-        if skip and k < len(packed.means):
+        if skip and len(packed.means) > _WORTH * k:
             bounds = class_bounds(batch, packed, matching, workspace)
             solve(bounds.upper >= bounds.lower.topk(k)[0][:, -1:])
         else:

@@ -19,13 +19,13 @@ LOOSEN = 1 + 1e-4  # times every norm: far above float32 rounding of its sum
 class CodedAttributes:
     """n attributes of each of C classes: `t - centre = scale * codes + rest`.
 
-    codes: (n * C, D) int8, first attributes first. scale: one number.
+    codes: (n * C, D) int8, first attributes first. scale: (C,).
     Norms per class, (C,) float32, of told (scale * codes) and of the rest: of their mean; the
     largest of one attribute less the mean; Frobenius' of all of them less the mean.
     """
 
     codes: Tensor
-    scale: float
+    scale: Tensor
     told_mean: Tensor
     told_one: Tensor
     told_all: Tensor
@@ -36,9 +36,9 @@ class CodedAttributes:
 
 def code_attributes(values: Tensor) -> CodedAttributes:
     """From (n, C, D) attributes from which the label set's centre is taken."""
-    scale = float(values.abs().max()) / 127 or 1.0
-    codes = (values / scale).round_().to(torch.int8)
-    told = codes.float() * scale
+    scale = values.abs().amax((0, 2)).div_(127).clamp_(min=1e-30)
+    codes = (values / scale[:, None]).round_().to(torch.int8)
+    told = codes.float() * scale[:, None]
     norms = []
     for part in (told, values - told):
         mean = part.mean(0)

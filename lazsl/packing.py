@@ -68,6 +68,11 @@ class PackedAttributes:
         return cls(embeddings, starts, means, tuple(blocks))
 
     @cached_property
+    def float_means(self) -> Tensor:
+        """(C, D) float32, `means`."""
+        return self.means.float()
+
+    @cached_property
     def centre(self) -> Tensor:
         """(D,) float32, the mean attribute."""
         return self.embeddings.mean(0)

@@ -23,9 +23,11 @@ lambda b) / b^2` (Bennett). `score = m + sum_i (u'_i - u_i) rho_i + <T, Y>`, and
 `zeta <= n l / (1 - n l)`. How large is l?
 - The paper's rule stopped at t >= 2: `l <= tolerance M / (M' min r)`. For `f = log r`: `mean_i f`
   never falls with t (`sum u'_i = 1` and Jensen), so it is at least that of t = 1; and
-  `mean f - min f <= beta (max X - min X)`. `mean_i f_i(1) >= -log(M' n) + beta (1 - m) -
-  mean_i log mean_j exp(beta (S_ij - m))`, the last at most `beta max_j (mean_i S_ij - m) +
-  log max_j mean_i exp(beta Y_ij)`.
+  `mean f - min f <= beta max X`: `-f_i` is, but for a constant, the logarithm of a sum of
+  exponentials of the row S_i, which is convex, so that its mean is at least its value at the mean
+  row, and no row is above the mean row by more than max X. `mean_i f_i(1) >= -log(M' n) +
+  beta (1 - m) - mean_i log mean_j exp(beta (S_ij - m))`, the last at most
+  `beta max_j (mean_i S_ij - m) + log max_j mean_i exp(beta Y_ij)`.
 - At t = 1 it cannot stop where the regions that are not kept alone (their r falls from 1 to 0) or
   min r make the change too large.
 - The converged rule stopped: `|u'_i - u_i| < tolerance`.
@@ -87,12 +89,11 @@ def class_bounds(
     # An eighth of the memory for products, and as much for them in the other arithmetic.
     step = min(_STEP_BYTES, matching.memory_bytes // 8)
     found = measure(rows, mean, packed, step, workspace)
-    order = torch.cat([block.classes for block in packed.blocks])
-    size = packed.starts.diff()[order].float()
-    m = mean @ packed.means[order].float().T
-    bounds = _combine(_Extents(*found), m, size, kept, batch.count[:, None], matching)
-    place = order.argsort()
-    return Bounds(bounds.upper[:, place], bounds.lower[:, place])
+    for place in (_Y, _RHO, _LEAD):
+        found[place] += _ROUNDING
+    size = packed.starts.diff().float()
+    m = mean @ packed.float_means.T
+    return _combine(_Extents(*found), m, size, kept, batch.count[:, None], matching)
 
 
 @dataclass(frozen=True)
@@ -117,34 +118,27 @@ _Y, _RHO, _ENERGY, _COLUMN_ENERGY, _LEAD = slice(3), slice(3, 5), 5, 6, 7
 def _in_floats(
     rows: Tensor, mean: Tensor, packed: PackedAttributes, step: int, workspace: Workspace
 ) -> Tensor:
-    """(8, B, C) `_Extents`, classes in the order of the blocks."""
+    """(8, B, C) `_Extents`, but for rounding."""
     both = torch.cat([mean[:, None], rows], 1)
     images, height, _ = both.shape
     found = both.new_empty((8, images, len(packed.means)))
-    done = 0
     for block in packed.blocks:
-        place = slice(done, done := done + len(block.classes))
         for some in _steps(images, step // (4 * height * len(block.rows))):
             products = product(both[some].flatten(0, 1), block.matrix, len(block.rows))
             shape = (-1, height, block.size, len(block.classes))
-            found[:, some, place] = _extents(products.view(shape))
-    found[_Y] += _ROUNDING
-    found[_RHO] += _ROUNDING
-    found[_LEAD] += _ROUNDING
+            found[:, some, block.classes] = _extents(products.view(shape))
     return found
 
 
 def _in_eight_bits(
     rows: Tensor, mean: Tensor, packed: PackedAttributes, step: int, workspace: Workspace
 ) -> Tensor:
-    """(8, B, C) `_Extents`, classes in the order of the blocks."""
+    """(8, B, C) `_Extents`, but for rounding."""
     coded, coded_mean = code_rows(rows), code_rows(mean[:, None])
     codes = torch.cat([coded_mean.codes, coded.codes], 1)
     images, height, _ = codes.shape
     found = rows.new_empty((8, images, len(packed.means)))
-    done = 0
     for block, told in zip(packed.blocks, packed.coded, strict=True):
-        place = slice(done, done := done + len(block.classes))
         for some in _steps(images, step // (4 * height * len(block.rows))):
             left = codes[some].flatten(0, 1)
             shape = (len(left), len(block.rows))
@@ -156,19 +150,19 @@ def _in_eight_bits(
             part[:_ENERGY] *= scale
             part[_ENERGY:_LEAD] *= scale.square()
             part[_LEAD] *= coded_mean.scale[some] * told.scale
-            found[:, some, place] = part
-        one = coded.rest * told.told_one + coded.row * told.rest_one
-        every = coded.all_rest * told.told_all + coded.all_rows * told.rest_all
-        column = coded.all_rest * told.told_one + coded.all_rows * told.rest_one
-        found[_Y, :, place] += one + _ROUNDING
-        found[_RHO, :, place] += (
-            coded.rest * told.told_mean + coded.row * told.rest_mean + _ROUNDING
-        )
-        for energy, error in ((_ENERGY, every), (_COLUMN_ENERGY, column)):
-            found[energy, :, place] = (found[energy, :, place].sqrt() + error).square()
-        found[_LEAD, :, place] += (
-            coded_mean.rest * told.told_one + coded_mean.row * told.rest_one + _ROUNDING
-        )
+            row, rest = coded.row[some], coded.rest[some]
+            all_rows, all_rest = coded.all_rows[some], coded.all_rest[some]
+            part[_Y] += rest * told.told_one + row * told.rest_one
+            part[_RHO] += rest * told.told_mean + row * told.rest_mean
+            for energy, norm, norm_of_rest in (
+                (_ENERGY, told.told_all, told.rest_all),
+                (_COLUMN_ENERGY, told.told_one, told.rest_one),
+            ):
+                error = all_rest * norm + all_rows * norm_of_rest
+                part[energy].sqrt_().add_(error).square_()
+            row, rest = coded_mean.row[some], coded_mean.rest[some]
+            part[_LEAD] += rest * told.told_one + row * told.rest_one
+            found[:, some, block.classes] = part
     # The products lack the centre's part of X, the same for all classes: a part of rho.
     common = rows @ packed.centre
     found[3] += common.amax(1, keepdim=True)
@@ -253,7 +247,7 @@ def _row_error(
     if matching.rule == "converged":
         return torch.maximum(last, tolerance * kept) + _SOLVER
     change = tolerance * count / kept
-    apart = known.high + known.rho_high + torch.minimum(low, (known.energy / kept).sqrt())
+    apart = known.high + known.rho_high
     least = (
         beta * (1 - m - known.lead - apart)
         - torch.log1p(excess(beta, known.column_energy / kept))
