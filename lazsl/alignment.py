@@ -38,6 +38,7 @@ __all__ = [
     "select_regions",
     "similarities_for",
     "top_classes",
+    "top_plans",
 ]
 
 _BORDER = 1e-12  # far above float64 rounding of a mean of cosines, far below any difference
@@ -79,6 +80,14 @@ class Plans:
     plan: Tensor
     similarity: Tensor
     keep: Tensor
+
+    def at(self, places: Tensor) -> Plans:
+        """Those at the places (B, k'), among the k, of each image."""
+        image = torch.arange(len(places), device=places.device)[:, None]
+        numbers = self.sizes, self.scores, self.iterations, self.residual, self.plan
+        sizes, scores, iterations, residual, plan = (one[image, places] for one in numbers)
+        similarity = self.similarity[image, places]
+        return Plans(sizes, scores, iterations, residual, plan, similarity, self.keep)
 
     def of(self, image: int, rank: int) -> tuple[Tensor, Tensor]:
         """T and S of one class, (M', n) each: the kept regions in order, its own attributes."""
@@ -239,6 +248,26 @@ def plans_for(
             kept = batch.keep[own][:, :, None]
             similarity[target] = (kept * solved.similarity.permute(2, 0, 1)).float()
     return Plans(sizes, scores, iterations, residual, plan, similarity, keep)
+
+
+def top_plans(
+    regions: Tensor,
+    whole: Tensor,
+    keep: Tensor,
+    packed: PackedAttributes,
+    k: int,
+    **settings: Unpack[Settings],
+) -> tuple[Tensor, Plans]:
+    """The `top_classes`, (B, k) indices, and their plans. Where classes are few all are solved with
+    plans, at once; to the last bit the same."""
+    many = len(packed.means)
+    if many > _WORTH * k:
+        classes = top_classes(regions, whole, keep, packed, k=k, **settings).classes
+        return classes, plans_for(regions, whole, keep, packed, classes, **settings)
+    every = torch.arange(many, device=whole.device).expand(len(whole), many)
+    plans = plans_for(regions, whole, keep, packed, every, **settings)
+    best = plans.scores.sort(dim=1, descending=True, stable=True)[1][:, :k]
+    return best, plans.at(best)
 
 
 @torch.no_grad()

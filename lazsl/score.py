@@ -19,10 +19,9 @@ from lazsl.alignment import (
     Plans,
     crop_mean_scores,
     dclip_scores,
-    plans_for,
     select_regions,
     similarities_for,
-    top_classes,
+    top_plans,
 )
 from lazsl.anytime import doubts
 from lazsl.confidence import confidence
@@ -140,9 +139,8 @@ def _score(
     whole, crops = vectors[:, 0], vectors[:, 1:]
     how = settings.aligning(memory_bytes // 2)
     keep = select_regions(crops, whole, settings.gamma)
-    top = top_classes(crops, whole, keep, labels.packed, k=settings.top_k, **how)
-    plans = plans_for(crops, whole, keep, labels.packed, top.classes, **how)
-    of_plans = top.classes[:, : settings.plans]
+    classes, plans = top_plans(crops, whole, keep, labels.packed, settings.top_k, **how)
+    of_plans = classes[:, : settings.plans]
     passed = passed_over(crops, whole, keep, labels.packed, of_plans, how)
     baselines = {
         "clip": (whole.double() @ labels.names.double().T).float(),
@@ -150,7 +148,7 @@ def _score(
         "crop_mean": crop_mean_scores(crops, labels.packed),
     }
     names = pa.array(labels.classes, pa.string())
-    ranked = _Ranked(image_ids, names, top.classes, plans)
+    ranked = _Ranked(image_ids, names, classes, plans)
     doubt = pa.nulls(len(crops), pa.float32())
     if count is not None:
         found = doubts(crops, whole, count, labels.packed, settings, memory_bytes // 2)

@@ -24,6 +24,7 @@ from lazsl.alignment import (
     select_regions,
     similarities_for,
     top_classes,
+    top_plans,
 )
 from lazsl.eightbit import eight_bits_pay
 
@@ -300,6 +301,21 @@ def test_plans_similarities_and_iterations_are_the_references() -> None:
             assert np.abs(plan.numpy() - expected.plan).max() < 1e-6
             assert np.abs(similarity.numpy() - expected.similarity).max() < 1e-6
             assert int(plans.iterations[image, c]) == expected.iterations
+
+
+@pytest.mark.parametrize("classes", [3, 10, 11])
+def test_plans_of_the_best_classes_are_the_same_whether_classes_are_few_or_many(classes) -> None:
+    w = world(6, 20, classes, 64, 0.5, 4)
+    keep = select_regions(w.regions, w.whole)
+    best, plans = top_plans(w.regions, w.whole, keep, w.packed, 5)
+    assert torch.equal(best, top_classes(w.regions, w.whole, keep, w.packed, k=5).classes)
+    expected = plans_for(w.regions, w.whole, keep, w.packed, best)
+    for name in ("sizes", "scores", "iterations", "residual"):
+        assert torch.equal(getattr(plans, name), getattr(expected, name))
+    for image in range(6):
+        for rank in range(best.shape[1]):
+            for found, wanted in zip(plans.of(image, rank), expected.of(image, rank), strict=True):
+                assert torch.equal(found, wanted)
 
 
 def test_similarities_alone_are_those_of_the_plans_to_the_last_bit() -> None:
