@@ -131,7 +131,7 @@ def test_damaged_embeddings_are_named_and_made_anew_as_the_sentence_says(
 ) -> None:
     workspace = tmp_path / "workspace"
     shutil.copytree(undisturbed.parent, workspace)
-    job = small_job(archive, workspace)
+    job = small_job(archive, workspace, **FEW)
     regions = min(set(workspace.glob("embeddings/*/*/*.parquet")), key=lambda path: len(path.name))
     regions.write_bytes(regions.read_bytes()[:-9])
     if damage == "missing":

@@ -223,6 +223,25 @@ def test_shards_are_loaded_some_at_a_time_and_whichever_these_are_the_content_is
         assert content(other) == found
 
 
+def test_runs_of_two_archives_are_loaded_at_once_as_they_are_one_by_one(
+    tmp_path: Path, path: Path
+) -> None:
+    """Shards that share a transaction are of one run; all have their boxes to bring."""
+    workspace = Folder(str(tmp_path / "both"))
+    fakes = [
+        fake_run.write_run(workspace, run=f"of-{archive}", archive=archive, encoder=archive)
+        for archive in ("archive-1", "archive-2")
+    ]
+    warehouse.load(workspace, path)
+    alone = path.with_name("one by one.duckdb")
+    for fake in fakes:
+        warehouse.load(workspace, alone, [fake.run])
+    assert content(path) == content(alone)
+    assert rows(path, "select run, shard from shards order by all") == sorted(
+        (fake.run, shard) for fake in fakes for shard in fake.shards
+    )
+
+
 def test_a_run_of_which_some_boxes_are_there_already_brings_the_others(
     workspace: Folder, fake: fake_run.FakeRun, path: Path, tmp_path: Path
 ) -> None:
