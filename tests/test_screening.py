@@ -121,8 +121,8 @@ def test_the_norms_of_coded_attributes_are_those_of_what_the_codes_tell_and_of_t
     for scale in (1e-3, 0.2):
         values = scale * torch.randn(5, 7, 64, generator=generator)
         coded = code_attributes(values)
-        told = coded.codes.view(5, 7, 64).double() * coded.scale
-        assert float((told - values).abs().max()) <= 0.51 * coded.scale
+        told = coded.codes.view(5, 7, 64).double() * coded.scale[:, None]
+        assert ((told - values).abs().amax((0, 2)) <= 0.51 * coded.scale).all()
         for part, norms in (
             (told, (coded.told_mean, coded.told_one, coded.told_all)),
             (values - told, (coded.rest_mean, coded.rest_one, coded.rest_all)),
@@ -146,13 +146,13 @@ def test_eight_bits_are_taken_where_they_are_half_as_fast_again(
 def true_extents(rows: Tensor, mean: Tensor, packed: PackedAttributes) -> Tensor:
     """(8, B, C), what `screening._Extents` bounds, class by class in double precision."""
     found = torch.empty(8, len(rows), len(packed.means), dtype=torch.float64)
-    for place, c in enumerate(torch.cat([block.classes for block in packed.blocks]).tolist()):
+    for c in range(len(packed.means)):
         t = packed.embeddings[packed.starts[c] : packed.starts[c + 1]].double()
         x, lead = rows.double() @ t.T, mean.double() @ t.T
         rho = x.mean(2)
         y = x - rho[:, :, None]
         columns = y.square().sum(1)
-        found[:, :, place] = torch.stack(
+        found[:, :, c] = torch.stack(
             [
                 y.amax((1, 2)),
                 y.amax(1).mean(1),
@@ -182,7 +182,9 @@ def test_what_is_measured_of_a_class_is_never_below_the_truth_and_little_above(
         for step in (1, 2**20):  # image by image, and all at once
             found = measure(rows, mean, packed, step, Workspace())
             excess = found - true_extents(rows, mean, packed)
+            excess[:5] += screening._ROUNDING  # which is added to what was measured
             excess[5:7] += 1e-6  # energies have no margin for float32's own rounding
+            excess[7] += screening._ROUNDING
             assert (excess >= 0).all(), excess.amin((1, 2))
             assert (excess.mean((1, 2)) < slack).all(), excess.mean((1, 2))
 
