@@ -26,7 +26,7 @@ label: install ## label the embedded sample archive with the embedded model, thr
 	$(BIN)/lazsl label --sample
 
 serve: install ## run the service on this machine: Prefect's UI, workers, deployments
-	$(BIN)/python -m flows.serve
+	$(BIN)/python -m lazsl_flows.serve
 
 drill: install ## kill a worker in the middle of a job on a whole topology, and see it finish (5 min)
 	$(BIN)/python infra/drill.py
@@ -54,8 +54,8 @@ bench: install ## run all benchmarks, keep their figures, draw them; fails when 
 	$(BIN)/python -m benchmarks $(BENCH)
 
 fieldguide: install ## draw the sample archive anew and train the embedded model (under an hour on 2 cores)
-	$(BIN)/python -m lazsl.fieldguide.sample
-	$(BIN)/python -m lazsl.fieldguide.training
+	$(BIN)/python -m studies.fieldguide.sample
+	$(BIN)/python -m studies.fieldguide.training
 
 cookbook: install ## label the sample twice and write docs/sql.md with every query's answer (2 min)
 	$(BIN)/python docs/cookbook.py
@@ -64,9 +64,9 @@ pictures: install ## make the pictures of the README from the same runs (needs C
 	$(BIN)/python docs/pictures.py
 
 evaluation: install ## measure the sample archive anew and write docs/evaluation (after make label; 10 min)
-	$(BIN)/python -m lazsl.fieldguide.measure workspace docs/evaluation
+	$(BIN)/python -m studies.pages.methods_page workspace docs/evaluation
 	@for page in trust localisation controls; do $(BIN)/python -m lazsl.fieldguide.$$page workspace > docs/evaluation/$$page.new && mv docs/evaluation/$$page.new docs/evaluation/$$page.md || exit 1; done
-	$(BIN)/python -m lazsl.fieldguide.world_accuracy > docs/evaluation/worlds.new && mv docs/evaluation/worlds.new docs/evaluation/worlds.md
+	$(BIN)/python -m studies.pages.worlds_page > docs/evaluation/worlds.new && mv docs/evaluation/worlds.new docs/evaluation/worlds.md
 
 docs: install ## print the help of every command, and what every SQL file answers
 	@for c in "" label relabel status load sql explain report audit evaluate labels datasets; do $(BIN)/lazsl $$c --help; done

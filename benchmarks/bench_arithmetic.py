@@ -44,14 +44,14 @@ from figures import Figure, best_of_turns, conclude, options
 from history import processor
 
 from lazsl import fieldguide
-from lazsl.alignment import class_scores, select_regions
-from lazsl.checkpoints import find_model
-from lazsl.embed import embed_labels
-from lazsl.encoder import Encoder, load_encoder
-from lazsl.images import Picture, decode
-from lazsl.labelset import load_labelset
-from lazsl.regions import cut_crops, draw_boxes
-from lazsl.score import EmbeddedLabels
+from lazsl.alignment.align import class_scores, select_regions
+from lazsl.embedding.shard import embed_labels
+from lazsl.images.boxes import cut_crops, draw_boxes
+from lazsl.images.decoding import Picture, decode
+from lazsl.labelset.reading import load_labelset
+from lazsl.model.checkpoints import find_model
+from lazsl.model.encoder import Encoder, load_encoder
+from lazsl.scoring.tables import EmbeddedLabels
 from lazsl.settings import RegionSettings
 
 QUICK = ("--rounds", "1", "--images", "10")

@@ -20,9 +20,9 @@ from figures import Figure, conclude, options, random_weights
 from PIL import Image
 
 from lazsl import fieldguide
-from lazsl.checkpoints import find_model
-from lazsl.embed import embed_images
-from lazsl.encoder import Encoder, load_encoder
+from lazsl.embedding.shard import embed_images
+from lazsl.model.checkpoints import find_model
+from lazsl.model.encoder import Encoder, load_encoder
 from lazsl.settings import RegionSettings
 
 WANTED = {"ViT-B-32": 0.9, "fieldguide": 0.6}

@@ -24,10 +24,11 @@ from bench_stations import labelled, regions_table
 from figures import Figure, best_of_turns, conclude, options
 from torch.nn.functional import normalize
 
-from lazsl import fieldguide, warehouse
-from lazsl.alignment import PackedAttributes
-from lazsl.score import EmbeddedLabels, score_table
+from lazsl import fieldguide
+from lazsl.alignment.attributes import PackedAttributes
+from lazsl.scoring.tables import EmbeddedLabels, score_table
 from lazsl.settings import ScoringSettings
+from lazsl.warehouse import publishing
 
 QUICK = ("--rounds", "1")
 DIMENSION = 512
@@ -57,7 +58,7 @@ def job(folder: Path, images: int, regions: int, shards: int) -> Callable[[], ob
     def work() -> None:
         workspace = folder / uuid.uuid4().hex
         run = labelled(archive, workspace, **changes)
-        warehouse.load(run.workspace, run.job.warehouse_path, [run.key])
+        publishing.load(run.workspace, run.job.warehouse_path, [run.key])
         shutil.rmtree(workspace)
 
     return work

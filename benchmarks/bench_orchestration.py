@@ -22,11 +22,11 @@ from figures import Figure, conclude, options
 from prefect.testing.utilities import prefect_test_harness
 
 from lazsl import fieldguide
-from lazsl import run as steps
-from lazsl.dashboard import draw_evidence
-from lazsl.manifest import plan_shards
+from lazsl.archive.manifest import plan_shards
+from lazsl.report.dashboard import draw_evidence
+from lazsl.run import run as steps
+from lazsl.run.into_warehouse import load_run
 from lazsl.settings import Job, make_job
-from lazsl.sweep import load_run
 
 TARGET = 0.05
 QUICK = ("--rounds", "1")
@@ -59,7 +59,7 @@ def plainly(job: Job, scratch: Path) -> float:
 
 def as_flow(job: Job) -> float:
     """Seconds of the flow."""
-    from flows.label import label_archive
+    from lazsl_flows.label import label_archive
 
     started = time.perf_counter()
     state = label_archive(job, return_state=True)

@@ -4,13 +4,14 @@
 
 A workspace with the embeddings of ViT-B/16 (91 regions of 512 float16 numbers an image, 93 kB) is
 labelled with label sets of several sizes by the steps that a relabelling flow runs, as many shards
-at a time as it runs (`lazsl.run.score_shard`, then the load), without Prefect. Beside it, in the
-same run, `pyarrow.parquet.read_table` reads the same files, all of them in the page cache, which is
-the hardest to keep up with. Both in MB of embeddings a second; the best of some turns each.
+at a time as it runs (`lazsl.run.run.score_shard`, then the load), without Prefect. Beside it, in
+the same run, `pyarrow.parquet.read_table` reads the same files, all of them in the page cache,
+which is the hardest to keep up with. Both in MB of embeddings a second; the best of
+some turns each.
 
 Wanted is half of the reading, where scoring has least to do. Beside it stand what scoring costs
-alone, from embeddings in memory (`lazsl.score.score_table`), and how much of the whole that
-is: the rest is reading, writing and loading.
+alone, from embeddings in memory (`lazsl.scoring.tables.score_table`), and how much of the whole
+that is: the rest is reading, writing and loading.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ import pyarrow.parquet as pq
 import synthetic
 from figures import Figure, best_of_turns, conclude, options
 
-from lazsl import records, warehouse
-from lazsl import workspace as layout
-from lazsl.identity import shard_id
-from lazsl.run import Run, embedded_labels, score_shard
-from lazsl.score import EmbeddedLabels, score_table
+from lazsl.run.run import Run, embedded_labels, score_shard
+from lazsl.scoring.tables import EmbeddedLabels, score_table
 from lazsl.settings import make_job
-from lazsl.storage import Folder
+from lazsl.store import paths, schemas
+from lazsl.store.folder import Folder
+from lazsl.store.keys import shard_id
+from lazsl.warehouse import publishing
 
 CLASSES = (10, 60, 200, 1000)
 DIMENSION, SHARD = 512, 256
@@ -55,12 +56,12 @@ def make_embeddings(folder: Path, images: int) -> list[str]:
         flat = pa.array(vectors[:count].astype(np.float16).ravel())
         embedding = pa.FixedSizeListArray.from_arrays(flat, DIMENSION)
         regions = pa.Table.from_arrays(
-            [*boxes.columns, embedding], schema=records.regions(DIMENSION)
+            [*boxes.columns, embedding], schema=schemas.regions(DIMENSION)
         )
         name = shard_id(synthetic.ARCHIVE, table["image_id"].to_pylist())
         key = synthetic.ENCODER, synthetic.REGIONS, name
-        synthetic.write(folder, layout.region_embeddings(*key), regions)
-        synthetic.write(folder, layout.images(*key), table)
+        synthetic.write(folder, paths.region_embeddings(*key), regions)
+        synthetic.write(folder, paths.images(*key), table)
         shards.append(name)
     return shards
 
@@ -71,12 +72,12 @@ def make_run(folder: Path, classes: int) -> Run:
     vectors, _ = synthetic.clip_like(classes, 1, DIMENSION)
     synthetic.write(
         folder,
-        layout.attributes(synthetic.ENCODER, labels),
+        paths.attributes(synthetic.ENCODER, labels),
         synthetic.attributes_table(told, vectors),
     )
     run = f"photos-{classes}"
     record = synthetic.record(run, labels, told)
-    synthetic.write_json(folder, layout.run_record(run), record)
+    synthetic.write_json(folder, paths.run_record(run), record)
     job = make_job(archive="s3://bucket/photos", labels="labels.json", workspace=str(folder))
     nothing: Any = None  # neither model nor sentences are needed to score
     keys = (synthetic.ARCHIVE, synthetic.ENCODER, synthetic.REGIONS, labels)
@@ -90,7 +91,7 @@ def relabel(run: Run, shards: list[str]) -> None:
         file.unlink()
     with ThreadPoolExecutor(run.job.staged_shards + 1) as pool:
         list(pool.map(lambda shard: score_shard(run, shard), shards))
-    warehouse.load(run.workspace, Path(run.job.workspace) / f"{run.key}.duckdb", [run.key])
+    publishing.load(run.workspace, Path(run.job.workspace) / f"{run.key}.duckdb", [run.key])
 
 
 def score(run: Run, labels: EmbeddedLabels, regions: pa.Table, shards: int) -> None:
@@ -104,14 +105,14 @@ def read(folder: Path, shards: list[str]) -> None:
     """Read the same files, whole, and nothing else."""
     for shard in shards:
         key = synthetic.ENCODER, synthetic.REGIONS, shard
-        pq.read_table(folder / layout.region_embeddings(*key))
+        pq.read_table(folder / paths.region_embeddings(*key))
 
 
 def measure(images: int, classes: list[int], rounds: int, folder: Path) -> dict[str, Any]:
     """Seconds of reading, and per size of label set those of relabelling and of scoring alone."""
     shards = make_embeddings(folder, images)
     runs = {count: make_run(folder, count) for count in classes}
-    embeddings = layout.region_embeddings(synthetic.ENCODER, synthetic.REGIONS, shards[0])
+    embeddings = paths.region_embeddings(synthetic.ENCODER, synthetic.REGIONS, shards[0])
     regions = Folder(str(folder)).read_table(embeddings)
     ways: dict[str, Callable[[], object]] = {"read": lambda: read(folder, shards)}
     for count, run in runs.items():

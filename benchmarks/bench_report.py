@@ -31,10 +31,11 @@ from playwright.sync_api import sync_playwright
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 import fake_run
 
-from lazsl import identity, records, warehouse
-from lazsl import workspace as layout
-from lazsl.report import make_report
-from lazsl.storage import Folder
+from lazsl.report.make import make_report
+from lazsl.store import keys as identity
+from lazsl.store import paths, schemas
+from lazsl.store.folder import Folder
+from lazsl.warehouse import publishing
 
 FIRST_PAGE = 2.0
 MOST_MIB = 1024
@@ -60,7 +61,7 @@ def write_archive(images: int, folder: Path) -> Path:
             workspace, small, list(classes), range(first, min(images, first + SHARD)), random
         )
     path = folder / "warehouse.duckdb"
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path)
     return path
 
 
@@ -102,10 +103,10 @@ def write_shard(
         },
         "embedding": pa.FixedSizeListArray.from_arrays(pa.array(vectors), fake_run.DIMENSION),
     }
-    write(workspace, layout.region_embeddings(encoder, regions, shard), columns,
-          records.regions(fake_run.DIMENSION))  # fmt: skip
-    listed = pa.Table.from_pylist(rows, schema=records.IMAGES)
-    workspace.write_table(layout.images(encoder, regions, shard), listed)
+    write(workspace, paths.region_embeddings(encoder, regions, shard), columns,
+          schemas.regions(fake_run.DIMENSION))  # fmt: skip
+    listed = pa.Table.from_pylist(rows, schema=schemas.IMAGES)
+    workspace.write_table(paths.images(encoder, regions, shard), listed)
 
     # (n, classes, regions, attributes): plans with exact column sums.
     chosen = np.argsort(random.random((n, CLASSES)), axis=1)[:, :TOP_K]
@@ -162,7 +163,7 @@ def write_shard(
         },
     }
     for name, values in tables.items():
-        write(workspace, layout.run_table(RUN, name, shard), values, records.RUN_TABLES[name])
+        write(workspace, paths.run_table(RUN, name, shard), values, schemas.RUN_TABLES[name])
     fake_run.write_marker(workspace, part, shard)
 
 

@@ -7,9 +7,9 @@ machine does falls on all sides alike. The setting is ImageNet's: 1,000 classes 
 attributes (5.8 in the mean), 90 regions, 512 dimensions, cosines as CLIP gives them.
 
 What labelling runs is measured: the five best classes, with the scores that solving every class
-gives (`lazsl.screening` proves the others worse), their selection of regions, and DCLIP's scores of
-all classes. Scores of all classes are measured too, and the float32 product of regions and
-attributes alone, which those need. The crops' embeddings here scatter evenly in all directions
+gives (`lazsl.alignment.bounds` proves the others worse), their selection of regions, and DCLIP's
+scores of all classes. Scores of all classes are measured too, and the float32 product of regions
+and attributes alone, which those need. The crops' embeddings here scatter evenly in all directions
 around their image's, which overlapping crops of a photograph do not: harder than real ones.
 
 Wanted are 150 times the loop, 400 in the end, and at 21,000 classes less than 10 times the time of
@@ -28,16 +28,15 @@ from figures import Figure, conclude, options
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lazsl.alignment import (
-    PackedAttributes,
+from lazsl.alignment.align import (
     TopClasses,
     class_scores,
     dclip_scores,
     select_regions,
     top_classes,
 )
-from lazsl.eightbit import eight_bits_pay
-from lazsl.packing import operand, product
+from lazsl.alignment.attributes import PackedAttributes, operand, product
+from lazsl.alignment.int8 import eight_bits_pay
 
 CLASSES, MANY, REGIONS, DIMENSIONS = 1_000, 21_000, 90, 512
 TARGET, AMBITION = 150, 400  # times the loop

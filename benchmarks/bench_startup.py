@@ -19,12 +19,12 @@ from figures import Figure, best_of_turns, conclude, options
 QUICK = ("--rounds", "1")
 
 FIRST_CROP = """
-import flows.label
+import lazsl_flows.label
 from lazsl import fieldguide
-from lazsl.checkpoints import find_model
-from lazsl.encoder import load_encoder
-from lazsl.images import decode
-from lazsl.regions import cut_crops, draw_boxes
+from lazsl.model.checkpoints import find_model
+from lazsl.model.encoder import load_encoder
+from lazsl.images.decoding import decode
+from lazsl.images.boxes import cut_crops, draw_boxes
 from lazsl.settings import RegionSettings
 import torch
 encoder = load_encoder(find_model("fieldguide", "float32"), "cpu", "vision")
@@ -41,7 +41,7 @@ WAYS = {
     "import prefect": ("-c", "import prefect"),
     "lazsl --help": ("-m", "lazsl.cli", "--help"),
     "lazsl status": ("-m", "lazsl.cli", "status", "--workspace", "no-such-workspace"),
-    "what lazsl label imports": ("-c", "import flows.label"),
+    "what lazsl label imports": ("-c", "import lazsl_flows.label"),
     "first crop": ("-c", FIRST_CROP),
 }
 WANTED = {"lazsl --help": 0.5, "lazsl status": 0.75}

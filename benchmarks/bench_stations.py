@@ -34,16 +34,19 @@ from bench_scoring import embeddings
 from figures import Figure, best_of_turns, conclude, file_bytes, options, random_weights
 from torch import Tensor
 
-from lazsl import fieldguide, records, warehouse
-from lazsl import run as steps
-from lazsl.alignment import PackedAttributes, select_regions, top_classes
-from lazsl.checkpoints import find_model
-from lazsl.encoder import load_encoder
-from lazsl.manifest import plan_shards, shard_images
-from lazsl.run import Run
+from lazsl import fieldguide
+from lazsl.alignment.align import select_regions, top_classes
+from lazsl.alignment.attributes import PackedAttributes
+from lazsl.archive.manifest import plan_shards, shard_images
+from lazsl.archive.staging import stage
+from lazsl.model.checkpoints import find_model
+from lazsl.model.encoder import load_encoder
+from lazsl.run import run as steps
+from lazsl.run.run import Run
 from lazsl.settings import make_job
-from lazsl.staging import stage
-from lazsl.storage import Folder
+from lazsl.store import schemas
+from lazsl.store.folder import Folder
+from lazsl.warehouse import publishing
 
 QUICK = ("--rounds", "1")
 MIB = 2**20
@@ -82,7 +85,7 @@ def product() -> Tensor:
 
 
 def synced(file: Path, data: bytes) -> None:
-    """As `lazsl.storage` writes an artifact."""
+    """As `lazsl.store.folder` writes an artifact."""
     with file.open("wb") as out:
         out.write(data)
         out.flush()
@@ -162,7 +165,7 @@ def regions_table(vectors: np.ndarray) -> pa.Table:
             **dict.fromkeys(("left", "top", "right", "bottom"), no_side),
             "embedding": pa.FixedSizeListArray.from_arrays(flat, dimension),
         },
-        schema=records.regions(dimension),
+        schema=schemas.regions(dimension),
     )
 
 
@@ -215,7 +218,7 @@ def loading(folder: Path, rounds: int) -> dict[str, float]:
     files = iter(range(10**6))
 
     def load() -> None:
-        warehouse.load(run.workspace, folder / f"{next(files)}.duckdb", [run.key])
+        publishing.load(run.workspace, folder / f"{next(files)}.duckdb", [run.key])
 
     def read() -> None:
         for name in names:

@@ -28,11 +28,12 @@ import synthetic
 import torch
 from figures import Figure, best_of_turns, conclude, options
 
-from lazsl import workspace as layout
-from lazsl.alignment import PackedAttributes, select_regions, top_classes
-from lazsl.run import embedded_labels
-from lazsl.score import embeddings_of, images_alike
-from lazsl.storage import Folder
+from lazsl.alignment.align import select_regions, top_classes
+from lazsl.alignment.attributes import PackedAttributes
+from lazsl.run.run import embedded_labels
+from lazsl.scoring.tables import embeddings_of, images_alike
+from lazsl.store import paths
+from lazsl.store.folder import Folder
 
 IMAGES, DIMENSION, CLASSES = 256, 512, 1000
 FAINT = 0.15  # of the clear images' class in their embeddings
@@ -107,11 +108,11 @@ def agreement(
 def of_workspace(url: str) -> dict[str, dict[str, float]]:
     """The same of the latest run of a workspace."""
     folder = Folder(url)
-    run = layout.read_run_record(folder)
+    run = paths.read_run_record(folder)
     labels = embedded_labels(folder, run["encoder"], run["labels"])
     vectors = []
-    for shard in layout.done_shards(folder, run["run"]):
-        key = layout.region_embeddings(run["encoder"], run["regions"], shard)
+    for shard in paths.done_shards(folder, run["run"]):
+        key = paths.region_embeddings(run["encoder"], run["regions"], shard)
         table = folder.read_table(key)
         vectors += [embeddings_of(table)[rows] for rows in images_alike(table)]
     whole = np.concatenate(vectors).astype(np.float32)

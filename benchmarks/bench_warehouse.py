@@ -6,7 +6,7 @@ Two synthetic runs of one archive, with the real records and the default setting
 their evidence, 2 whole plans an image, 256 images a shard, 1,000 classes), lie in a workspace as
 Parquet. Each of these in a process of its own, whose peak memory is what the kernel says of it:
 
-- load: the real loader (`lazsl.warehouse.load`), from nothing to the published file.
+- load: the real loader (`lazsl.warehouse.publishing.load`), from nothing to the published file.
 - plain: DuckDB alone, `create table as from read_parquet` of the same files; no check, no shard, no
   transaction, no log. What no loader can be faster than, under the same limit of its memory.
 - ask: every question of `sql/examples`, of the status and the dashboard, and every macro, at the
@@ -39,8 +39,9 @@ import pyarrow.csv as pacsv
 import synthetic
 from figures import Figure, conclude, file_bytes, options
 
-from lazsl import records, sqlfiles, warehouse
-from lazsl.storage import Folder
+from lazsl.store import schemas
+from lazsl.store.folder import Folder
+from lazsl.warehouse import publishing, sqlfiles
 
 CLASSES = 1000
 QUICK = ("--images", "5120")
@@ -72,7 +73,7 @@ def load(folder: Path) -> dict[str, Any]:
         file.unlink()
     truth = pacsv.read_csv(folder / "truth.csv")
     started = time.perf_counter()
-    done = warehouse.load(Folder(str(folder)), path, truth=truth, archive=synthetic.ARCHIVE)
+    done = publishing.load(Folder(str(folder)), path, truth=truth, archive=synthetic.ARCHIVE)
     seconds = time.perf_counter() - started
     return {"seconds": seconds, "shards": done.shards, "bytes": path.stat().st_size}
 
@@ -83,7 +84,7 @@ def plain(folder: Path) -> dict[str, Any]:
     path.unlink(missing_ok=True)
     started = time.perf_counter()
     with closing(duckdb.connect(path, config={"memory_limit": "1GB"})) as connection:
-        for table in records.RUN_TABLES:
+        for table in schemas.RUN_TABLES:
             files = str(folder / f"runs/*/{table}/*.parquet")
             connection.execute(f"create table {table} as from read_parquet($1)", [files])
         embedded = folder / f"embeddings/{synthetic.ENCODER}/{synthetic.REGIONS}"
@@ -112,7 +113,7 @@ def ask(folder: Path) -> dict[str, Any]:
     }
     questions |= {name: sqlfiles.read(f"{name}.sql") for name in FILES} | MACROS
     run, other = synthetic.RUNS[1], synthetic.RUNS[0]
-    with closing(warehouse.open_warehouse(folder / "warehouse.duckdb")) as connection:
+    with closing(publishing.open_warehouse(folder / "warehouse.duckdb")) as connection:
         shard, image, label = connection.execute(
             "select shard, image_id, label from predictions where run = $1 "
             "order by image_id limit 1 offset 1000",

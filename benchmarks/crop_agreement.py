@@ -45,18 +45,18 @@ from safetensors.torch import save_file
 from scipy.stats import binomtest
 
 from lazsl import fieldguide
-from lazsl.alignment import class_scores, select_regions
-from lazsl.checkpoints import find_model
-from lazsl.embed import embed_labels
-from lazsl.encoder import Encoder, load_encoder
-from lazsl.fieldguide.sample import QUALITY, sample_species
-from lazsl.fieldguide.worlds import WORLDS, world_scenes
-from lazsl.images import Picture, decode
-from lazsl.labelset import load_labelset
-from lazsl.regions import Framing, cut_crops, draw_boxes
-from lazsl.resampling import cut_fast, cut_on_device, decoding_factor, leave_uncut
-from lazsl.score import EmbeddedLabels
+from lazsl.alignment.align import class_scores, select_regions
+from lazsl.embedding.shard import embed_labels
+from lazsl.images.boxes import Framing, cut_crops, draw_boxes
+from lazsl.images.decoding import Picture, decode
+from lazsl.images.fast_crops import cut_fast, cut_on_device, decoding_factor, leave_uncut
+from lazsl.labelset.reading import load_labelset
+from lazsl.model.checkpoints import find_model
+from lazsl.model.encoder import Encoder, load_encoder
+from lazsl.scoring.tables import EmbeddedLabels
 from lazsl.settings import RegionSettings, ScoringSettings
+from studies.fieldguide.sample import QUALITY, sample_species
+from studies.fieldguide.worlds import WORLDS, world_scenes
 
 WANTED = 0.995
 SCORING = ScoringSettings()

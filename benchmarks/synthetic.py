@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lazsl import records
-from lazsl import workspace as layout
-from lazsl.identity import image_id, shard_id
-from lazsl.storage import parquet_bytes
+from lazsl.store import paths, schemas
+from lazsl.store.folder import parquet_bytes
+from lazsl.store.keys import image_id, shard_id
 
 ARCHIVE, ENCODER, REGIONS, LABELS = "photos-3f2a9c1b77d0", "vit-b-16-0d1e2f", "r90-1a2b3c", "l-9f8e"
 RUNS = ("photos-a1b2c3d4e5f6", "photos-f6e5d4c3b2a1")
@@ -64,7 +63,7 @@ def attributes_table(told: Labels, vectors: np.ndarray) -> pa.Table:
         rows.append((index, name, -1, None, f"a photo of a {name}."))
         own = told.texts[told.starts[index] : told.starts[index + 1]]
         rows += [(index, name, j, text, f"{name}, which has {text}.") for j, text in enumerate(own)]
-    schema = records.attributes(vectors.shape[1])
+    schema = schemas.attributes(vectors.shape[1])
     columns = [
         pa.array(c, f.type) for c, f in zip(zip(*rows, strict=True), list(schema)[:-1], strict=True)
     ]
@@ -83,10 +82,10 @@ def write_runs(
     """
     told = labels(classes)
     vectors = np.zeros((classes + len(told.texts), 4), np.float32)
-    write(folder, layout.attributes(ENCODER, LABELS), attributes_table(told, vectors))
+    write(folder, paths.attributes(ENCODER, LABELS), attributes_table(told, vectors))
     for turn, run in enumerate(RUNS):
         row = {**record(run, LABELS, told), "created": f"2026-01-0{turn + 1}T03:04:05+00:00"}
-        write_json(folder, layout.run_record(run), row)
+        write_json(folder, paths.run_record(run), row)
     shards = range(-(-images // shard_size))
     with ProcessPoolExecutor(processes) as pool:
         parts = pool.map(
@@ -168,7 +167,7 @@ def images_table(shard: int, count: int, shard_size: int, rejects: bool = True) 
             pa.array(["undecodable"] * count, mask=known),
             pa.array(["it is no image; the bytes are text"] * count, mask=known),
         ],
-        schema=records.IMAGES,
+        schema=schemas.IMAGES,
     )
 
 
@@ -182,7 +181,7 @@ def boxes_table(images: pa.Table, random: np.random.Generator) -> pa.Table:
     crops = np.concatenate([corner, corner + side], 2).astype(np.int32)
     whole = np.concatenate([np.zeros_like(size), size], 2).astype(np.int32)
     boxes = np.concatenate([whole, crops], 1).reshape(-1, 4)
-    schema = records.regions(1)
+    schema = schemas.regions(1)
     own = np.repeat(np.arange(count), CROPS + 1)
     return pa.Table.from_arrays(
         [
@@ -200,8 +199,8 @@ def _write_shard(folder: Path, shard: int, count: int, shard_size: int, classes:
     images = images_table(shard, count, shard_size)
     name = shard_id(ARCHIVE, images["image_id"].to_pylist())
     usable = images.filter(images["reason"].is_null())
-    write(folder, layout.images(ENCODER, REGIONS, name), images)
-    write(folder, layout.region_embeddings(ENCODER, REGIONS, name), boxes_table(images, random))
+    write(folder, paths.images(ENCODER, REGIONS, name), images)
+    write(folder, paths.region_embeddings(ENCODER, REGIONS, name), boxes_table(images, random))
     shown, ranked = _ranked(usable.num_rows, classes, random)
     kept = random.standard_normal((usable.num_rows, CROPS), np.float32)
     kept = kept >= kept.mean(1, keepdims=True)
@@ -211,7 +210,7 @@ def _write_shard(folder: Path, shard: int, count: int, shard_size: int, classes:
             usable["image_id"].combine_chunks(), ranked, kept, labels(classes), own, turn
         )
         for table, rows in tables.items():
-            write(folder, layout.run_table(run, table, name), rows)
+            write(folder, paths.run_table(run, table, name), rows)
         marker = {
             "run": run,
             "shard": name,
@@ -224,7 +223,7 @@ def _write_shard(folder: Path, shard: int, count: int, shard_size: int, classes:
             "finished": "2026-01-03T04:05:06+00:00",
             "files": {},
         }
-        write_json(folder, layout.marker(run, name), marker)
+        write_json(folder, paths.marker(run, name), marker)
     keys = usable["key"].to_pylist()
     known = random.random(len(keys)) < 0.05
     return "".join(
@@ -288,11 +287,11 @@ def _tables(
         columns.append(pa.array(baseline.max(1)))
     columns += [pa.array(np.full(images, CROPS, np.int16)), pa.nulls(images, pa.float32())]
     tables = {
-        "predictions": pa.Table.from_arrays(columns, schema=records.PREDICTIONS),
+        "predictions": pa.Table.from_arrays(columns, schema=schemas.PREDICTIONS),
         "scores": pa.Table.from_arrays(
             [per_rank, ranks, classes, pa.array(scores.ravel())]
             + [pa.array(baseline.ravel()) for baseline in baselines],
-            schema=records.SCORES,
+            schema=schemas.SCORES,
         ),
     }
     mass, similarity, real = _plans(ranked[:, :PLANS], kept, scores[:, :PLANS], told, random)
@@ -367,7 +366,7 @@ def _evidence(
             pa.array((region[real] + 1).astype(np.int16)),
             pa.array(share[real].astype(np.float32)),
         ],
-        schema=records.EVIDENCE,
+        schema=schemas.EVIDENCE,
     )
 
 
@@ -401,7 +400,7 @@ def _plans_table(
             _lists(counts * sizes, similarity[cells]),
             _lists((CROPS - counts) * sizes, similarity[passed]),
         ],
-        schema=records.PLANS,
+        schema=schemas.PLANS,
     )
 
 

@@ -21,14 +21,17 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from lazsl import annotators, audit, fieldguide, reviews, sqlfiles, warehouse
-from lazsl import run as steps
-from lazsl.manifest import plan_shards, read_manifest
-from lazsl.results import readable
+from lazsl import fieldguide
+from lazsl.archive.manifest import plan_shards, read_manifest
+from lazsl.archive.truth import read_truth
+from lazsl.audit import judgements, judging_files
+from lazsl.audit import sample as audit
+from lazsl.run import run as steps
 from lazsl.settings import make_job
-from lazsl.sqlfiles import CONFIG
-from lazsl.truth import read_truth
-from lazsl.warehouse import open_warehouse
+from lazsl.warehouse import publishing, sqlfiles
+from lazsl.warehouse.export import readable
+from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.sqlfiles import CONFIG
 
 HERE = Path(__file__).resolve().parent
 ROWS = 8  # shown of every answer
@@ -267,7 +270,7 @@ def _labelled(folder: Path, labels: str, **how: Any) -> steps.Run:
                 steps.embed_shard(run, shard, steps.stage_shard(run, shard, Path(scratch)))
         steps.score_shard(run, shard)
     truth = read_truth(str(folder / "truth.csv"), run.labelset)
-    warehouse.load(run.workspace, job.warehouse_path, truth=truth, archive=run.archive)
+    publishing.load(run.workspace, job.warehouse_path, truth=truth, archive=run.archive)
     return run
 
 
@@ -276,10 +279,10 @@ def _judged(folder: Path, run: steps.Run) -> int:
     truth = _truth()
     path = run.job.warehouse_path
     sample = audit.draw_sample(run.workspace, path, run.key, 120)
-    text = annotators.csv_file(audit.shown(path, sample)).decode("utf-8-sig")
+    text = judging_files.csv_file(audit.shown(path, sample)).decode("utf-8-sig")
     rows = [{**r, "judged_label": truth[r["key"]]} for r in csv.DictReader(io.StringIO(text))]
     file_url = _write_csv(folder / "audit.csv", rows)
-    reviews.import_judgements(run.workspace, path, file_url, reviewer="the truth file")
+    judgements.import_judgements(run.workspace, path, file_url, reviewer="the truth file")
     return len(rows)
 
 

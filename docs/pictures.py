@@ -16,13 +16,13 @@ from cookbook import prepare
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from lazsl.explaining.archived import read_pixels
-from lazsl.explaining.case import find_image, find_run
-from lazsl.explaining.drawing import draw
-from lazsl.explaining.explanation import explain
-from lazsl.report import make_report
-from lazsl.run import Run
-from lazsl.warehouse import open_warehouse
+from lazsl.explain.explanation import explain
+from lazsl.explain.lookup import find_image, find_run
+from lazsl.explain.picture.draw import draw
+from lazsl.explain.pixels import read_pixels
+from lazsl.report.make import make_report
+from lazsl.run.run import Run
+from lazsl.warehouse.publishing import open_warehouse
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
 EXPLAINED = "1858/plate-023.jpg"

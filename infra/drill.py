@@ -141,19 +141,19 @@ class Api:
         return Counter(t["name"] for t in tasks if t["state_type"] == "COMPLETED")
 
     def status(self) -> dict[str, Any]:
-        from lazsl.status import run_status
-        from lazsl.storage import Folder
+        from lazsl.run.status import run_status
+        from lazsl.store.folder import Folder
 
         return run_status(
             Folder(os.environ["LAZSL_WORKSPACE"]), None, Path(os.environ["LAZSL_WAREHOUSE"])
         )
 
     def done_shards(self) -> int:
-        from lazsl import workspace
-        from lazsl.storage import Folder
+        from lazsl.store import paths
+        from lazsl.store.folder import Folder
 
         folder = Folder(os.environ["LAZSL_WORKSPACE"])
-        return sum(len(workspace.done_shards(folder, run)) for run in workspace.runs(folder))
+        return sum(len(paths.done_shards(folder, run)) for run in paths.runs(folder))
 
 
 def fill(archive: str) -> None:
@@ -161,7 +161,7 @@ def fill(archive: str) -> None:
     import boto3
 
     from lazsl.fieldguide import IMAGES_DIR
-    from lazsl.storage import Folder
+    from lazsl.store.folder import Folder
 
     boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"]).create_bucket(Bucket="drill")
     folder = Folder(archive)
@@ -218,7 +218,7 @@ def s3_server() -> Iterator[str]:
 def service(home: Path) -> Iterator[str]:
     """`make serve`; its URL."""
     port = free_port()
-    command = [sys.executable, "-m", "flows.serve", f"--port={port}"]
+    command = [sys.executable, "-m", "lazsl_flows.serve", f"--port={port}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with (home / "serve.log").open("w") as log:
         process = subprocess.Popen(

@@ -35,7 +35,7 @@ from s3fs import S3FileSystem
 from sample import copy_sample, label_plainly, small_job
 
 from lazsl import fieldguide
-from lazsl.run import Run, open_run
+from lazsl.run.run import Run, open_run
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lazsl import identity, records
-from lazsl import workspace as layout
-from lazsl.storage import Folder
+from lazsl.store import keys, paths, schemas
+from lazsl.store.folder import Folder
 
 DIMENSION = 4
 CLASSES: dict[str, list[str]] = {
@@ -96,25 +95,25 @@ def write_run(
         "job": {"archive": f"s3://bucket/{archive}", "scoring": {"top_k": top_k, "plans": plans}},
         "software": {"lazsl": "synthetic"},
     }
-    workspace.write_json(layout.run_record(run), record)
+    workspace.write_json(paths.run_record(run), record)
     attributes = _attributes(classes)
     vectors = [[0.0] * DIMENSION] * len(attributes)
     table = pa.Table.from_pylist(
         [{**row, "embedding": v} for row, v in zip(attributes, vectors, strict=True)],
-        schema=records.attributes(DIMENSION),
+        schema=schemas.attributes(DIMENSION),
     )
-    workspace.write_table(layout.attributes(encoder, labels), table)
+    workspace.write_table(paths.attributes(encoder, labels), table)
 
     rows = [_image(archive, index, images, reject_every) for index in range(images)]
     if garbage_shard:
         start = (images - 1) // shard_size * shard_size
         for row in rows[start:]:
             row.update(_REJECTED)
-    fake = FakeRun(record, [], rows, {}, {name: [] for name in records.RUN_TABLES}, attributes)
+    fake = FakeRun(record, [], rows, {}, {name: [] for name in schemas.RUN_TABLES}, attributes)
     random = np.random.default_rng(seed)
     for start in range(0, images, shard_size):
         part = rows[start : start + shard_size]
-        shard = identity.shard_id(archive, [row["image_id"] for row in part])
+        shard = keys.shard_id(archive, [row["image_id"] for row in part])
         fake.shards.append(shard)
         for row in part:
             row["shard"] = shard
@@ -132,8 +131,8 @@ def write_marker(workspace: Folder, fake: FakeRun, shard: str, **changes: Any) -
     part = [row for row in fake.images if row.get("shard") == shard]
     labelled = sum(row["reason"] is None for row in part)
     encoder, regions = fake.record["encoder"], fake.record["regions"]
-    files = [layout.run_table(fake.run, table, shard) for table in records.RUN_TABLES]
-    files.append(layout.images(encoder, regions, shard))
+    files = [paths.run_table(fake.run, table, shard) for table in schemas.RUN_TABLES]
+    files.append(paths.images(encoder, regions, shard))
     marker = {
         "run": fake.run,
         "shard": shard,
@@ -146,7 +145,7 @@ def write_marker(workspace: Folder, fake: FakeRun, shard: str, **changes: Any) -
         "finished": "2026-01-02T05:04:05+02:00",
         "files": {name: hashlib.sha256(workspace.read_bytes(name)).hexdigest() for name in files},
     }
-    workspace.write_json(layout.marker(fake.run, shard), {**marker, **changes})
+    workspace.write_json(paths.marker(fake.run, shard), {**marker, **changes})
 
 
 _REJECTED: Row = {
@@ -164,7 +163,7 @@ def _image(archive: str, index: int, count: int, reject_every: int) -> Row:
     uri = f"s3://bucket/{archive}/{key}"
     content = 2 if index == 3 else index
     row: Row = {
-        "image_id": identity.image_id(uri, f"etag-{index}"),
+        "image_id": keys.image_id(uri, f"etag-{index}"),
         "key": key,
         "uri": uri,
         "size": 1000 + index,
@@ -217,10 +216,10 @@ def _write_embeddings(
                 {"image_id": image["image_id"], "region": region, **box, "embedding": vector}
             )
     encoder, key = fake.record["encoder"], fake.record["regions"]
-    table = pa.Table.from_pylist(rows, schema=records.regions(DIMENSION))
-    workspace.write_table(layout.region_embeddings(encoder, key, shard), table)
-    listed = pa.Table.from_pylist(part, schema=records.IMAGES)
-    workspace.write_table(layout.images(encoder, key, shard), listed)
+    table = pa.Table.from_pylist(rows, schema=schemas.regions(DIMENSION))
+    workspace.write_table(paths.region_embeddings(encoder, key, shard), table)
+    listed = pa.Table.from_pylist(part, schema=schemas.IMAGES)
+    workspace.write_table(paths.images(encoder, key, shard), listed)
 
 
 def _write_scores(
@@ -235,7 +234,7 @@ def _write_scores(
     random: np.random.Generator,
     abstain_every: int,
 ) -> None:
-    written: dict[str, list[Row]] = {name: [] for name in records.RUN_TABLES}
+    written: dict[str, list[Row]] = {name: [] for name in schemas.RUN_TABLES}
     for image in part:
         if image["reason"] is None:
             for name, rows in _score(image["image_id"], classes, regions, random).items():
@@ -245,9 +244,9 @@ def _write_scores(
         row["abstained"] = bool(abstain_every) and index % abstain_every == 0
         row["confidence"] = 0.25 + 0.5 * (not row["abstained"]) if abstain_every else None
         row["label"] = None if row["abstained"] else row["label"]
-    for name, schema in records.RUN_TABLES.items():
+    for name, schema in schemas.RUN_TABLES.items():
         table = pa.Table.from_pylist(written[name], schema=schema)
-        workspace.write_table(layout.run_table(fake.run, name, shard), table)
+        workspace.write_table(paths.run_table(fake.run, name, shard), table)
         # Read back, so that values are rounded as they are stored.
         fake.tables[name] += [{**row, "run": fake.run, "shard": shard} for row in table.to_pylist()]
 
@@ -264,7 +263,7 @@ def _score(
         similarity = random.uniform(0.1, 0.4, mass.shape)
         found.append(((mass * similarity).sum(), name, words, mass, similarity))
     found.sort(key=lambda item: -item[0])
-    tables: dict[str, list[Row]] = {name: [] for name in records.RUN_TABLES}
+    tables: dict[str, list[Row]] = {name: [] for name in schemas.RUN_TABLES}
     for rank, (score, name, words, mass, similarity) in enumerate(found, start=1):
         common = {"image_id": image_id, "rank": rank, "class": name}
         baselines = dict(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lazsl.datasets import DATASETS, DataSet
+from lazsl.datasets.layout import DataSet
+from lazsl.datasets.registry import DATASETS
 from lazsl.datasets.wordnet import imagenet_ids, imagenet_names, subset
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from PIL import Image
 from sample import label_plainly, sample_files, small_job
 
-from lazsl import run as steps
-from lazsl import warehouse
-from lazsl.run import Run
+from lazsl.run import run
+from lazsl.run.run import Run
+from lazsl.warehouse import publishing
 
 MARKUP = "<img src=x onerror=pwned=1>"
 CLOSING = "</script><script>pwned=1</script>"
@@ -52,15 +52,15 @@ def two_runs(labelled: Run, home: Path) -> Two:
     """A copy of a finished run, relabelled beside it."""
     shutil.copytree(labelled.job.workspace, home / "workspace")
     changes: dict[str, Any] = {"workspace": str(home / "workspace"), "warehouse": None}
-    old = steps.open_relabelling(str(home / "workspace"), labelled.key, changes)
+    old = run.open_relabelling(str(home / "workspace"), labelled.key, changes)
     scoring = labelled.job.scoring.model_copy(update={"theta": 0.3})
-    new = steps.open_relabelling(
+    new = run.open_relabelling(
         str(home / "workspace"), labelled.key, {**changes, "scoring": scoring.model_dump()}
     )
-    steps.record_run(new)
-    for shard in steps.archive_shards(new):
-        steps.score_shard(new, shard)
-    warehouse.load(new.workspace, new.job.warehouse_path, [new.key])
+    run.record_run(new)
+    for shard in run.archive_shards(new):
+        run.score_shard(new, shard)
+    publishing.load(new.workspace, new.job.warehouse_path, [new.key])
     return Two(old, new)
 
 

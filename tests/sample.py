@@ -7,13 +7,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from lazsl import fieldguide, warehouse
-from lazsl import run as steps
-from lazsl.manifest import plan_shards
-from lazsl.selection import select
+from lazsl import fieldguide
+from lazsl.archive.manifest import plan_shards
+from lazsl.archive.selection import select
+from lazsl.archive.truth import read_truth
+from lazsl.run import run as steps
 from lazsl.settings import Job, make_job
-from lazsl.truth import read_truth
-from lazsl.warehouse import open_warehouse
+from lazsl.warehouse import publishing
+from lazsl.warehouse.publishing import open_warehouse
 
 USABLE_ODD = 7
 UNUSABLE_ODD = 7
@@ -63,7 +64,7 @@ def label_plainly(job: Job, scratch: Path) -> steps.Run:
             steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard))
         steps.score_shard(run, shard)
     truth = None if job.truth is None else read_truth(job.truth, run.labelset)
-    warehouse.load(run.workspace, job.warehouse_path, [run.key], truth=truth, archive=run.archive)
+    publishing.load(run.workspace, job.warehouse_path, [run.key], truth=truth, archive=run.archive)
     return run
 
 

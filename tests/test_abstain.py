@@ -15,25 +15,27 @@ import fake_run
 import numpy as np
 import pyarrow as pa
 import pytest
+from lazsl_flows import label as label_flow
 from prefect.states import Completed
 from sklearn.metrics import roc_auc_score
 from test_score import REGIONS, Row, score, world
 from typer.testing import CliRunner
 
-import flows.label
-from lazsl import fieldguide, identity, records, sqlfiles, warehouse
-from lazsl import run as steps
-from lazsl import workspace as layout
+from lazsl import fieldguide
 from lazsl.cli import app
-from lazsl.confidence import confidence
 from lazsl.errors import UserError
 from lazsl.evaluation.evaluate import evaluate
 from lazsl.evaluation.open_set import open_set_split
 from lazsl.evaluation.trust import measure_trust, write_trust
-from lazsl.run import Run
+from lazsl.run import run as steps
+from lazsl.run.run import Run
+from lazsl.scoring.confidence import confidence
 from lazsl.settings import ScoringSettings, make_job
-from lazsl.storage import Folder
-from lazsl.warehouse import open_warehouse
+from lazsl.store import keys as identity
+from lazsl.store import paths, schemas
+from lazsl.store.folder import Folder
+from lazsl.warehouse import publishing, sqlfiles
+from lazsl.warehouse.publishing import open_warehouse
 
 TABLES = ("scores", "evidence", "plans")
 HOW: dict[str, Any] = {"temperature": 0.05, "abstain_below": 0.35}
@@ -167,7 +169,7 @@ def abstaining(tmp_path: Path) -> Iterator[tuple[fake_run.FakeRun, duckdb.DuckDB
             "label": [names[i % 4] for i in range(len(fake.images))],
         }
     )
-    warehouse.load(workspace, path, truth=truth, archive="archive-1")
+    publishing.load(workspace, path, truth=truth, archive="archive-1")
     with open_warehouse(path) as connection:
         yield fake, connection
 
@@ -243,13 +245,13 @@ def test_a_run_that_abstains_agrees_with_the_same_run_that_does_not(
 def test_a_shard_whose_abstained_images_have_labels_is_refused(tmp_path: Path) -> None:
     workspace = Folder(str(tmp_path / "workspace"))
     fake = fake_run.write_run(workspace, abstain_every=3)
-    name = layout.run_table(fake.run, "predictions", fake.shards[0])
+    name = paths.run_table(fake.run, "predictions", fake.shards[0])
     table = workspace.read_table(name)
     at = table.schema.get_field_index("label")
     forced = table.set_column(at, table.schema.field(at), pa.array(["wren"] * len(table)))
     workspace.write_table(name, forced)
     with pytest.raises(UserError, match="predictions without a label"):
-        warehouse.load(workspace, tmp_path / "warehouse.duckdb")
+        publishing.load(workspace, tmp_path / "warehouse.duckdb")
 
 
 # Warehouses and workspaces from before there was abstaining
@@ -259,20 +261,20 @@ def test_a_warehouse_of_version_1_is_brought_up_to_date_by_the_next_load(tmp_pat
     workspace = Folder(str(tmp_path / "workspace"))
     fake_run.write_run(workspace)
     path = tmp_path / "warehouse.duckdb"
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path)
     wanted = _rows(path)
     _as_version_1(path)
     with pytest.raises(UserError, match=r"older lazsl.*version 1.*lazsl load --warehouse") as said:
         open_warehouse(path)
     assert "\n" not in str(said.value)
     fake_run.write_run(workspace, run="later", seed=1, abstain_every=2)
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path)
     found = _rows(path)
     assert {run for run, *_ in found} == {"sample-a", "later"}
     assert [row for row in found if row[0] == "sample-a"] == wanted
     with closing(open_warehouse(path)) as connection:
         fresh = tmp_path / "fresh.duckdb"
-        warehouse.load(workspace, fresh)
+        publishing.load(workspace, fresh)
         with closing(open_warehouse(fresh)) as other:
             for question in ("from schema_version", "from run_summary order by run"):
                 assert ask(connection, question) == ask(other, question)
@@ -285,29 +287,29 @@ def test_a_load_without_news_also_brings_version_1_up_to_date(tmp_path: Path) ->
     workspace = Folder(str(tmp_path / "workspace"))
     fake_run.write_run(workspace, images=5)
     path = tmp_path / "warehouse.duckdb"
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path)
     wanted = _rows(path)
     _as_version_1(path)
-    assert warehouse.load(workspace, path).shards == 0
+    assert publishing.load(workspace, path).shards == 0
     assert _rows(path) == wanted
-    assert warehouse.status(path)["abstained"] == 0
+    assert publishing.status(path)["abstained"] == 0
 
 
 def test_shards_that_were_scored_before_are_loaded_as_they_were_meant(tmp_path: Path) -> None:
     workspace = Folder(str(tmp_path / "workspace"))
     fake = fake_run.write_run(workspace, images=8)
-    warehouse.load(workspace, tmp_path / "now.duckdb")
+    publishing.load(workspace, tmp_path / "now.duckdb")
     for shard in fake.shards:
-        name = layout.run_table(fake.run, "predictions", shard)
-        older = workspace.read_table(name).drop_columns(list(records.LATER))
+        name = paths.run_table(fake.run, "predictions", shard)
+        older = workspace.read_table(name).drop_columns(list(schemas.LATER))
         workspace.write_table(name, older)
-    warehouse.load(workspace, tmp_path / "older.duckdb")
+    publishing.load(workspace, tmp_path / "older.duckdb")
     assert _rows(tmp_path / "older.duckdb") == _rows(tmp_path / "now.duckdb")
 
 
 def _rows(path: Path) -> list[tuple[Any, ...]]:
     with closing(open_warehouse(path)) as connection:
-        columns = ", ".join(records.PREDICTIONS.names)
+        columns = ", ".join(schemas.PREDICTIONS.names)
         found = connection.execute(f"select run, {columns} from predictions").fetchall()
     return sorted(found, key=repr)
 
@@ -320,7 +322,7 @@ def _as_version_1(path: Path) -> None:
             "select view_name from duckdb_views() where not internal"
         ).fetchall():
             connection.execute(f"drop view {view[0]}")
-        for column in records.LATER:
+        for column in schemas.LATER:
             connection.execute(f"alter table predictions drop column {column}")
         connection.execute(
             "create view labelled as select run, image_id, label from predictions; "
@@ -350,7 +352,7 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
         score_again(workspace, run, {k: v for k, v in given.items() if v is not None})
         return Completed()
 
-    monkeypatch.setattr(flows.label, "relabel", relabel)
+    monkeypatch.setattr(label_flow, "relabel", relabel)
 
 
 def score_again(workspace: str, run: str, changes: dict[str, Any]) -> Run:
@@ -359,7 +361,7 @@ def score_again(workspace: str, run: str, changes: dict[str, Any]) -> Run:
     steps.embed_attributes(again, "text")
     for shard in steps.missing_shards(again, steps.archive_shards(again)):
         steps.score_shard(again, shard)
-    warehouse.load(again.workspace, again.job.warehouse_path, [again.key])
+    publishing.load(again.workspace, again.job.warehouse_path, [again.key])
     return again
 
 

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from lazsl import batches, packing
-from lazsl.alignment import (
-    PackedAttributes,
-    Settings,
+from lazsl.alignment import attributes as packing
+from lazsl.alignment import batches
+from lazsl.alignment.align import (
     class_scores,
     crop_mean_scores,
     dclip_scores,
@@ -26,7 +25,9 @@ from lazsl.alignment import (
     top_classes,
     top_plans,
 )
-from lazsl.eightbit import eight_bits_pay
+from lazsl.alignment.attributes import PackedAttributes
+from lazsl.alignment.batches import Settings
+from lazsl.alignment.int8 import eight_bits_pay
 
 
 @pytest.fixture(autouse=True)

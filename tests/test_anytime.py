@@ -17,25 +17,26 @@ from reference import align
 from sample import content, copy_sample, label_plainly, small_job
 from scipy.stats import t as student
 
-from lazsl import rounds
-from lazsl.alignment import PackedAttributes, class_scores, select_regions
-from lazsl.anytime import RIVALS, Stopping, doubts, in_telling_order
-from lazsl.anytime import rounds as rounds_of
-from lazsl.checkpoints import find_model
-from lazsl.embed import Embedded, embed_images, embed_labels
-from lazsl.encoder import Encoder, load_encoder
+from lazsl.alignment.align import class_scores, select_regions
+from lazsl.alignment.attributes import PackedAttributes
+from lazsl.archive.manifest import plan_shards, read_manifest
+from lazsl.embedding import rounds
+from lazsl.embedding.doubt import RIVALS, Stopping, doubts, in_telling_order
+from lazsl.embedding.doubt import rounds as rounds_of
+from lazsl.embedding.shard import Embedded, embed_images, embed_labels
 from lazsl.errors import UserError
 from lazsl.evaluation.evaluate import evaluate
 from lazsl.fieldguide import LABELS_FILE, TRUTH_FILE
-from lazsl.labelset import load_labelset
-from lazsl.manifest import plan_shards, read_manifest
-from lazsl.regions import draw_boxes
-from lazsl.run import Run, open_relabelling
-from lazsl.score import EmbeddedLabels, embeddings_of, images_alike
+from lazsl.images.boxes import draw_boxes
+from lazsl.labelset.reading import load_labelset
+from lazsl.model.checkpoints import find_model
+from lazsl.model.encoder import Encoder, load_encoder
+from lazsl.run.run import Run, open_relabelling
+from lazsl.run.status import run_status
+from lazsl.scoring.tables import EmbeddedLabels, embeddings_of, images_alike
 from lazsl.settings import RegionSettings, ScoringSettings
-from lazsl.status import run_status
-from lazsl.storage import Folder
-from lazsl.warehouse import open_warehouse
+from lazsl.store.folder import Folder
+from lazsl.warehouse.publishing import open_warehouse
 
 COUNT, DOUBT = 40, 0.05
 SCORING = ScoringSettings()

@@ -15,10 +15,10 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 from s3 import FaultyS3
 
-from lazsl import archive
-from lazsl.archive import list_archive
+from lazsl.archive import listing as archive
+from lazsl.archive.listing import list_archive
 from lazsl.errors import UserError
-from lazsl.storage import Folder
+from lazsl.store.folder import Folder
 
 SUFFIXES = (".jpg", ".png")
 AWKWARD = [

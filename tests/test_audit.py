@@ -20,13 +20,16 @@ import pytest
 from scipy.stats import binomtest
 from typer.testing import CliRunner
 
-from lazsl import audit, estimate, fieldguide, reviews, sqlfiles, warehouse
-from lazsl import run as steps
-from lazsl import workspace as layout
-from lazsl.annotators import NONE, csv_file, guarded, label_studio_config, unguarded
+from lazsl import fieldguide
+from lazsl.audit import estimate, judgements
+from lazsl.audit import sample as audit
+from lazsl.audit.judging_files import NONE, csv_file, guarded, label_studio_config, unguarded
 from lazsl.cli import app
 from lazsl.errors import UserError
-from lazsl.storage import Folder
+from lazsl.run import run as steps
+from lazsl.store import paths
+from lazsl.store.folder import Folder
+from lazsl.warehouse import publishing, sqlfiles
 
 Row = dict[str, Any]
 
@@ -42,14 +45,14 @@ class Place:
     """The fake_run.FakeRun that was written, where it is a synthetic run."""
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
-        with closing(warehouse.open_warehouse(self.path)) as connection:
+        with closing(publishing.open_warehouse(self.path)) as connection:
             return connection.execute(query).fetchall()
 
     def drawn(self, images: int = 20, by: tuple[str, ...] = ("label",), seed: int = 0) -> pa.Table:
         sample = audit.draw_sample(
             self.workspace, self.path, self.fake.run, images, by=by, seed=seed
         )
-        warehouse.load(self.workspace, self.path, runs=[])
+        publishing.load(self.workspace, self.path, runs=[])
         return sample
 
     def sheet(self, sample: pa.Table, judge: Callable[[Row], str]) -> str:
@@ -63,15 +66,17 @@ class Place:
             writer.writerows({**row, "judged_label": judge(row)} for row in rows)
         return str(file)
 
-    def imported(self, file: str, reviewer: str | None = "ada", **how: Any) -> reviews.Imported:
-        return reviews.import_judgements(self.workspace, self.path, file, reviewer=reviewer, **how)
+    def imported(self, file: str, reviewer: str | None = "ada", **how: Any) -> judgements.Imported:
+        return judgements.import_judgements(
+            self.workspace, self.path, file, reviewer=reviewer, **how
+        )
 
 
 def make_place(home: Path, workspace: str, images: int = 60) -> Place:
     folder = Folder(workspace)
     fake = fake_run.write_run(folder, run="run-a", images=images, shard_size=20)
     path = home / "warehouse.duckdb"
-    warehouse.load(folder, path)
+    publishing.load(folder, path)
     return Place(folder, path, home, fake)
 
 
@@ -173,7 +178,7 @@ def test_every_image_is_drawn_with_the_probability_that_is_stored(shared: Place)
     )
     counts: dict[str, int] = {}
     with (
-        closing(warehouse.open_warehouse(shared.path)) as connection,
+        closing(publishing.open_warehouse(shared.path)) as connection,
         sqlfiles.registered(connection, {"new_cells": cells}),
     ):
         how = {"run": "run-a", "by_label": False, "by_margin": False}
@@ -267,10 +272,10 @@ def real(labelled: steps.Run, tmp_path_factory: pytest.TempPathFactory) -> Place
     other = steps.open_relabelling(workspace.url, labelled.key, changes)
     steps.record_run(other)
     steps.embed_attributes(other)
-    for shard in steps.missing_shards(other, layout.done_shards(workspace, labelled.key)):
+    for shard in steps.missing_shards(other, paths.done_shards(workspace, labelled.key)):
         steps.score_shard(other, shard)
     path = home / "workspace" / "warehouse.duckdb"
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path)
     return Place(workspace, path, home)
 
 
@@ -336,7 +341,7 @@ def test_a_warehouse_that_is_built_anew_has_all_judgements_again(
     found.imported(found.sheet(found.drawn(6), as_called))
     before = (found.ask("from reviews order by all"), found.ask("from samples order by all"))
     found.path.unlink()
-    warehouse.load(found.workspace, found.path)
+    publishing.load(found.workspace, found.path)
     after = (found.ask("from reviews order by all"), found.ask("from samples order by all"))
     assert after == before and all(before)
 
@@ -370,19 +375,19 @@ def test_cut_off_between_keeping_and_loading_the_next_load_brings_judgements_in(
             here.imported(sheet)
     assert here.workspace.names("reviews") == [] and here.ask("from reviews") == []
     with monkeypatch.context() as patch:
-        real_load, calls = warehouse.load, []
+        real_load, calls = publishing.load, []
 
         def load(*arguments: Any, **options: Any) -> Any:
             calls.append(arguments)
             return real_load(*arguments, **options) if len(calls) == 1 else _cut_off()
 
-        patch.setattr(warehouse, "load", load)
+        patch.setattr(publishing, "load", load)
         with pytest.raises(KeyboardInterrupt):
             here.imported(sheet)
     assert len(here.workspace.names("reviews")) == 1 and here.ask("from reviews") == []
-    assert warehouse.load(here.workspace, here.path).published
+    assert publishing.load(here.workspace, here.path).published
     assert len(here.ask("from reviews")) == 20
-    assert not warehouse.load(here.workspace, here.path).published
+    assert not publishing.load(here.workspace, here.path).published
 
 
 def _cut_off(*arguments: Any) -> Any:
@@ -394,7 +399,7 @@ def test_a_later_run_and_a_removed_image_leave_judgements_alone(here: Place) -> 
     before = here.ask("from reviews order by all")
     fake_run.write_run(here.workspace, run="run-b", images=60, shard_size=20, seed=3)
     listed = pa.table({"image_id": [row["image_id"] for row in here.fake.images[5:]]})
-    warehouse.load(here.workspace, here.path, listed={"archive-1": listed})
+    publishing.load(here.workspace, here.path, listed={"archive-1": listed})
     assert here.ask("from reviews order by all") == before
     judged = {row[0]: row[1] for row in here.ask("select key, judged_label from reviews")}
     calls = dict(here.ask("select key, label from labelled where run = 'run-b' and listed"))
@@ -439,7 +444,7 @@ def hostile(tmp_path: Path) -> Place:
     folder = Folder(str(tmp_path / "workspace"))
     classes = {name: ["=an attribute", "another"] for name in words}
     fake = fake_run.write_run(folder, run="run-a", images=60, shard_size=20, classes=classes)
-    warehouse.load(folder, tmp_path / "warehouse.duckdb")
+    publishing.load(folder, tmp_path / "warehouse.duckdb")
     return Place(folder, tmp_path / "warehouse.duckdb", tmp_path, fake)
 
 

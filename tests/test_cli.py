@@ -37,11 +37,11 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     truth = str(fieldguide.TRUTH_FILE)
     job = small_job(archive, folder / "workspace", truth=truth)
     run = label_plainly(job, folder / "scratch")
-    from lazsl import warehouse
-    from lazsl.truth import read_truth
+    from lazsl.archive.truth import read_truth
+    from lazsl.warehouse import publishing
 
     table = read_truth(truth, run.labelset)
-    warehouse.load(run.workspace, job.warehouse_path, truth=table, archive=run.archive)
+    publishing.load(run.workspace, job.warehouse_path, truth=table, archive=run.archive)
     return folder / "workspace"
 
 
@@ -282,7 +282,7 @@ def test_evaluate_counts_what_the_warehouse_holds(done: Path) -> None:
 def _right_by_hand(workspace: Path) -> dict[str, int]:
     import csv
 
-    from lazsl.warehouse import open_warehouse
+    from lazsl.warehouse.publishing import open_warehouse
 
     with fieldguide.TRUTH_FILE.open(encoding="utf-8") as file:
         truth = {row["key"]: row["label"] for row in csv.DictReader(file)}
@@ -307,7 +307,7 @@ def test_labels_check_finds_and_counts(tmp_path: Path) -> None:
 
 
 def test_the_embedded_model_warns_on_anything_but_its_own_birds(tmp_path: Path) -> None:
-    from lazsl.run import notices
+    from lazsl.run.run import notices
 
     assert "only its drawn birds" in notices(small_job(tmp_path, tmp_path / "w"))[0]
     assert notices(small_job(fieldguide.IMAGES_DIR, tmp_path / "w")) == []

@@ -21,8 +21,9 @@ from lazsl.evaluation.controls import (
     verdict,
 )
 from lazsl.evaluation.stored import join_truth, open_stored
-from lazsl.labelset import LabelSet, load_labelset
-from lazsl.run import Run
+from lazsl.labelset.labels import LabelSet
+from lazsl.labelset.reading import load_labelset
+from lazsl.run.run import Run
 
 
 @pytest.fixture(scope="module")

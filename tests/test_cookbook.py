@@ -17,8 +17,8 @@ import duckdb
 import pytest
 from reported import two_runs
 
-from lazsl import sqlfiles
-from lazsl.run import Run
+from lazsl.run.run import Run
+from lazsl.warehouse import sqlfiles
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 sys.path.insert(0, str(DOCS))

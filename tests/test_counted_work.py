@@ -26,11 +26,11 @@ from s3fs import S3FileSystem
 from sample import content, label_plainly, sample_files, small_job
 
 from lazsl import fieldguide
-from lazsl import run as steps
-from lazsl.batches import Matching
-from lazsl.encoder import Encoder
-from lazsl.storage import Folder
-from lazsl.transport import Transport
+from lazsl.alignment.batches import Matching
+from lazsl.alignment.transport import Transport
+from lazsl.model.encoder import Encoder
+from lazsl.run import run as steps
+from lazsl.store.folder import Folder
 
 EXPECTED = Path(__file__).with_name("counted_work.json")
 WRITE = os.environ.get("LAZSL_COUNTED") == "write"

@@ -10,12 +10,12 @@ from pathlib import Path
 from PIL import Image
 from sample import copy_sample, label_plainly, small_job
 
-from lazsl import sqlfiles
-from lazsl.dashboard import draw_evidence, report_of
-from lazsl.run import Run
-from lazsl.storage import Folder
-from lazsl.sweep import load_run
-from lazsl.warehouse import open_warehouse
+from lazsl.report.dashboard import draw_evidence, report_of
+from lazsl.run.into_warehouse import load_run
+from lazsl.run.run import Run
+from lazsl.store.folder import Folder
+from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.publishing import open_warehouse
 
 
 def test_the_surest_a_usual_and_the_closest_call_are_chosen(labelled: Run) -> None:

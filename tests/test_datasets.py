@@ -19,18 +19,18 @@ from miniatures import MINIATURES, Miniature
 from sample import label_plainly, sample_files, small_job
 from typer.testing import CliRunner
 
-from lazsl import datasets
-from lazsl.archive import list_archive
+from lazsl.archive.listing import list_archive
+from lazsl.archive.truth import read_truth
 from lazsl.cli import app
-from lazsl.datasets import wordnet
-from lazsl.datasets.names import join_classes
+from lazsl.datasets import prepare as prepare_module
+from lazsl.datasets import registry, wordnet
+from lazsl.datasets.class_names import join_classes
 from lazsl.datasets.wordnet import imagenet_ids, imagenet_names, subset
 from lazsl.errors import UserError
-from lazsl.labelset import load_labelset
+from lazsl.labelset.reading import load_labelset
 from lazsl.settings import IMAGE_SUFFIXES
-from lazsl.storage import Folder
-from lazsl.truth import read_truth
-from lazsl.warehouse import open_warehouse
+from lazsl.store.folder import Folder
+from lazsl.warehouse.publishing import open_warehouse
 
 
 def complaint(call: Callable[[], object]) -> str:
@@ -67,7 +67,7 @@ every = pytest.mark.parametrize("made", MINIATURES, indirect=True)
 def test_the_split_is_joined_with_a_label_set_by_names(made: Miniature, tmp_path: Path) -> None:
     labels = label_file(tmp_path / "labels.json", [*made.labels, "a unicorn", "dragons"])
     before = sorted((tmp_path / "data").rglob("*"))
-    found = datasets.prepare(made.dataset, tmp_path / "data", labels)
+    found = prepare_module.prepare(made.dataset, tmp_path / "data", labels)
     rows = {row["key"]: row["label"] for row in found.truth.to_pylist()}
     assert rows == made.truth
     assert found.truth["key"].to_pylist() == sorted(made.truth)
@@ -81,7 +81,7 @@ def test_the_split_is_joined_with_a_label_set_by_names(made: Miniature, tmp_path
 
 @every
 def test_its_keys_are_those_that_the_archive_lists(made: Miniature, tmp_path: Path) -> None:
-    found = datasets.prepare(made.dataset, tmp_path / "data")
+    found = prepare_module.prepare(made.dataset, tmp_path / "data")
     listed = list_archive(found.archive, IMAGE_SUFFIXES)["key"].to_pylist()
     assert set(found.truth["key"].to_pylist()) <= set(listed)
     assert len(listed) - found.truth.num_rows == found.beyond
@@ -97,7 +97,7 @@ def test_the_folder_that_was_unpacked_is_as_good_as_the_one_around_it(
         inner = next(path for path in inner.iterdir())
         # Under a name of one's own it is found all the same.
         inner = inner.rename(tmp_path / "unpacked")
-    found = datasets.prepare(made.dataset, inner)
+    found = prepare_module.prepare(made.dataset, inner)
     assert found.truth.num_rows == len(made.truth)
 
 
@@ -105,7 +105,7 @@ def test_the_folder_that_was_unpacked_is_as_good_as_the_one_around_it(
 def test_a_part_of_it_is_taken_only_when_asked_for(made: Miniature, tmp_path: Path) -> None:
     gone = sorted(made.truth)[0]
     (made.archive / gone).unlink()
-    call = lambda **how: datasets.prepare(made.dataset, tmp_path / "data", **how)  # noqa: E731
+    call = lambda **how: prepare_module.prepare(made.dataset, tmp_path / "data", **how)  # noqa: E731
     said = complaint(call)
     assert f"{len(made.truth):,} images" in said or f"such as {gone!r}" in said
     found = call(partial=True)
@@ -117,7 +117,7 @@ def test_a_part_of_it_is_taken_only_when_asked_for(made: Miniature, tmp_path: Pa
 @pytest.mark.parametrize("name", MINIATURES)
 def test_another_layout_is_told_with_what_is_there(name: str, tmp_path: Path) -> None:
     miniatures.touch(tmp_path / "data", ["somewhere/else.jpg", "notes.txt"])
-    dataset = datasets.find_dataset(name)
+    dataset = prepare_module.find_dataset(name)
     said = complaint(lambda: dataset.read(tmp_path / "data"))
     assert "looked for" in said and "notes.txt, somewhere/" in said and "datasets show" in said
     assert "no folder" in complaint(lambda: dataset.read(tmp_path / "nowhere"))
@@ -147,7 +147,7 @@ def test_places_are_read_small_where_there_are_no_large_ones(
 ) -> None:
     made = miniatures.places365(tmp_path, "256")
     miniatures.accept_lists(tmp_path, monkeypatch)
-    assert datasets.prepare(made.dataset, tmp_path).archive == str(tmp_path / "val_256")
+    assert prepare_module.prepare(made.dataset, tmp_path).archive == str(tmp_path / "val_256")
 
 
 # What everybody knows of ImageNet, independent of the lists that are used here.
@@ -199,7 +199,7 @@ def test_the_two_hundred_are_those_that_were_published(letter: str, tmp_path: Pa
     made = MINIATURES[f"imagenet-{letter}"](tmp_path)
     other = next(wnid for wnid in imagenet_ids() if wnid not in subset(letter))
     miniatures.touch(made.archive, [f"{other}/1.jpg"])
-    said = complaint(lambda: datasets.prepare(made.dataset, tmp_path))
+    said = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path))
     assert "1 classes that are none of the 200" in said and other in said
 
 
@@ -208,7 +208,7 @@ def test_a_few_classes_are_a_part_too(made: Miniature, tmp_path: Path) -> None:
     """Whichever they are: ten folders of many, and not the first."""
     for folder in sorted(path for path in made.archive.iterdir() if path.is_dir())[:-10]:
         shutil.rmtree(folder)
-    found = datasets.prepare(made.dataset, tmp_path / "data", partial=True)
+    found = prepare_module.prepare(made.dataset, tmp_path / "data", partial=True)
     assert len(set(found.truth["class"].to_pylist())) == 10
     assert len(found.labels) == made.dataset.classes
 
@@ -219,11 +219,11 @@ def test_a_class_of_the_two_hundred_is_not_mistaken_for_one_beyond_them(tmp_path
     # A panda may be the red one too, which is not of ImageNet-R.
     fewer = names - {"giant panda", "red panda"} | {"panda"}
     labels = label_file(tmp_path / "labels.json", fewer)
-    said = complaint(lambda: datasets.prepare(made.dataset, tmp_path / "data", labels))
+    said = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path / "data", labels))
     assert said.startswith("1 classes of the data set") and "n02510455 (giant panda" in said
     assert "which could be 'panda' like another class" in said
     labels = label_file(tmp_path / "labels.json", names)
-    found = datasets.prepare(made.dataset, tmp_path / "data", labels)
+    found = prepare_module.prepare(made.dataset, tmp_path / "data", labels)
     assert len(found.labels) == 200 and "tench" not in found.labels.classes
 
 
@@ -236,14 +236,14 @@ def test_a_list_of_names_that_came_with_the_images_is_compared(tmp_path: Path) -
         rows = [f"{wnid} {name}, x" for wnid, name in zip(imagenet_ids(), shifted, strict=True)]
         mapping.write_text("\n".join(rows))
         if right:
-            assert datasets.prepare(made.dataset, tmp_path).truth.num_rows == 1000
+            assert prepare_module.prepare(made.dataset, tmp_path).truth.num_rows == 1000
         else:
-            said = complaint(lambda: datasets.prepare(made.dataset, tmp_path))
+            said = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path))
             assert str(mapping) in said and "out of step" in said
     mapping.unlink()
     index = {str(n): [wnid, "kite"] for n, wnid in enumerate(imagenet_ids())}
     (tmp_path / "imagenet_class_index.json").write_text(json.dumps(index))
-    said = complaint(lambda: datasets.prepare(made.dataset, tmp_path))
+    said = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path))
     assert "imagenet_class_index.json is out of step" in said
 
 
@@ -251,14 +251,14 @@ def test_imagenet_is_read_as_kaggle_has_it(tmp_path: Path) -> None:
     val = tmp_path / "ILSVRC/Data/CLS-LOC/val"
     rows = {f"ILSVRC2012_val_{n:08d}": imagenet_ids()[(7 * n) % 1000] for n in range(1000)}
     miniatures.touch(val, [f"{image}.JPEG" for image in rows])
-    dataset = replace(datasets.find_dataset("imagenet"), images=1000)
-    said = complaint(lambda: datasets.prepare(dataset, tmp_path))
+    dataset = replace(prepare_module.find_dataset("imagenet"), images=1000)
+    said = complaint(lambda: prepare_module.prepare(dataset, tmp_path))
     assert "LOC_val_solution.csv" in said
     lines = [f"{image},{wnid} 85 1 499 272 {wnid} 1 2 3 4" for image, wnid in rows.items()]
     random.Random(1).shuffle(lines)
     solution = "\n".join(["ImageId,PredictionString", *lines])
     (tmp_path / "LOC_val_solution.csv").write_text(solution)
-    found = datasets.prepare(dataset, tmp_path)
+    found = prepare_module.prepare(dataset, tmp_path)
     assert found.archive == str(val)
     classes = dict(
         zip(found.truth["key"].to_pylist(), found.truth["class"].to_pylist(), strict=True)
@@ -340,7 +340,7 @@ def test_what_one_file_of_aliases_says_is_in_the_truth(tmp_path: Path) -> None:
     made = miniatures.pets(tmp_path / "data")
     names = {"St. Bernard" if name == "saint bernard" else name for name in made.labels}
     labels = label_file(tmp_path / "labels.json", names)
-    prepare = lambda **how: datasets.prepare(made.dataset, tmp_path / "data", labels, **how)  # noqa: E731
+    prepare = lambda **how: prepare_module.prepare(made.dataset, tmp_path / "data", labels, **how)  # noqa: E731
     assert "saint_bernard (saint bernard) (nearest: 'St. Bernard'" in complaint(prepare)
     aliases = tmp_path / "aliases.csv"
     aliases.write_text("class,label\nsaint_bernard,St. Bernard\n")
@@ -361,17 +361,17 @@ def test_the_images_may_lie_in_a_bucket(tmp_path: Path, bucket: str) -> None:
     made = miniatures.dtd(tmp_path)
     for key in list_archive(str(made.archive), IMAGE_SUFFIXES)["key"].to_pylist():
         Folder(bucket).write_bytes(f"textures/{key}", b"-")
-    found = datasets.prepare(made.dataset, tmp_path, archive=f"{bucket}/textures")
+    found = prepare_module.prepare(made.dataset, tmp_path, archive=f"{bucket}/textures")
     assert found.archive == f"{bucket}/textures" and found.beyond == made.beyond
-    said = complaint(lambda: datasets.prepare(made.dataset, tmp_path, archive=bucket))
+    said = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path, archive=bucket))
     assert "are no images of archive" in said and "nearest: 'textures/" in said
 
 
 def test_what_is_written_is_read_back_by_the_other_commands(tmp_path: Path) -> None:
     made = miniatures.food101(tmp_path / "data")
     labels = label_file(tmp_path / "d.json", [*made.labels, "sushi"])
-    found = datasets.prepare(made.dataset, tmp_path / "data", labels)
-    datasets.write(found, str(tmp_path / "out"))
+    found = prepare_module.prepare(made.dataset, tmp_path / "data", labels)
+    prepare_module.write(found, str(tmp_path / "out"))
     labelset = load_labelset(str(tmp_path / "out/labels.json"))
     assert set(labelset.classes) == set(made.labels)
     truth = read_truth(str(tmp_path / "out/truth.csv"), labelset)
@@ -383,16 +383,18 @@ def test_what_is_written_is_read_back_by_the_other_commands(tmp_path: Path) -> N
 
 def test_what_was_edited_since_is_replaced_only_when_asked_for(tmp_path: Path) -> None:
     made = miniatures.food101(tmp_path / "data")
-    found = datasets.prepare(made.dataset, tmp_path / "data")
+    found = prepare_module.prepare(made.dataset, tmp_path / "data")
     out = tmp_path / "out"
-    datasets.write(found, str(out))
-    datasets.write(found, str(out))  # the same again is well
+    prepare_module.write(found, str(out))
+    prepare_module.write(found, str(out))  # the same again is well
     edited = '{"edited": []}'
     (out / "labels.json").write_text(edited)
     (out / "truth.csv").unlink()
-    assert "labels.json is there already" in complaint(lambda: datasets.write(found, str(out)))
+    assert "labels.json is there already" in complaint(
+        lambda: prepare_module.write(found, str(out))
+    )
     assert (out / "labels.json").read_text() == edited and not (out / "truth.csv").exists()
-    datasets.write(found, str(out), force=True)
+    prepare_module.write(found, str(out), force=True)
     assert (out / "labels.json").read_text() != edited and (out / "truth.csv").exists()
 
 
@@ -403,7 +405,7 @@ def test_pets_are_labelled_and_graded_by_their_split(
     pictures = sample_files(5, odd=False)
     for number, image in enumerate(sorted(made.archive.glob("*.jpg"))):
         shutil.copyfile(pictures[number % len(pictures)], image)
-    monkeypatch.setitem(datasets.DATASETS, "pets", made.dataset)
+    monkeypatch.setitem(registry.DATASETS, "pets", made.dataset)
     labels = label_file(tmp_path / "descriptors_pets.json", made.labels)
     out = str(tmp_path / "out dir")
     arguments = ["datasets", "prepare", "pets", str(tmp_path / "data"), "-l", labels, "-o", out]
@@ -441,7 +443,7 @@ def test_a_data_set_that_is_not_known_is_told_with_the_nearest(tmp_path: Path) -
 
 def test_every_data_set_is_listed_and_shown() -> None:
     listed = CliRunner().invoke(app, ["datasets", "list"]).output
-    for name, one in datasets.DATASETS.items():
+    for name, one in registry.DATASETS.items():
         shown = CliRunner().invoke(app, ["datasets", "show", name]).output
         assert name in listed and f"{one.images:,}" in listed and f"{one.images:,}" in shown
         assert one.descriptors in shown and one.layout.split()[0] in shown
@@ -460,7 +462,7 @@ def test_the_commands_of_the_page_are_those_that_work(
         moved = data.rename(tmp_path / "moved")
         data.mkdir()
         moved.rename(data / name)
-    monkeypatch.setitem(datasets.DATASETS, name, made.dataset)
+    monkeypatch.setitem(registry.DATASETS, name, made.dataset)
     monkeypatch.chdir(tmp_path)
     label_file(tmp_path / made.dataset.descriptors, made.labels)
     section = PAGE.split(f"### {name}\n")[1].split("```")[1]
@@ -476,5 +478,5 @@ def test_the_page_has_a_row_for_every_data_set_as_it_was_published() -> None:
     told = [[cell.strip() for cell in row] for row in rows]
     assert told == [
         [f"[{one.title}](#{name})", one.split, f"{one.images:,}", f"{one.classes:,}"]
-        for name, one in datasets.DATASETS.items()
+        for name, one in registry.DATASETS.items()
     ]

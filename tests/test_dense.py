@@ -14,15 +14,15 @@ from open_clip.transformer import VisionTransformer
 from PIL import Image
 from sample import content, copy_sample, label_plainly, small_job
 
-from lazsl import run as steps
-from lazsl.checkpoints import find_model
-from lazsl.dense import DenseEncoder, coverage, grid_size, make_pooling
-from lazsl.encoder import Encoder, load_encoder
 from lazsl.errors import UserError
 from lazsl.fieldguide import IMAGES_DIR, TRUTH_FILE
-from lazsl.run import is_embedded, open_relabelling, open_run
+from lazsl.model.checkpoints import find_model
+from lazsl.model.dense import DenseEncoder, coverage, grid_size, make_pooling
+from lazsl.model.encoder import Encoder, load_encoder
+from lazsl.run import run as steps
+from lazsl.run.run import is_embedded, open_relabelling, open_run
+from lazsl.run.status import run_status
 from lazsl.settings import RegionSettings, make_job
-from lazsl.status import run_status
 
 
 @pytest.fixture(scope="module")

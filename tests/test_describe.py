@@ -17,18 +17,13 @@ from typer.testing import CliRunner
 
 from lazsl.cli import app
 from lazsl.errors import UserError
-from lazsl.labelset import load_labelset
-from lazsl.labelset.describing import (
-    Answers,
-    Asking,
-    Endpoint,
-    describe,
-    estimate,
-    find_endpoint,
-    plan,
-)
+from lazsl.labelset.describing.answers import Answers
+from lazsl.labelset.describing.asking import Asking, estimate
+from lazsl.labelset.describing.describe import describe, plan
+from lazsl.labelset.describing.endpoint import Endpoint, find_endpoint
 from lazsl.labelset.describing.reply import BadReply, read_reply
 from lazsl.labelset.native import parse_labelset
+from lazsl.labelset.reading import load_labelset
 
 KEY = "sk-very-secret-0123456789"
 GOOD = ["a cocked tail", "brown barred wings", "a thin bill", "a pale eyebrow"]
@@ -605,7 +600,7 @@ def test_the_key_is_in_no_repr_and_no_file(server: Server, desk: Desk) -> None:
 
 
 def test_a_label_set_to_review_is_used_with_a_notice(server: Server, desk: Desk) -> None:
-    from lazsl.run import notices
+    from lazsl.run.run import notices
     from lazsl.settings import make_job
 
     desk.describe()

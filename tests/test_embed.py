@@ -16,15 +16,16 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from lazsl import images, records
-from lazsl.checkpoints import find_model
-from lazsl.embed import Embedded, embed_images, embed_labels
-from lazsl.encoder import Encoder, load_encoder
+from lazsl.embedding.shard import Embedded, embed_images, embed_labels
 from lazsl.fieldguide import IMAGES_DIR, TRUTH_FILE
-from lazsl.images import Reject
-from lazsl.labelset import parse_labelset
-from lazsl.regions import cut_crops, draw_boxes
+from lazsl.images import decoding
+from lazsl.images.boxes import cut_crops, draw_boxes
+from lazsl.images.decoding import Reject
+from lazsl.labelset.native import parse_labelset
+from lazsl.model.checkpoints import find_model
+from lazsl.model.encoder import Encoder, load_encoder
 from lazsl.settings import RegionSettings
+from lazsl.store import schemas
 
 SETTINGS = RegionSettings(count=6, resampling="exact")
 FAST = RegionSettings(count=6, resampling="fast")
@@ -69,7 +70,7 @@ def manifest(files: Sequence[File]) -> pa.Table:
         }
         for number, (key, data) in enumerate(files)
     ]
-    return pa.Table.from_pylist(rows, schema=records.MANIFEST)
+    return pa.Table.from_pylist(rows, schema=schemas.MANIFEST)
 
 
 def embed(
@@ -184,7 +185,7 @@ def test_every_image_has_a_row_and_rejects_have_reasons(
 ) -> None:
     with TRUTH_FILE.open(encoding="utf-8", newline="") as file:
         usable = {row["key"] for row in csv.DictReader(file)}
-    assert embedded.images.schema.equals(records.IMAGES, check_metadata=True)
+    assert embedded.images.schema.equals(schemas.IMAGES, check_metadata=True)
     rows = embedded.images.to_pylist()
     assert [row["key"] for row in rows] == [key for key, _ in files]
     assert [row["image_id"] for row in rows] == [f"{n:032x}" for n in range(len(files))]
@@ -199,7 +200,7 @@ def test_every_image_has_a_row_and_rejects_have_reasons(
                 assert row["format"] == opened.format and row["detail"] is None
                 assert (row["width"], row["height"]) == ImageOps.exif_transpose(opened).size
         else:
-            assert row["reason"] in images.REASONS and row["detail"]
+            assert row["reason"] in decoding.REASONS and row["detail"]
             unknown = ("format", "width", "height", "orientation")
             assert all(row[column] is None for column in unknown)
 
@@ -208,7 +209,7 @@ def test_boxes_are_those_of_the_images_digest(files: list[File], embedded: Embed
     usable = [row for row in embedded.images.to_pylist() if row["reason"] is None]
     table = embedded.regions
     assert table.schema.equals(
-        records.regions(table.schema.field("embedding").type.list_size), check_metadata=True
+        schemas.regions(table.schema.field("embedding").type.list_size), check_metadata=True
     )
     expected = np.concatenate(
         [draw_boxes(row["width"], row["height"], row["digest"], SETTINGS) for row in usable]
@@ -251,7 +252,7 @@ def test_a_picture_that_exif_turns_is_embedded_upright(encoder: Encoder) -> None
 
 
 def test_a_shard_of_garbage_has_no_region_and_all_its_rows(encoder: Encoder) -> None:
-    gone = Reject(images.MISSING, "deleted since it was listed")
+    gone = Reject(decoding.MISSING, "deleted since it was listed")
     garbage: list[File] = [
         ("text.jpg", b"no picture"),
         ("empty.jpg", b""),
@@ -261,13 +262,13 @@ def test_a_shard_of_garbage_has_no_region_and_all_its_rows(encoder: Encoder) -> 
     ]
     found = embed(garbage, encoder, max_pixels=80_000)
     assert found.regions.num_rows == 0 and found.crops == 0
-    assert found.regions.schema.equals(records.regions(encoder.dimension), check_metadata=True)
+    assert found.regions.schema.equals(schemas.regions(encoder.dimension), check_metadata=True)
     assert found.images["reason"].to_pylist() == [
-        images.NOT_AN_IMAGE,
-        images.EMPTY,
-        images.MISSING,
-        images.TOO_MANY_PIXELS,
-        images.TRUNCATED,
+        decoding.NOT_AN_IMAGE,
+        decoding.EMPTY,
+        decoding.MISSING,
+        decoding.TOO_MANY_PIXELS,
+        decoding.TRUNCATED,
     ]
     digests = found.images["digest"].to_pylist()
     assert [digest is None for digest in digests] == [False, False, True, False, False]
@@ -362,7 +363,7 @@ BIRDS = parse_labelset(
 
 def test_a_label_set_has_a_row_per_name_and_sentence(encoder: Encoder) -> None:
     table = embed_labels(BIRDS, encoder)
-    assert table.schema.equals(records.attributes(encoder.dimension), check_metadata=True)
+    assert table.schema.equals(schemas.attributes(encoder.dimension), check_metadata=True)
     columns = ("class_index", "class", "attribute_index", "attribute", "prompt")
     assert list(zip(*(table[column].to_pylist() for column in columns), strict=True)) == [
         (0, "Wren", -1, None, "a photo of a Wren."),

@@ -23,8 +23,11 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from lazsl.checkpoints import find_model
-from lazsl.encoder import (
+from lazsl.errors import UserError
+from lazsl.fieldguide import MODEL_DIR
+from lazsl.images.boxes import cut_crops, draw_boxes
+from lazsl.model.checkpoints import find_model
+from lazsl.model.encoder import (
     Encoder,
     choose_device,
     choose_precision,
@@ -32,11 +35,8 @@ from lazsl.encoder import (
     load_encoder,
     load_tokenizer,
 )
-from lazsl.errors import UserError
-from lazsl.fieldguide import MODEL_DIR
-from lazsl.regions import cut_crops, draw_boxes
+from lazsl.model.towers import Towers
 from lazsl.settings import RegionSettings
-from lazsl.towers import Towers
 
 SENTENCES = ["a red head", "Wren, which has barred blue wings.", "ein Grünspecht 鳥", "x"]
 BUILTIN = "ViT-S-32-alt"

@@ -16,9 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from lazsl import fieldguide
-from lazsl import run as steps
-from lazsl import workspace as layout
-from lazsl.alignment import class_scores, crop_mean_scores, select_regions
+from lazsl.alignment.align import class_scores, crop_mean_scores, select_regions
 from lazsl.cli import app
 from lazsl.errors import UserError
 from lazsl.evaluation import sweeps
@@ -26,11 +24,13 @@ from lazsl.evaluation.answers import Answers, views_of
 from lazsl.evaluation.comparison import Comparison, compare
 from lazsl.evaluation.evaluate import Evaluation, evaluate
 from lazsl.evaluation.methods import METHODS, aligning
-from lazsl.evaluation.section import plain
+from lazsl.evaluation.sections.section import plain
 from lazsl.evaluation.stored import join_truth, open_stored, read_images
 from lazsl.evaluation.trust import read_trust, trust_notices
-from lazsl.run import Run
+from lazsl.run import run as steps
+from lazsl.run.run import Run
 from lazsl.settings import RegionSettings
+from lazsl.store import paths
 
 PICTURES = ["methods", "classes", "confusions", "reliability", "risk_coverage", "confidence"]
 
@@ -68,10 +68,10 @@ def test_the_table_counts_what_the_run_predicted(found: Evaluation, own: str) ->
     stored = found.stored
     right = {"lazsl": set(), "clip": set(), "dclip": set(), "crop-mean": set()}  # type: ignore[var-annotated]
     known = truth()
-    for shard in layout.done_shards(stored.folder, stored.key):
-        images = stored.folder.read_table(layout.images(stored.encoder, stored.regions, shard))
+    for shard in paths.done_shards(stored.folder, stored.key):
+        images = stored.folder.read_table(paths.images(stored.encoder, stored.regions, shard))
         keys = {row["image_id"]: row["key"] for row in images.to_pylist()}
-        predictions = stored.folder.read_table(layout.run_table(stored.key, "predictions", shard))
+        predictions = stored.folder.read_table(paths.run_table(stored.key, "predictions", shard))
         for row in predictions.to_pylist():
             key = keys[row["image_id"]]
             for name in right:
@@ -237,7 +237,7 @@ def test_a_swept_value_gives_what_relabelling_with_it_gives(found: Evaluation) -
         again = steps.open_relabelling(stored.job.workspace, stored.key, {"scoring": scoring})
         for shard in steps.archive_shards(again):
             steps.score_shard(again, shard)
-            name = layout.run_table(again.key, "predictions", shard)
+            name = paths.run_table(again.key, "predictions", shard)
             for row in stored.folder.read_table(name).to_pylist():
                 best = found.answers.best[f"{setting} {value:g} LaZSL"][place[row["image_id"]], 0]
                 assert found.answers.classes[best] == row["label"]

@@ -10,7 +10,8 @@ import ot
 import pytest
 import torch
 
-from lazsl.alignment import PackedAttributes, select_regions
+from lazsl.alignment.align import select_regions
+from lazsl.alignment.attributes import PackedAttributes
 from lazsl.evaluation.methods import METHODS, Method, Views, method, methods_for, with_rule
 from lazsl.evaluation.sentences import Sentences, unit
 from lazsl.settings import ScoringSettings

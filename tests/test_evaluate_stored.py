@@ -13,17 +13,17 @@ import pytest
 import torch
 
 from lazsl import fieldguide
-from lazsl import run as steps
-from lazsl import workspace as layout
+from lazsl.archive.truth import read_truth
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import ask_methods
 from lazsl.evaluation.methods import METHODS, method, methods_for
 from lazsl.evaluation.sentences import Sentences, read_sentences, templates
 from lazsl.evaluation.stored import StoredRun, join_truth, open_stored, read_images
-from lazsl.labelset import LabelSet
-from lazsl.run import Run
-from lazsl.storage import Folder
-from lazsl.truth import read_truth
+from lazsl.labelset.labels import LabelSet
+from lazsl.run import run
+from lazsl.run.run import Run
+from lazsl.store import paths
+from lazsl.store.folder import Folder
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +74,9 @@ def test_images_come_with_their_own_embeddings_and_boxes(stored: StoredRun) -> N
             width, height = some.sizes[row]
             assert (some.boxes[row][:, 2:] <= (width, height)).all(), key
     expected = 0
-    for shard in layout.embedded_shards(stored.folder, stored.encoder, stored.regions):
+    for shard in paths.embedded_shards(stored.folder, stored.encoder, stored.regions):
         rows = stored.folder.read_table(
-            layout.region_embeddings(stored.encoder, stored.regions, shard)
+            paths.region_embeddings(stored.encoder, stored.regions, shard)
         ).to_pylist()
         for image_id in dict.fromkeys(row["image_id"] for row in rows):
             mine = [row for row in rows if row["image_id"] == image_id]
@@ -176,9 +176,9 @@ def test_a_key_with_two_labels_is_refused(stored: StoredRun, tmp_path: Path) -> 
 
 def test_rejected_images_with_truth_are_counted(stored: StoredRun, tmp_path: Path) -> None:
     rows = dict(list(sample_truth().items())[:30])
-    shards = layout.embedded_shards(stored.folder, stored.encoder, stored.regions)
+    shards = paths.embedded_shards(stored.folder, stored.encoder, stored.regions)
     tables = [
-        stored.folder.read_table(layout.images(stored.encoder, stored.regions, shard))
+        stored.folder.read_table(paths.images(stored.encoder, stored.regions, shard))
         for shard in shards
     ]
     rejected = [
@@ -263,14 +263,14 @@ def test_the_answers_are_what_the_run_itself_stored(stored: StoredRun) -> None:
     answers = ask_methods(images, known, chosen, sentences, stored.job.scoring)
     place = {image_id: row for row, image_id in enumerate(answers.image_ids)}
     seen = 0
-    for shard in layout.done_shards(stored.folder, stored.key):
-        scores = stored.folder.read_table(layout.run_table(stored.key, "scores", shard))
+    for shard in paths.done_shards(stored.folder, stored.key):
+        scores = stored.folder.read_table(paths.run_table(stored.key, "scores", shard))
         for row in scores.to_pylist():
             at, rank = place[row["image_id"]], row["rank"] - 1
             assert answers.scores["lazsl"][at, rank] == np.float32(row["score"])
             assert answers.classes[answers.best["lazsl"][at, rank]] == row["class"]
             seen += 1
-        predictions = stored.folder.read_table(layout.run_table(stored.key, "predictions", shard))
+        predictions = stored.folder.read_table(paths.run_table(stored.key, "predictions", shard))
         for row in predictions.to_pylist():
             for name in ("clip", "dclip", "crop-mean"):
                 best = answers.best[name][place[row["image_id"]], 0]
@@ -287,7 +287,7 @@ def test_the_ensemble_is_the_mean_of_eighty_sentences_and_is_embedded_once(
     said: list[str] = []
     first = read_sentences(own, say=said.append)
     assert len(templates()) == 80 and "4,800 sentences" in said[0]
-    encoder = steps.load_model(labelled, "both")
+    encoder = run.load_model(labelled, "both")
     label = own.embedded_labels.classes[7]
     rows = encoder.encode_sentences([t.replace("{class}", label) for t in templates()]).numpy()
     mean = rows.astype(np.float64).mean(0)
@@ -315,7 +315,7 @@ def test_cupl_is_read_by_class_name_and_left_out_with_a_reason(
     file.write_text(json.dumps({**texts, "Dodo": ["A Dodo is gone."]}))
     given = read_sentences(own, str(file))
     assert "cupl" not in given.left_out and given.cupl is not None
-    rows = steps.load_model(labelled, "both").encode_sentences(texts[classes[4]]).numpy()
+    rows = run.load_model(labelled, "both").encode_sentences(texts[classes[4]]).numpy()
     mean = rows.astype(np.float64).mean(0)
     assert given.cupl[4].numpy() == pytest.approx(mean / np.linalg.norm(mean), abs=1e-6)
     file.write_text(json.dumps({c: texts[c] for c in classes[1:]}))
@@ -340,8 +340,8 @@ def test_without_its_model_the_ensemble_is_left_out_with_the_reason(
     home = tmp_path / "workspace"
     shutil.copytree(labelled.job.workspace, home, ignore=shutil.ignore_patterns("*.duckdb"))
     folder = Folder(str(home))
-    record = folder.read_json(layout.run_record(labelled.key))
+    record = folder.read_json(paths.run_record(labelled.key))
     record["job"]["model"] = f"local-dir:{tmp_path}/gone"
-    folder.write_json(layout.run_record(labelled.key), record)
+    folder.write_json(paths.run_record(labelled.key), record)
     found = read_sentences(open_stored(str(home)))
     assert found.ensemble is None and "gone" in found.left_out["clip-ensemble"]

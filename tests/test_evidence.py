@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from fake_run import write_run
 
-from lazsl import warehouse
 from lazsl.errors import UserError
-from lazsl.evidence import (
+from lazsl.explain.maps import (
     Evidence,
     Kernel,
     attribute_maps,
@@ -22,9 +21,10 @@ from lazsl.evidence import (
     read_shard_evidence,
     spread,
 )
-from lazsl.run import Run
-from lazsl.storage import Folder
-from lazsl.warehouse import open_warehouse
+from lazsl.run.run import Run
+from lazsl.store.folder import Folder
+from lazsl.warehouse import publishing
+from lazsl.warehouse.publishing import open_warehouse
 
 GENERATOR = np.random.default_rng(5)
 
@@ -164,7 +164,7 @@ def test_stored_plans_add_up_to_the_scores_of_a_real_run(labelled: Run) -> None:
 
 def test_a_run_that_keeps_no_plans_says_how_to_keep_them(tmp_path: Path) -> None:
     run = write_run(Folder(str(tmp_path)), plans=0)
-    warehouse.load(Folder(str(tmp_path)), tmp_path / "warehouse.duckdb")
+    publishing.load(Folder(str(tmp_path)), tmp_path / "warehouse.duckdb")
     image = run.labelled[0]["image_id"]
     with (
         closing(open_warehouse(tmp_path / "warehouse.duckdb")) as connection,

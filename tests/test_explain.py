@@ -23,25 +23,26 @@ from sample import label_plainly, small_job
 from typer.testing import CliRunner
 
 from lazsl import fieldguide
-from lazsl.alignment import plans_for, select_regions
-from lazsl.archive import list_archive
+from lazsl.alignment.align import plans_for, select_regions
+from lazsl.archive.listing import list_archive
 from lazsl.cli import app
 from lazsl.cli.label import _show_run
-from lazsl.evidence import Evidence
-from lazsl.explaining.anew import align, read_attributes, read_stored
-from lazsl.explaining.archived import read_pixels
-from lazsl.explaining.canvas import DPI, Style, text_width, wrap
-from lazsl.explaining.case import Image, Verdict, find_image, find_run
-from lazsl.explaining.drawing import draw
-from lazsl.explaining.explanation import Explanation, explain
-from lazsl.explaining.names import file_name, short, visible
-from lazsl.explaining.pairs import pair, spoken
-from lazsl.explaining.scene import GAP, INNER, MARGIN
-from lazsl.explaining.words import because
-from lazsl.run import Run
-from lazsl.score import EmbeddedLabels
-from lazsl.sqlfiles import Connection
-from lazsl.warehouse import open_warehouse
+from lazsl.display import short, visible
+from lazsl.explain.explanation import Explanation, explain
+from lazsl.explain.file_names import file_name
+from lazsl.explain.lookup import Image, Verdict, find_image, find_run
+from lazsl.explain.maps import Evidence
+from lazsl.explain.picture.canvas import DPI, Style, text_width, wrap
+from lazsl.explain.picture.draw import draw
+from lazsl.explain.picture.scene import GAP, INNER, MARGIN
+from lazsl.explain.pixels import read_pixels
+from lazsl.explain.recomputed import align, read_attributes, read_stored
+from lazsl.explain.side_by_side import pair, spoken
+from lazsl.explain.words import because
+from lazsl.run.run import Run
+from lazsl.scoring.tables import EmbeddedLabels
+from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.sqlfiles import Connection
 
 ROTATED = "odd/rotated by exif.jpg"
 HOSTILE = {
@@ -323,7 +324,7 @@ def explanation(this: Evidence, other: Evidence | None, **verdict: object) -> Ex
 
 
 def find_run_of(key: str):  # type: ignore[no-untyped-def]
-    from lazsl.explaining.case import RunOfImage
+    from lazsl.explain.lookup import RunOfImage
     from lazsl.settings import make_job
 
     return RunOfImage(key, "e", "r", "l", make_job(archive="a", labels="l"))

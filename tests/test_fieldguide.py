@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from lazsl import fieldguide
 from lazsl.cli import app
-from lazsl.fieldguide import sample, training
-from lazsl.fieldguide.species import look, make_species, random_traits
-from lazsl.fieldguide.traits import PARTS, all_phrases, attribute_phrases
+from studies.fieldguide import sample, training
+from studies.fieldguide.species import look, make_species, random_traits
+from studies.fieldguide.traits import PARTS, all_phrases, attribute_phrases
 
 
 def test_the_shipped_model_is_small_and_cannot_execute_code() -> None:

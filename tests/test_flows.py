@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lazsl_flows.attempts import STARTED_AGAIN
+from lazsl_flows.batches import LABEL_BATCH, label_batch, plan_archive
+from lazsl_flows.label import label_archive, relabel
+from lazsl_flows.report import report
 from prefect import State
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
@@ -29,15 +33,11 @@ from s3 import RESET, SILENT, TORN, FaultyS3
 from s3fs import S3FileSystem
 from sample import content, copy_sample, label_plainly, small_job
 
-from flows.attempts import STARTED_AGAIN
-from flows.batches import LABEL_BATCH, label_batch, plan_archive
-from flows.label import label_archive, relabel
-from flows.report import report
-from lazsl import run as steps
-from lazsl import workspace
+from lazsl.run import run as steps
+from lazsl.run.status import run_status
 from lazsl.settings import Job
-from lazsl.status import run_status
-from lazsl.storage import Folder
+from lazsl.store import paths
+from lazsl.store.folder import Folder
 
 ROOT = Path(__file__).parent.parent
 
@@ -66,14 +66,14 @@ def block(job: Job, number: int) -> Path:
     """Make one shard impossible to write: a folder lies where its embeddings belong."""
     run = steps.open_run(job)
     shard = steps.archive_shards(run)[number - 1]
-    name = workspace.region_embeddings(run.encoder, run.regions, shard)
+    name = paths.region_embeddings(run.encoder, run.regions, shard)
     poison = Path(job.workspace) / name
     poison.mkdir(parents=True)
     return poison
 
 
 def plan_only(job: Job) -> None:
-    from lazsl.manifest import plan_shards
+    from lazsl.archive.manifest import plan_shards
 
     run = steps.open_run(job)
     plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
@@ -152,7 +152,7 @@ def test_retry_of_a_failed_run_does_only_the_missing_shard(
             "retry",
             str(flow_run_of(state)),
             "--entrypoint",
-            "flows/label.py:label_archive",
+            "flows/lazsl_flows/label.py:label_archive",
         ],
         cwd=ROOT,
         capture_output=True,
@@ -262,12 +262,12 @@ def test_the_command_killed_in_the_middle_goes_on_where_it_was(
     )
     run = steps.open_run(job)
     deadline = time.monotonic() + 120
-    while len(workspace.done_shards(run.workspace, run.key)) < 2:
+    while len(paths.done_shards(run.workspace, run.key)) < 2:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    done = len(workspace.done_shards(run.workspace, run.key))
+    done = len(paths.done_shards(run.workspace, run.key))
     assert 2 <= done < 12
     finished = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
@@ -387,7 +387,7 @@ def put_into(archive: Path, url: str) -> None:
 def _labels(path: Path) -> list[tuple[Any, ...]]:
     from contextlib import closing
 
-    from lazsl.warehouse import open_warehouse
+    from lazsl.warehouse.publishing import open_warehouse
 
     with closing(open_warehouse(path)) as connection:
         return connection.execute(

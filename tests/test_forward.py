@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lazsl.forward import ForwardPasses
+from lazsl.embedding.forward import ForwardPasses
 
 SECONDS = 0.01
 

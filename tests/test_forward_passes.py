@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from lazsl.alignment import PackedAttributes
-from lazsl.anytime import doubts, in_telling_order, rounds
-from lazsl.fieldguide.forward_passes import (
+from lazsl.alignment.attributes import PackedAttributes
+from lazsl.embedding.doubt import doubts, in_telling_order, rounds
+from lazsl.settings import ScoringSettings
+from studies.pages.forward_passes import (
     DOUBTS,
     SEEN,
     Embedded,
@@ -25,8 +26,7 @@ from lazsl.fieldguide.forward_passes import (
     share,
     visited,
 )
-from lazsl.fieldguide.forward_passes_page import draw, page
-from lazsl.settings import ScoringSettings
+from studies.pages.forward_passes_page import draw, page
 
 IMAGES, COUNT = 30, 36
 

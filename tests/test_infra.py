@@ -19,12 +19,12 @@ import jsonschema
 import pytest
 import yaml
 from kubernetes.client import ApiClient
+from lazsl_flows.attempts import STARTED_AGAIN
+from lazsl_flows.batches import LABEL_BATCH, LOAD_WAREHOUSE
 from prefect.automations import Automation
 from prefect.cli.deploy._models import DeploymentConfig, PrefectYamlModel
 from prefect.utilities.templating import apply_values
 
-from flows.attempts import STARTED_AGAIN
-from flows.batches import LABEL_BATCH, LOAD_WAREHOUSE
 from lazsl.settings import Job
 
 INFRA = Path(__file__).parent.parent / "infra"
@@ -53,7 +53,8 @@ def test_every_deployment_runs_a_flow_of_its_name_with_parameters_that_the_flow_
 def test_loads_and_reports_start_without_the_libraries_that_a_model_needs() -> None:
     # A load follows every batch; PyTorch and open_clip would be three quarters of its start.
     script = (
-        "import sys, flows.loading, flows.report; print({'torch', 'open_clip'} & set(sys.modules))"
+        "import sys, lazsl_flows.loading, lazsl_flows.report; "
+        "print({'torch', 'open_clip'} & set(sys.modules))"
     )
     started = subprocess.run(
         [sys.executable, "-c", script], cwd=INFRA.parent, capture_output=True, text=True, check=True
@@ -197,7 +198,7 @@ def test_every_message_that_the_operators_guide_quotes_is_one_that_the_code_says
     guide = (INFRA.parent / "docs" / "operate.md").read_text(encoding="utf-8")
     quoted = re.findall(r"^\| Failed: \*(.+?)\* \|", guide, re.M)
     assert len(quoted) >= 8
-    sources = [*INFRA.parent.glob("flows/*.py"), *INFRA.parent.glob("lazsl/*.py")]
+    sources = [*INFRA.parent.glob("lazsl_flows/*.py"), *INFRA.parent.glob("lazsl/*.py")]
     said = [
         [part.value if isinstance(part, ast.Constant) else None for part in parts]
         for source in sources

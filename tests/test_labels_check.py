@@ -12,16 +12,11 @@ from typer.testing import CliRunner
 
 from lazsl.cli import app
 from lazsl.fieldguide import LABELS_FILE
-from lazsl.labelset import (
-    KINDS,
-    Finding,
-    LabelSet,
-    Read,
-    check,
-    look_alikes,
-    parse_labelset,
-    read_labels,
-)
+from lazsl.labelset.checks import check, look_alikes
+from lazsl.labelset.finding import KINDS, Finding
+from lazsl.labelset.labels import LabelSet
+from lazsl.labelset.native import Read, parse_labelset
+from lazsl.labelset.reading import read_labels
 
 CLEAN = """\
 review: reviewed

@@ -11,8 +11,10 @@ from test_describe import Server
 from typer.testing import CliRunner
 
 from lazsl.cli import app
-from lazsl.labelset import FORMATS, KINDS, load_labelset
+from lazsl.labelset.finding import KINDS
+from lazsl.labelset.formats import FORMATS
 from lazsl.labelset.native import CLASS_FIELDS, FIELDS
+from lazsl.labelset.reading import load_labelset
 
 PAGE = (Path(__file__).parent.parent / "docs" / "labels.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)

@@ -12,15 +12,9 @@ from typer.testing import CliRunner
 
 from lazsl.cli import app
 from lazsl.errors import UserError
-from lazsl.labelset import (
-    NAME_TEMPLATE,
-    WHOLE,
-    LabelSet,
-    export_labels,
-    import_labels,
-    load_labelset,
-    write_labels,
-)
+from lazsl.labelset.formats import export_labels, import_labels
+from lazsl.labelset.labels import NAME_TEMPLATE, WHOLE, LabelSet
+from lazsl.labelset.reading import load_labelset, write_labels
 
 CLASSES, ATTRIBUTES = 1_000, 5_800
 
@@ -167,9 +161,9 @@ def test_clip_benchmark_names_and_templates_are_read(tmp_path: Path) -> None:
 
 
 def test_every_template_of_a_bare_name_is_embedded(tmp_path: Path) -> None:
-    from lazsl.checkpoints import find_model
-    from lazsl.embed import embed_labels
-    from lazsl.encoder import load_encoder
+    from lazsl.embedding.shard import embed_labels
+    from lazsl.model.checkpoints import find_model
+    from lazsl.model.encoder import load_encoder
 
     stored(tmp_path, "classnames.txt", "Wren\n")
     stored(tmp_path, "zeroshot_classification_templates.txt", "a photo of a {c}.\nart of a {c}.")

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from lazsl.errors import UserError
-from lazsl.labelset import LabelSet, load_labelset, parse_labelset, sentence
+from lazsl.labelset.labels import LabelSet, sentence
+from lazsl.labelset.native import parse_labelset
+from lazsl.labelset.reading import load_labelset
 
 BIRDS = {"Wren": ["a cocked tail", "brown wings"], "Crow": ["black wings"]}
 
@@ -80,7 +82,7 @@ def test_names_in_any_script_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_label_set_is_read_from_any_store(place: str) -> None:
-    from lazsl.storage import Folder
+    from lazsl.store.folder import Folder
 
     Folder(place).write_json("sets/birds.json", BIRDS)
     assert load_labelset(f"{place}/sets/birds.json").classes == ("Wren", "Crow")

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lazsl import records, sqlfiles, warehouse
-from lazsl import workspace as layout
-from lazsl.sqlfiles import CONFIG, Connection
-from lazsl.storage import Folder
+from lazsl.store import paths, schemas
+from lazsl.store.folder import Folder
+from lazsl.warehouse import publishing, sqlfiles
+from lazsl.warehouse.sqlfiles import CONFIG, Connection
 
 TABLES = (
     "runs shards attributes truth samples reviews rejects images predictions scores evidence "
@@ -57,13 +57,13 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
         keys = [row["key"] for row in fake.images]
         truth = pa.table({"key": keys, "label": ["wren"] * len(keys)})
         for where in (path, home / "all.duckdb"):
-            warehouse.load(workspace, where, truth=truth, archive="archive-1")
-        with closing(warehouse.open_warehouse(path, [lake])) as connection:
+            publishing.load(workspace, where, truth=truth, archive="archive-1")
+        with closing(publishing.open_warehouse(path, [lake])) as connection:
             named(connection, lake, batch)
             sqlfiles.run(connection, "lake/export.sql")
         batches[batch] = path
     with (
-        closing(warehouse.open_warehouse(home / "all.duckdb")) as one,
+        closing(publishing.open_warehouse(home / "all.duckdb")) as one,
         closing(duckdb.connect(config=CONFIG)) as many,
     ):
         named(many, lake)
@@ -98,8 +98,8 @@ def write_audit(workspace: Folder, fake: fake_run.FakeRun) -> None:
         for image in fake.labelled[:3]
     ]
     for table, name in (("samples", "sample-1"), ("reviews", "batch-1")):
-        rows = pa.Table.from_pylist(told, schema=records.AUDIT_TABLES[table])
-        workspace.write_table(layout.audit_table(table, "archive-1", name), rows)
+        rows = pa.Table.from_pylist(told, schema=schemas.AUDIT_TABLES[table])
+        workspace.write_table(paths.audit_table(table, "archive-1", name), rows)
 
 
 def named(connection: Connection, lake: Path, batch: str = "") -> None:
@@ -131,7 +131,7 @@ def test_a_lake_answers_as_the_warehouse_does(places: Places, name: str) -> None
 @pytest.mark.parametrize("table", TABLES)
 def test_rows_of_a_batch_keep_the_order_of_its_warehouse(places: Places, table: str) -> None:
     for batch, path in places.batches.items():
-        with closing(warehouse.open_warehouse(path)) as connection:
+        with closing(publishing.open_warehouse(path)) as connection:
             wanted = connection.table(table).fetchall()
         with closing(duckdb.connect(config=CONFIG)) as connection:
             file = places.lake / f"{table}.{batch}.parquet"

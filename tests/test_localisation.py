@@ -21,11 +21,12 @@ from lazsl.evaluation.localisation import (
 )
 from lazsl.evaluation.stored import StoredRun, open_stored, read_images
 from lazsl.evaluation.tally import Tally, Truth
-from lazsl.evidence import Evidence, explained, fitting_grid, place_maps, read_evidence
-from lazsl.fieldguide import localisation, sample
-from lazsl.fieldguide.traits import PARTS
-from lazsl.run import Run
-from lazsl.warehouse import open_warehouse
+from lazsl.explain.maps import Evidence, explained, fitting_grid, place_maps, read_evidence
+from lazsl.run.run import Run
+from lazsl.warehouse.publishing import open_warehouse
+from studies.fieldguide import sample
+from studies.fieldguide.traits import PARTS
+from studies.pages import localisation_page
 
 GENERATOR = np.random.default_rng(8)
 
@@ -206,16 +207,16 @@ def test_evidence_made_of_embeddings_is_the_stored_one(labelled: Run, stored: St
 def test_on_the_sample_place_maps_find_parts_better_than_the_rest(stored: StoredRun) -> None:
     scenes = {sample.sample_key(n): sample.sample_scene(n) for n in range(36)}
     tallies = {name: Tally() for name in ATTRIBUTIONS}
-    for number, image in enumerate(localisation.singly(stored, None)):
+    for number, image in enumerate(localisation_page.singly(stored, None)):
         if image.keys[0] not in scenes:
             continue
         species, scene = scenes[image.keys[0]]
         truth = Truth(number, scene.parts, PARTS)
-        mine, rival = localisation.with_rival(
+        mine, rival = localisation_page.with_rival(
             image, stored.embedded_labels, stored.job.scoring, species.name
         )
         grid = fitting_grid((mine.width, mine.height), 96)
-        parts = [localisation.PART_OF[text] for text in mine.attributes]
+        parts = [localisation_page.PART_OF[text] for text in mine.attributes]
         for name, maps in ATTRIBUTIONS.items():
             tallies[name].add(maps(mine, rival, grid), parts, truth)
     assert len(tallies[BEST].images) > 36 * 6

@@ -9,10 +9,11 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from lazsl import identity, records
+from lazsl.archive.manifest import plan_shards, read_manifest, shard_images
 from lazsl.errors import UserError
-from lazsl.manifest import plan_shards, read_manifest, shard_images
-from lazsl.storage import Folder
+from lazsl.store import keys as identity
+from lazsl.store import schemas
+from lazsl.store.folder import Folder
 
 SUFFIXES = (".jpg", ".png")
 
@@ -54,7 +55,7 @@ def test_shards_cut_the_listing_in_key_order(place: str, workspace: Folder) -> N
     shards = [shard_images(workspace, plan.archive, shard) for shard in plan.shards]
     assert [keys(shard) for shard in shards] == [names[:3], names[3:6], names[6:]]
     for name, shard in zip(plan.shards, shards, strict=True):
-        assert shard.schema == records.MANIFEST
+        assert shard.schema == schemas.MANIFEST
         assert name == identity.shard_id(plan.archive, shard["image_id"].to_pylist())
         assert set(shard["shard"].to_pylist()) == {name}
     first = shards[0].slice(0, 1).to_pylist()[0]

@@ -73,7 +73,7 @@ def test_an_event_that_a_busy_database_refuses_is_handed_out_until_it_is_handled
     tmp_path: Path,
 ) -> None:
     handler = Busy(tmp_path / "database", times=8)
-    assert hand_out("flows.messaging", handler, tmp_path) == []
+    assert hand_out("lazsl_flows.messaging", handler, tmp_path) == []
     assert handler.refused == 8
     assert sorted(handler.handled) == [b"AwaitingRetry", b"Crashed"]
 
@@ -90,7 +90,7 @@ def test_what_no_waiting_mends_is_put_aside_as_prefect_does(tmp_path: Path) -> N
             raise ValueError("not of the database")
 
     handler = Wrong(tmp_path / "database", times=0)
-    assert len(hand_out("flows.messaging", handler, tmp_path)) == 2
+    assert len(hand_out("lazsl_flows.messaging", handler, tmp_path)) == 2
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from scipy.stats import kstest
 
-from lazsl.framing import framing_of
-from lazsl.regions import cut_crops, draw_boxes
+from lazsl.images.boxes import cut_crops, draw_boxes
+from lazsl.images.framing import framing_of
 from lazsl.settings import RegionSettings
 
 PAPER = RegionSettings()

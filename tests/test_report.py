@@ -20,13 +20,13 @@ from typer.testing import CliRunner
 
 from lazsl.cli import app
 from lazsl.errors import UserError
-from lazsl.evidence import explained
-from lazsl.report import make_report
+from lazsl.explain.maps import explained
 from lazsl.report.images import PART
+from lazsl.report.make import make_report
 from lazsl.report.site import Site, as_script, visible
-from lazsl.run import Run
-from lazsl.storage import Folder
-from lazsl.warehouse import open_warehouse
+from lazsl.run.run import Run
+from lazsl.store.folder import Folder
+from lazsl.warehouse.publishing import open_warehouse
 
 Row = dict[str, Any]
 
@@ -402,9 +402,9 @@ def test_runs_of_two_archives_are_not_compared(two: Two, tmp_path: Path) -> None
     path = tmp_path / "both.duckdb"
     shutil.copy(two.warehouse, path)
     path.chmod(0o644)
-    from lazsl import warehouse
+    from lazsl.warehouse import publishing
 
-    warehouse.load(run.workspace, path)
+    publishing.load(run.workspace, path)
     with pytest.raises(UserError, match="is of another archive"):
         make_report(path, two.new.key, str(tmp_path / "site"), against=run.key)
 

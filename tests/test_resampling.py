@@ -14,10 +14,9 @@ import torch
 from open_clip.transform import PreprocessCfg
 from PIL import Image
 
-from lazsl.framing import framing_of
-from lazsl.images import Picture, decode
-from lazsl.regions import Framing, cut_crops, draw_boxes
-from lazsl.resampling import (
+from lazsl.images.boxes import Framing, cut_crops, draw_boxes
+from lazsl.images.decoding import Picture, decode
+from lazsl.images.fast_crops import (
     GAP,
     HALVED_GAP,
     cut_fast,
@@ -25,6 +24,7 @@ from lazsl.resampling import (
     decoding_factor,
     leave_uncut,
 )
+from lazsl.images.framing import framing_of
 from lazsl.settings import RegionSettings
 
 SETTINGS = RegionSettings(count=12, resampling="fast")
@@ -160,7 +160,7 @@ def test_halving_moves_no_edge(corner: tuple[int, int], side: int) -> None:
 def test_a_device_cuts_what_the_processor_does_up_to_rounding(
     size: tuple[int, int], resample: str, settings: RegionSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lazsl.resampling._WORKING_BYTES", 2**23)  # in several parts
+    monkeypatch.setattr("lazsl.images.fast_crops._WORKING_BYTES", 2**23)  # in several parts
     frame = framing(interpolation=resample)
     whole = picture(jpeg(detailed(size)), frame, settings)
     boxes = draw_boxes(*whole.size, digest(1), settings)

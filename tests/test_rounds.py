@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from lazsl import rounds
-from lazsl.rounds import Started, encode_in_rounds
+from lazsl.embedding import rounds
+from lazsl.embedding.rounds import Started, encode_in_rounds
 
 STEPS = (slice(0, 4), slice(4, 7), slice(7, 12))
 """Rows of the three rounds; the first has the whole image."""

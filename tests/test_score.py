@@ -11,9 +11,9 @@ import pytest
 import reference
 import torch
 
-from lazsl import records
-from lazsl.score import EmbeddedLabels, score_table
+from lazsl.scoring.tables import EmbeddedLabels, score_table
 from lazsl.settings import ScoringSettings
+from lazsl.store import schemas
 
 DIMENSION, REGIONS = 24, 14
 SIZES = (1, 3, 5, 2, 11, 2, 4, 1)
@@ -89,7 +89,7 @@ def region_table(pictures: np.ndarray) -> pa.Table:
             *(pa.array(number, pa.int32()) for _ in range(4)),
             pa.FixedSizeListArray.from_arrays(pa.array(pictures.ravel()), dimension),
         ],
-        schema=records.regions(dimension),
+        schema=schemas.regions(dimension),
     )
 
 
@@ -107,16 +107,16 @@ def label_table(names: np.ndarray, attributes: list[np.ndarray]) -> pa.Table:
                     "embedding": vector.tolist(),
                 }
             )
-    return pa.Table.from_pylist(rows, schema=records.attributes(names.shape[1]))
+    return pa.Table.from_pylist(rows, schema=schemas.attributes(names.shape[1]))
 
 
 def score(w: World, memory_bytes: int = ROOMY, **settings: Any) -> dict[str, list[Row]]:
     """The tables of a world's images, as rows."""
     how = ScoringSettings(**settings)
     tables = score_table(w.regions, EmbeddedLabels.from_table(w.labels), how, memory_bytes)
-    assert list(tables) == list(records.RUN_TABLES)
+    assert list(tables) == list(schemas.RUN_TABLES)
     for name, table in tables.items():
-        assert table.schema.equals(records.RUN_TABLES[name], check_metadata=True)
+        assert table.schema.equals(schemas.RUN_TABLES[name], check_metadata=True)
         table.validate(full=True)
     return {name: table.to_pylist() for name, table in tables.items()}
 
@@ -297,8 +297,8 @@ def test_a_single_class_has_no_runner_up() -> None:
 
 def test_no_image_gives_empty_tables() -> None:
     w = world()
-    found = score(w._replace(regions=records.regions(DIMENSION).empty_table()))
-    assert found == {name: [] for name in records.RUN_TABLES}
+    found = score(w._replace(regions=schemas.regions(DIMENSION).empty_table()))
+    assert found == {name: [] for name in schemas.RUN_TABLES}
 
 
 def test_a_single_region_speaks_for_every_attribute() -> None:

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lazsl import eightbit, screening
-from lazsl.alignment import PackedAttributes, plans_for, select_regions, top_classes
-from lazsl.batches import Matching, batches
-from lazsl.eightbit import code_attributes, code_rows
-from lazsl.screening import class_bounds
-from lazsl.transport import Workspace
+from lazsl.alignment import bounds as screening
+from lazsl.alignment import int8
+from lazsl.alignment.align import plans_for, select_regions, top_classes
+from lazsl.alignment.attributes import PackedAttributes
+from lazsl.alignment.batches import Matching, batches
+from lazsl.alignment.bounds import class_bounds
+from lazsl.alignment.int8 import code_attributes, code_rows
+from lazsl.alignment.transport import Workspace
 
 
 @pytest.fixture(autouse=True)
@@ -139,8 +141,8 @@ def test_the_norms_of_coded_attributes_are_those_of_what_the_codes_tell_and_of_t
 def test_eight_bits_are_taken_where_they_are_half_as_fast_again(
     floats: float, integers: float, pays: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eightbit, "_fastest", lambda *ways: [floats, integers])
-    assert eightbit.eight_bits_pay.__wrapped__() is pays
+    monkeypatch.setattr(int8, "_fastest", lambda *ways: [floats, integers])
+    assert int8.eight_bits_pay.__wrapped__() is pays
 
 
 def true_extents(rows: Tensor, mean: Tensor, packed: PackedAttributes) -> Tensor:

@@ -9,18 +9,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lazsl_flows.shards import plan
 from sample import copy_sample, label_plainly, small_job
 
-from flows.shards import plan
-from lazsl import fieldguide, identity
-from lazsl import run as steps
-from lazsl.archive import list_archive
+from lazsl import fieldguide
+from lazsl.archive.listing import list_archive
+from lazsl.archive.manifest import plan_shards, read_manifest
+from lazsl.archive.selection import Selection, read_selection
 from lazsl.errors import UserError
-from lazsl.manifest import plan_shards, read_manifest
-from lazsl.run import Run
-from lazsl.selection import Selection, read_selection
-from lazsl.storage import Folder
-from lazsl.warehouse import open_warehouse
+from lazsl.run import run as steps
+from lazsl.run.run import Run
+from lazsl.store import keys as identity
+from lazsl.store.folder import Folder
+from lazsl.warehouse.publishing import open_warehouse
 
 SUFFIXES = (".jpg",)
 KEYS = {"a/1.jpg", "007", "a\u2028b.jpg", "b c,d.jpg", "ü.jpg", "NULL"}

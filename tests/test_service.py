@@ -22,17 +22,17 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from lazsl_flows.summary import table
 from playwright.sync_api import Browser, expect
 from processes import made_once
 from sample import content, copy_sample, label_plainly, small_job
 from test_flows import block, plan_only, put_into
 
-from flows.summary import table
-from lazsl import run as steps
+from lazsl.run import run as steps
+from lazsl.run.status import run_status
 from lazsl.settings import Job
-from lazsl.status import run_status
-from lazsl.storage import Folder
-from lazsl.workspace import done_shards
+from lazsl.store.folder import Folder
+from lazsl.store.paths import done_shards
 
 ROOT = Path(__file__).parent.parent
 SECRET = "s3cr3t-4711"
@@ -88,7 +88,7 @@ class Service:
     @contextmanager
     def changed(self, old: str, new: str) -> Iterator[None]:
         """Flow processes that start meanwhile work through shards by changed code."""
-        file = self.code / "flows" / "shards.py"
+        file = self.code / "flows" / "lazsl_flows" / "shards.py"
         right = file.read_text()
         assert right.count(old) == 1
         file.write_text(right.replace(old, new))
@@ -181,14 +181,21 @@ def service(tmp_path_factory: pytest.TempPathFactory, s3_server: str) -> Iterato
     ours = ("PREFECT_", "LAZSL_", "AWS_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     listener, notices = listen()
+    code = code_of_its_own(home / "code")
     url = f"http://127.0.0.1:{port}"
     environment |= {
         "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONPATH": str(code_of_its_own(home / "code")),
+        "PYTHONPATH": f"{code}:{code / 'flows'}",
         "PREFECT_API_URL": f"{url}/api",
         "LAZSL_WEBHOOK_URL": f"http://127.0.0.1:{listener.server_port}/{SECRET}",
     }
-    command = [sys.executable, "-m", "flows.serve", f"--port={port}", f"--home={home / 'home'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "lazsl_flows.serve",
+        f"--port={port}",
+        f"--home={home / 'home'}",
+    ]
     with (home / "log").open("w") as log:
         process = subprocess.Popen(
             command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True
@@ -199,7 +206,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, s3_server: str) -> Iterato
         # Workers know the store from the block alone.
         store = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
         store |= {"AWS_SECRET_ACCESS_KEY": SECRET}
-        keep = [sys.executable, "-m", "flows.credentials"]
+        keep = [sys.executable, "-m", "lazsl_flows.credentials"]
         assert SECRET not in run_to_end(keep, environment | store, home)
         # One client, whose making is dear; but no connection is kept, as the server ends idle ones.
         unkept = httpx.Limits(max_keepalive_connections=0)
@@ -475,7 +482,7 @@ def test_a_worker_that_ends_by_itself_is_started_again(service: Service) -> None
 
 
 def test_the_server_put_no_event_aside(service: Service) -> None:
-    # Prefect keeps here what it gave up handing to automations; see flows/messaging.py.
+    # Prefect keeps here what it gave up handing to automations; see flows/lazsl_flows/messaging.py.
     assert not list((service.home / "home").glob("dlq/*"))
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from lazsl import identity
 from lazsl.errors import UserError
 from lazsl.fieldguide import TRUTH_FILE
-from lazsl.run import Run, open_run
+from lazsl.run.run import Run, open_run
 from lazsl.settings import Job, RegionSettings, ScoringSettings, make_job
+from lazsl.store import keys
 
 
 def refusal(**values: Any) -> str:
@@ -257,7 +257,7 @@ def test_every_region_setting_names_other_embeddings(changes: dict[str, Any]) ->
 
 
 def regions_key(settings: RegionSettings, max_pixels: int = 1000) -> str:
-    return identity.regions_key(settings, max_pixels, "labels", ScoringSettings())
+    return keys.regions_key(settings, max_pixels, "labels", ScoringSettings())
 
 
 def test_exact_crops_are_never_cut_on_the_device() -> None:
@@ -276,7 +276,7 @@ def test_fast_crops_that_are_cut_in_another_way_have_another_name(
 ) -> None:
     both = [RegionSettings(resampling="exact"), RegionSettings(resampling="fast")]
     before = [regions_key(settings) for settings in both]
-    monkeypatch.setattr(identity, "_CUT", 99)
+    monkeypatch.setattr(keys, "_CUT", 99)
     after = [regions_key(settings) for settings in both]
     assert after[0] == before[0] and after[1] != before[1]
 

@@ -16,9 +16,10 @@ import fake_run
 import pyarrow as pa
 import pytest
 
-from lazsl import loadable, records, sqlfiles, warehouse
 from lazsl.errors import UserError
-from lazsl.storage import Folder
+from lazsl.store import schemas
+from lazsl.store.folder import Folder
+from lazsl.warehouse import finished_shards, publishing, sqlfiles
 
 Row = dict[str, Any]
 OTHER_CLASSES = {
@@ -69,8 +70,8 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
     table = pa.table({"key": list(truth), "label": list(truth.values())})
     path = root / "warehouse.duckdb"
     gone = {"archive-1": pa.table({"image_id": [row["image_id"] for row in a.images[1:]]})}
-    warehouse.load(workspace, path, truth=table, archive="archive-1", listed=gone)
-    with warehouse.open_warehouse(path) as connection:
+    publishing.load(workspace, path, truth=table, archive="archive-1", listed=gone)
+    with publishing.open_warehouse(path) as connection:
         yield Known(path, connection, a, b, truth)
 
 
@@ -101,17 +102,17 @@ def of(fake: fake_run.FakeRun, table: str, **wanted: Any) -> list[Row]:
 
 _SHARD = pa.field("shard", pa.string())
 _EMPTY: dict[str, pa.Table] = {
-    "new_shards": loadable.MARKERS.empty_table(),
-    "new_images": records.IMAGES.append(_SHARD).empty_table(),
-    "new_regions": records.regions(4).append(_SHARD).empty_table().drop_columns("embedding"),
-    "new_attributes": records.attributes(4).empty_table().drop_columns("embedding"),
+    "new_shards": finished_shards.MARKERS.empty_table(),
+    "new_images": schemas.IMAGES.append(_SHARD).empty_table(),
+    "new_regions": schemas.regions(4).append(_SHARD).empty_table().drop_columns("embedding"),
+    "new_attributes": schemas.attributes(4).empty_table().drop_columns("embedding"),
     "new_listed": pa.schema([("image_id", pa.string())]).empty_table(),
     "new_truth": pa.schema([("key", pa.string()), ("label", pa.string())]).empty_table(),
     **{
         f"new_{name}": schema.append(_SHARD).empty_table()
-        for name, schema in records.RUN_TABLES.items()
+        for name, schema in schemas.RUN_TABLES.items()
     },
-    **{f"new_{name}": schema.empty_table() for name, schema in records.AUDIT_TABLES.items()},
+    **{f"new_{name}": schema.empty_table() for name, schema in schemas.AUDIT_TABLES.items()},
     "new_cells": pa.table(
         {
             **{name: pa.array([], pa.string()) for name in ("label", "band")},

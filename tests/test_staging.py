@@ -15,12 +15,13 @@ import pytest
 from s3 import RESET, SHORT, SILENT, TORN, FaultyS3
 from s3fs import S3FileSystem
 
-from lazsl import records, staging
+from lazsl.archive import staging
+from lazsl.archive.manifest import plan_shards, shard_images
+from lazsl.archive.staging import Staged, read_staged, unstage
 from lazsl.errors import UserError
-from lazsl.images import REASONS, Reject
-from lazsl.manifest import plan_shards, shard_images
-from lazsl.staging import Staged, read_staged, unstage
-from lazsl.storage import Folder
+from lazsl.images.decoding import REASONS, Reject
+from lazsl.store import schemas
+from lazsl.store.folder import Folder
 
 OBJECTS = {f"{n % 3}/[{n}] a+b%20#é.jpg": os.urandom(100 + n) for n in range(9)} | {
     "empty.jpg": b""
@@ -68,7 +69,7 @@ def test_every_object_is_staged_byte_for_byte_in_the_order_of_the_shard(
     images = listed(place, tmp_path / "w")
     progress: list[tuple[int, int]] = []
     staged = stage(images, place, directory, on_progress=lambda *step: progress.append(step))
-    assert staged.table.schema == records.STAGED
+    assert staged.table.schema == schemas.STAGED
     assert staged.table["image_id"].equals(images["image_id"])
     assert contents(staged) == OBJECTS
     assert progress == [(count, 10) for count in range(1, 11)]

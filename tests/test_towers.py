@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sample import copy_sample, label_plainly, small_job
 
-from lazsl import run as steps
-from lazsl.encoder import Encoder, load_encoder
+from lazsl.model.encoder import Encoder, load_encoder
+from lazsl.run import run as steps
 
 
 @pytest.fixture

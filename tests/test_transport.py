@@ -9,7 +9,7 @@ import reference
 import torch
 from torch import Tensor
 
-from lazsl.transport import Transport, Workspace, sinkhorn
+from lazsl.alignment.transport import Transport, Workspace, sinkhorn
 
 
 def problems(

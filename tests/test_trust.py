@@ -19,10 +19,10 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
 
 from lazsl import fieldguide
-from lazsl.confidence import confidence
 from lazsl.errors import UserError
 from lazsl.evaluation import calibration
 from lazsl.evaluation.open_set import open_set_split
+from lazsl.evaluation.sections.trust_plots import plot_trust
 from lazsl.evaluation.trust import (
     Trust,
     measure_trust,
@@ -30,9 +30,10 @@ from lazsl.evaluation.trust import (
     trust_notices,
     write_trust,
 )
-from lazsl.evaluation.trust_plots import plot_trust
-from lazsl.labelset import LabelSet, load_labelset
-from lazsl.run import Run
+from lazsl.labelset.labels import LabelSet
+from lazsl.labelset.reading import load_labelset
+from lazsl.run.run import Run
+from lazsl.scoring.confidence import confidence
 
 
 def drawn(

@@ -12,14 +12,15 @@ import pytest
 from sample import small_job
 
 from lazsl import fieldguide
+from lazsl.archive.manifest import plan_shards
+from lazsl.archive.truth import read_truth
 from lazsl.errors import UserError
-from lazsl.labelset import load_labelset, parse_labelset
-from lazsl.manifest import plan_shards
-from lazsl.run import open_run, record_run
-from lazsl.storage import Folder
-from lazsl.sweep import check_folders, load_run
-from lazsl.truth import read_truth
-from lazsl.warehouse import open_warehouse
+from lazsl.labelset.native import parse_labelset
+from lazsl.labelset.reading import load_labelset
+from lazsl.run.into_warehouse import check_folders, load_run
+from lazsl.run.run import open_run, record_run
+from lazsl.store.folder import Folder
+from lazsl.warehouse.publishing import open_warehouse
 
 LABELS = parse_labelset({"Wren": [], "Grünspecht": [], "Winter Wren": [], "NULL": []}, "birds")
 

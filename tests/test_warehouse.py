@@ -21,18 +21,18 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from lazsl import loadable, loading, records, sqlfiles, warehouse
-from lazsl import workspace as layout
 from lazsl.cli import app
 from lazsl.errors import UserError
-from lazsl.storage import Folder
+from lazsl.store import paths, schemas
+from lazsl.store.folder import Folder
+from lazsl.warehouse import finished_shards, loading, publishing, sqlfiles
 
 ROOT = Path(__file__).resolve().parents[1]
 LOADING = """
 import os, signal, sys
 from pathlib import Path
 from lazsl import loading, sqlfiles, warehouse
-from lazsl.storage import Folder
+from lazsl.store.folder import Folder
 
 loading.TOGETHER = 1
 workspace, path, step, count = sys.argv[1:]
@@ -62,7 +62,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, fake_run.F
     """A workspace with one complete run, and its warehouse beside it; not to be changed."""
     root = tmp_path_factory.mktemp("finished") / "workspace"
     fake = fake_run.write_run(Folder(str(root)))
-    warehouse.load(Folder(str(root)), root.parent / "warehouse.duckdb")
+    publishing.load(Folder(str(root)), root.parent / "warehouse.duckdb")
     return root, fake
 
 
@@ -101,7 +101,7 @@ def undisturbed(finished: tuple[Path, fake_run.FakeRun]) -> dict[str, list[str]]
 
 def content(path: Path) -> dict[str, list[str]]:
     """All rows of all tables, in an order that does not depend on how they got there."""
-    connection = warehouse.open_warehouse(path)
+    connection = publishing.open_warehouse(path)
     names = connection.execute(
         "select table_name from duckdb_tables() where database_name = 'warehouse'"
     ).fetchall()
@@ -111,7 +111,7 @@ def content(path: Path) -> dict[str, list[str]]:
 
 
 def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    connection = warehouse.open_warehouse(path)
+    connection = publishing.open_warehouse(path)
     try:
         return connection.execute(query).fetchall()
     finally:
@@ -126,12 +126,12 @@ def files(path: Path) -> list[str]:
 # What a load brings in
 
 
-@pytest.mark.parametrize("table", records.RUN_TABLES)
+@pytest.mark.parametrize("table", schemas.RUN_TABLES)
 @pytest.mark.usefixtures("loaded")
 def test_every_row_of_the_run_is_loaded_as_it_was_written(
     fake: fake_run.FakeRun, path: Path, table: str
 ) -> None:
-    names = ["run", "shard", *records.RUN_TABLES[table].names]
+    names = ["run", "shard", *schemas.RUN_TABLES[table].names]
     found = rows(path, f"select {', '.join(names)} from {table}")
     wanted = [tuple(row[name] for name in names) for row in fake.tables[table]]
     assert sorted(map(repr, found)) == sorted(map(repr, wanted))
@@ -165,8 +165,8 @@ def test_the_run_and_its_shards_say_what_made_them(
     workspace: Folder, fake: fake_run.FakeRun, path: Path
 ) -> None:
     done = []
-    loaded = warehouse.load(workspace, path, progress=lambda now, all: done.append((now, all)))
-    assert loaded == warehouse.Loaded(shards=4, images=23, published=True)
+    loaded = publishing.load(workspace, path, progress=lambda now, all: done.append((now, all)))
+    assert loaded == publishing.Loaded(shards=4, images=23, published=True)
     assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
     ((run, archive, job, created),) = rows(path, "select run, archive, job, created from runs")
     assert (run, archive) == (fake.run, "archive-1")
@@ -183,7 +183,7 @@ def test_loading_twice_changes_nothing_and_does_not_touch_the_file(
     workspace: Folder, path: Path
 ) -> None:
     before = content(path), path.stat()
-    assert warehouse.load(workspace, path) == warehouse.Loaded(0, 0, published=False)
+    assert publishing.load(workspace, path) == publishing.Loaded(0, 0, published=False)
     assert (content(path), path.stat()) == before
     assert files(path) == [path.name]
 
@@ -194,10 +194,10 @@ def test_shards_that_finish_one_by_one_end_in_the_same_content_as_all_at_once(
 ) -> None:
     slow = tmp_path / "slow.duckdb"
     for shard in fake.shards:
-        (tmp_path / "workspace" / layout.marker(fake.run, shard)).unlink()
+        (tmp_path / "workspace" / paths.marker(fake.run, shard)).unlink()
     for shard in reversed(fake.shards):
         fake_run.write_marker(workspace, fake, shard)
-        assert warehouse.load(workspace, slow).shards == 1
+        assert publishing.load(workspace, slow).shards == 1
     assert content(slow) == content(path)
 
 
@@ -212,14 +212,14 @@ def test_shards_are_loaded_some_at_a_time_and_whichever_these_are_the_content_is
     commits = []
     transaction = sqlfiles.transaction
     monkeypatch.setattr(sqlfiles, "transaction", lambda c: commits.append("one") or transaction(c))
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path)
     assert len(commits) == 1 + 4, "the definitions, then two shards at a time"
     found = content(path)
     assert sorted(found["shards"])[:4] == sorted(undisturbed["shards"])
     for together in (1, 4096):
         monkeypatch.setattr(loading, "TOGETHER", together)
         other = path.with_name(f"{together} together.duckdb")
-        warehouse.load(workspace, other)
+        publishing.load(workspace, other)
         assert content(other) == found
 
 
@@ -232,10 +232,10 @@ def test_runs_of_two_archives_are_loaded_at_once_as_they_are_one_by_one(
         fake_run.write_run(workspace, run=f"of-{archive}", archive=archive, encoder=archive)
         for archive in ("archive-1", "archive-2")
     ]
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path)
     alone = path.with_name("one by one.duckdb")
     for fake in fakes:
-        warehouse.load(workspace, alone, [fake.run])
+        publishing.load(workspace, alone, [fake.run])
     assert content(path) == content(alone)
     assert rows(path, "select run, shard from shards order by all") == sorted(
         (fake.run, shard) for fake in fakes for shard in fake.shards
@@ -249,9 +249,9 @@ def test_a_run_of_which_some_boxes_are_there_already_brings_the_others(
         other = tmp_path / f"{first}.duckdb"
         two = Folder(str(tmp_path / first))
         fake_run.write_run(two, keep=[first])
-        warehouse.load(two, other)
+        publishing.load(two, other)
         fake_run.write_run(two, run="sample-b", seed=1)
-        warehouse.load(two, other)
+        publishing.load(two, other)
         assert dict(rows(other, "select image_id, boxes from regions")) == fake.boxes
         assert rows(other, "from reconciliation where not reconciled") == []
 
@@ -266,9 +266,9 @@ def test_shards_are_read_a_few_ahead_and_boxes_that_are_there_are_not_read_again
     monkeypatch.setattr(Folder, "read_json", lambda f, n: read.append(n) or read_json(f, n))
     boxed = {("encoder-1", "r-1", fake.shards[1])}
     todo = [(fake.run, shard) for shard in fake.shards]
-    monkeypatch.setattr(loadable, "TOGETHER", 8)
+    monkeypatch.setattr(finished_shards, "TOGETHER", 8)
     for done, reading in enumerate(
-        loadable.read_ahead(workspace, todo, {fake.run: fake.record}, boxed), start=1
+        finished_shards.read_ahead(workspace, todo, {fake.run: fake.record}, boxed), start=1
     ):
         assert ("new_regions" in reading.result().tables) == (done != 2)
         # This one, and as many as are loaded together; before the first one was read, two.
@@ -286,21 +286,21 @@ def test_a_disk_that_is_full_is_one_sentence_and_the_load_goes_on_when_there_is_
         for size in (20_000, 300_000, 600_000, 1_200_000):
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
             with pytest.raises(UserError, match="make room on the disk"):
-                warehouse.load(workspace, tight)
+                publishing.load(workspace, tight)
             refused += not tight.exists()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert refused == 4
-    warehouse.load(workspace, tight)
+    publishing.load(workspace, tight)
     assert content(tight) == content(path)
 
 
 def test_an_empty_workspace_makes_an_empty_warehouse(tmp_path: Path, path: Path) -> None:
     empty = Folder(str(tmp_path / "empty"))
-    assert warehouse.load(empty, path) == warehouse.Loaded(0, 0, published=True)
-    assert warehouse.load(empty, path) == warehouse.Loaded(0, 0, published=False)
+    assert publishing.load(empty, path) == publishing.Loaded(0, 0, published=True)
+    assert publishing.load(empty, path) == publishing.Loaded(0, 0, published=False)
     with pytest.raises(UserError, match="no run was loaded"):
-        warehouse.status(path)
+        publishing.status(path)
 
 
 def test_a_workspace_in_memory_is_loaded_like_a_local_one(
@@ -309,8 +309,8 @@ def test_a_workspace_in_memory_is_loaded_like_a_local_one(
     memory = Folder(f"memory://{tmp_path.name}")
     fake_run.write_run(memory)
     other = tmp_path / "other.duckdb"
-    warehouse.load(memory, other)
-    warehouse.load(workspace, path)
+    publishing.load(memory, other)
+    publishing.load(workspace, path)
     assert content(other) == content(path)
 
 
@@ -319,7 +319,7 @@ def test_runs_share_images_boxes_and_label_sets(workspace: Folder, path: Path) -
     shared = ("images", "regions", "attributes")
     before = content(path)
     fake_run.write_run(workspace, run="sample-b", seed=1)
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path)
     after = content(path)
     assert {name: after[name] for name in shared} == {name: before[name] for name in shared}
     assert len(after["predictions"]) == 2 * len(before["predictions"])
@@ -328,10 +328,10 @@ def test_runs_share_images_boxes_and_label_sets(workspace: Folder, path: Path) -
 
 def test_only_the_runs_asked_for_are_loaded(workspace: Folder, path: Path) -> None:
     fake_run.write_run(workspace, run="sample-b", seed=1)
-    warehouse.load(workspace, path, ["sample-b"])
+    publishing.load(workspace, path, ["sample-b"])
     assert rows(path, "select run from runs") == [("sample-b",)]
     with pytest.raises(UserError, match=r"no run 'sample-x'.*sample-a, sample-b"):
-        warehouse.load(workspace, path, ["sample-x"])
+        publishing.load(workspace, path, ["sample-x"])
 
 
 @pytest.mark.parametrize("first", ["rejecting", "reading"])
@@ -341,8 +341,8 @@ def test_an_image_that_only_one_run_could_read_has_its_size_whichever_came_first
     workspace = Folder(str(tmp_path / "two"))
     fake = fake_run.write_run(workspace, run="reading", encoder="e-1", reject_every=0)
     fake_run.write_run(workspace, run="rejecting", encoder="e-2", reject_every=5)
-    warehouse.load(workspace, path, [first])
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path, [first])
+    publishing.load(workspace, path)
     wanted = [(row["image_id"], row["width"], row["format"]) for row in fake.images]
     assert sorted(map(repr, rows(path, "select image_id, width, format from images"))) == sorted(
         map(repr, wanted)
@@ -370,7 +370,7 @@ def test_an_exception_in_mid_transaction_leaves_nothing_of_its_shard(
 
     monkeypatch.setattr(sqlfiles, "run", failing)
     with pytest.raises(RuntimeError, match="power cut"):
-        warehouse.load(workspace, path)
+        publishing.load(workspace, path)
     monkeypatch.undo()
     assert not path.exists(), "nothing half-loaded is published"
     with duckdb.connect(path.with_name("ware house's.loading.duckdb")) as connection:
@@ -378,7 +378,7 @@ def test_an_exception_in_mid_transaction_leaves_nothing_of_its_shard(
         for table in ("images", "predictions", "plans", "rejects", "regions"):
             held = connection.execute(f"select distinct shard from {table}").fetchall()
             assert {name for (name,) in held} <= {shard}
-    assert warehouse.load(workspace, path).shards == 3
+    assert publishing.load(workspace, path).shards == 3
     assert content(path) == undisturbed
     assert files(path) == [path.name]
 
@@ -416,7 +416,7 @@ def test_killed_at_every_kind_of_step_and_run_again_the_content_is_that_of_an_un
         process.communicate(timeout=30)
         assert process.returncode == -signal.SIGKILL, step
         assert not path.exists(), step
-        warehouse.load(workspace, path)
+        publishing.load(workspace, path)
         assert content(path) == undisturbed, step
         assert files(path) == [path.name], step
 
@@ -424,18 +424,18 @@ def test_killed_at_every_kind_of_step_and_run_again_the_content_is_that_of_an_un
 def test_killed_while_it_copies_or_replaces_the_published_file_readers_see_the_old_one_whole(
     root: Path, workspace: Folder, path: Path, tmp_path: Path
 ) -> None:
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path)
     old = content(path)
     fake_run.write_run(workspace, run="sample-b", seed=1)
     undisturbed = tmp_path / "undisturbed.duckdb"
-    warehouse.load(workspace, undisturbed)
+    publishing.load(workspace, undisturbed)
     # The second "replace" is the one that publishes: the loader's file is there by then.
     for step, count in [("copy", 1), ("replace", 1), ("load/scores.sql", 2), ("replace", 1)]:
         process = start(root, path, step, count)
         process.communicate(timeout=30)
         assert process.returncode == -signal.SIGKILL, step
         assert content(path) == old, step
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path)
     assert content(path) == content(undisturbed)
     assert files(path) == sorted([path.name, undisturbed.name])
 
@@ -448,7 +448,7 @@ def test_killed_at_random_moments_and_run_again_the_content_is_that_of_an_undist
     fake_run.write_run(workspace, images=60, shard_size=2, garbage_shard=False)
     undisturbed = tmp_path / "undisturbed.duckdb"
     began = time.monotonic()
-    warehouse.load(workspace, undisturbed)
+    publishing.load(workspace, undisturbed)
     took = time.monotonic() - began
     moments = random.Random(int.from_bytes(os.urandom(4), "big"))
     killed = 0
@@ -461,7 +461,7 @@ def test_killed_at_random_moments_and_run_again_the_content_is_that_of_an_undist
         if path.exists():
             assert rows(path, "from reconciliation where not reconciled") == []
     assert killed > 0
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path)
     assert content(path) == content(undisturbed)
     assert files(path) == sorted([path.name, undisturbed.name])
 
@@ -473,7 +473,7 @@ def test_killed_at_random_moments_and_run_again_the_content_is_that_of_an_undist
 def test_a_reader_keeps_its_version_while_a_load_succeeds_and_the_next_reader_sees_the_new_one(
     workspace: Folder, path: Path
 ) -> None:
-    reader = warehouse.open_warehouse(path)
+    reader = publishing.open_warehouse(path)
     fake_run.write_run(workspace, run="sample-b", seed=1)
     during: list[Any] = []
 
@@ -481,7 +481,7 @@ def test_a_reader_keeps_its_version_while_a_load_succeeds_and_the_next_reader_se
         during.append(reader.execute("select count(*) from runs").fetchone())
         during.append(rows(path, "select count(*) from runs")[0])
 
-    assert warehouse.load(workspace, path, progress=look).published
+    assert publishing.load(workspace, path, progress=look).published
     assert set(during) == {(1,)}
     assert reader.execute("select count(*) from predictions").fetchone() == (17,)
     assert rows(path, "select count(*) from predictions") == [(34,)]
@@ -493,10 +493,10 @@ def test_a_second_loader_gets_one_clear_sentence(workspace: Folder, path: Path) 
 
     def load_again(now: int, all: int) -> None:
         with pytest.raises(UserError) as caught:
-            warehouse.load(workspace, path)
+            publishing.load(workspace, path)
         sentences.append(str(caught.value))
 
-    warehouse.load(workspace, path, progress=load_again)
+    publishing.load(workspace, path, progress=load_again)
     assert len(set(sentences)) == 1
     assert "another load" in sentences[0]
     assert str(path) in sentences[0]
@@ -505,13 +505,13 @@ def test_a_second_loader_gets_one_clear_sentence(workspace: Folder, path: Path) 
 def test_a_place_that_cannot_be_written_is_named(workspace: Folder, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file, no folder")
     with pytest.raises(UserError, match="cannot write beside"):
-        warehouse.load(workspace, tmp_path / "file" / "warehouse.duckdb")
+        publishing.load(workspace, tmp_path / "file" / "warehouse.duckdb")
 
 
 @pytest.fixture
 def stray_writer(workspace: Folder, path: Path) -> Iterator[None]:
     """Another program that opened the published warehouse for writing."""
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path)
     path.chmod(0o644)
     script = (
         "import duckdb, sys; c = duckdb.connect(sys.argv[1]); c.execute('create table x (a int)');"
@@ -533,9 +533,9 @@ def stray_writer(workspace: Folder, path: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("stray_writer")
 def test_a_stray_writer_on_the_published_file_stops_no_load(workspace: Folder, path: Path) -> None:
     with pytest.raises(UserError, match="open for writing"):
-        warehouse.open_warehouse(path)
+        publishing.open_warehouse(path)
     fake_run.write_run(workspace, run="sample-b", seed=1)
-    assert warehouse.load(workspace, path).shards == 4
+    assert publishing.load(workspace, path).shards == 4
     assert rows(path, "select count(*) from runs") == [(2,)]
     assert files(path) == [path.name], "the writer's log must not meet the new file"
 
@@ -560,14 +560,14 @@ def test_a_tampered_marker_is_refused_and_everything_else_is_loaded(
     bad = fake.shards[1]
     fake_run.write_marker(workspace, fake, bad, **changes)
     with pytest.raises(UserError, match=sentence) as caught:
-        warehouse.load(workspace, path)
+        publishing.load(workspace, path)
     assert bad in str(caught.value)
     assert "1 of 4" in str(caught.value)
-    for table in ("shards", "images", "regions", "rejects", *records.RUN_TABLES):
+    for table in ("shards", "images", "regions", "rejects", *schemas.RUN_TABLES):
         assert rows(path, f"select * from {table} where shard = '{bad}'") == []
     assert rows(path, "select count(*) from shards") == [(3,)]
     fake_run.write_marker(workspace, fake, bad)
-    assert warehouse.load(workspace, path).shards == 1
+    assert publishing.load(workspace, path).shards == 1
     assert rows(path, "from reconciliation where not reconciled") == []
 
 
@@ -580,15 +580,15 @@ def test_a_missing_or_damaged_file_is_refused_by_name(
 ) -> None:
     bad = fake.shards[0]
     name = {
-        "images": layout.images("encoder-1", "r-1", bad),
-        "boxes": layout.region_embeddings("encoder-1", "r-1", bad),
-    }.get(table, layout.run_table(fake.run, table, bad))
+        "images": paths.images("encoder-1", "r-1", bad),
+        "boxes": paths.region_embeddings("encoder-1", "r-1", bad),
+    }.get(table, paths.run_table(fake.run, table, bad))
     if damage == "missing":
         (root / name).unlink()
     else:
         (root / name).write_bytes((root / name).read_bytes()[:-9])
     with pytest.raises(UserError, match=f"{name} (is missing|cannot be read)"):
-        warehouse.load(workspace, path)
+        publishing.load(workspace, path)
     assert rows(path, "select count(*) from shards") == [(3,)]
 
 
@@ -597,14 +597,14 @@ def test_rows_that_belong_to_other_images_are_refused(
     workspace: Folder, fake: fake_run.FakeRun, path: Path, table: str
 ) -> None:
     bad = fake.shards[0]
-    name = layout.run_table(fake.run, table, bad)
+    name = paths.run_table(fake.run, table, bad)
     if table == "boxes":
-        name = layout.region_embeddings("encoder-1", "r-1", bad)
+        name = paths.region_embeddings("encoder-1", "r-1", bad)
     whole = workspace.read_table(name)
     strange = pa.array(["stranger"] * len(whole))
     workspace.write_table(name, whole.set_column(0, whole.schema.field(0), strange))
     with pytest.raises(UserError, match="does not add up"):
-        warehouse.load(workspace, path)
+        publishing.load(workspace, path)
 
 
 def test_what_is_unreadable_is_told_once_each_and_all_others_are_loaded(
@@ -612,14 +612,14 @@ def test_what_is_unreadable_is_told_once_each_and_all_others_are_loaded(
 ) -> None:
     monkeypatch.setattr(loading, "TOGETHER", 1)
     one, two, three, other = fake.shards
-    marker = workspace.read_json(layout.marker(fake.run, one))
-    workspace.write_json(layout.marker(fake.run, three), marker)
+    marker = workspace.read_json(paths.marker(fake.run, one))
+    workspace.write_json(paths.marker(fake.run, three), marker)
     del marker["crops"]
-    workspace.write_json(layout.marker(fake.run, one), marker)
-    name = layout.run_table(fake.run, "predictions", two)
+    workspace.write_json(paths.marker(fake.run, one), marker)
+    name = paths.run_table(fake.run, "predictions", two)
     workspace.write_table(name, workspace.read_table(name).drop_columns(["margin"]))
     with pytest.raises(UserError, match="3 of 4 finished shards cannot be loaded") as caught:
-        warehouse.load(workspace, path)
+        publishing.load(workspace, path)
     said = str(caught.value)
     assert f"shard {one} of run {fake.run}: its marker or run.json lacks 'crops'" in said
     assert f"{name} lacks the column 'margin'" in said
@@ -631,11 +631,11 @@ def test_the_boxes_of_a_refused_shard_come_with_the_next_run_that_has_them(
     workspace: Folder, fake: fake_run.FakeRun, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "TOGETHER", 1)
-    monkeypatch.setattr(loadable, "TOGETHER", 1)
+    monkeypatch.setattr(finished_shards, "TOGETHER", 1)
     fake_run.write_marker(workspace, fake, sorted(fake.shards)[0], listed=99)
     fake_run.write_run(workspace, run="sample-b", seed=1)
     with pytest.raises(UserError, match="1 of 8"):
-        warehouse.load(workspace, path)
+        publishing.load(workspace, path)
     assert dict(rows(path, "select image_id, boxes from regions")) == fake.boxes
     assert rows(path, "from reconciliation where not reconciled") == []
 
@@ -650,23 +650,23 @@ def test_images_that_are_no_longer_listed_are_marked(
     assert rows(path, "select count(*) from images where not listed") == [(0,)]
     everything = [row["image_id"] for row in fake.images]
     listed = {"archive-1": pa.table({"image_id": [*everything[3:], "an image of a later shard"]})}
-    assert warehouse.load(workspace, path, listed=listed).published
+    assert publishing.load(workspace, path, listed=listed).published
     gone = rows(path, "select image_id from images where not listed")
     assert sorted(gone) == sorted((name,) for name in everything[:3])
-    assert not warehouse.load(workspace, path, listed=listed).published
-    assert warehouse.status(path)["no_longer_listed"] == 3
+    assert not publishing.load(workspace, path, listed=listed).published
+    assert publishing.status(path)["no_longer_listed"] == 3
     back = {"archive-1": pa.table({"image_id": everything})}
-    assert warehouse.load(workspace, path, listed=back).published
+    assert publishing.load(workspace, path, listed=back).published
     assert rows(path, "select count(*) from images where not listed") == [(0,)]
 
 
 def test_truth_replaces_what_was_known_of_its_archive(workspace: Folder, path: Path) -> None:
     one = pa.table({"key": ["a", fake_run.HOSTILE_KEY], "label": ["wren", "x"]})
     two = pa.table({"key": ["a", "a", None], "label": ["owl", "owl", "x"]})
-    warehouse.load(workspace, path, truth=one, archive="archive-1")
-    warehouse.load(workspace, path, truth=one, archive="archive-2")
-    assert not warehouse.load(workspace, path, truth=one, archive="archive-1").published
-    assert warehouse.load(workspace, path, truth=two, archive="archive-1").published
+    publishing.load(workspace, path, truth=one, archive="archive-1")
+    publishing.load(workspace, path, truth=one, archive="archive-2")
+    assert not publishing.load(workspace, path, truth=one, archive="archive-1").published
+    assert publishing.load(workspace, path, truth=two, archive="archive-1").published
     assert sorted(rows(path, "from truth")) == sorted(
         [
             ("archive-1", "a", "owl"),
@@ -681,10 +681,10 @@ def test_truth_that_contradicts_itself_is_refused_before_anything_is_loaded(
 ) -> None:
     truth = pa.table({"key": ["a", "a"], "label": ["wren", "owl"]})
     with pytest.raises(UserError, match="two labels for 'a': 'owl' and 'wren'"):
-        warehouse.load(workspace, path, truth=truth, archive="archive-1")
+        publishing.load(workspace, path, truth=truth, archive="archive-1")
     assert files(path) == []
     with pytest.raises(ValueError, match="archive"):
-        warehouse.load(workspace, path, truth=truth)
+        publishing.load(workspace, path, truth=truth)
 
 
 # Status
@@ -704,10 +704,10 @@ def test_status_gives_reconciled_counts_accuracy_and_timings(
             ],
         }
     )
-    warehouse.load(workspace, path)
-    assert warehouse.status(path)["accuracy"] is None
-    warehouse.load(workspace, path, truth=truth, archive="archive-1")
-    found = warehouse.status(path, fake.run)
+    publishing.load(workspace, path)
+    assert publishing.status(path)["accuracy"] is None
+    publishing.load(workspace, path, truth=truth, archive="archive-1")
+    found = publishing.status(path, fake.run)
     assert json.loads(json.dumps(found)) == found
     counts = {"listed": 23, "labelled": 17, "rejected": 6, "missing": 0, "shards": 4, "judged": 17}
     assert {name: found[name] for name in counts} == counts
@@ -722,13 +722,13 @@ def test_status_gives_reconciled_counts_accuracy_and_timings(
 @pytest.mark.usefixtures("loaded")
 def test_status_of_an_unknown_run_names_the_known_ones(path: Path) -> None:
     with pytest.raises(UserError, match=r"no run 'x' in .*; there are sample-a"):
-        warehouse.status(path, "x")
+        publishing.status(path, "x")
 
 
 def test_status_speaks_of_the_latest_run_when_none_is_named(workspace: Folder, path: Path) -> None:
     fake_run.write_run(workspace, run="a-later", created="2026-03-01T00:00:00Z", seed=1)
-    warehouse.load(workspace, path)
-    assert warehouse.status(path)["run"] == "a-later"
+    publishing.load(workspace, path)
+    assert publishing.status(path)["run"] == "a-later"
 
 
 # Opening
@@ -754,9 +754,9 @@ def test_a_reader_can_neither_write_nor_reach_outside(
     workspace: Folder, path: Path, tmp_path: Path, statement: str
 ) -> None:
     (tmp_path / "secret.txt").write_text("secret")
-    warehouse.load(workspace, path)
+    publishing.load(workspace, path)
     before = path.read_bytes()
-    connection = warehouse.open_warehouse(path)
+    connection = publishing.open_warehouse(path)
     with pytest.raises(duckdb.Error):
         connection.execute(statement.format(folder=tmp_path, path=str(path).replace("'", "''")))
     connection.close()
@@ -768,7 +768,7 @@ def test_a_reader_can_neither_write_nor_reach_outside(
 def test_a_reader_may_use_files_below_the_folders_it_was_given(path: Path, tmp_path: Path) -> None:
     mine = tmp_path / "my data's"
     Folder(str(mine)).write_table("places.parquet", pa.table({"place": ["here"]}))
-    connection = warehouse.open_warehouse(path, [mine])
+    connection = publishing.open_warehouse(path, [mine])
     found = connection.execute(
         "select place from read_parquet($name)", {"name": f"{mine}/*.parquet"}
     )
@@ -781,18 +781,18 @@ def test_a_reader_may_use_files_below_the_folders_it_was_given(path: Path, tmp_p
 
 def test_what_is_no_warehouse_is_refused_with_a_sentence(tmp_path: Path, path: Path) -> None:
     with pytest.raises(UserError, match="there is no warehouse at"):
-        warehouse.open_warehouse(path)
+        publishing.open_warehouse(path)
     path.write_text("not a database")
     with pytest.raises(UserError, match=r"cannot read .* as a warehouse"):
-        warehouse.open_warehouse(path)
+        publishing.open_warehouse(path)
     path.unlink()
     with duckdb.connect(path) as connection:
         connection.execute("create table somebody_elses (a int)")
     before = path.read_bytes()
     with pytest.raises(UserError, match=r"cannot read .* as a warehouse"):
-        warehouse.open_warehouse(path)
+        publishing.open_warehouse(path)
     with pytest.raises(UserError, match=r"cannot read .* as a warehouse"):
-        warehouse.load(Folder(str(tmp_path / "empty")), path)
+        publishing.load(Folder(str(tmp_path / "empty")), path)
     assert path.read_bytes() == before
     assert files(path) == [path.name]
 
@@ -808,10 +808,10 @@ def change(path: Path, statement: str) -> None:
 def test_a_warehouse_of_a_newer_version_is_neither_read_nor_loaded(
     workspace: Folder, path: Path
 ) -> None:
-    assert rows(path, "select version from schema_version") == [(warehouse.SCHEMA_VERSION,)]
-    change(path, f"update schema_version set version = {warehouse.SCHEMA_VERSION + 1}")
+    assert rows(path, "select version from schema_version") == [(publishing.SCHEMA_VERSION,)]
+    change(path, f"update schema_version set version = {publishing.SCHEMA_VERSION + 1}")
     before = path.read_bytes()
-    for attempt in (warehouse.open_warehouse, lambda path: warehouse.load(workspace, path)):
+    for attempt in (publishing.open_warehouse, lambda path: publishing.load(workspace, path)):
         with pytest.raises(UserError, match="newer lazsl"):
             attempt(path)
     assert path.read_bytes() == before
@@ -821,7 +821,7 @@ def test_a_warehouse_of_a_newer_version_is_neither_read_nor_loaded(
 @pytest.mark.usefixtures("loaded")
 def test_a_load_brings_views_and_macros_up_to_date(workspace: Folder, path: Path) -> None:
     change(path, "drop view labelled; update schema_version set definitions = 'of old'")
-    assert warehouse.load(workspace, path) == warehouse.Loaded(0, 0, published=True)
+    assert publishing.load(workspace, path) == publishing.Loaded(0, 0, published=True)
     assert rows(path, "select count(*) from labelled") == [(17,)]
 
 
@@ -829,18 +829,18 @@ def test_an_unreadable_file_of_a_cut_off_load_is_named(workspace: Folder, path: 
     working = path.with_name("ware house's.loading.duckdb")
     working.write_text("not a database")
     with pytest.raises(UserError, match=r"ware house's\.loading\.duckdb.*delete it"):
-        warehouse.load(workspace, path)
+        publishing.load(workspace, path)
     working.unlink()
-    assert warehouse.load(workspace, path).shards == 4
+    assert publishing.load(workspace, path).shards == 4
 
 
 def test_a_file_of_a_cut_off_load_without_tables_is_named(workspace: Folder, path: Path) -> None:
     working = path.with_name("ware house's.loading.duckdb")
     duckdb.connect(working).close()
     with pytest.raises(UserError, match=r"ware house's\.loading\.duckdb.*no warehouse.*delete it"):
-        warehouse.load(workspace, path)
+        publishing.load(workspace, path)
     working.unlink()
-    assert warehouse.load(workspace, path).shards == 4
+    assert publishing.load(workspace, path).shards == 4
 
 
 def test_a_mistyped_workspace_is_one_sentence_and_nothing_is_written(tmp_path: Path) -> None:

@@ -12,25 +12,26 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from lazsl import workspace
 from lazsl.cli import app
-from lazsl.embed import embed_labels
-from lazsl.encoder import Encoder
+from lazsl.embedding.shard import embed_labels
 from lazsl.errors import UserError
-from lazsl.explaining.anew import StoredImage, read_stored
-from lazsl.explaining.case import find_image, find_run
-from lazsl.labelset import LabelSet, parse_labelset
-from lazsl.run import Run, load_model
-from lazsl.score import EmbeddedLabels, score_table
-from lazsl.warehouse import open_warehouse
-from lazsl.whatif import WhatIf, edit, stored_labelset, what_if
+from lazsl.explain.lookup import find_image, find_run
+from lazsl.explain.recomputed import StoredImage, read_stored
+from lazsl.explain.whatif import WhatIf, edit, stored_labelset, what_if
+from lazsl.labelset.labels import LabelSet
+from lazsl.labelset.native import parse_labelset
+from lazsl.model.encoder import Encoder
+from lazsl.run.run import Run, load_model
+from lazsl.scoring.tables import EmbeddedLabels, score_table
+from lazsl.store import paths
+from lazsl.warehouse.publishing import open_warehouse
 
 IMAGE = "1858/plate-001.jpg"
 
 
 @pytest.fixture(scope="module")
 def embedded(labelled: Run) -> pa.Table:
-    return labelled.workspace.read_table(workspace.attributes(labelled.encoder, labelled.labels))
+    return labelled.workspace.read_table(paths.attributes(labelled.encoder, labelled.labels))
 
 
 @pytest.fixture(scope="module")

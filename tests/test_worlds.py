@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from lazsl.errors import UserError
-from lazsl.fieldguide import sample
-from lazsl.fieldguide.drawing import Scene
-from lazsl.fieldguide.traits import COLOURS, PARTS
-from lazsl.fieldguide.worlds import (
+from studies.fieldguide import sample
+from studies.fieldguide.drawing import Scene
+from studies.fieldguide.traits import COLOURS, PARTS
+from studies.fieldguide.worlds import (
     WORLDS,
     World,
     draw_world,
@@ -129,7 +129,7 @@ def test_there_is_no_colour_in_a_sketch_and_little_light_at_dusk(
 
 def test_a_world_is_drawn_into_a_new_folder_with_truth_labels_and_parts(tmp_path: Path) -> None:
     folder = tmp_path / "archive"
-    command = [sys.executable, "-m", "lazsl.fieldguide.worlds", str(folder)]
+    command = [sys.executable, "-m", "studies.fieldguide.worlds", str(folder)]
     drawn = subprocess.run([*command, "--world", "clutter", "--images", "1"], capture_output=True)
     assert drawn.returncode == 0 and b"60 pictures" in drawn.stdout
     with (folder / "truth.csv").open(encoding="utf-8") as file:

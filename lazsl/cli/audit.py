@@ -49,32 +49,33 @@ def sample(
     Fill in `judged_label` with the class that the image shows, or with `(none of these)`; leave it
     empty where you cannot tell. Then `lazsl audit import FILE`.
     """
-    from lazsl import annotators, audit, reviews
-    from lazsl import warehouse as warehouses
-    from lazsl.storage import Folder, split_url
+    from lazsl.audit import judgements, judging_files
+    from lazsl.audit import sample as audit
+    from lazsl.store.folder import Folder, split_url
+    from lazsl.warehouse import publishing
 
     if how is None:
         how = "label-studio" if output.endswith(".json") else "csv"
-    if how not in annotators.FORMATS:
-        raise UserError(f"--format {how!r} is not one of {', '.join(annotators.FORMATS)}")
+    if how not in judging_files.FORMATS:
+        raise UserError(f"--format {how!r} is not one of {', '.join(judging_files.FORMATS)}")
     folder, path = Folder(workspace), warehouse_of(workspace, warehouse)
     strata = [] if by == "none" else by.split(",")
-    with closing(warehouses.open_warehouse(path)) as connection:
-        run = warehouses.find_run(connection, run)
-        classes = reviews.classes_of(connection, run)
+    with closing(publishing.open_warehouse(path)) as connection:
+        run = publishing.find_run(connection, run)
+        classes = judgements.classes_of(connection, run)
     drawn = audit.draw_sample(folder, path, run, images, strata, seed)
-    warehouses.load(folder, path, runs=[])
+    publishing.load(folder, path, runs=[])
     table = audit.shown(path, drawn)
     place, name = (output, "") if how == "fiftyone" else split_url(output)
     if how == "csv":
-        files = {name: annotators.csv_file(table)}
+        files = {name: judging_files.csv_file(table)}
     elif how == "fiftyone":
-        files = annotators.fiftyone_files(table, classes)
+        files = judging_files.fiftyone_files(table, classes)
     else:
         config = f"{name.removesuffix('.json')}.xml"
         files = {
-            name: annotators.label_studio_tasks(table),
-            config: annotators.label_studio_config(classes),
+            name: judging_files.label_studio_tasks(table),
+            config: judging_files.label_studio_config(classes),
         }
     Folder(place).write_files(files, force)
     counted = len(set(drawn["stratum"].to_pylist()))
@@ -104,8 +105,8 @@ def import_file(
     warehouse: WarehouseFile = None,
 ) -> None:
     """Bring judgements in. They are kept for good: no run and no later import replaces them."""
-    from lazsl.reviews import import_judgements
-    from lazsl.storage import Folder
+    from lazsl.audit.judgements import import_judgements
+    from lazsl.store.folder import Folder
 
     path = warehouse_of(workspace, warehouse)
     found = import_judgements(
@@ -137,8 +138,8 @@ def estimate(
     Any run over the archive can be estimated from the same judgements, whichever run the sample
     was drawn from.
     """
-    from lazsl.estimate import Estimate, estimate_run
-    from lazsl.warehouse import find_run, open_warehouse
+    from lazsl.audit.estimate import Estimate, estimate_run
+    from lazsl.warehouse.publishing import find_run, open_warehouse
 
     path = warehouse_of(workspace, warehouse)
     with closing(open_warehouse(path)) as connection:

@@ -23,7 +23,7 @@ Name = Annotated[str, typer.Argument(help="Of the data set, as lazsl datasets li
 @in_words
 def list_datasets() -> None:
     """The data sets that are known, with what their split holds as published."""
-    from lazsl.datasets import DATASETS
+    from lazsl.datasets.registry import DATASETS
 
     table = Table("name", "data set", "split")
     table.add_column("images", justify="right")
@@ -38,7 +38,7 @@ def list_datasets() -> None:
 @in_words
 def show(name: Name) -> None:
     """How a data set's files lie, which of its images count, and which label set is for it."""
-    from lazsl.datasets import find_dataset
+    from lazsl.datasets.prepare import find_dataset
 
     one = find_dataset(name)
     out.print(f"[bold]{escape(one.title)}[/], {one.split}: {one.images:,} images, ", end="")
@@ -77,7 +77,7 @@ def prepare(
     force: Force = False,
 ) -> None:
     """Join a data set's split with a label set by the names of classes. Nothing is downloaded."""
-    from lazsl import datasets
+    from lazsl.datasets import prepare as datasets
 
     found = datasets.prepare(
         datasets.find_dataset(name),

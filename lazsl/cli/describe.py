@@ -13,12 +13,14 @@ from rich.text import Text
 
 from lazsl.cli.app import assigned, err, in_words, out
 from lazsl.cli.labels import counted, is_there, labels_app, note, shown
+from lazsl.display import short, visible
 from lazsl.errors import UserError
-from lazsl.shown import short, visible
 
 if TYPE_CHECKING:
-    from lazsl.labelset import LabelSet
-    from lazsl.labelset.describing import Asking, Described, Endpoint, Work
+    from lazsl.labelset.describing.asking import Asking
+    from lazsl.labelset.describing.describe import Described, Work
+    from lazsl.labelset.describing.endpoint import Endpoint
+    from lazsl.labelset.labels import LabelSet
 
 
 @labels_app.command(
@@ -70,7 +72,11 @@ def describe(
     protocol will do. What the output holds already stays as it is, so the same command goes on
     where it stopped. Exit code 1 when a class is still without attributes.
     """
-    from lazsl.labelset import describing, import_labels
+    from lazsl.labelset.describing import answers as answers_module
+    from lazsl.labelset.describing import asking as asking_module
+    from lazsl.labelset.describing import describe as describe_module
+    from lazsl.labelset.describing import endpoint as endpoint_module
+    from lazsl.labelset.formats import import_labels
 
     if model is None:
         raise UserError(
@@ -78,13 +84,13 @@ def describe(
             "calls it"
         )
     fields = assigned(request, "--request", "temperature=0.2")
-    asking = describing.Asking(model, about, least, most, fields)
-    endpoint = describing.find_endpoint(needed=not dry_run)
-    answers = describing.Answers(cache or describing.default_folder())
+    asking = asking_module.Asking(model, about, least, most, fields)
+    endpoint = endpoint_module.find_endpoint(needed=not dry_run)
+    answers = answers_module.Answers(cache or answers_module.default_folder())
     source, _, notes = import_labels(file)
     note(notes)
     before = _before(output)
-    work = describing.plan(source, before, asking, endpoint, None if fresh else answers)
+    work = describe_module.plan(source, before, asking, endpoint, None if fresh else answers)
     if dry_run:
         _show_plan(work, asking, endpoint)
         return
@@ -104,7 +110,7 @@ def describe(
             failed += failure is not None
             progress.update(bar, advance=1, trouble=f"{failed} failed" if failed else "")
 
-        found = describing.describe(
+        found = describe_module.describe(
             work, asking, endpoint, answers, parallel, timeout, retries, done
         )
     if before is None and not found.written and found.failures:
@@ -118,7 +124,7 @@ def describe(
 
 def _before(output: str) -> LabelSet | None:
     """What the output holds already; a person may have corrected it."""
-    from lazsl.labelset import load_labelset
+    from lazsl.labelset.reading import load_labelset
 
     if not output.lower().endswith((".yaml", ".yml", ".json")):
         raise UserError(f"--output {output!r} must end in .yaml or .json; YAML reads best")
@@ -127,8 +133,7 @@ def _before(output: str) -> LabelSet | None:
 
 def _publish(labels: LabelSet, before: LabelSet | None, output: str) -> None:
     """Write what is new; the text that a person may have edited stays beside it."""
-    from lazsl.labelset import write_labels
-    from lazsl.labelset.reading import read_text, write_text
+    from lazsl.labelset.reading import read_text, write_labels, write_text
 
     if labels == before:
         return
@@ -141,7 +146,7 @@ def _publish(labels: LabelSet, before: LabelSet | None, output: str) -> None:
 
 
 def _show_plan(work: Work, asking: Asking, endpoint: Endpoint) -> None:
-    from lazsl.labelset.describing import Estimate, estimate
+    from lazsl.labelset.describing.asking import Estimate, estimate
 
     guess = estimate(asking, work.labels, work.ask)
     rows = {

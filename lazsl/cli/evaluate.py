@@ -68,7 +68,7 @@ def evaluate(
     """
     from lazsl.evaluation import sweeps
     from lazsl.evaluation.evaluate import evaluate as evaluate_run
-    from lazsl.evaluation.section import publish
+    from lazsl.evaluation.sections.section import publish
 
     found = evaluate_run(
         workspace,

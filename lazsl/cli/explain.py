@@ -11,14 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
+from lazsl.display import short, visible
 from lazsl.errors import UserError
-from lazsl.explaining.names import short, visible
 
 if TYPE_CHECKING:
-    from lazsl.explaining.case import Image, RunOfImage
-    from lazsl.explaining.explanation import Explanation
-    from lazsl.explaining.pairs import Spoken
-    from lazsl.whatif import Scored, WhatIf
+    from lazsl.explain.explanation import Explanation
+    from lazsl.explain.lookup import Image, RunOfImage
+    from lazsl.explain.side_by_side import Spoken
+    from lazsl.explain.whatif import Scored, WhatIf
 
 _WIDE = 110  # characters of a terminal that has room for the regions' corners, too
 
@@ -60,9 +60,9 @@ def explain(
 
     With --what-if: what it would have been called with other words. No picture is drawn then.
     """
-    from lazsl.explaining.case import find_image, find_run
-    from lazsl.explaining.explanation import explain as explain_image
-    from lazsl.warehouse import open_warehouse
+    from lazsl.explain.explanation import explain as explain_image
+    from lazsl.explain.lookup import find_image, find_run
+    from lazsl.warehouse.publishing import open_warehouse
 
     if edits and (against is not None or output is not None):
         raise UserError(
@@ -83,10 +83,10 @@ def explain(
 
 
 def _draw(explanation: Explanation, output: Path | None) -> None:
-    from lazsl.explaining.archived import read_pixels
-    from lazsl.explaining.drawing import draw
-    from lazsl.explaining.names import file_name
-    from lazsl.storage import Folder
+    from lazsl.explain.file_names import file_name
+    from lazsl.explain.picture.draw import draw
+    from lazsl.explain.pixels import read_pixels
+    from lazsl.store.folder import Folder
 
     image = explanation.image
     if output is None:
@@ -104,8 +104,8 @@ def _draw(explanation: Explanation, output: Path | None) -> None:
 
 
 def _show(explanation: Explanation) -> None:
-    from lazsl.explaining.pairs import pair
-    from lazsl.explaining.words import because, facts, headline, signed
+    from lazsl.explain.side_by_side import pair
+    from lazsl.explain.words import because, facts, headline, signed
 
     this, other = explanation.this, explanation.other
     pairs = pair(this, other)
@@ -134,7 +134,7 @@ def _show(explanation: Explanation) -> None:
 
 
 def _cells(one: Spoken | None) -> list[str]:
-    from lazsl.explaining.words import percent, signed
+    from lazsl.explain.words import percent, signed
 
     if one is None:
         return ["", "", "", ""]
@@ -150,11 +150,11 @@ def _cells(one: Spoken | None) -> list[str]:
 def _what_if(run: RunOfImage, image: Image, edits: list[str]) -> WhatIf:
     import torch
 
-    from lazsl.checkpoints import find_model
-    from lazsl.encoder import choose_device, load_encoder
-    from lazsl.explaining.anew import read_attributes, read_stored
-    from lazsl.storage import Folder
-    from lazsl.whatif import stored_labelset, what_if
+    from lazsl.explain.recomputed import read_attributes, read_stored
+    from lazsl.explain.whatif import stored_labelset, what_if
+    from lazsl.model.checkpoints import find_model
+    from lazsl.model.encoder import choose_device, load_encoder
+    from lazsl.store.folder import Folder
 
     def embed(sentences: list[str]) -> torch.Tensor:
         source = find_model(run.job.model, run.job.precision)
@@ -188,7 +188,7 @@ def _what_if(run: RunOfImage, image: Image, edits: list[str]) -> WhatIf:
 
 
 def _show_what_if(found: WhatIf, image: Image) -> None:
-    from lazsl.explaining.words import signed
+    from lazsl.explain.words import signed
 
     before, after = found.before, found.after
     same = before.top[0][0] == after.top[0][0]
@@ -228,7 +228,7 @@ def _total(contributions: list[float | None]) -> float | None:
 
 
 def _signed(value: float | None) -> str:
-    from lazsl.explaining.words import signed
+    from lazsl.explain.words import signed
 
     return "" if value is None else signed(value)
 

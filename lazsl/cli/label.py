@@ -112,8 +112,9 @@ def label(
         values = {**defaults, **values}
     job = _job({k: v for k, v in values.items() if v is not None}, settings)
     with _prefect():
-        from flows.label import label_archive
-        from lazsl import run as steps
+        from lazsl_flows.label import label_archive
+
+        from lazsl.run import run as steps
 
         run = steps.open_run(job)
         _check_inputs(run, "both")
@@ -168,10 +169,11 @@ def relabel(
         )
     how = nested(scoring)
     with _prefect():
-        from flows.label import relabel as relabel_flow
-        from lazsl import run as steps
-        from lazsl.storage import Folder
-        from lazsl.workspace import read_run_record
+        from lazsl_flows.label import relabel as relabel_flow
+
+        from lazsl.run import run as steps
+        from lazsl.store.folder import Folder
+        from lazsl.store.paths import read_run_record
 
         record = read_run_record(Folder(workspace), run)
         before = steps.uncalibrated(record["job"]["scoring"])
@@ -221,7 +223,7 @@ def _from_trust(url: str | None) -> dict[str, Any]:
     if url is None:
         return {}
     from lazsl.evaluation.trust import read_trust
-    from lazsl.storage import masked
+    from lazsl.store.folder import masked
 
     measured = read_trust(url)
     if measured.threshold is None:
@@ -263,9 +265,9 @@ def _check_inputs(run: Any, towers: Any) -> None:
 
     The model stays loaded for the flow, which runs in this process.
     """
-    from lazsl import run as steps
-    from lazsl.archive import check_archive
-    from lazsl.truth import FOLDERS, read_truth
+    from lazsl.archive.listing import check_archive
+    from lazsl.archive.truth import FOLDERS, read_truth
+    from lazsl.run import run as steps
 
     # Folders are known once the archive is listed; planning checks them.
     if run.job.truth not in (None, FOLDERS):
@@ -299,7 +301,7 @@ def _follow(flow: Callable[[], Any], verb: str) -> None:
     Raises:
         UserError: it did not complete; the sentence is its state's message.
     """
-    from flows.shards import on_progress, on_shards
+    from lazsl_flows.shards import on_progress, on_shards
 
     columns = (
         TextColumn("{task.description}"),
@@ -335,9 +337,9 @@ def _follow(flow: Callable[[], Any], verb: str) -> None:
 
 
 def _show_run(run: Any) -> None:
-    from lazsl import sqlfiles
-    from lazsl.status import run_status
-    from lazsl.warehouse import open_warehouse
+    from lazsl.run.status import run_status
+    from lazsl.warehouse import sqlfiles
+    from lazsl.warehouse.publishing import open_warehouse
 
     path = run.job.warehouse_path
     found = run_status(run.workspace, run.key, path)

@@ -13,11 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from lazsl.cli.app import Force, app, err, in_words, out
+from lazsl.display import visible
 from lazsl.errors import UserError
-from lazsl.shown import visible
 
 if TYPE_CHECKING:
-    from lazsl.labelset import Finding, LabelSet, Read
+    from lazsl.labelset.finding import Finding
+    from lazsl.labelset.labels import LabelSet
+    from lazsl.labelset.native import Read
 
 labels_app = typer.Typer(
     help="Import, export, check and describe label sets.", no_args_is_help=True
@@ -44,7 +46,8 @@ def import_(
     force: Force = False,
 ) -> None:
     """Read a published form and write it as a label set of ours."""
-    from lazsl.labelset import import_labels, write_labels
+    from lazsl.labelset.formats import import_labels
+    from lazsl.labelset.reading import write_labels
 
     _keep(output, force)
     labels, found, notes = import_labels(file, form)
@@ -67,7 +70,8 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a label set in a published form, and say what that form cannot hold."""
-    from lazsl.labelset import CLASSNAMES, export_labels, load_labelset
+    from lazsl.labelset.formats import CLASSNAMES, export_labels
+    from lazsl.labelset.reading import load_labelset
 
     labels = load_labelset(file)
     _keep(f"{output.rstrip('/')}/{CLASSNAMES}" if form == "clip-benchmark" else output, force)
@@ -95,9 +99,10 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Read a label set critically. Exit code 1 when there are findings, 0 when there are none."""
-    from lazsl.labelset import check as check_labels
-    from lazsl.labelset import in_order, read_labels
-    from lazsl.storage import masked
+    from lazsl.labelset.checks import check as check_labels
+    from lazsl.labelset.checks import in_order
+    from lazsl.labelset.reading import read_labels
+    from lazsl.store.folder import masked
 
     read = read_labels(file)
     findings = check_labels(read) if model is None else in_order(_by_model(read, model, device))
@@ -119,10 +124,10 @@ def check(
 
 def _by_model(read: Read, model: str, device: str) -> list[Finding]:
     """All findings: those of reading, and those of a model's tokenizer and text tower."""
-    from lazsl.checkpoints import find_model
-    from lazsl.encoder import choose_device, load_encoder
-    from lazsl.labelset import check as check_labels
-    from lazsl.labelset import look_alikes
+    from lazsl.labelset.checks import check as check_labels
+    from lazsl.labelset.checks import look_alikes
+    from lazsl.model.checkpoints import find_model
+    from lazsl.model.encoder import choose_device, load_encoder
 
     encoder = load_encoder(find_model(model, "float32"), choose_device(device), "text")
     prompts = [prompt for prompts in read.labels.prompts for prompt in prompts]
@@ -174,14 +179,14 @@ def note(notes: Sequence[str]) -> None:
 
 def shown(url: str) -> str:
     """A path or URL without its credentials and without characters that steer a terminal."""
-    from lazsl.storage import masked
+    from lazsl.store.folder import masked
 
     return visible(masked(url))
 
 
 def is_there(url: str) -> bool:
     """True when there is such a file."""
-    from lazsl.storage import Folder, split_url
+    from lazsl.store.folder import Folder, split_url
 
     folder, name = split_url(url)
     return Folder(folder).exists(name)
@@ -189,7 +194,7 @@ def is_there(url: str) -> bool:
 
 def _keep(url: str, force: bool) -> None:
     """Refuse to replace a file that somebody may have edited."""
-    from lazsl.storage import masked
+    from lazsl.store.folder import masked
 
     if not force and is_there(url):
         raise UserError(

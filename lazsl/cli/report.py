@@ -45,9 +45,9 @@ def report(
     warehouse: WarehouseFile = None,
 ) -> None:
     """Make a site to look through a run: every label, and the pixels that spoke for it."""
-    from lazsl.report import make_report
+    from lazsl.report.make import make_report
     from lazsl.report.site import in_bytes
-    from lazsl.warehouse import find_run, open_warehouse
+    from lazsl.warehouse.publishing import find_run, open_warehouse
 
     path = warehouse_of(workspace, warehouse)
     with closing(open_warehouse(path)) as connection:

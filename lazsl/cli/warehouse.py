@@ -40,8 +40,8 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show how a run stands: reconciled counts, accuracy, timings. Exit code 1 while incomplete."""
-    from lazsl.status import run_status
-    from lazsl.storage import Folder
+    from lazsl.run.status import run_status
+    from lazsl.store.folder import Folder
 
     found = run_status(Folder(workspace), run, warehouse)
     if as_json:
@@ -56,9 +56,9 @@ def status(
 @in_words
 def load(workspace: Workspace = "workspace", warehouse: WarehouseFile = None) -> None:
     """Load every finished shard that the warehouse does not hold yet; also while a run goes on."""
-    from lazsl import warehouse as warehouses
-    from lazsl.storage import Folder, masked
-    from lazsl.workspace import runs
+    from lazsl.store.folder import Folder, masked
+    from lazsl.store.paths import runs
+    from lazsl.warehouse import publishing
 
     folder = Folder(workspace)
     path = warehouse_of(workspace, warehouse)
@@ -66,7 +66,7 @@ def load(workspace: Workspace = "workspace", warehouse: WarehouseFile = None) ->
         raise UserError(
             f"there is no run in {masked(workspace)}; label an archive, or name another workspace"
         )
-    loaded = warehouses.load(folder, path)
+    loaded = publishing.load(folder, path)
     out.print(
         f"{loaded.shards} shards, {loaded.images} images loaded into {path}",
         markup=False,
@@ -110,9 +110,9 @@ def sql(
     """
     import duckdb
 
-    from lazsl import results
-    from lazsl.sqlfiles import first_line
-    from lazsl.warehouse import open_warehouse
+    from lazsl.warehouse import export
+    from lazsl.warehouse.publishing import open_warehouse
+    from lazsl.warehouse.sqlfiles import first_line
 
     path = warehouse_of(workspace, warehouse)
     if file is not None:
@@ -129,14 +129,14 @@ def sql(
             found = connection.sql(text)
             if found is None:
                 raise UserError("the query is empty; try: lazsl sql 'show tables'")
-            reader = found.to_arrow_reader(rows + 1 if not (output or as_csv) else results.BATCH)
+            reader = found.to_arrow_reader(rows + 1 if not (output or as_csv) else export.BATCH)
         except duckdb.Error as error:
             raise UserError(f"the query failed: {first_line(error)}") from None
         if output is not None:
-            written = results.write_result(reader, output)
+            written = export.write_result(reader, output)
             out.print(f"{written} rows written to {output}", highlight=False, markup=False)
         elif as_csv:
-            results.write_csv(reader, sys.stdout)
+            export.write_csv(reader, sys.stdout)
         else:
             _show_rows(reader, rows)
 
@@ -169,7 +169,7 @@ def _show_rows(reader: pa.RecordBatchReader, limit: int) -> None:
     """Print the first rows: as a table, or one below the other where they are too wide for it."""
     from pyarrow import types
 
-    from lazsl.results import batches, readable
+    from lazsl.warehouse.export import batches, readable
 
     read: list[list[str]] = []
     for batch in batches(reader):
@@ -217,7 +217,7 @@ def _styled(cell: str) -> str:
 
 
 def show_status(found: dict[str, Any]) -> None:
-    """Print how a run stands, as `lazsl.status.run_status` found it."""
+    """Print how a run stands, as `lazsl.run.status.run_status` found it."""
     table = Table("", "", title=f"run {found['run']}", show_header=False)
     table.add_row("archive", escape(str(found["archive"])))
     table.add_row("shards done", f"{found['shards_done']} of {found['shards']}")

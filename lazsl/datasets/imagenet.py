@@ -12,8 +12,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from lazsl.datasets.class_names import Names
 from lazsl.datasets.layout import Split, locate, reading
-from lazsl.datasets.names import Names
 from lazsl.datasets.wordnet import check_names, imagenet_ids, imagenet_names, subset
 from lazsl.errors import UserError
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lazsl.datasets.names import Names
+from lazsl.datasets.class_names import Names
 from lazsl.errors import UserError
 
 

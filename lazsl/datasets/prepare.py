@@ -14,15 +14,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from lazsl.archive import list_archive
+from lazsl.archive.listing import list_archive
+from lazsl.archive.selection import Selection
+from lazsl.datasets.class_names import join_classes
 from lazsl.datasets.layout import DataSet, Split
-from lazsl.datasets.names import join_classes
 from lazsl.datasets.registry import DATASETS
 from lazsl.errors import UserError
-from lazsl.labelset import LabelSet, dump, import_labels, native_form, parse_labelset
-from lazsl.selection import Selection
+from lazsl.labelset.formats import import_labels
+from lazsl.labelset.labels import LabelSet
+from lazsl.labelset.native import native_form, parse_labelset
+from lazsl.labelset.reading import dump
 from lazsl.settings import IMAGE_SUFFIXES
-from lazsl.storage import Folder, masked, split_url
+from lazsl.store.folder import Folder, masked, split_url
 
 TRUTH, LABELS, CLASSES = "truth.csv", "labels.json", "classes.csv"
 """What `write` publishes in a folder."""

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from lazsl.datasets.names import Names
+from lazsl.datasets.class_names import Names
 from lazsl.errors import UserError
 from lazsl.labelset.text import spelling
 

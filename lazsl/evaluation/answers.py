@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lazsl.alignment import TopClasses, select_regions
+from lazsl.alignment.align import TopClasses, select_regions
 from lazsl.evaluation.methods import Method, Views
 from lazsl.evaluation.sentences import Sentences
 from lazsl.evaluation.stored import Images, Known

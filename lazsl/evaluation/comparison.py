@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lazsl.display import short
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import Answers
 from lazsl.evaluation.methods import REFERENCE, Method
@@ -28,8 +29,7 @@ from lazsl.evaluation.metrics import (
     mcnemar,
     per_class,
 )
-from lazsl.evaluation.section import plain, table
-from lazsl.explaining.names import short
+from lazsl.evaluation.sections.section import plain, table
 
 SHOWN = 10
 """Classes and confused pairs that a person is shown."""
@@ -210,7 +210,7 @@ class Comparison:
 
     def write(self, folder: Path) -> list[Path]:
         """methods.png, classes.png and, where there are any, confusions.png."""
-        from lazsl.evaluation.comparison_plots import plot_comparison
+        from lazsl.evaluation.sections.comparison_plots import plot_comparison
 
         return plot_comparison(self, folder)
 

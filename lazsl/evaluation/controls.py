@@ -16,14 +16,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from lazsl import workspace
-from lazsl.embed import embed_labels
+from lazsl.embedding.shard import embed_labels
 from lazsl.evaluation.answers import ask_methods
 from lazsl.evaluation.methods import REFERENCE, Method, method
 from lazsl.evaluation.sentences import Model, Sentences, text_tower
 from lazsl.evaluation.stored import Images, Known, StoredRun, read_images
-from lazsl.labelset import LabelSet
-from lazsl.score import EmbeddedLabels
+from lazsl.labelset.labels import LabelSet
+from lazsl.scoring.tables import EmbeddedLabels
+from lazsl.store import paths
 
 FOREIGN = (
     "a cast-iron handle, a copper bottom, a non-stick coating, a glass lid, a wooden spoon, "
@@ -252,7 +252,7 @@ def verdict(rows: Sequence[Controlled], chance: float) -> str:
 
 def embedded(stored: StoredRun, labels: LabelSet, model: Model) -> EmbeddedLabels:
     """A label set, embedded once and kept in the workspace."""
-    name = workspace.attributes(stored.encoder, labels.key)
+    name = paths.attributes(stored.encoder, labels.key)
     if not stored.folder.exists(name):
         stored.folder.write_table(name, embed_labels(labels, model()))
     return EmbeddedLabels.from_table(stored.folder.read_table(name))

@@ -12,12 +12,12 @@ from lazsl.evaluation.answers import DEPTH, Answers, Ask, ask, by_method
 from lazsl.evaluation.comparison import Comparison, compare
 from lazsl.evaluation.controls import measure_controls
 from lazsl.evaluation.methods import methods_for
-from lazsl.evaluation.section import Section, plain
+from lazsl.evaluation.sections.section import Section, plain
+from lazsl.evaluation.sections.sweep_section import gather
+from lazsl.evaluation.sections.trust_section import trust_section
 from lazsl.evaluation.sentences import Sentences, read_sentences
 from lazsl.evaluation.stored import Known, StoredRun, join_truth, open_stored, read_images
-from lazsl.evaluation.sweep_section import gather
 from lazsl.evaluation.sweeps import own_method, probes
-from lazsl.evaluation.trust_section import trust_section
 
 BESIDE = ("dclip", "crop-mean")
 """Methods that a sweep is drawn beside."""

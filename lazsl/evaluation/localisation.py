@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from lazsl.alignment import plans_for, select_regions
+from lazsl.alignment.align import plans_for, select_regions
 from lazsl.evaluation.methods import aligning
 from lazsl.evaluation.stored import Images
-from lazsl.evidence import Evidence, attribute_maps, place_maps, spread
-from lazsl.score import EmbeddedLabels
+from lazsl.explain.maps import Evidence, attribute_maps, place_maps, spread
+from lazsl.scoring.tables import EmbeddedLabels
 from lazsl.settings import ScoringSettings
 
 Maps = Callable[[Evidence, Evidence | None, tuple[int, int]], np.ndarray]

@@ -13,14 +13,14 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lazsl.alignment import (
-    Settings,
+from lazsl.alignment.align import (
     TopClasses,
     class_scores,
     crop_mean_scores,
     dclip_scores,
     top_classes,
 )
+from lazsl.alignment.batches import Settings
 from lazsl.evaluation.sentences import Sentences
 from lazsl.settings import Rule, ScoringSettings
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from lazsl.errors import UserError
-from lazsl.labelset import LabelSet
+from lazsl.labelset.labels import LabelSet
 
 
 def open_set_split(

@@ -16,18 +16,19 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from lazsl import records, workspace
-from lazsl.alignment import PackedAttributes
-from lazsl.checkpoints import find_model
-from lazsl.embed import embed_labels
-from lazsl.encoder import Encoder, choose_device, load_encoder
+from lazsl.alignment.attributes import PackedAttributes
+from lazsl.embedding.shard import embed_labels
 from lazsl.errors import UserError
 from lazsl.evaluation.stored import StoredRun
-from lazsl.explaining.anew import vectors
-from lazsl.identity import digest
-from lazsl.labelset import LabelSet, import_labels
-from lazsl.score import EmbeddedLabels
-from lazsl.storage import masked
+from lazsl.explain.recomputed import vectors
+from lazsl.labelset.formats import import_labels
+from lazsl.labelset.labels import LabelSet
+from lazsl.model.checkpoints import find_model
+from lazsl.model.encoder import Encoder, choose_device, load_encoder
+from lazsl.scoring.tables import EmbeddedLabels
+from lazsl.store import paths, schemas
+from lazsl.store.folder import masked
+from lazsl.store.keys import digest
 
 _AT_ONCE = 4096  # sentences that are embedded before their means are taken
 
@@ -126,7 +127,7 @@ def _ensemble(stored: StoredRun, model: Model, say: Callable[[str], None]) -> Te
     """(C, D) float32: per class the mean of its templates' unit vectors, at unit length (CLIP,
     arXiv 2103.00020, section 3.1.4)."""
     classes = stored.embedded_labels.classes
-    name = workspace.attributes(
+    name = paths.attributes(
         stored.encoder, f"templates-{digest('templates', classes, templates())}"
     )
     if not stored.folder.exists(name):
@@ -146,7 +147,7 @@ def _ensemble(stored: StoredRun, model: Model, say: Callable[[str], None]) -> Te
 def _names_table(classes: tuple[str, ...], means: Tensor) -> pa.Table:
     flat = pa.FixedSizeListArray.from_arrays(pa.array(means.numpy().ravel()), means.shape[1])
     index = pa.array(range(len(classes)), pa.int32())
-    schema = records.class_means(means.shape[1])
+    schema = schemas.class_means(means.shape[1])
     return pa.Table.from_arrays([index, pa.array(classes, pa.string()), flat], schema=schema)
 
 
@@ -156,7 +157,7 @@ def _embedded_cupl(
     """The file's sentences of the run's classes, in the run's order, embedded."""
     given, _, _ = import_labels(url, "cupl")
     mine = _of_classes(given, stored.labelset, url)
-    name = workspace.attributes(stored.encoder, mine.key)
+    name = paths.attributes(stored.encoder, mine.key)
     if not stored.folder.exists(name):
         say(f"embedding {sum(mine.sizes):,} sentences of {masked(url)}, once")
         stored.folder.write_table(name, embed_labels(mine, model()))

@@ -17,15 +17,16 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from lazsl import workspace
+from lazsl.archive.manifest import read_manifest
+from lazsl.archive.truth import read_truth
 from lazsl.errors import UserError
-from lazsl.labelset import LabelSet, load_labelset
-from lazsl.loading import check_truth
-from lazsl.manifest import read_manifest
-from lazsl.score import EmbeddedLabels, embeddings_of, images_alike
+from lazsl.labelset.labels import LabelSet
+from lazsl.labelset.reading import load_labelset
+from lazsl.scoring.tables import EmbeddedLabels, embeddings_of, images_alike
 from lazsl.settings import Job, make_job
-from lazsl.storage import Folder, masked
-from lazsl.truth import read_truth
+from lazsl.store import paths
+from lazsl.store.folder import Folder, masked
+from lazsl.warehouse.loading import check_truth
 
 MEMORY_BYTES = 512 * 2**20
 """Of embeddings that are worked on at a time."""
@@ -90,7 +91,7 @@ class StoredRun:
         """Columns image_id, key, shard and embedded (bool) of the images that are listed now."""
         manifest = read_manifest(self.folder, self.archive)
         listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
-        there = workspace.embedded_shards(self.folder, self.encoder, self.regions)
+        there = paths.embedded_shards(self.folder, self.encoder, self.regions)
         inside = pc.is_in(listed["shard"], value_set=pa.array(sorted(there), pa.string()))
         return listed.select(["image_id", "key", "shard"]).append_column("embedded", inside)
 
@@ -124,8 +125,8 @@ def open_stored(workspace_url: str, run: str | None = None) -> StoredRun:
         UserError: there is no such run, or its label set was never embedded.
     """
     folder = Folder(workspace_url)
-    record = workspace.read_run_record(folder, run)
-    name = workspace.attributes(record["encoder"], record["labels"])
+    record = paths.read_run_record(folder, run)
+    name = paths.attributes(record["encoder"], record["labels"])
     if not folder.exists(name):
         raise UserError(
             f"run {record['run']} has not embedded its label set yet; label the archive first"
@@ -204,9 +205,9 @@ def _read_shard(
     stored: StoredRun, shard: str, wanted: set[str | None], memory_bytes: int
 ) -> Iterator[Images]:
     place = (stored.encoder, stored.regions, shard)
-    images = stored.folder.read_table(workspace.images(*place))
+    images = stored.folder.read_table(paths.images(*place))
     about = {row["image_id"]: row for row in images.drop_columns(["digest"]).to_pylist()}
-    regions = stored.folder.read_table(workspace.region_embeddings(*place))
+    regions = stored.folder.read_table(paths.region_embeddings(*place))
     owners = regions["image_id"].combine_chunks()
     vectors = embeddings_of(regions)
     sides = [regions[name].to_numpy() for name in ("left", "top", "right", "bottom")]
@@ -247,7 +248,7 @@ def _usable(stored: StoredRun) -> set[str]:
     usable: set[str] = set()
     shards = stored.listing.filter(pc.field("embedded"))["shard"].unique()
     for shard in shards.to_pylist():
-        name = workspace.images(stored.encoder, stored.regions, str(shard))
+        name = paths.images(stored.encoder, stored.regions, str(shard))
         images = stored.folder.read_table(name, ["image_id", "reason"])
         usable.update(_texts(images.filter(pc.is_null(images["reason"])), "image_id"))
     return usable

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lazsl.alignment import TopClasses, select_regions
+from lazsl.alignment.align import TopClasses, select_regions
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import DEPTH, Ask, views_of
 from lazsl.evaluation.methods import REFERENCE, Method, Views, method

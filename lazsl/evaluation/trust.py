@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lazsl.confidence import confidence
 from lazsl.errors import UserError
 from lazsl.evaluation.calibration import (
     CERTAINTY,
@@ -30,8 +29,9 @@ from lazsl.evaluation.calibration import (
     widest_cut,
 )
 from lazsl.evaluation.stored import StoredRun
-from lazsl.run import Run, uncalibrated
-from lazsl.storage import Folder, masked, split_url
+from lazsl.run.run import Run, uncalibrated
+from lazsl.scoring.confidence import confidence
+from lazsl.store.folder import Folder, masked, split_url
 
 CLIP_TEMPERATURE = 0.01
 """What CLIP was trained with (its logit scale ends at 100): the confidence before any fitting."""

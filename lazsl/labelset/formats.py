@@ -29,7 +29,7 @@ from lazsl.labelset.reading import (
     write_labels,
     write_text,
 )
-from lazsl.storage import Folder, masked, split_url
+from lazsl.store.folder import Folder, masked, split_url
 
 FORMATS = ("dclip", "cupl", "names", "clip-benchmark", "native")
 

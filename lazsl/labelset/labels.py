@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from lazsl.identity import digest, readable
+from lazsl.store.keys import digest, readable
 
 NAME_TEMPLATE = "a photo of a {class}."
 """CLIP's plain prompt: the sentence of the bare class name."""

@@ -1,6 +1,2 @@
 """A static site about one run, to be opened from disk or from a bucket: no server, no request to
 anywhere else. `lazsl report` makes it."""
-
-from lazsl.report.make import Report, make_report
-
-__all__ = ["Report", "make_report"]

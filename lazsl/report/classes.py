@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from lazsl import sqlfiles
-from lazsl.evidence import Evidence, place_maps
-from lazsl.report.names import Names
+from lazsl.explain.maps import Evidence, place_maps
+from lazsl.report.numbering import Names
 from lazsl.report.site import Site
-from lazsl.sqlfiles import Connection
+from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.sqlfiles import Connection
 
 GRID = 24
 """Cells of an average map, across and down: every image is stretched to the same square."""

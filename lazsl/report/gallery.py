@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lazsl import sqlfiles
-from lazsl.report.names import Names
+from lazsl.report.numbering import Names
 from lazsl.report.site import Site
-from lazsl.sqlfiles import Connection
+from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.sqlfiles import Connection
 
 CHUNK = 5000
 """Images per file."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from lazsl import sqlfiles
-from lazsl.evidence import Evidence, every_region, read_shard_evidence
-from lazsl.report.names import Names
-from lazsl.sqlfiles import Connection
+from lazsl.explain.maps import Evidence, every_region, read_shard_evidence
+from lazsl.report.numbering import Names
+from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.sqlfiles import Connection
 
 PART = 48
 """Images per data file: one is loaded when one of its images is looked at."""

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lazsl import sqlfiles
 from lazsl.errors import UserError
 from lazsl.report.classes import AverageMaps, write_classes
-from lazsl.report.comparison import write_comparison
 from lazsl.report.gallery import write_gallery
 from lazsl.report.images import PART, image_data, image_rows, with_plans
-from lazsl.report.names import Names
+from lazsl.report.numbering import Names
 from lazsl.report.overview import overview
 from lazsl.report.previews import make_previews
 from lazsl.report.rejects import write_rejects
 from lazsl.report.site import Site
-from lazsl.sqlfiles import Connection
-from lazsl.warehouse import open_warehouse
+from lazsl.report.two_runs import write_comparison
+from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.sqlfiles import Connection
 
 PAGES = ("gallery.html", "image.html", "classes.html", "class.html", "rejects.html")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lazsl import sqlfiles
-from lazsl.sqlfiles import Connection
+from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.sqlfiles import Connection
 
 BINS = 36
 LABELS = 16

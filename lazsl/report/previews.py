@@ -12,18 +12,18 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from lazsl import records
+from lazsl.archive.staging import stage, unstage
 from lazsl.errors import UserError
-from lazsl.images import Reject, decode
+from lazsl.images.decoding import Reject, decode
 from lazsl.report.site import Site
-from lazsl.staging import stage, unstage
+from lazsl.store import schemas
 
 LONGEST = 400
 """Pixels of a preview's longer side; smaller images are kept as they are."""
 
 _QUALITY = 74
 _LISTED = pa.schema(
-    [records.MANIFEST.field(name) for name in ("image_id", "key", "uri", "size", "version")]
+    [schemas.MANIFEST.field(name) for name in ("image_id", "key", "uri", "size", "version")]
 )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lazsl import sqlfiles
 from lazsl.report.site import Site
-from lazsl.sqlfiles import Connection
+from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.sqlfiles import Connection
 
 CHUNK = 1000
 """Rejects per file."""

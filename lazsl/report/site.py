@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lazsl.errors import UserError
-from lazsl.storage import Folder, masked
+from lazsl.store.folder import Folder, masked
 
 HOME = Path(__file__).resolve().parent
 MARKER = "data/site.json"

@@ -11,7 +11,7 @@ from typing import Any
 
 from lazsl.labelset.describing.asking import Asking
 from lazsl.labelset.describing.reply import BadReply, read_reply
-from lazsl.storage import Folder
+from lazsl.store.folder import Folder
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from lazsl.display import short
 from lazsl.errors import UserError
 from lazsl.labelset.describing.answers import Answer
 from lazsl.labelset.describing.asking import SCHEMA, Asking
 from lazsl.labelset.describing.reply import BadReply, read_completion
-from lazsl.shown import short
-from lazsl.storage import masked
+from lazsl.store.folder import masked
 
 OPENAI = "https://api.openai.com/v1"
 

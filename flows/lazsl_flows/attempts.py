@@ -1,0 +1,79 @@
+"""What every attempt of a flow run begins with and fails with; when a crashing run is given up."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import State
+from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
+from prefect.states import Failed
+
+from lazsl.errors import UserError
+from lazsl.store.folder import masked
+from lazsl_flows.credentials import use_stored
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CRASHES = 3
+"""After so many crashes since a person last pressed Retry, a run ends Failed."""
+
+STARTED_AGAIN = "started again after a crash"
+"""What the automation says of its new attempt; see `infra/automations.yaml`."""
+
+
+def in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
+    """The task or flow, failing with a sentence where the world went wrong and not the code."""
+
+    @wraps(function)
+    def step(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
+        try:
+            return function(*args, **kwargs)
+        except (UserError, OSError) as error:
+            return Failed(message=masked(str(error) or type(error).__name__))
+
+    return step
+
+
+def attempt(function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
+    """The flow: with the store's credentials, and given up once its process has died too often.
+
+    An automation has no limit of its own, so a run that keeps crashing ends Failed here.
+    """
+
+    @wraps(function)
+    @in_words
+    def attempted(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+        use_stored()
+        return given_up() or function(*args, **kwargs)
+
+    # Prefect would look for the names of the flow's types in this module.
+    vars(attempted)["__signature__"] = inspect.signature(function, eval_str=True)
+    return attempted
+
+
+def given_up() -> State[None] | None:
+    """The state of a run that has crashed too often by itself; None: go on.
+
+    Only attempts that the automation made count: Retry, pressed by a person, starts anew.
+    """
+    if not flow_run.id:
+        return None
+    with get_client(sync_client=True) as client:
+        states = client.read_flow_run_states(flow_run.id)
+    crashes = 0
+    for state in sorted(states, key=lambda state: state.timestamp):
+        if state.is_crashed():
+            crashes += 1
+        elif state.is_scheduled() and state.message != STARTED_AGAIN:
+            crashes = 0
+    if crashes < CRASHES:
+        return None
+    return Failed(
+        message=f"the process died {crashes} times in a row and is not started again by itself; "
+        "the worker's log may say why (out of memory?); Retry tries again"
+    )

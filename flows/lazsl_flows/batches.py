@@ -1,0 +1,138 @@
+"""The same job on as many machines as there are: a planner, batches of shards, one loader.
+
+    plan-archive     lists the archive, embeds the label set, starts one label-batch per batch
+    label-batch      does its shards on whichever worker takes it; has a Retry button of its own
+    load-warehouse   loads every finished shard that is not loaded yet; one at a time (loading.py)
+
+They share nothing but the workspace. The planner does not wait for its batches: it would hold a
+worker, and could not turn green when a batch is retried later. Each batch asks for a load when it
+is through, and a load takes whatever is done by then.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect import State, flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.deployments import run_deployment
+from prefect.states import Completed, Failed
+from pydantic import Field
+
+from lazsl.errors import UserError
+from lazsl.run import run as steps
+from lazsl.settings import Job
+from lazsl_flows.attempts import attempt
+from lazsl_flows.shards import RUNNER, label_shard, numbered, prepare, work
+from lazsl_flows.summary import failure_sentence
+
+LABEL_BATCH = "label-batch/label-batch"
+LOAD_WAREHOUSE = "load-warehouse/load-warehouse"
+
+_WAITING = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED]
+
+
+@flow(name="plan-archive", flow_run_name="plan {job.archive}", task_runner=RUNNER)
+@attempt
+def plan_archive(
+    job: Job,
+    batch_shards: Annotated[int, Field(ge=1, le=10_000)] = 16,
+) -> State[Any]:
+    """List an archive and start a label-batch run for every batch of shards that is missing.
+
+    Shards of batches that still wait or run are left to them, so planning again does no work twice.
+
+    Args:
+        job: everything about the run; where nothing is filled in, the shown default is taken
+        batch_shards: shards per batch: what one worker takes at a time
+    """
+    run, shards = prepare(job, "text")
+    missing = steps.missing_shards(run, shards)
+    taken = _under_way(run.key)
+    free = [shard for shard in missing if shard not in taken]
+    batches = [free[start : start + batch_shards] for start in range(0, len(free), batch_shards)]
+    numbers = numbered(shards)
+    for batch in batches:
+        run_deployment(
+            LABEL_BATCH,
+            # The run's own job: its precision is settled, so every machine makes the same vectors.
+            # What nobody set (such as threads) is each machine's own affair.
+            parameters={
+                "job": run.job.model_dump(mode="json", exclude_unset=True),
+                "run": run.key,
+                "shards": batch,
+            },
+            flow_run_name=f"{run.key} {_span([numbers[shard] for shard in batch])}",
+            tags=["lazsl", run.key],
+            timeout=0,
+            as_subflow=False,
+        )
+    if not batches and not taken:
+        _ask_for_load(run.job, run.key)
+    return Completed(
+        message=f"{len(shards)} shards, {len(missing)} missing: {len(batches)} batches "
+        f"started, {len(taken & set(missing))} shards are under way already"
+    )
+
+
+@flow(name="label-batch", task_runner=RUNNER)
+@attempt
+def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
+    """Stage, embed and score some shards of a planned run; ends Failed while one is missing.
+
+    Args:
+        job: the planned run's job
+        run: the planned run's key
+        shards: what this batch sees to
+    """
+    opened = steps.open_run(job)
+    if opened.key != run:
+        raise UserError(
+            f"this batch was planned for run {run}, but its job is now {opened.key}: the label "
+            "set, the model or its precision here differs; plan the archive again"
+        )
+    worked = work(opened, shards, numbered(steps.archive_shards(opened)), label_shard)
+    _ask_for_load(job, run)
+    if worked.failed:
+        return Failed(message=failure_sentence(worked.failed, len(shards), worked.reasons))
+    now = len(worked.missing)
+    return Completed(message=f"{len(shards)} shards done, {now} of them in this run")
+
+
+def _under_way(run: str) -> set[str]:
+    """Shards of a run that are in a batch which has not ended."""
+    mine = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[run]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_WAITING)),
+    )
+    found: set[str] = set()
+    seen = 0
+    with get_client(sync_client=True) as client:
+        while page := client.read_flow_runs(flow_run_filter=mine, limit=200, offset=seen):
+            found |= {shard for batch in page for shard in batch.parameters.get("shards", [])}
+            seen += len(page)
+    return found
+
+
+def _ask_for_load(job: Job, run: str) -> None:
+    """Start a load; the deployment runs one at a time, wherever the warehouse is."""
+    run_deployment(
+        LOAD_WAREHOUSE,
+        parameters={"workspace": job.workspace, "run": run, "warehouse": job.warehouse},
+        flow_run_name=f"load {run}",
+        tags=["lazsl", run],
+        timeout=0,
+        as_subflow=False,
+    )
+
+
+def _span(numbers: list[int]) -> str:
+    """The numbers of a batch's shards, as a person says them: 3 to 18, or 7."""
+    return f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])

@@ -1,0 +1,93 @@
+"""Label an archive, and score it anew: one flow run per job, one task run per shard and step.
+
+A flow run looks at the workspace, submits only what is not done, and ends Failed with a sentence
+while anything is missing. So Retry (in the UI, or `prefect flow-run retry`) pays only for what
+failed, also after a kill, a cancel, a code fix, or on another machine.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import State, flow
+from prefect.states import Completed, Failed
+
+from lazsl.run import run as steps
+from lazsl.run.run import Run
+from lazsl.settings import Job, ScoringSettings
+from lazsl_flows.attempts import attempt
+from lazsl_flows.loading import load
+from lazsl_flows.shards import (
+    RUNNER,
+    Submit,
+    embed_labels,
+    label_shard,
+    numbered,
+    prepare,
+    score_shard,
+    work,
+)
+from lazsl_flows.summary import failure_sentence, show_dashboard, show_evidence
+
+
+@flow(name="label-archive", flow_run_name="label {job.archive}", task_runner=RUNNER)
+@attempt
+def label_archive(job: Job) -> State[Any]:
+    """List, stage, embed, score and load an archive; ends Failed while any shard is missing.
+
+    Args:
+        job: everything about the run; where nothing is filled in, the shown default is taken
+    """
+    run, shards = prepare(job)
+    return finish(run, shards, label_shard)
+
+
+@flow(name="relabel", task_runner=RUNNER)
+@attempt
+def relabel(
+    workspace: str,
+    run: str,
+    labels: str | None = None,
+    scoring: ScoringSettings | None = None,
+    warehouse: str | None = None,
+    truth: str | None = None,
+    open_set: bool | None = None,
+) -> State[Any]:
+    """Score the stored embeddings of a run with another label set or other settings.
+
+    No image is read and no vision tower is loaded.
+
+    Args:
+        workspace: where the run is: a path or fsspec URL
+        run: key of the run whose embeddings are used, or its beginning
+        labels: another label set: path or URL of a JSON file; empty: the run's own
+        scoring: other settings; empty: the run's own
+        warehouse: the DuckDB file on the worker's disk; empty: the run's own
+        truth: CSV with columns key,label: what is really shown; empty: the run's own
+        open_set: the truth may name classes that the label set does not have
+    """
+    given = {"labels": labels, "warehouse": warehouse, "truth": truth, "open_set": open_set}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if scoring is not None:
+        changes["scoring"] = scoring.model_dump()
+    relabelled = steps.open_relabelling(workspace, run, changes)
+    steps.record_run(relabelled)
+    embed_labels(relabelled, "text")
+    return finish(relabelled, steps.archive_shards(relabelled), score_shard)
+
+
+def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None) -> State[Any]:
+    """Do what is missing, load what is done, and say how it ended; arguments as of `work`."""
+    worked = work(run, shards, numbered(shards), submit, ahead)
+    loaded = load(run.job, run.key, run.archive, return_state=True)
+    if loaded.is_completed() and len(worked.failed) < len(shards):
+        show_dashboard(run.job, run.key)
+        if worked.missing and not worked.failed:
+            show_evidence(run.job, run.key)
+    if worked.failed:
+        return Failed(message=failure_sentence(worked.failed, len(shards), worked.reasons))
+    if not loaded.is_completed():
+        return Failed(message=f"every shard is done, but loading failed: {loaded.message}")
+    return Completed(
+        message=f"{len(shards)} shards done, {len(worked.missing)} of them in this run"
+    )

@@ -1,0 +1,46 @@
+"""The report of a run, made where its warehouse is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import State, flow
+from prefect.states import Completed
+
+from lazsl.report.make import make_report
+from lazsl.report.site import in_bytes
+from lazsl.run.into_warehouse import recorded_job
+from lazsl.run.status import run_status
+from lazsl.store.folder import Folder
+from lazsl_flows.attempts import attempt
+from lazsl_flows.summary import show_dashboard
+
+
+@flow(name="report")
+@attempt
+def report(
+    workspace: str,
+    run: str | None = None,
+    against: str | None = None,
+    images: int | None = None,
+    warehouse: str | None = None,
+) -> State[Any]:
+    """Make the pages to look through a run: every label, and the pixels that spoke for it.
+
+    Args:
+        workspace: where the run is: a path or fsspec URL
+        run: key of the run, or its beginning; empty: the one started last
+        against: key of another run of the same archive to compare with
+        images: only so many images get a page, half of them the least certain; empty: all
+        warehouse: the DuckDB file on the worker's disk; empty: the run's own
+    """
+    folder = Folder(workspace)
+    job, key, _ = recorded_job(folder, run or run_status(folder)["run"], warehouse)
+    other = None if against is None else recorded_job(folder, against)[1]
+    output = f"{folder.url}/reports/{key}"
+    made = make_report(job.warehouse_path, key, output, against=other, images=images)
+    show_dashboard(job, key)
+    told = f"{made.images} images, {in_bytes(made.bytes)}"
+    if made.missing:
+        told += f"; {made.missing} could not be read again and have no picture"
+    return Completed(message=f"{told}; open {made.index}")

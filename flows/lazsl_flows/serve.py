@@ -1,0 +1,197 @@
+"""A whole labelling service on this machine: `python -m lazsl_flows.serve`.
+
+Server, work pools, deployments and workers, on loopback only. Ctrl-C or SIGTERM ends all of them.
+Without an archive in the environment (LAZSL_ARCHIVE, LAZSL_LABELS, ...) the deployments are set to
+label the embedded sample archive with the embedded model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from lazsl import fieldguide
+
+_HERE = Path(__file__).resolve().parent
+INFRA = next(
+    (place for place in (_HERE / "infra", _HERE.parent.parent / "infra") if place.is_dir()),
+    _HERE / "infra",
+)
+PREFECT_FILE = INFRA / "prefect.yaml"
+AUTOMATIONS = INFRA / "automations.yaml"
+POOLS = ("lazsl", "lazsl-loader")
+_BETWEEN_LOOKS = 3.0  # seconds; a worker that dies at once is not started more often
+
+
+def main() -> int:
+    """Serve until told to stop; the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--port", type=int, default=4200, help="of the server (4200)")
+    parser.add_argument("--workers", type=int, default=1, help="that label batches (1)")
+    parser.add_argument("--home", type=Path, default=Path(".prefect"), help="database and logs")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        with ExitStack() as stack:
+            url = f"http://127.0.0.1:{given.port}"
+            environment = _environment(given.home.resolve(), url)
+            logs = given.home.resolve() / "logs"
+            logs.mkdir(parents=True, exist_ok=True)
+            if _answers(f"{url}/api/health"):
+                print(f"lazsl: port {given.port} is taken; use --port", file=sys.stderr)
+                return 2
+            start = ("server", "start", "--host", "127.0.0.1", "--port", str(given.port))
+            server = stack.enter_context(_running("server", start, environment, logs))
+            _wait(url, server, logs)
+            for pool in POOLS:
+                create = ("work-pool", "create", pool, "--type", "process", "--overwrite")
+                _prefect(create, environment, logs)
+            deploy = ("--no-prompt", "deploy", "--all", "--prefect-file", str(PREFECT_FILE))
+            _prefect(deploy, environment, logs)
+            _run(
+                [sys.executable, "-m", "lazsl_flows.automations", str(AUTOMATIONS)],
+                environment,
+                logs,
+            )
+            names = {f"worker-{n}": "lazsl" for n in range(1, given.workers + 1)}
+            # One flow run at a time: two in one worker would share the processor or the GPU.
+            commands = {
+                name: ("worker", "start", "--pool", pool, "--name", name, "--limit", "1")
+                for name, pool in {**names, "loader": "lazsl-loader"}.items()
+            }
+            workers = {
+                name: stack.enter_context(_running(name, command, environment, logs))
+                for name, command in commands.items()
+            }
+            print(f"\nlazsl serves at {url}; deployments: {url}/deployments", flush=True)
+            print(f"logs in {logs}; Ctrl-C stops everything", flush=True)
+            while server.poll() is None:
+                time.sleep(_BETWEEN_LOOKS)
+                for name in [name for name, worker in workers.items() if worker.poll() is not None]:
+                    print(f"lazsl: {name} ended by itself and is started again", file=sys.stderr)
+                    again = _running(name, commands[name], environment, logs)
+                    workers[name] = stack.enter_context(again)
+            print(f"lazsl: the server ended by itself; see {logs}", file=sys.stderr)
+            return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _environment(home: Path, url: str) -> dict[str, str]:
+    workspace = str(Path("workspace").resolve())
+    defaults = {
+        "LAZSL_ARCHIVE": str(fieldguide.IMAGES_DIR),
+        "LAZSL_LABELS": str(fieldguide.LABELS_FILE),
+        "LAZSL_WORKSPACE": workspace,
+        "LAZSL_WAREHOUSE": f"{workspace}/warehouse.duckdb",
+        "LAZSL_MODEL": "fieldguide",
+    }
+    if "LAZSL_ARCHIVE" in os.environ:
+        del defaults["LAZSL_LABELS"], defaults["LAZSL_MODEL"]
+    settings = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": f"{url}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        # The server's database is SQLite, which is busy now and then.
+        "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "lazsl_flows.messaging",
+        "DO_NOT_TRACK": "1",
+    }
+    return {**defaults, **os.environ, **settings}
+
+
+@contextmanager
+def _running(
+    name: str, arguments: tuple[str, ...], environment: dict[str, str], logs: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A part of the service; when the block ends, it and all that it started are gone."""
+    place = logs.parent / "work" / name
+    place.mkdir(parents=True, exist_ok=True)
+    with (logs / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [_command(), *arguments],
+            cwd=place,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        _signal(process, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            print(f"lazsl: {name} does not end; it is killed", file=sys.stderr)
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """To the process and all of its session's; flow runs are children of their worker."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _prefect(arguments: tuple[str, ...], environment: dict[str, str], logs: Path) -> None:
+    _run([_command(), *arguments], environment, logs)
+
+
+def _run(command: list[str], environment: dict[str, str], logs: Path) -> None:
+    """Run a command to its end; what it says goes to the log, unless it fails."""
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    with (logs / "deploy.log").open("a") as log:
+        log.write(done.stdout + done.stderr)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip())[-500:]
+        raise SystemExit(f"lazsl: {' '.join(command[:4])} failed: {said}")
+
+
+def _command() -> str:
+    """The `prefect` that belongs to this Python."""
+    beside = Path(sys.executable).with_name("prefect")
+    return str(beside) if beside.exists() else str(shutil.which("prefect"))
+
+
+def _wait(url: str, server: subprocess.Popen[bytes], logs: Path) -> None:
+    deadline = time.monotonic() + 180
+    while not _answers(f"{url}/api/health"):
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"lazsl: the server did not start; see {logs / 'server.log'}")
+        time.sleep(0.3)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""The tasks that every flow is made of, and how a flow works through shards.
+
+A task is submitted only where its artifact is missing: what is done is what lies in the workspace,
+not what Prefect remembers. So any flow can be killed and run again, anywhere.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prefect import State, get_run_logger, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from lazsl.archive.manifest import Plan, plan_shards
+from lazsl.archive.selection import select
+from lazsl.archive.staging import Staged, unstage
+from lazsl.errors import UserError
+from lazsl.model.towers import Towers
+from lazsl.run import run as steps
+from lazsl.run.into_warehouse import check_folders
+from lazsl.run.run import Run
+from lazsl.settings import Job
+from lazsl_flows.attempts import in_words
+
+on_progress: ContextVar[Callable[[str, int], None] | None] = ContextVar("on_progress", default=None)
+"""Called with a shard and how many of its images are done, for whoever runs the flow in-process."""
+
+on_shards: ContextVar[Callable[[int], None] | None] = ContextVar("on_shards", default=None)
+"""Called once with the number of images that are still to be done."""
+
+RUNNER: Any = ThreadPoolTaskRunner(max_workers=256)
+"""Threads only wait for each other: how much is done at a time is bounded by the flow."""
+
+_model = threading.Lock()
+"""One shard at a time has the model; several GPUs are several processes."""
+
+
+@task(name="plan", task_run_name="plan", cache_policy=NO_CACHE)
+@in_words
+def plan(run: Run) -> Plan:
+    """List the archive and cut what is new into shards."""
+    job = run.job
+    only = select(job.only)
+    planned = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only)
+    if planned.archive != run.archive:
+        raise UserError(f"the keys in {job.only} were changed while the run began; run it again")
+    check_folders(job, run.labelset, run.archive)
+    return planned
+
+
+@task(name="attributes", task_run_name="attributes", cache_policy=NO_CACHE)
+@in_words
+def attributes(run: Run, towers: Towers = "both") -> bool:
+    """Embed the label set, unless it was embedded before."""
+    return steps.embed_attributes(run, towers)
+
+
+@task(name="stage", task_run_name="stage {number} ({shard})", cache_policy=NO_CACHE)
+@in_words
+def stage(run: Run, number: int, shard: str, directory: Path) -> tuple[Staged, float]:
+    """Fetch a shard's images to the local disk."""
+    started = time.perf_counter()
+    return steps.stage_shard(run, shard, directory), time.perf_counter() - started
+
+
+@task(name="embed", task_run_name="embed {number} ({shard})", cache_policy=NO_CACHE)
+@in_words
+def embed(run: Run, number: int, shard: str, staged: tuple[Staged, float]) -> State[Any]:
+    """Cut regions and embed them. The staged images are removed afterwards."""
+    images, seconds = staged
+    total = len(images.table)
+    report = on_progress.get()
+    progress = None if report is None else partial(report, shard)
+    with _model:
+        steps.embed_shard(run, shard, images, seconds, progress)
+    unstage(images.directory)
+    return Completed(message=f"{total} images")
+
+
+@task(name="score", task_run_name="score {number} ({shard})", cache_policy=NO_CACHE)
+@in_words
+def score(run: Run, number: int, shard: str) -> State[Any]:
+    """Align regions with attributes; write predictions, evidence, plans, and the done marker."""
+    marker = steps.score_shard(run, shard)
+    report = on_progress.get()
+    if report is not None:
+        report(shard, marker["listed"])
+    return Completed(message=f"{marker['labelled']} labelled, {marker['rejected']} rejected")
+
+
+def prepare(job: Job, towers: Towers = "both") -> tuple[Run, list[str]]:
+    """The run of a job and all its shards, once the archive is planned and the labels embedded.
+
+    Raises:
+        UserError: one of these failed, with the sentence of its task.
+    """
+    run = steps.open_run(job)
+    for notice in steps.notices(job, run.labelset):
+        get_run_logger().warning(notice)
+    planned: Any = plan(run, return_state=True)
+    if not planned.is_completed():
+        raise UserError(planned.message)
+    steps.record_run(run)
+    embed_labels(run, towers)
+    return run, list(planned.result().shards)
+
+
+def embed_labels(run: Run, towers: Towers = "both") -> None:
+    """Have the label set embedded.
+
+    Raises:
+        UserError: with the sentence of the task.
+    """
+    embedded = attributes(run, towers, return_state=True)
+    if not embedded.is_completed():
+        raise UserError(embedded.message)
+
+
+Submit = Callable[[Run, int, str, Path], list[PrefectFuture[Any]]]
+"""Submits what one shard needs: its tasks in order, each waiting for the one before."""
+
+
+def label_shard(run: Run, number: int, shard: str, scratch: Path) -> list[PrefectFuture[Any]]:
+    """A `Submit`: stage, embed and score, or score alone where the shard was embedded before."""
+    if steps.is_embedded(run, shard):
+        return score_shard(run, number, shard, scratch)
+    staged: Any = stage.submit(run, number, shard, scratch / shard)
+    embedded = embed.submit(run, number, shard, staged)
+    waiting: Any = score
+    return [staged, embedded, waiting.submit(run, number, shard, wait_for=[embedded])]
+
+
+def score_shard(run: Run, number: int, shard: str, scratch: Path) -> list[PrefectFuture[Any]]:
+    """A `Submit`: score alone."""
+    return [score.submit(run, number, shard)]
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What became of some shards.
+
+    missing: those that were not done before. failed: those that are still not done, as their tasks
+    are named. reasons: what the failed tasks said, in order.
+    """
+
+    missing: tuple[str, ...]
+    failed: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+def work(
+    run: Run, shards: list[str], numbers: dict[str, int], submit: Submit, ahead: int | None = None
+) -> Worked:
+    """Do those of the shards that are missing, a few at a time, and say what became of them.
+
+    Args:
+        run: the run.
+        shards: the shards to see to.
+        numbers: of every shard of the archive, as its tasks show it.
+        submit: what one shard needs.
+        ahead: shards submitted beyond the one that is waited for; default: what may be staged.
+    """
+    ahead = run.job.staged_shards if ahead is None else ahead
+    missing = steps.missing_shards(run, shards)
+    scratch = Path(run.job.scratch or tempfile.gettempdir()) / f"lazsl-{flow_run.id or run.key}"
+    progress: Any = create_progress_artifact(
+        progress=_percent(len(shards) - len(missing), len(shards)),
+        key="lazsl-progress",
+        description=f"shards of {run.key} that are done",
+    )
+    announce = on_shards.get()
+    if announce is not None:
+        announce(steps.count_images(run, missing))
+    waiting: deque[list[PrefectFuture[Any]]] = deque()
+    reasons: list[str] = []
+    done = len(shards) - len(missing)
+    try:
+        for shard in missing:
+            if len(waiting) > ahead:
+                reasons += _reasons(waiting.popleft())
+                done += 1
+                update_progress_artifact(progress, progress=_percent(done, len(shards)))
+            waiting.append(submit(run, numbers[shard], shard, scratch))
+        for futures in waiting:
+            reasons += _reasons(futures)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    left = steps.missing_shards(run, shards)
+    update_progress_artifact(progress, progress=_percent(len(shards) - len(left), len(shards)))
+    failed = tuple(f"{numbers[shard]} ({shard})" for shard in left)
+    return Worked(tuple(missing), failed, tuple(reasons))
+
+
+def numbered(shards: list[str]) -> dict[str, int]:
+    """Every shard of an archive with its number, from 1, in the order they were cut."""
+    return {shard: number for number, shard in enumerate(shards, start=1)}
+
+
+def _reasons(futures: list[PrefectFuture[Any]]) -> list[str]:
+    """Why a shard failed, in words, once its last task has ended; empty when it did not."""
+    futures[-1].wait()
+    ended = [future.state for future in futures]
+    return [state.message or "no reason given" for state in ended if state.is_failed()][:1]
+
+
+def _percent(done: int, total: int) -> float:
+    return 100.0 * done / total if total else 100.0

@@ -1,0 +1,132 @@
+"""What the operator reads in the Prefect UI."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from lazsl.errors import UserError
+from lazsl.report.dashboard import Dashboard, draw_evidence, read_dashboard, report_of
+from lazsl.settings import Job
+
+
+def failure_sentence(failed: Sequence[str], total: int, reasons: Sequence[str]) -> str:
+    """The sentence a flow run fails with: which shards, out of how many, why, and what to press.
+
+    Args:
+        failed: the shards, as their tasks are named.
+        total: shards of the archive.
+        reasons: what the failed tasks said; the first one is passed on.
+    """
+    shown = ", ".join(failed[:5]) + (", ..." if len(failed) > 5 else "")
+    plural = "shard" if total == 1 else "shards"
+    why = f": {reasons[0].rstrip('.')}" if reasons else ""
+    return f"{len(failed)} of {total} {plural} failed: {shown}{why}; Retry runs only these"
+
+
+def show_dashboard(job: Job, run: str) -> None:
+    """Leave a summary and a table of shards with the flow run, as artifacts."""
+    found = read_dashboard(job.warehouse_path, run)
+    create_markdown_artifact(
+        run_summary(job, found), key="lazsl-summary", description=f"how {run} stands"
+    )
+    create_table_artifact(found.shards, key="lazsl-shards", description="slowest shards first")
+
+
+def show_evidence(job: Job, run: str) -> None:
+    """Leave a few explained images with the flow run, as an artifact that holds the pictures.
+
+    LAZSL_EVIDENCE=off leaves it out: the pictures lie in Prefect's database.
+    """
+    if os.environ.get("LAZSL_EVIDENCE") == "off":
+        return
+    try:
+        pictures = draw_evidence(job.warehouse_path, run, job.workspace)
+    except UserError as error:
+        get_run_logger().warning(f"no pictures of evidence: {error}")
+        return
+    parts = [f"# {run}"]
+    for picture in pictures:
+        source = f"data:image/webp;base64,{base64.b64encode(picture.webp).decode()}"
+        parts.append(f"## {_TITLES[picture.name]}\n\n{_text(picture.title)}\n\n![]({source})")
+    create_markdown_artifact(
+        "\n\n".join(parts) + "\n",
+        key="lazsl-evidence",
+        description="why a few images were called what they were called",
+    )
+
+
+_TITLES = {"surest": "The surest", "usual": "One like most", "closest": "The closest call"}
+
+
+def run_summary(job: Job, found: Dashboard) -> str:
+    """The summary artifact of a run, in Markdown: counts, accuracy, cost, labels, rejects."""
+    status = found.status
+    counts = {
+        f"images {name.replace('_', ' ')}": f"{status[name]:,}"
+        for name in _COUNTS
+        if name in status
+    }
+    for method, value in (status.get("accuracy") or {}).items():
+        if isinstance(value, float):
+            counts[f"accuracy, {method}"] = f"{value:.1%}"
+    labels = [
+        (row["label"] or "(abstained)", f"{row['images']:,}", row["mean_margin"])
+        for row in found.labels
+    ]
+    rejects = [(reason, f"{images:,}") for reason, images in (status["rejects"] or {}).items()]
+    parts = [f"# {status['run']}", table(("", "now"), list((counts | _cost(found.cost)).items()))]
+    if labels:
+        parts += ["## Labels", table(("label", "images", "mean margin"), labels)]
+    if rejects:
+        parts += ["## Rejects", table(("reason", "images"), rejects)]
+    where = [f"Warehouse: `{job.warehouse_path}`", _report(job, status["run"])]
+    return "\n\n".join([*parts, *where]) + "\n"
+
+
+_COUNTS = ("listed", "labelled", "abstained", "rejected", "missing", "no_longer_listed")
+
+
+def _cost(cost: dict[str, Any]) -> dict[str, str]:
+    """What this run spent, and how fast it went; nothing where all was there before."""
+    seconds = cost["embed_seconds"]
+    if not seconds:
+        return {}
+    return {
+        "MB fetched": f"{cost['bytes'] / 1e6:,.1f}",
+        "crops encoded": f"{cost['crops']:,}",
+        "seconds fetching": f"{cost['stage_seconds']:,.1f}",
+        "seconds embedding (of the GPU, where there is one)": f"{seconds:,.1f}",
+        "seconds scoring": f"{cost['score_seconds']:,.1f}",
+        "images per second": f"{cost['images'] / seconds:,.1f}",
+        "crops per second": f"{cost['crops'] / seconds:,.0f}",
+    }
+
+
+def _report(job: Job, run: str) -> str:
+    """Where the report is; a link, where LAZSL_WORKSPACE_LINK says how browsers get there."""
+    page = report_of(job.workspace, run)
+    if page is None:
+        return "No report yet: run the deployment `report`."
+    served = os.environ.get("LAZSL_WORKSPACE_LINK")
+    if served:
+        return f"[Report]({served.rstrip('/')}/{page})"
+    return f"Report: `{job.workspace.rstrip('/')}/{page}`"
+
+
+def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table whose cells are shown as they are."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_text(value) for value in line) + " |" for line in lines)
+
+
+def _text(value: object) -> str:
+    """Text that Markdown shows as it is, whatever a label set or an archive holds."""
+    text = "" if value is None else " ".join(str(value).split())
+    return re.sub(r"([\\|<>`\[\]*_&~:!#$])", r"\\\1", text)

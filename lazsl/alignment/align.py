@@ -1,0 +1,355 @@
+"""LaZSL on arrays: which regions speak, how well they align with every class, and by which plan.
+
+Shapes: B images, M regions (crops) per image, D dimensions of the embedding space, C classes, N
+attributes of all classes together, n attributes of one class. Embeddings are unit vectors in any
+floating dtype; all tensors of a call lie on one device. Images with fewer than M regions are
+padded and say so with `valid` (B, M). Equations: LaZSL, arXiv 2506.23822.
+
+An image's result does not depend on the images beside it, nor on how the work is split: the
+similarities of the classes that are reported are exact sums, and all other sums run in a fixed
+order. Float32 products must be left at torch's default precision ("highest"); TF32 or bfloat16
+products cost the scores 1e-3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Unpack
+
+import torch
+from torch import Tensor
+
+from lazsl.alignment.attributes import PackedAttributes
+from lazsl.alignment.batches import Batch, Matching, Settings, batches, rows_bytes
+from lazsl.alignment.bounds import class_bounds
+from lazsl.alignment.chosen import similar_pairs, solve_pairs
+from lazsl.alignment.transport import Workspace
+
+__all__ = [
+    "PackedAttributes",
+    "Plans",
+    "Settings",
+    "TopClasses",
+    "class_scores",
+    "crop_mean_scores",
+    "dclip_scores",
+    "plans_for",
+    "select_regions",
+    "similarities_for",
+    "top_classes",
+    "top_plans",
+]
+
+_BORDER = 1e-12  # far above float64 rounding of a mean of cosines, far below any difference
+_CACHED = 16  # images whose regions, in double precision, stay in a CPU's cache
+_PER_CLASS = 60  # numbers per image and class that bounds take
+_WORTH = 2  # times k: of fewer classes, bounds cost more than they save
+
+
+@dataclass(frozen=True)
+class TopClasses:
+    """The best classes of each image, best first; among equal scores the lower index is first.
+
+    Attributes:
+        classes: (B, k) int64.
+        scores: (B, k).
+    """
+
+    classes: Tensor
+    scores: Tensor
+
+
+@dataclass(frozen=True)
+class Plans:
+    """How the score of chosen classes came about.
+
+    Attributes:
+        sizes: (B, k) int64, attributes of each class.
+        scores, residual: (B, k); the residual is the largest error of a row marginal.
+        iterations: (B, k) int64.
+        plan, similarity: (B, k, M, largest size), T and S; zero on regions that are not kept and
+            beyond a class's own size.
+        keep: (B, M) bool, as given.
+    """
+
+    sizes: Tensor
+    scores: Tensor
+    iterations: Tensor
+    residual: Tensor
+    plan: Tensor
+    similarity: Tensor
+    keep: Tensor
+
+    def at(self, places: Tensor) -> Plans:
+        """Those at the places (B, k'), among the k, of each image."""
+        image = torch.arange(len(places), device=places.device)[:, None]
+        numbers = self.sizes, self.scores, self.iterations, self.residual, self.plan
+        sizes, scores, iterations, residual, plan = (one[image, places] for one in numbers)
+        similarity = self.similarity[image, places]
+        return Plans(sizes, scores, iterations, residual, plan, similarity, self.keep)
+
+    def of(self, image: int, rank: int) -> tuple[Tensor, Tensor]:
+        """T and S of one class, (M', n) each: the kept regions in order, its own attributes."""
+        size = int(self.sizes[image, rank])
+        keep = self.keep[image]
+        return self.plan[image, rank, keep, :size], self.similarity[image, rank, keep, :size]
+
+
+def select_regions(
+    regions: Tensor, whole: Tensor, gamma: float = 0.0, valid: Tensor | None = None
+) -> Tensor:
+    """(B, M) bool: regions at least `gamma` more similar to the whole image than the mean region.
+
+    A region on the border is kept, whatever the rounding of the mean. Where no region passes
+    (possible with gamma > 0), the most similar one is kept alone, the first among equals.
+
+    Raises:
+        ValueError: when an image has no valid region.
+    """
+    agreement = torch.cat(
+        [
+            (some.double() @ one.double()[:, :, None])[:, :, 0]
+            for some, one in zip(
+                torch.split(regions, _CACHED), torch.split(whole, _CACHED), strict=True
+            )
+        ]
+    )
+    if valid is None:
+        valid = torch.ones_like(agreement, dtype=torch.bool)
+    count = valid.sum(1, keepdim=True)
+    if not bool(count.all()):
+        raise ValueError("an image has no valid region")
+    mean = agreement.where(valid, 0.0).sum(1, keepdim=True) / count
+    keep = valid & (agreement >= mean + gamma - _BORDER)
+    ranked = agreement.masked_fill(~valid, -torch.inf)
+    best = torch.arange(keep.shape[1], device=keep.device) == ranked.argmax(1, keepdim=True)
+    return torch.where(keep.any(1, keepdim=True), keep, best)
+
+
+@torch.no_grad()
+def class_scores(
+    regions: Tensor,
+    whole: Tensor,
+    keep: Tensor,
+    packed: PackedAttributes,
+    valid: Tensor | None = None,
+    **settings: Unpack[Settings],
+) -> Tensor:
+    """(B, C) float32 score of every class for every image, in the label set's class order.
+
+    `S_ij = theta <f_i, t_j> + (1 - theta) <f_0, t_j>`, then `sum_ij T_ij S_ij` with the entropic
+    plan T between the kept regions and the class's attributes.
+
+    Args:
+        regions: (B, M, D), the crops' embeddings f_1..f_M.
+        whole: (B, D), the whole images' embeddings f_0.
+        keep: (B, M) bool, as `select_regions` returns it.
+        packed: the label set.
+        valid: (B, M) bool, False on padding rows; None when there are none.
+        **settings: see `Settings`.
+
+    Raises:
+        ValueError: on a setting out of range, or an image without a kept region.
+    """
+    matching, workspace = Matching(**settings), Workspace()
+    scores = whole.new_empty((len(whole), len(packed.means)), dtype=torch.float32)
+    for batch in batches(regions, whole, keep, valid, packed, matching):
+        for block in packed.blocks:
+            solved = matching.solve(
+                batch.similarity(packed, block.rows, block.size, block.matrix),
+                batch.keep,
+                batch.count,
+                workspace,
+            )
+            scores[batch.images[:, None], block.classes] = solved.scores.float()
+    return scores
+
+
+@torch.no_grad()
+def top_classes(
+    regions: Tensor,
+    whole: Tensor,
+    keep: Tensor,
+    packed: PackedAttributes,
+    valid: Tensor | None = None,
+    *,
+    k: int,
+    skip: bool = True,
+    **settings: Unpack[Settings],
+) -> TopClasses:
+    """The k best classes of each image, or all where there are fewer; arguments as for
+    `class_scores`, whose scores these are to float32 rounding.
+
+    With `skip`, transport is solved only where it can matter (`screening`), if there are enough
+    classes to gain by it. The result is the same, to the last bit.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    matching, workspace = Matching(**settings), Workspace()
+    k = min(k, len(packed.means))
+    classes = torch.empty((len(whole), k), dtype=torch.int64, device=whole.device)
+    scores = whole.new_empty((len(whole), k), dtype=torch.float32)
+    for batch in batches(
+        regions, whole, keep, valid, packed, matching, _bytes_of_bounds(keep, packed, matching)
+    ):
+        images = len(batch.images)
+        table = scores.new_full((images, len(packed.means)), -torch.inf)
+        solve = partial(_solve, table, batch, packed, matching, workspace)
+        if skip and len(packed.means) > _WORTH * k:
+            bounds = class_bounds(batch, packed, matching, workspace)
+            solve(bounds.upper >= bounds.lower.topk(k)[0][:, -1:])
+        else:
+            solve(torch.ones_like(table, dtype=torch.bool))
+        image, place = table.isfinite().nonzero(as_tuple=True)
+        best = _best(image, place, table[image, place], images, k)
+        classes[batch.images], scores[batch.images] = best.classes, best.scores
+    return TopClasses(classes, scores)
+
+
+@torch.no_grad()
+def plans_for(
+    regions: Tensor,
+    whole: Tensor,
+    keep: Tensor,
+    packed: PackedAttributes,
+    classes: Tensor,
+    valid: Tensor | None = None,
+    **settings: Unpack[Settings],
+) -> Plans:
+    """Plans of the chosen classes, (B, k) indices; other arguments as for `class_scores`. The
+    scores are those of `top_classes`, to the last bit."""
+    matching, workspace = Matching(**settings), Workspace()
+    sizes = packed.starts.diff()[classes]
+    scores, residual = torch.zeros((2, *classes.shape), device=whole.device)
+    iterations = torch.zeros_like(classes)
+    largest = int(sizes.max()) if sizes.numel() else 0
+    shape = (2, *classes.shape, keep.shape[1], largest)
+    plan, similarity = torch.zeros(shape, device=whole.device)
+    ranks = classes.shape[1]
+    for batch in batches(regions, whole, keep, valid, packed, matching):
+        images = len(batch.images)
+        if not ranks:
+            break
+        pair = torch.arange(images * ranks, device=whole.device)
+        image, rank = pair // ranks, pair % ranks
+        chosen = classes[batch.images].flatten()
+        for solved in solve_pairs(batch, packed, matching, image, chosen, workspace, True):
+            found = solved.transport
+            assert found.plan is not None and found.residual is not None
+            own, place = image[solved.which], rank[solved.which]
+            source = batch.images[own]
+            scores[source, place] = found.scores[0].float()
+            iterations[source, place] = found.iterations[0]
+            residual[source, place] = found.residual[0].float()
+            size = solved.similarity.shape[1]
+            target = (source[:, None], place[:, None], batch.positions[own], slice(size))
+            plan[target] = found.plan[0].permute(2, 0, 1).float()
+            kept = batch.keep[own][:, :, None]
+            similarity[target] = (kept * solved.similarity.permute(2, 0, 1)).float()
+    return Plans(sizes, scores, iterations, residual, plan, similarity, keep)
+
+
+def top_plans(
+    regions: Tensor,
+    whole: Tensor,
+    keep: Tensor,
+    packed: PackedAttributes,
+    k: int,
+    **settings: Unpack[Settings],
+) -> tuple[Tensor, Plans]:
+    """The `top_classes`, (B, k) indices, and their plans. Where classes are few all are solved with
+    plans, at once; to the last bit the same."""
+    many = len(packed.means)
+    if many > _WORTH * k:
+        classes = top_classes(regions, whole, keep, packed, k=k, **settings).classes
+        return classes, plans_for(regions, whole, keep, packed, classes, **settings)
+    every = torch.arange(many, device=whole.device).expand(len(whole), many)
+    plans = plans_for(regions, whole, keep, packed, every, **settings)
+    best = plans.scores.sort(dim=1, descending=True, stable=True)[1][:, :k]
+    return best, plans.at(best)
+
+
+@torch.no_grad()
+def similarities_for(
+    regions: Tensor,
+    whole: Tensor,
+    keep: Tensor,
+    packed: PackedAttributes,
+    classes: Tensor,
+    **settings: Unpack[Settings],
+) -> Tensor:
+    """(B, k, M, largest size) float32, the `similarity` that `plans_for` gives for the same
+    arguments, to the last bit, without solving any transport."""
+    matching = Matching(**settings)
+    sizes = packed.starts.diff()[classes]
+    largest = int(sizes.max()) if sizes.numel() else 0
+    similarity = torch.zeros((*classes.shape, keep.shape[1], largest), device=whole.device)
+    ranks = classes.shape[1]
+    for batch in batches(regions, whole, keep, None, packed, matching) if ranks else ():
+        pair = torch.arange(len(batch.images) * ranks, device=whole.device)
+        image, rank = pair // ranks, pair % ranks
+        chosen = classes[batch.images].flatten()
+        for which, found in similar_pairs(batch, packed, matching, image, chosen):
+            own = image[which]
+            kept = batch.keep[own][:, :, None]
+            target = (
+                batch.images[own][:, None],
+                rank[which][:, None],
+                batch.positions[own],
+                slice(found.shape[1]),
+            )
+            similarity[target] = (kept * found.permute(2, 0, 1)).float()
+    return similarity
+
+
+def dclip_scores(whole: Tensor, packed: PackedAttributes) -> Tensor:
+    """(B, C) float32, `mean_j <f_0, t_cj>`: attributes against the whole image (DCLIP, CuPL)."""
+    return (whole.double() @ packed.means.T).float()
+
+
+def crop_mean_scores(
+    regions: Tensor, packed: PackedAttributes, valid: Tensor | None = None
+) -> Tensor:
+    """(B, C) float32, the plain mean of `<f_i, t_cj>` over all crops and attributes."""
+    if valid is None:
+        mean = torch.cat([some.double().mean(1) for some in torch.split(regions, _CACHED)])
+    else:
+        crops = regions.double()
+        mean = crops.masked_fill(~valid[:, :, None], 0).sum(1) / valid.sum(1, keepdim=True)
+    return (mean @ packed.means.T).float()
+
+
+def _bytes_of_bounds(keep: Tensor, packed: PackedAttributes, matching: Matching) -> int:
+    """Twice what one image takes beside what is solved: half of the memory is for that."""
+    kept = int(keep.sum(1).max()) if keep.numel() else 0
+    coded = 6 * 4 * kept * (packed.embeddings.shape[1] + kept)
+    bounds = 4 * _PER_CLASS * len(packed.means)
+    return 2 * (rows_bytes(packed, matching, kept) + coded + bounds)
+
+
+def _solve(
+    table: Tensor,
+    batch: Batch,
+    packed: PackedAttributes,
+    matching: Matching,
+    workspace: Workspace,
+    wanted: Tensor,
+) -> None:
+    """Writes the scores of the pairs `wanted`, (B, C) bool, into the table (B, C)."""
+    image, place = wanted.nonzero(as_tuple=True)
+    for solved in solve_pairs(batch, packed, matching, image, place, workspace):
+        which = solved.which
+        table[image[which], place[which]] = solved.transport.scores[0].float()
+
+
+def _best(image: Tensor, place: Tensor, scores: Tensor, images: int, k: int) -> TopClasses:
+    """The k best of the candidates (image[p], place[p]), in ascending order, k or more each."""
+    wanted = torch.bincount(image, minlength=images)
+    slot = torch.arange(len(image), device=image.device) - (wanted.cumsum(0) - wanted)[image]
+    shape = (images, int(wanted.max()))
+    table = scores.new_full(shape, -torch.inf)
+    classes = place.new_zeros(shape)
+    table[image, slot], classes[image, slot] = scores, place
+    best, order = table.sort(dim=1, descending=True, stable=True)
+    return TopClasses(classes.gather(1, order[:, :k]), best[:, :k])

@@ -1,0 +1,187 @@
+"""How the alignment of many images is split: settings, memory, and the images moved together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypedDict
+
+import torch
+from torch import Tensor
+
+from lazsl.alignment.attributes import PackedAttributes, on_grid, operand, product
+from lazsl.alignment.transport import (
+    DEFAULTS,
+    Rule,
+    Transport,
+    Workspace,
+    compute_dtype,
+    sinkhorn,
+    working_bytes,
+)
+
+_CACHE_BYTES = 16 * 2**20  # similarities of one step on a CPU: larger ones leave its caches
+
+
+class Settings(TypedDict, total=False):
+    """Keyword settings of the scoring functions, with the paper's values as defaults.
+
+    theta: weight of the region against the whole image, 0..1 (0.8); 1 is OT without the mix.
+    epsilon, rule, max_iterations, tolerance: as `transport.sinkhorn` takes them (epsilon 0.1).
+    memory_bytes: bound of the working memory, beyond arguments and results (256 MiB). One image
+        with one block of 4,096 attributes is the least that is worked on at a time.
+    """
+
+    theta: float
+    epsilon: float
+    rule: Rule
+    max_iterations: int | None
+    tolerance: float | None
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Matching:
+    """`Settings` with every value present, checked."""
+
+    theta: float = 0.8
+    epsilon: float = 0.1
+    rule: Rule = "paper"
+    max_iterations: int | None = None
+    tolerance: float | None = None
+    memory_bytes: int = 256 * 2**20
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.theta <= 1:
+            raise ValueError(f"theta must be from 0 to 1, got {self.theta}")
+        if not self.epsilon > 0:
+            raise ValueError(f"epsilon must be above 0, got {self.epsilon}")
+        if self.rule not in DEFAULTS:
+            raise ValueError(f"rule must be one of {', '.join(DEFAULTS)}, got {self.rule!r}")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return compute_dtype(self.epsilon, self.rule)
+
+    @property
+    def stopping(self) -> tuple[int, float]:
+        """Most iterations, and the tolerance."""
+        most, tolerance = DEFAULTS[self.rule]
+        return (
+            most if self.max_iterations is None else self.max_iterations,
+            tolerance if self.tolerance is None else self.tolerance,
+        )
+
+    def solve(
+        self,
+        similarity: Tensor,
+        keep: Tensor,
+        count: Tensor,
+        workspace: Workspace,
+        with_plan: bool = False,
+    ) -> Transport:
+        return sinkhorn(
+            similarity,
+            keep,
+            epsilon=self.epsilon,
+            rule=self.rule,
+            max_iterations=self.max_iterations,
+            tolerance=self.tolerance,
+            count=count,
+            with_plan=with_plan,
+            workspace=workspace,
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some images' kept regions, moved together: M' is the most that one of them keeps.
+
+    images: (B',), which images. positions: (B', M'), which regions, each once; the first of an
+    image are its kept ones. keep: (B', M'), whether a row is a kept region. count: (B',), regions
+    of the image, kept or not. rows: (B' * M', D), theta f_i + (1 - theta) f_0, where rows beyond
+    the kept ones repeat a kept one, so that they cannot change a maximum.
+    """
+
+    images: Tensor
+    positions: Tensor
+    keep: Tensor
+    count: Tensor
+    rows: Tensor
+
+    def similarity(
+        self, packed: PackedAttributes, rows: Tensor, size: int, matrix: Tensor | None = None
+    ) -> Tensor:
+        """(B', M', size, classes), S with the attributes `rows`, ordered as in a Block."""
+        if matrix is None or self.rows.dtype != torch.float32:
+            matrix = operand(packed.embeddings[rows].to(self.rows.dtype))
+        return product(self.rows, matrix, len(rows)).view(*self.keep.shape, size, -1)
+
+
+def batches(
+    regions: Tensor,
+    whole: Tensor,
+    keep: Tensor,
+    valid: Tensor | None,
+    packed: PackedAttributes,
+    matching: Matching,
+    image_bytes: int | None = None,
+) -> Iterator[Batch]:
+    """All images, in batches that fit the memory and, with similarities to every attribute of a
+    block, a CPU's cache. `image_bytes`: what an image takes instead, wherever it fits."""
+    kept = keep.sum(1)
+    if not bool(kept.all()):
+        raise ValueError("an image has no kept region; select_regions always keeps one")
+    if not len(kept):
+        return
+    most = int(kept.max())
+    given = matching.memory_bytes - fixed_bytes(packed, matching)
+    images = given // (image_bytes or _image_bytes(packed, matching, most))
+    if image_bytes is None and regions.device.type == "cpu":
+        images = min(images, _CACHE_BYTES // (packed.widest * most * matching.dtype.itemsize))
+    # Images that keep about equally many regions share a batch, so that little is padded.
+    for some in torch.split(kept.argsort(stable=True), max(1, images)):
+        yield _gather(some, kept, regions, whole, keep, valid, matching)
+
+
+def _gather(
+    some: Tensor,
+    kept: Tensor,
+    regions: Tensor,
+    whole: Tensor,
+    keep: Tensor,
+    valid: Tensor | None,
+    matching: Matching,
+) -> Batch:
+    most = int(kept[some].max())
+    positions = keep[some].to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+    positions = positions[:, :most]
+    present = torch.arange(most, device=keep.device) < kept[some, None]
+    chosen = torch.where(present, positions, positions[:, :1])
+    rows = regions[some[:, None], chosen].to(matching.dtype)
+    rows = torch.lerp(whole[some, None].to(matching.dtype), rows, matching.theta)
+    count = torch.full_like(some, keep.shape[1]) if valid is None else valid[some].sum(1)
+    return Batch(some, positions, present, count, on_grid(rows).flatten(0, 1))
+
+
+def fixed_bytes(packed: PackedAttributes, matching: Matching) -> int:
+    """Of one block's attributes, gathered and converted."""
+    if matching.dtype == torch.float32:
+        return 0
+    return packed.widest * packed.embeddings.shape[1] * (4 + matching.dtype.itemsize)
+
+
+def rows_bytes(packed: PackedAttributes, matching: Matching, kept: int) -> int:
+    """What one image that keeps `kept` regions takes as rows of a Batch: they are gathered,
+    converted and mixed, three times their size at most."""
+    return 3 * kept * packed.embeddings.shape[1] * matching.dtype.itemsize
+
+
+def _image_bytes(packed: PackedAttributes, matching: Matching, kept: int) -> int:
+    """What one image that keeps `kept` regions takes: rows, similarities, their transport."""
+    working = max(
+        working_bytes((1, kept, block.size, len(block.classes)), matching.epsilon, matching.rule)
+        for block in packed.blocks
+    )
+    similarities = kept * packed.widest * matching.dtype.itemsize
+    return rows_bytes(packed, matching, kept) + similarities + working

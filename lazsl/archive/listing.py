@@ -1,0 +1,203 @@
+"""What lies in object storage: every image of an archive, as its store tells it.
+
+An image is one version of one object.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from lazsl.archive.selection import Selection
+from lazsl.errors import UserError
+from lazsl.store import schemas
+from lazsl.store.folder import Folder, canonical_url, masked
+
+LISTING = pa.schema([schemas.MANIFEST.field(n) for n in ("key", "uri", "size", "version")])
+"""What `list_archive` returns: these columns of `records.MANIFEST`."""
+
+UNVERSIONED = "unversioned"
+"""Version of an object whose store tells neither an etag nor a time: its changes go unseen."""
+
+_ETAGS = ("ETag", "etag", "e_tag")
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+
+log = logging.getLogger(__name__)
+
+
+def list_archive(url: str, suffixes: tuple[str, ...], only: Selection | None = None) -> pa.Table:
+    """The images below a folder, bucket or prefix: schema LISTING, in bytewise order of the key.
+
+    `key` is the path below `url`; `uri` is `url` without credentials, or `file://` and the absolute
+    path, followed by `/` and the key as it is (nothing is percent-encoded). `version` is
+    `version_of` the object. Links to files are followed, links to folders are not (and said so in
+    the log); other special files, folders and placeholders of folders are left out.
+
+    Args:
+        url: a path or any fsspec URL.
+        suffixes: ends of the names that count as images, in any case.
+        only: leaves all other images out.
+
+    Raises:
+        UserError: the archive is missing, a file, out of reach or partly unreadable, or holds no
+            image, or not all of those that `only` names.
+    """
+    archive = open_archive(url)
+    found = _find(archive)
+    start = len(archive.root) + 1
+    ends = tuple(suffix.lower() for suffix in suffixes)
+    files = {name[start:]: info for name, info in found.items() if not name.endswith("/")}
+    images = {key: info for key, info in files.items() if key.lower().endswith(ends)}
+    if not images:
+        raise UserError(_no_image(archive.url, list(files), ends))
+    if only is not None:
+        only.check(images, url)
+        images = {key: info for key, info in images.items() if key in only.keys}
+    base = canonical_url(url)
+    try:
+        listing = pa.table(
+            [
+                pa.array(images, pa.string()),
+                pa.array([f"{base}/{key}" for key in images], pa.string()),
+                pa.array([info["size"] for info in images.values()], pa.int64()),
+                pa.array([version_of(info) for info in images.values()], pa.string()),
+            ],
+            schema=LISTING,
+        )
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"a file name in archive {masked(url)} is not valid UTF-8: {error.object!a}; "
+            "rename the file"
+        ) from None
+    return listing.sort_by("key")
+
+
+def check_archive(url: str) -> None:
+    """Ask the store whether the archive is there at all, without listing it.
+
+    Raises:
+        UserError: it is missing or out of reach.
+    """
+    archive = open_archive(url)
+    try:
+        exists = archive.fs.exists(archive.path(""))
+    except Exception as error:  # every store has its own; each is told in one sentence
+        raise UserError(_unlistable(archive.url, error)) from None
+    if not exists:
+        raise UserError(_nowhere(archive.url))
+
+
+def version_of(info: Mapping[str, Any]) -> str:
+    """What changes when an object does: its etag, else the time of its last change and its size.
+
+    Args:
+        info: an object as fsspec's `info` or `find(detail=True)` tells it.
+    """
+    for name in _ETAGS:
+        if info.get(name):
+            return str(info[name]).removeprefix("W/").strip('"')
+    for name in _TIMES:
+        moment = info.get(name)
+        if moment is not None:
+            seconds = moment.timestamp() if hasattr(moment, "timestamp") else moment
+            # Microseconds, because stores and Python's floats keep no more.
+            stamp = round(seconds * 1e6) if isinstance(seconds, int | float) else seconds
+            return f"{stamp}-{info.get('size')}"
+    return UNVERSIONED
+
+
+def open_archive(url: str) -> Folder:
+    """The archive as a folder; nothing is listed yet.
+
+    Raises:
+        UserError: the scheme is unknown, or the host cannot be reached.
+    """
+    try:
+        return Folder(url)
+    except UserError as error:
+        raise UserError(masked(error, url)) from None
+    except Exception as error:  # some stores connect at once, and each has its own errors
+        raise UserError(_unlistable(url, error)) from None
+
+
+def _find(archive: Folder) -> dict[str, dict[str, Any]]:
+    """Files of an archive by their whole path."""
+    try:
+        found = archive.fs.find(archive.path(""), detail=True, withdirs=archive.is_local)
+        exists = bool(found) or archive.fs.exists(archive.path(""))
+    except Exception as error:  # every store has its own; each ends the listing and is told
+        raise UserError(_unlistable(archive.url, error)) from None
+    if not exists:
+        raise UserError(_nowhere(archive.url))
+    if found.get(archive.root, {"type": "directory"}).get("type") != "directory":
+        raise UserError(
+            f"archive {masked(archive.url)} is a file, not a folder; give the folder it lies in"
+        )
+    if archive.is_local:
+        return _local_files(archive, found)
+    return {name: info for name, info in found.items() if info["type"] == "file"}
+
+
+def _local_files(archive: Folder, found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Regular files and links to them; links to folders are told, closed folders are an error."""
+    files: dict[str, dict[str, Any]] = {}
+    skipped = []
+    for name, info in found.items():
+        if info["type"] == "directory":
+            # fsspec lists a folder that it may not open as an empty one.
+            if not os.access(name, os.R_OK | os.X_OK):
+                raise UserError(
+                    f"folder {name} of the archive may not be read (permission denied); "
+                    "make it readable, then run again"
+                )
+        elif info["type"] == "file":
+            files[name] = info
+        elif info.get("islink"):
+            try:
+                target = archive.fs.info(name)
+            except OSError:
+                files[name] = info  # a dead link: listed, and found missing when it is fetched
+                continue
+            if target["type"] == "file":
+                files[name] = target
+            elif target["type"] == "directory":
+                skipped.append(name)
+    if skipped:
+        log.warning("%d links to folders were not followed, such as %s", len(skipped), skipped[0])
+    return files
+
+
+def _unlistable(url: str, error: Exception) -> str:
+    shown = masked(url)
+    said = masked(" ".join(str(error).split()), url) or type(error).__name__
+    if isinstance(error, FileNotFoundError):
+        return f"there is no archive at {shown} ({said}); check the name of the bucket or host"
+    if isinstance(error, PermissionError) or "credential" in said.lower():
+        return (
+            f"access to archive {shown} was denied ({said}); check the credentials in the "
+            "environment (for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and their rights"
+        )
+    return (
+        f"archive {shown} cannot be listed ({said}); check the URL, the network and the endpoint "
+        "(for S3: AWS_ENDPOINT_URL), then run again"
+    )
+
+
+def _nowhere(url: str) -> str:
+    return f"there is no archive at {masked(url)}: no such folder or prefix; check the path"
+
+
+def _no_image(url: str, others: list[str], ends: tuple[str, ...]) -> str:
+    if not others:
+        return f"archive {masked(url)} is empty; check the path"
+    kinds = Counter(os.path.splitext(key)[1].lower() or "no suffix" for key in others)
+    told = ", ".join(f"{count} with {kind}" for kind, count in kinds.most_common(5))
+    return (
+        f"no image in archive {masked(url)}: {len(others)} other files ({told}), none ends with "
+        f"{', '.join(ends)}; check the path, or add to the suffixes that count as images"
+    )

@@ -1,0 +1,105 @@
+"""Some images of an archive, named by their keys: a split of a data set, a sample, a shortlist."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import islice
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from lazsl.errors import UserError
+from lazsl.store.folder import Folder, masked, split_url
+from lazsl.store.keys import digest
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The keys of the images that are meant; `source` is how sentences name where they are from."""
+
+    source: str
+    keys: frozenset[str]
+
+    @property
+    def digest(self) -> str:
+        """Of the keys alone, not of where they are written down or in which order."""
+        return digest("only", sorted(self.keys), length=32)
+
+    def check(self, found: Collection[str], archive: str) -> None:
+        """Nothing, when every key is among `found`, the images of an archive.
+
+        Raises:
+            UserError: the archive lacks one; the sentence gives the nearest keys it has.
+        """
+        missing = sorted(self.keys.difference(found))
+        if missing:
+            raise UserError(
+                f"{len(missing)} of the {len(self.keys)} keys of {self.source} are no images of "
+                f"archive {masked(archive)}, such as {missing[0]!r}{_nearest(missing[0], found)}; "
+                "keys are paths below the archive's root"
+            )
+
+
+def select(url: str | None) -> Selection | None:
+    """What `read_selection` reads; None, which is every image, where there is no file."""
+    return None if url is None else read_selection(url)
+
+
+def read_selection(url: str) -> Selection:
+    """The keys in a file: a CSV or Parquet file with a column `key`, or else a text of one a line.
+
+    A truth file is such a file too. A key may be there several times and counts once.
+
+    Raises:
+        UserError: the file is missing, has another form, or names no key.
+    """
+    source = repr(masked(url))
+    folder, name = split_url(url)
+    try:
+        data = Folder(folder).read_bytes(name)
+        keys = _keys(name.lower(), data)
+    except (UserError, KeyError, pa.ArrowException, UnicodeDecodeError) as error:
+        said = " ".join(str(error).split())
+        raise UserError(f"the keys of {source} cannot be read: {said}; {_WANTED}") from None
+    except OSError as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        reason = "no such file" if isinstance(error, FileNotFoundError) else said
+        raise UserError(f"the keys of {source} cannot be read: {reason}; {_WANTED}") from None
+    if not keys:
+        raise UserError(f"{source} names no key; {_WANTED}")
+    return Selection(source, keys)
+
+
+_WANTED = "give a CSV or Parquet file with a column key, or a text with one key a line"
+
+
+_COMPARED = 5000  # spellings compared, of perhaps millions: about a second
+
+
+def _keys(name: str, data: bytes) -> frozenset[str]:
+    if name.endswith(".parquet"):
+        column = pq.read_table(pa.BufferReader(data), columns=["key"])["key"].cast(pa.string())
+    elif name.endswith(".csv"):
+        options = pacsv.ConvertOptions(
+            column_types={"key": pa.string()}, include_columns=["key"], strings_can_be_null=False
+        )
+        column = pacsv.read_csv(io.BytesIO(data), convert_options=options)["key"]
+    else:
+        # Only line ends end a line: a key may hold U+2028 and others that `splitlines` splits at.
+        lines = io.StringIO(data.decode("utf-8-sig"), newline=None)
+        return frozenset(filter(None, (line.rstrip("\n") for line in lines)))
+    return frozenset(str(key) for key in column.to_pylist() if key)
+
+
+def _nearest(key: str, found: Collection[str]) -> str:
+    """What the archive may call it: the same file name in another folder, or a similar spelling."""
+    folder, _, name = key.rpartition("/")
+    near = list(islice((other for other in found if other.rpartition("/")[2] == name), 3))
+    if not near:
+        beside = list(islice((one for one in found if one.rpartition("/")[0] == folder), _COMPARED))
+        near = difflib.get_close_matches(key, beside or islice(found, _COMPARED), n=3)
+    return f" (nearest: {', '.join(map(repr, near))})" if near else ""

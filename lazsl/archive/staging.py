@@ -1,0 +1,265 @@
+"""Fetch one shard's objects to the local disk: concurrent, bounded, sure of what it got.
+
+What is wrong with one object (deleted, replaced, access denied) becomes a reject, and what is wrong
+with the store is retried and then raised: a shard is staged whole, or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from botocore.exceptions import FlexibleChecksumError
+from fsspec.implementations.local import LocalFileSystem
+
+from lazsl.archive.listing import UNVERSIONED, open_archive, version_of
+from lazsl.errors import UserError
+from lazsl.images.decoding import CHANGED, MISSING, UNREADABLE, Reject
+from lazsl.store import schemas
+from lazsl.store.folder import Folder, masked
+
+_FROM_MANIFEST = ("image_id", "key", "uri", "size", "version")
+
+_MARKER = "staged.parquet"
+_LONGEST_PAUSE = 30.0
+
+# Answers about one object. Every other refusal (an expired key, a wrong region) is about them all.
+_OBJECT_CODES = {"AccessDenied", "AllAccessDisabled", "Forbidden", "403"}
+_OBJECT_CODES |= {"InvalidObjectState", "InvalidRequest"}  # in cold storage; customer's own key
+
+
+@dataclass(frozen=True)
+class Staged:
+    """One shard on the local disk: `table` has the schema `records.STAGED`."""
+
+    directory: Path
+    table: pa.Table
+
+    def read(self, row: int) -> bytes | Reject:
+        """The bytes of one image as it was listed, or why it is rejected. Safe in threads.
+
+        Raises:
+            OSError: the disk failed, or a copy was taken away.
+        """
+        image = {name: self.table[name][row].as_py() for name in self.table.column_names}
+        if image["reason"] is not None:
+            return Reject(image["reason"], image["detail"])
+        path = self.directory / image["path"]
+        data: bytes
+        if not Path(image["path"]).is_absolute():
+            data = path.read_bytes()
+            return data
+        # A file of a local archive may change at any time: what was read is what was listed only
+        # if it is still the same afterwards.
+        try:
+            data = path.read_bytes()
+            found = LocalFileSystem().info(str(path))
+        except OSError as error:
+            reject = _about_object(error, image)
+            if reject is None:
+                raise
+            return reject
+        return _same(image, version_of(found)) or data
+
+
+class _Incomplete(OSError):
+    """Fewer or more bytes arrived than the store says the object has."""
+
+
+_NEVER_WHOLE = (_Incomplete, FlexibleChecksumError)
+
+
+def stage(
+    images: pa.Table,
+    archive_url: str,
+    directory: Path,
+    fetchers: int,
+    *,
+    attempts: int = 5,
+    pause: float = 0.5,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Staged:
+    """The images of a shard on the local disk, each exactly as listed, or rejected.
+
+    At most `fetchers` objects are in memory at a time. Files of a local archive are not copied,
+    only checked and pointed at. A directory that holds the same images already is taken as it is; a
+    half-staged one is cleared first.
+
+    Args:
+        images: `records.MANIFEST` rows, such as `manifest.shard_images` returns.
+        archive_url: where the keys lie.
+        directory: created if need be; nothing else may be kept in it.
+        fetchers: objects fetched at a time.
+        attempts: how often an object is tried when the store fails.
+        pause: seconds before the second attempt (0.5 to 1.5 of it, at random); doubled each time.
+        on_progress: called in this thread with the images done and the images in all.
+
+    Raises:
+        UserError: the store kept failing, or the disk cannot be written; nothing counts as staged.
+    """
+    archive = _patient(open_archive(archive_url))
+    done = read_staged(directory)
+    if done and not archive.is_local and done.table["image_id"].equals(images["image_id"]):
+        return done
+    unstage(directory)
+    if archive.is_local and not archive.fs.isdir(archive.path("")):
+        raise UserError(
+            f"archive {masked(archive_url)} is no longer there; mount or restore it, then retry"
+        )
+    stop = threading.Event()
+
+    def one(image: dict[str, Any]) -> str | Reject:
+        for attempt in range(1, attempts + 1):
+            try:
+                if archive.is_local:
+                    return _point_at(archive, image)
+                data = _fetch(archive, image)
+                break
+            except Exception as error:  # every store has its own; each is judged, none is lost
+                reject = _about_object(error, image)
+                if reject is None and attempt == attempts and isinstance(error, _NEVER_WHOLE):
+                    reject = Reject(UNREADABLE, f"not as listed in {attempts} attempts: {error}")
+                if reject is not None:
+                    return reject
+                longest = min(_LONGEST_PAUSE, pause * 2 ** (attempt - 1))
+                if attempt == attempts or stop.wait(longest * random.uniform(0.5, 1.5)):
+                    raise UserError(_store_failed(archive, image, attempt, error)) from None
+        return data if isinstance(data, Reject) else _keep(directory, image, data)
+
+    rows = images.select(_FROM_MANIFEST).to_pylist()
+    outcomes: list[str | Reject] = [""] * len(rows)
+    _make(directory)
+    with ThreadPoolExecutor(max_workers=fetchers, thread_name_prefix="fetch") as pool:
+        futures = {pool.submit(one, image): row for row, image in enumerate(rows)}
+        try:
+            for count, future in enumerate(as_completed(futures), start=1):
+                outcomes[futures[future]] = future.result()
+                if on_progress is not None:
+                    on_progress(count, len(rows))
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    table = _table(images, outcomes)
+    # Written last: a directory without it is half staged.
+    Folder(str(directory.absolute())).write_table(_MARKER, table)
+    return Staged(directory, table)
+
+
+def read_staged(directory: Path) -> Staged | None:
+    """What `stage` left in a directory; None when it is not there whole."""
+    folder = Folder(str(directory.absolute()))
+    if not folder.exists(_MARKER):
+        return None
+    table = folder.read_table(_MARKER)
+    paths: list[Any] = table["path"].drop_null().to_pylist()
+    if all(Path(path).is_absolute() or (directory / path).exists() for path in paths):
+        return Staged(directory, table)
+    return None
+
+
+def unstage(directory: Path) -> None:
+    """Removes what `stage` put into a directory, and the directory if nothing else is in it."""
+    if not directory.is_dir():
+        return
+    # The marker first, so that a kill in between leaves a directory known as half staged.
+    (directory / _MARKER).unlink(missing_ok=True)
+    for path in directory.iterdir():
+        if re.fullmatch(r"[0-9a-f]{32}|\.tmp-[0-9a-f]{32}", path.name):
+            path.unlink()
+    if not any(directory.iterdir()):
+        directory.rmdir()
+
+
+def _patient(archive: Folder) -> Folder:
+    """The archive, with a client whose retries are ours."""
+    if hasattr(archive.fs, "call_s3"):
+        # By itself s3fs tries each object 25 times (5 x 5, one within the other), which on a store
+        # that hangs takes hours, and asks for the size of each first, to split large ones.
+        options = {**archive.fs.storage_options, "max_concurrency": 1}
+        archive.fs = type(archive.fs)(**options)
+        archive.fs.retries = 1
+    return archive
+
+
+def _point_at(archive: Folder, image: dict[str, Any]) -> str | Reject:
+    path = archive.path(image["key"])
+    return _same(image, version_of(archive.fs.info(path))) or str(Path(path).absolute())
+
+
+def _fetch(archive: Folder, image: dict[str, Any]) -> bytes | Reject:
+    path = archive.path(image["key"])
+    data = bytes(archive.fs.cat_file(path))
+    # The etag of a plain upload is the MD5 of its bytes; any other needs a question to the store.
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() == image["version"]:
+        return data
+    if image["version"] != UNVERSIONED:
+        changed = _same(image, version_of(archive.fs.info(path)))
+        if changed is not None:
+            return changed
+    if image["size"] is not None and len(data) != image["size"]:
+        raise _Incomplete(f"{len(data)} bytes of {image['size']} arrived of {image['key']}")
+    return data
+
+
+def _same(image: dict[str, Any], version: str) -> Reject | None:
+    if version == image["version"]:
+        return None
+    return Reject(CHANGED, f"listed as version {image['version']}, is now {version}")
+
+
+def _about_object(error: Exception, image: dict[str, Any]) -> Reject | None:
+    """The reject, when an error is about this one object; None when it is about the store."""
+    response = getattr(error.__cause__ or error, "response", None)
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    if isinstance(error, FileNotFoundError | NotADirectoryError) and code != "NoSuchBucket":
+        return Reject(MISSING, f"listed with {image['size']} bytes, but no longer there")
+    denied = code is None and isinstance(error, PermissionError | IsADirectoryError)
+    if denied or code in _OBJECT_CODES:
+        return Reject(UNREADABLE, f"the store refuses it: {masked(error)}")
+    return None
+
+
+def _store_failed(archive: Folder, image: dict[str, Any], attempt: int, error: Exception) -> str:
+    said = masked(" ".join(str(error).split()), archive.url) or type(error).__name__
+    return (
+        f"{image['key']} of archive {masked(archive.url)} could not be fetched in {attempt} "
+        f"attempts ({said}); retry when the store answers again"
+    )
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot create the staging directory {directory}: {error}") from None
+
+
+def _keep(directory: Path, image: dict[str, Any], data: bytes) -> str:
+    name: str = image["image_id"]
+    try:
+        (directory / name).write_bytes(data)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the staging directory {directory}: {error}; free some space, or "
+            "stage fewer shards at a time"
+        ) from None
+    return name
+
+
+def _table(images: pa.Table, outcomes: list[str | Reject]) -> pa.Table:
+    rejects = [o if isinstance(o, Reject) else None for o in outcomes]
+    columns = [images[name] for name in _FROM_MANIFEST] + [
+        pa.array([None if isinstance(o, Reject) else o for o in outcomes], pa.string()),
+        pa.array([r and r.reason for r in rejects], pa.string()),
+        pa.array([r and r.detail for r in rejects], pa.string()),
+    ]
+    return pa.table(columns, schema=schemas.STAGED)

@@ -1,0 +1,156 @@
+"""Truth about an archive, given by a person: a table of keys and labels, or the folders' names."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from lazsl.errors import UserError
+from lazsl.labelset.labels import LabelSet
+from lazsl.labelset.text import spelling
+from lazsl.store.folder import Folder, masked, split_url
+
+FOLDERS = "folders"
+"""The truth of an archive whose folders are named after classes."""
+
+_WITH_COLUMN = re.compile(r"(?P<file>.+\.(?:csv|parquet)):(?P<column>[^/]+)", re.IGNORECASE)
+
+
+def read_truth(
+    url: str, labels: LabelSet, open_set: bool = False, keys: Sequence[str] | None = None
+) -> pa.Table:
+    """Columns key and label (text): what images really show, by a class of the label set.
+
+    Classes are joined by name: their own, or a synonym of the label set.
+
+    Args:
+        url: a CSV or Parquet file with a column `key` (path below the archive's root) and a column
+            `label`, or another one named behind the file as in `truth.parquet:species`; or
+            `folders`: the innermost folder that is named after a class.
+        labels: the classes.
+        open_set: classes that the label set does not have are kept, for images of no known class.
+        keys: the archive's, for `folders`.
+
+    Raises:
+        UserError: the file is missing or has other columns, or there are classes that the label
+            set does not have; the sentence gives the nearest names.
+    """
+    if url == FOLDERS:
+        if keys is None:
+            raise UserError(
+                "truth from folders needs the archive's listing, which there is none of here; "
+                "give a CSV or Parquet file of key,label"
+            )
+        return _from_folders(keys, labels, open_set)
+    named = _WITH_COLUMN.fullmatch(url)
+    file, column = (named["file"], named["column"]) if named else (url, "label")
+    table = _read_columns(file, column)
+    names = table[column].unique().to_pylist()
+    called = {name: labels.called.get(name, name) for name in names if name is not None}
+    known = set(labels.classes)
+    unknown = [name or "" for name in names if called.get(name) not in known]
+    if unknown and not open_set:
+        raise _unknown(f"truth {masked(url)!r}", unknown, labels)
+    found = [called.get(name, "") for name in table[column].to_pylist()]
+    return pa.table({"key": table["key"], "label": pa.array(found, pa.string())})
+
+
+def _read_columns(url: str, column: str) -> pa.Table:
+    """The file's columns key and `column`, as text."""
+    where = f"truth {masked(url)!r}"
+    wanted = f"give a CSV or Parquet file of key,{column}"
+    folder, name = split_url(url)
+    try:
+        data = Folder(folder).read_bytes(name)
+    except UserError as error:
+        raise UserError(f"{where} cannot be read: {error}") from None
+    except Exception as error:  # what is no store's trouble: a folder, a name that cannot be one
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{where} cannot be read: {said}; {wanted}") from None
+    is_parquet = url.lower().endswith(".parquet")
+    read = _parquet if is_parquet else _csv
+    try:
+        table = read(data, ("key", column))
+    except _OtherColumns as found:
+        raise UserError(
+            f"{where} must have columns key and {column} once each, but has {found}"
+        ) from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        said = " ".join(str(error).split())
+        kind = "Parquet" if is_parquet else "CSV"
+        raise UserError(f"{where} is not a {kind} file ({said}); {wanted}") from None
+    return table
+
+
+class _OtherColumns(Exception):
+    """The columns that a file has instead."""
+
+
+def _csv(data: bytes, columns: tuple[str, str]) -> pa.Table:
+    # Everything is text: a key may be 007, a class may be called no or NULL.
+    options = pacsv.ConvertOptions(column_types={name: pa.string() for name in columns})
+    table = pacsv.read_csv(io.BytesIO(data), convert_options=options)
+    _check_columns(table.column_names, columns)
+    return table.select(list(columns))
+
+
+def _parquet(data: bytes, columns: tuple[str, str]) -> pa.Table:
+    file = pq.ParquetFile(io.BytesIO(data))
+    _check_columns(file.schema_arrow.names, columns)
+    table = file.read(list(columns))
+    return pa.table({name: table[name].cast(pa.string()) for name in columns})
+
+
+def _check_columns(found: Sequence[str], columns: Iterable[str]) -> None:
+    if any(list(found).count(column) != 1 for column in columns):
+        raise _OtherColumns(", ".join(found))
+
+
+def _from_folders(keys: Sequence[str], labels: LabelSet, open_set: bool) -> pa.Table:
+    known = _by_spelling(labels)
+    found: dict[str, str] = {}
+    unknown: dict[str, str] = {}
+    for key in keys:
+        folders = key.split("/")[:-1]
+        label = next((c for f in reversed(folders) if (c := _class_of(f, labels, known))), None)
+        if label is not None:
+            found[key] = label
+        elif folders:
+            unknown[key] = found[key] = folders[-1]
+    if not found:
+        raise UserError(
+            "truth from folders: no image lies in a folder; name the folders after classes, or "
+            "give a CSV or Parquet file of key,label"
+        )
+    if unknown and not open_set:
+        where = f"truth from folders ({len(unknown)} images, such as {next(iter(unknown))!r})"
+        raise _unknown(where, list(dict.fromkeys(unknown.values())), labels)
+    return pa.table({"key": list(found), "label": list(found.values())})
+
+
+def _by_spelling(labels: LabelSet) -> Mapping[str, str]:
+    """The class of every spelling that means one class only."""
+    meant: dict[str, set[str]] = {}
+    for name, label in labels.called.items():
+        meant.setdefault(spelling(name), set()).add(label)
+    return {text: classes.pop() for text, classes in meant.items() if text and len(classes) == 1}
+
+
+def _class_of(folder: str, labels: LabelSet, known: Mapping[str, str]) -> str | None:
+    return labels.called.get(folder) or known.get(spelling(folder))
+
+
+def _unknown(where: str, names: Sequence[str], labels: LabelSet) -> UserError:
+    nearest = difflib.get_close_matches(names[0], labels.called, n=3)
+    hint = f"; nearest to {names[0]!r}: {', '.join(nearest)}" if nearest else ""
+    return UserError(
+        f"{where} names {len(names)} classes that label set {labels.name!r} does not "
+        f"have, such as {', '.join(repr(name) for name in names[:3])}{hint} (or say "
+        "--open-set, if these images are of no known class)"
+    )

@@ -1,0 +1,1 @@
+"""How many labels are right, estimated from a sample that people judge."""

@@ -1,0 +1,261 @@
+"""How right is a run? What the images that a person judged say of all of them, with uncertainty.
+
+When it is unbiased. Chance alone chose the judged images, with probabilities that are stored with
+the sample, so every image stands for 1 / probability images of the archive, whoever labels them.
+Hence a later run over the same archive (other labels, settings or model) is estimated from the same
+judgements, which are about images and not about runs. Three things are assumed: the run was not
+tuned on these very judgements; images of the sample that nobody judged are like the judged ones of
+their stratum; and judgements are right. The estimate speaks of the images that were there when the
+sample was drawn: those that came later have no judgement, and need a new sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from lazsl.audit.sample import LEAST, archive_of
+from lazsl.errors import UserError
+from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.sqlfiles import Connection
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+CONFIDENCE = 0.95
+METHOD = (
+    "overall: stratified estimator with finite population correction, Wilson interval on its "
+    "effective sample size; classes: weighted share, Wilson interval on Kish's effective size"
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A proportion, 0..1, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    judged: int
+    """Images it rests on."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How right a run is, by the judgements of one sample."""
+
+    run: str
+    sample: str
+    drawn_from: str
+    """The run that the sample was drawn from."""
+    population: int
+    """Images the sample was drawn from; the estimate speaks of them."""
+    images: int
+    """Listed images that the run scored, abstained ones among them."""
+    abstained: int
+    """Of these, those without a label; they are no part of the estimates."""
+    drawn: int
+    judged: int
+    """Of the drawn, those that somebody judged."""
+    conflicts: int
+    """Of the judged, those with different answers: that of most counts, among equals the latest."""
+    accuracy: Estimate
+    """Share of the labelled images whose label is right."""
+    classes: dict[str, Estimate]
+    """By class name: share of the images called so that are rightly called so."""
+    unseen: int
+    """Classes that the run gave to images, none of which was judged."""
+    method: str = METHOD
+
+    def notes(self) -> list[str]:
+        """What a reader of the numbers must know, a sentence each."""
+        said = [
+            f"{self.judged:,} of {self.drawn:,} images of sample {self.sample} were judged; "
+            f"they stand for {self.population:,} images."
+        ]
+        if self.images != self.population:
+            said.append(
+                f"The run scored {self.images:,} images; nothing is said of those that came after "
+                "the sample was drawn."
+            )
+        if self.abstained:
+            said.append(f"It abstained from {self.abstained:,} images, which are not counted.")
+        if self.conflicts:
+            said.append(
+                f"Reviewers differ on {self.conflicts:,} images; the answer of most counts, among "
+                "equals the latest. Ask: from reviewed where not agreed"
+            )
+        if self.unseen:
+            said.append(f"Of {self.unseen:,} classes no image was judged.")
+        return said
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)
+
+
+def estimate_run(path: Path, run: str, sample: str | None = None) -> Audit:
+    """How right a run is, from a sample of its archive; see the head of this module.
+
+    Args:
+        path: the warehouse.
+        run: key of any run over the archive.
+        sample: name of the sample; None means the one with the most judgements.
+
+    Raises:
+        UserError: the run or the sample is unknown, or nothing of the sample was judged.
+    """
+    with closing(open_warehouse(path)) as connection:
+        name, drawn_from = _sample(connection, archive_of(connection, run), sample)
+        rows = sqlfiles.run(connection, "audit/judged.sql", run=run, sample=name).fetchall()
+        called = dict(sqlfiles.run(connection, "audit/called.sql", run=run).fetchall())
+    population = {row[0]: row[1] for row in rows}
+    seen = [row for row in rows if row[2]]
+    stratum, _, _, agreed, labels, correct = zip(*seen, strict=True)
+    right = np.array([bool(value) for value in correct])
+    answered = np.array([label is not None for label in labels])
+    if not answered.any():
+        raise UserError(
+            f"run {run} labelled none of the {len(seen)} judged images of sample {name}; "
+            "draw and judge a new one: lazsl audit sample"
+        )
+    weights = stratum_weights(stratum, population)
+    classes = sorted({label for label in labels if label is not None})
+    return Audit(
+        run=run,
+        sample=name,
+        drawn_from=drawn_from,
+        population=sum(population.values()),
+        images=sum(called.values()),
+        abstained=called.pop(None, 0),
+        drawn=len(rows),
+        judged=len(seen),
+        conflicts=sum(not value for value in agreed),
+        accuracy=stratified(*weights, right, answered),
+        classes={
+            label: share(weights[1], right, np.array([given == label for given in labels]))
+            for label in classes
+        },
+        unseen=len(called.keys() - set(classes)),
+    )
+
+
+def _sample(connection: Connection, archive: str, sample: str | None) -> tuple[str, str]:
+    """Name of the sample to use, and the run it was drawn from."""
+    found = sqlfiles.run(connection, "audit/samples.sql", archive=archive).fetchall()
+    if not found:
+        raise UserError(
+            f"no sample of archive {archive} was drawn yet; draw one: lazsl audit sample"
+        )
+    chosen = [row for row in found if sample is None or row[0].startswith(sample)]
+    if sample is not None and len(chosen) != 1:
+        known = ", ".join(row[0] for row in found)
+        raise UserError(f"{len(chosen)} samples begin with {sample!r}; there are {known}")
+    name, run, drawn, judged = chosen[0]
+    if not judged:
+        raise UserError(
+            f"none of the {drawn} images of sample {name} was judged yet; "
+            "bring judgements in: lazsl audit import FILE"
+        )
+    return name, run
+
+
+def stratum_weights(
+    stratum: Sequence[int], population: Mapping[int, int]
+) -> tuple[Array, Array, Array]:
+    """Stratum (n,), weight (n,) and stratum's population (n,) of every judged image.
+
+    Strata with fewer than two judged images are put together, with another one if need be, so that
+    the variance within each can be estimated. A weight is the images that a judged one stands for:
+    population / judged images of its stratum. Weights add up to the whole population.
+
+    Args:
+        stratum: of every judged image.
+        population: images in each stratum, also in those without a judged image.
+    """
+    of = np.asarray(stratum)
+    judged = {name: int((of == name).sum()) for name in population}
+    poor = [name for name in population if judged[name] < LEAST]
+    rich = sorted(
+        (name for name in population if judged[name] >= LEAST), key=population.__getitem__
+    )
+    if poor and rich and sum(judged[name] for name in poor) < LEAST:
+        poor.append(rich[0])
+    place = {name: poor[0] if name in poor else name for name in population}
+    merged = np.array([place[name] for name in stratum])
+    total = {
+        name: sum(n for other, n in population.items() if place[other] == name)
+        for name in set(place.values())
+    }
+    sizes = np.array([total[name] for name in merged], np.float64)
+    counts = np.array([(merged == name).sum() for name in merged], np.float64)
+    return merged, sizes / counts, sizes
+
+
+def stratified(
+    stratum: Array, weights: Array, population: Array, right: Array, within: Array
+) -> Estimate:
+    """Share of right images among those `within`, from a stratified sample.
+
+    The estimator is the ratio of weighted sums, its variance that of a stratified sample with
+    finite population correction, linearised (W. G. Cochran, Sampling Techniques, 5A.3 and 6.11):
+
+        v = sum_h N_h^2 (1 - n_h / N_h) s_h^2 / n_h / (sum_i w_i d_i)^2,  e_i = d_i (y_i - p)
+
+    with s_h the standard deviation of e in stratum h. The interval is Wilson's on the effective
+    sample size p (1 - p) / v; where the strata show no variance, on Kish's.
+
+    Args:
+        stratum, weights, population: of every judged image (n,), by `stratum_weights`.
+        right: (n,) bool.
+        within: (n,) bool; the others are judged images outside of what is asked for.
+    """
+    weight = weights * within
+    value = float((weight * right).sum() / weight.sum())
+    error = within * (right - value)
+    variance = 0.0
+    for name in np.unique(stratum):
+        inside = stratum == name
+        size, n = float(population[inside][0]), int(inside.sum())
+        if n > 1:
+            variance += size**2 * (1 - n / size) * float(error[inside].var(ddof=1)) / n
+    variance /= float(weight.sum()) ** 2
+    size = value * (1 - value) / variance if variance > 0 else _kish(weight[within])
+    return Estimate(value, *wilson(value, size), int(within.sum()))
+
+
+def share(weights: Array, right: Array, within: Array) -> Estimate:
+    """Weighted share of right images among the few `within`, say those of one class.
+
+    So few images say too little of their variance for `stratified`: the interval is Wilson's on
+    Kish's effective sample size, with finite population correction.
+    """
+    weight = weights[within]
+    value = float((weight * right[within]).sum() / weight.sum())
+    return Estimate(value, *wilson(value, _kish(weight)), int(within.sum()))
+
+
+def _kish(weights: Array) -> float:
+    """Effective sample size (sum w)^2 / sum w^2 over 1 - n / N; infinite when all were judged."""
+    rest = 1 - len(weights) / float(weights.sum())
+    return float(weights.sum() ** 2 / (weights**2).sum() / rest) if rest > 1e-12 else np.inf
+
+
+def wilson(proportion: float, size: float) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a proportion seen in `size` independent images.
+
+    Unlike the normal interval it keeps within 0..1, and it has a width at 0 and at 1.
+    """
+    if np.isinf(size):
+        return proportion, proportion
+    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    middle = (proportion + z**2 / (2 * size)) / (1 + z**2 / size)
+    spread = float(np.sqrt(proportion * (1 - proportion) / size + z**2 / (4 * size**2)))
+    half = z / (1 + z**2 / size) * spread
+    return max(0.0, middle - half), min(1.0, middle + half)

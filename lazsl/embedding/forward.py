@@ -1,0 +1,64 @@
+"""Crops on their way through the model, in batches of constant size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from lazsl.model.encoder import Encoder
+
+
+class ForwardPasses:
+    """Takes crops and gives their embeddings back in the same order, some calls later.
+
+    Two buffers take turns, so that on a GPU one is filled while the other is being read. They are
+    where the crops are: on the device, or in memory that it can fetch by itself.
+
+    Attributes:
+        seconds: spent waiting for the model.
+    """
+
+    def __init__(self, encoder: Encoder, batch_size: int, on_device: bool) -> None:
+        width, height = encoder.framing.size
+        pinned = encoder.device.startswith("cuda") and not on_device
+        where = encoder.device if on_device else "cpu"
+        shape = (batch_size, height, width, 3)
+        self._buffers = [
+            torch.empty(shape, dtype=torch.uint8, device=where, pin_memory=pinned) for _ in range(2)
+        ]
+        self._encoder = encoder
+        self._filled = 0
+        self._running: torch.Tensor | None = None
+        self.seconds = 0.0
+
+    def add(self, crops: torch.Tensor) -> Iterator[np.ndarray]:
+        """Float16 embeddings (n, D) of crops that were added before, as their batches come back."""
+        taken = 0
+        while taken < len(crops):
+            buffer = self._buffers[0]
+            step = min(len(buffer) - self._filled, len(crops) - taken)
+            buffer[self._filled : self._filled + step] = crops[taken : taken + step]
+            taken, self._filled = taken + step, self._filled + step
+            if self._filled == len(buffer):
+                yield from self._run()
+
+    def flush(self) -> Iterator[np.ndarray]:
+        """Embeddings of whatever was added and has not come back."""
+        while self._filled or self._running is not None:
+            yield from self._run()
+
+    def _run(self) -> Iterator[np.ndarray]:
+        """Start what is in the buffer, if anything is, then fetch what was started before."""
+        started = time.perf_counter()
+        before, self._running = self._running, None
+        if self._filled:
+            self._running = self._encoder.encode_crops(self._buffers[0][: self._filled])
+            self._buffers.reverse()
+            self._filled = 0
+        found = None if before is None else before.cpu().to(torch.float16).numpy()
+        self.seconds += time.perf_counter() - started
+        if found is not None:
+            yield found

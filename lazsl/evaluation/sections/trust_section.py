@@ -1,0 +1,140 @@
+"""Trust as a part of an evaluation: calibration, abstaining, and the file that `label` applies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lazsl.errors import UserError
+from lazsl.evaluation.answers import Answers
+from lazsl.evaluation.sections.section import plain, table
+from lazsl.evaluation.stored import StoredRun
+from lazsl.evaluation.sweeps import own_method
+from lazsl.evaluation.trust import Trust, measure_trust, write_trust
+
+TRUST_FILE = "trust.json"
+
+
+@dataclass(frozen=True)
+class TrustSection:
+    """How far the labels of a run can be trusted, or why that was not measured.
+
+    Attributes:
+        stored: the run.
+        trust: what was found; None where it could not be measured.
+        reason: why not; empty where it was.
+    """
+
+    stored: StoredRun
+    trust: Trust | None
+    reason: str
+
+    name = "trust"
+
+    def to_json(self) -> dict[str, Any]:
+        """As `Trust.to_json`, or the reason."""
+        return {"reason": self.reason} if self.trust is None else self.trust.to_json()
+
+    def show(self, console: Console) -> None:
+        """Confidence in a few lines, and what the threshold promises."""
+        if self.trust is None:
+            console.print(f"[dim]trust was not measured: {escape(self.reason)}[/]", highlight=False)
+            return
+        shown = Table("how far to trust a label", "", title_justify="left")
+        shown.columns[1].justify = "right"
+        for name, value in _facts(self.trust):
+            shown.add_row(name, value)
+        console.print(shown)
+        console.print(escape(self.trust.sentence), highlight=False)
+
+    def to_markdown(self) -> str:
+        """Figures, pictures, and how to apply them."""
+        if self.trust is None:
+            return f"## Trust\n\nNot measured: {plain(self.reason)}\n"
+        parts = [
+            "## Trust",
+            "Confidence is the softmax of an image's best scores over a temperature that was "
+            "fitted on these images; what is said of its calibration was measured on halves, each "
+            "at the temperature of the other.",
+            table(["", ""], _facts(self.trust)),
+            plain(self.trust.sentence),
+            "![how often labels of like confidence are right](reliability.png)",
+            "![part wrong over part labelled](risk_coverage.png)",
+            "![how sure labels were](confidence.png)",
+        ]
+        if self.trust.threshold is not None:
+            parts.append(
+                f"`lazsl relabel {self.stored.key} --trust {TRUST_FILE}` gives images below this "
+                "confidence no label; `lazsl label --trust` does so from the start."
+            )
+        return "\n\n".join(parts) + "\n"
+
+    def write(self, folder: Path) -> list[Path]:
+        """trust.json, and three PNG files."""
+        from lazsl.evaluation.sections.trust_plots import plot_trust
+
+        if self.trust is None:
+            return []
+        write_trust(folder / TRUST_FILE, self.trust, self.stored)
+        return [folder / TRUST_FILE, *plot_trust(self.trust, folder)]
+
+
+def trust_section(
+    stored: StoredRun, answers: Answers, precision: float, seed: int = 0
+) -> TrustSection:
+    """Trust in the labels of a run, by its own scores.
+
+    Args:
+        stored: the run.
+        answers: of the run's own method, among others.
+        precision: the part of the given labels that is to be right, above 0 and below 1.
+        seed: of the halves.
+
+    Raises:
+        UserError: the precision is none. Where there are too few images or classes, the section
+            says so instead.
+    """
+    if not 0 < precision < 1:
+        raise UserError(f"a precision of {precision} was asked for; ask for one between 0 and 1")
+    own = own_method(stored.job.scoring).name
+    # What `label` sees of an image: the scores that are stored.
+    top_scores = answers.scores[own][:, : stored.job.scoring.top_k]
+    try:
+        trust = measure_trust(top_scores, answers.right(own), answers.truth >= 0, precision, seed)
+    except UserError as error:
+        return TrustSection(stored, None, str(error))
+    return TrustSection(stored, trust, "")
+
+
+def _facts(trust: Trust) -> list[tuple[str, str]]:
+    facts = [
+        ("temperature", f"{trust.temperature:.4g}"),
+        ("calibration error (ECE), fitted", f"{trust.ece_after:.3f}"),
+        ("calibration error (ECE), as CLIP is trained", f"{trust.ece_before:.3f}"),
+        ("area under risk and coverage (AURC)", f"{trust.aurc:.3f}"),
+        (f"threshold for {trust.precision:.1%} right", _or_none(trust.threshold, ".4f")),
+        ("labelled then", _or_none(trust.coverage_at_threshold, ".1%")),
+        ("right then", _or_none(trust.precision_at_threshold, ".1%")),
+        (
+            "held out: labelled, right",
+            f"{trust.held_out_coverage:.1%}, {_or_none(trust.held_out_precision, '.1%')}",
+        ),
+    ]
+    if trust.auroc_open_set is not None:
+        facts.append(("images of no known class", f"{trust.unknown} of {trust.images}"))
+        facts.append(("AUROC known against unknown, confidence", f"{trust.auroc_open_set:.3f}"))
+        facts += [
+            (f"AUROC known against unknown, {name}", f"{area:.3f}")
+            for name, area in trust.auroc_scores.items()
+            if name != "confidence"
+        ]
+    return facts
+
+
+def _or_none(value: float | None, form: str) -> str:
+    return "none" if value is None else format(value, form)

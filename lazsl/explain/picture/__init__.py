@@ -1,0 +1,1 @@
+"""The picture of an explanation: scene, panels and tiles on a canvas."""

@@ -1,0 +1,46 @@
+"""The pixels of an image as they were labelled, read from its archive once more."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+from PIL import Image as Pixels
+
+from lazsl.archive.staging import stage
+from lazsl.errors import UserError
+from lazsl.explain.lookup import Image
+from lazsl.images.decoding import Reject, decode
+from lazsl.store import schemas
+
+_ATTEMPTS = 2  # a person waits, and the maps can be drawn without the image
+
+
+def read_pixels(image: Image, max_pixels: int) -> Pixels.Image | str:
+    """The image, RGB and upright; or, where it cannot be had as it was labelled, why.
+
+    Args:
+        image: as found in the warehouse.
+        max_pixels: larger images are not decoded.
+    """
+    row = {name: getattr(image, name) for name in ("image_id", "key", "uri", "size", "version")}
+    table = pa.Table.from_pylist([row], schema=_ROW)
+    with tempfile.TemporaryDirectory(prefix="lazsl-explain-") as folder:
+        try:
+            archive = image.uri.removesuffix(f"/{image.key}")
+            data = stage(table, archive, Path(folder), 1, attempts=_ATTEMPTS).read(0)
+        except (UserError, OSError) as error:
+            return str(error)
+    found = data if isinstance(data, Reject) else decode(data, max_pixels=max_pixels)
+    if isinstance(found, Reject):
+        return found.detail
+    if found.image.size != (image.width, image.height):
+        width, height = found.image.size
+        return f"it was {image.width} x {image.height} pixels and is now {width} x {height}"
+    return found.image
+
+
+_ROW = pa.schema(
+    [schemas.MANIFEST.field(name) for name in ("image_id", "key", "uri", "size", "version")]
+)

@@ -1,0 +1,146 @@
+"""Scores and plans of one image made anew from its stored embeddings: no image, no vision tower.
+
+The same functions and settings as in the run, so the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from lazsl.alignment.align import Plans, plans_for, select_regions
+from lazsl.errors import UserError
+from lazsl.explain.lookup import Image, RunOfImage
+from lazsl.explain.maps import Evidence
+from lazsl.scoring.tables import EmbeddedLabels, PassedOver, passed_over
+from lazsl.settings import ScoringSettings
+from lazsl.store import paths
+from lazsl.store.folder import Folder, masked
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An image with its `records.regions(D)` rows: the whole image, then its M crops."""
+
+    image: Image
+    regions: pa.Table
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """(M, 4) int64 left, top, right, bottom of the crops."""
+        sides = [self.regions[name].to_numpy() for name in ("left", "top", "right", "bottom")]
+        return np.stack(sides, axis=1).astype(np.int64)[1:]
+
+    @property
+    def vectors(self) -> torch.Tensor:
+        """(1, M + 1, D) float32."""
+        return vectors(self.regions)[None]
+
+
+def read_stored(folder: Folder, run: RunOfImage, image: Image) -> StoredImage:
+    """The image's stored embeddings.
+
+    Raises:
+        UserError: the workspace does not have them (any more).
+    """
+    name = paths.region_embeddings(run.encoder, run.regions, image.shard)
+    try:
+        shard = folder.read_table(name)
+    except FileNotFoundError:
+        raise UserError(
+            f"the embeddings of {image.key!r} are not in {masked(folder.url)}; name the workspace "
+            f"of run {run.key} with --workspace, or label the archive again"
+        ) from None
+    mine = shard.filter(pc.equal(shard["image_id"], pa.scalar(image.image_id)))
+    return StoredImage(image, mine.sort_by("region"))
+
+
+def read_attributes(folder: Folder, run: RunOfImage) -> pa.Table:
+    """The run's embedded label set, `records.attributes(D)`.
+
+    Raises:
+        UserError: the workspace does not have it (any more).
+    """
+    try:
+        return folder.read_table(paths.attributes(run.encoder, run.labels))
+    except FileNotFoundError:
+        raise UserError(
+            f"the embedded label set of run {run.key} is not in {masked(folder.url)}; name the "
+            "run's workspace with --workspace"
+        ) from None
+
+
+def vectors(table: pa.Table) -> torch.Tensor:
+    """(rows, D) float32, the column `embedding`."""
+    column: Any = table["embedding"].combine_chunks()
+    flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    return torch.from_numpy(flat.reshape(table.num_rows, -1))
+
+
+def align(
+    stored: StoredImage,
+    labels: EmbeddedLabels,
+    scoring: ScoringSettings,
+    classes: Sequence[str],
+    memory_bytes: int,
+) -> list[Evidence]:
+    """The evidence of chosen classes, in their order; `rank` counts within these, best is 1.
+
+    Args:
+        stored: the image.
+        labels: a label set with the classes.
+        scoring: as in the run.
+        classes: names of the label set.
+        memory_bytes: bound of the working memory.
+    """
+    embeddings = stored.vectors.to(labels.names.device)
+    whole, crops = embeddings[:, 0], embeddings[:, 1:]
+    keep = select_regions(crops, whole, scoring.gamma)
+    chosen = torch.tensor([[labels.classes.index(name) for name in classes]], device=keep.device)
+    how = scoring.aligning(memory_bytes // 2)
+    plans = plans_for(crops, whole, keep, labels.packed, chosen, **how)
+    passed = passed_over(crops, whole, keep, labels.packed, chosen, how)
+    order = plans.scores[0].argsort(descending=True, stable=True).tolist()
+    return [
+        _evidence(
+            stored, labels.attributes[int(chosen[0, place])], name, plans, passed, place, order
+        )
+        for place, name in enumerate(classes)
+    ]
+
+
+def _evidence(
+    stored: StoredImage,
+    attributes: tuple[str, ...],
+    label: str,
+    plans: Plans,
+    passed: PassedOver,
+    place: int,
+    order: list[int],
+) -> Evidence:
+    image = stored.image
+    kept = plans.keep[0].cpu().numpy()
+    mass, similarity = (part.double().cpu().numpy() for part in plans.of(0, place))
+    return Evidence(
+        image_id=image.image_id,
+        key=image.key,
+        uri=image.uri,
+        width=image.width,
+        height=image.height,
+        rank=order.index(place) + 1,
+        label=label,
+        score=float(plans.scores[0, place]),
+        attributes=attributes,
+        regions=np.flatnonzero(kept) + 1,
+        boxes=stored.boxes[kept],
+        mass=mass,
+        similarity=similarity,
+        passed_boxes=stored.boxes[~kept],
+        passed_similarity=passed.of(0, place).double().cpu().numpy(),
+    )

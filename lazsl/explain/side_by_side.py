@@ -1,0 +1,111 @@
+"""The attributes of two classes side by side, so that one sees what tells them apart."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+import numpy as np
+
+from lazsl.explain.maps import Evidence
+
+_ALIKE = 0.5
+"""How alike two attributes must be to be set side by side; the same last word is alike enough."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What one attribute of a class says of an image.
+
+    Attributes:
+        index: position within the class.
+        text: the attribute as given.
+        contribution: to the class's score; these add up to it.
+        similarity: transported mean similarity; the score is the mean of these.
+        share: of all that speaks for or against the class, with its sign; where nothing speaks
+            against it, this is the share of the score.
+        box: left, top, right, bottom of the region that contributes most.
+    """
+
+    index: int
+    text: str
+    contribution: float
+    similarity: float
+    share: float
+    box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two attributes that say alike, of one class and of the other; either may be missing."""
+
+    this: Spoken | None
+    other: Spoken | None
+
+    @property
+    def difference(self) -> float:
+        """What the pair adds to the margin; over all pairs these add up to it."""
+        return (self.this.contribution if self.this else 0.0) - (
+            self.other.contribution if self.other else 0.0
+        )
+
+    @property
+    def shared(self) -> bool:
+        """Whether both classes have the same attribute."""
+        return self.this is not None and self.other is not None and same(self.this, self.other)
+
+
+def same(one: Spoken, other: Spoken) -> bool:
+    """Whether two attributes are the same text, but for letter case."""
+    return one.text.casefold() == other.text.casefold()
+
+
+def spoken(evidence: Evidence) -> list[Spoken]:
+    """What every attribute of a class says, strongest first."""
+    parts = evidence.contributions
+    totals = parts.sum(axis=0)
+    everything = np.abs(totals).sum() or 1.0
+    # As in `records.EVIDENCE`: where nothing adds to an attribute, its mass says where it looked.
+    best = np.where((parts > 0).any(axis=0), parts, evidence.mass).argmax(axis=0)
+    found = [
+        Spoken(
+            index,
+            text,
+            float(totals[index]),
+            float(totals[index] * len(totals)),
+            float(totals[index] / everything),
+            tuple(evidence.boxes[best[index]].tolist()),
+        )
+        for index, text in enumerate(evidence.attributes)
+    ]
+    return sorted(found, key=lambda one: (-one.contribution, one.index))
+
+
+def pair(this: Evidence, other: Evidence | None) -> list[Pair]:
+    """Every attribute of both classes once: the same ones together, then those that share most
+    words, then what is left; each group in order of what it says for `this`."""
+    left, right = spoken(this), [] if other is None else spoken(other)
+    partners: dict[int, Spoken] = {}
+    for one in left:
+        match = next((two for two in right if same(one, two)), None)
+        if match is not None:
+            partners[one.index] = match
+            right.remove(match)
+    likenesses = sorted(
+        (-_likeness(one.text, two.text), one.index, two.index)
+        for one in left
+        for two in right
+        if one.index not in partners
+    )
+    waiting = {two.index: two for two in right}
+    for likeness, mine, theirs in likenesses:
+        if -likeness >= _ALIKE and mine not in partners and theirs in waiting:
+            partners[mine] = waiting.pop(theirs)
+    paired = [Pair(one, partners.get(one.index)) for one in left]
+    return paired + [Pair(None, two) for two in right if two.index in waiting]
+
+
+def _likeness(one: str, other: str) -> float:
+    words = (one.casefold().split(), other.casefold().split())
+    noun = words[0][-1:] == words[1][-1:]
+    return difflib.SequenceMatcher(None, *words, autojunk=False).ratio() + noun * _ALIKE

@@ -1,0 +1,1 @@
+"""From an image's bytes to model-ready crops: decoding, boxes, framing, crops."""

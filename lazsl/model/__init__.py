@@ -1,0 +1,1 @@
+"""From crops and sentences to vectors: checkpoints, towers, the encoder, dense regions."""

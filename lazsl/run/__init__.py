@@ -1,0 +1,1 @@
+"""A run: a job with its keys, its steps, its models, its status, its way into the warehouse."""

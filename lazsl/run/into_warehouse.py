@@ -1,0 +1,84 @@
+"""Load what a run has finished, and what is known of its archive: what is listed, what is true.
+
+It needs neither the model nor the images, so it can run wherever the warehouse is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lazsl.archive.manifest import read_manifest
+from lazsl.archive.truth import FOLDERS, read_truth
+from lazsl.labelset.labels import LabelSet
+from lazsl.labelset.reading import load_labelset
+from lazsl.settings import Job, make_job
+from lazsl.store import paths
+from lazsl.store.folder import Folder
+from lazsl.warehouse import publishing
+from lazsl.warehouse.publishing import Loaded
+
+
+def load_run(job: Job, run: str, archive: str) -> Loaded:
+    """What was loaded into the job's warehouse: the run's finished shards that were not in it yet.
+
+    Args:
+        job: says where workspace and warehouse are, and which truth is known.
+        run: run key.
+        archive: archive key; its images are marked as listed or no longer listed.
+
+    Raises:
+        UserError: as `read_truth` and `warehouse.load`.
+    """
+    folder = Folder(job.workspace)
+    listed = _listed(folder, archive)
+    truth = None
+    if job.truth is not None:
+        truth = read_truth(job.truth, load_labelset(job.labels), job.open_set, _keys(listed))
+    return publishing.load(
+        folder,
+        job.warehouse_path,
+        [run],
+        listed={archive: listed.select(["image_id"])},
+        truth=truth,
+        archive=archive,
+    )
+
+
+def check_folders(job: Job, labels: LabelSet, archive: str) -> None:
+    """Nothing, when the truth is not the archive's folders, or these are named after classes.
+
+    Raises:
+        UserError: as `read_truth`.
+    """
+    if job.truth == FOLDERS:
+        read_truth(FOLDERS, labels, job.open_set, _keys(_listed(Folder(job.workspace), archive)))
+
+
+def _listed(folder: Folder, archive: str) -> pa.Table:
+    manifest = read_manifest(folder, archive)
+    return manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
+
+
+def _keys(listed: pa.Table) -> list[str]:
+    return [str(key) for key in listed["key"].to_pylist()]
+
+
+def recorded_job(folder: Folder, run: str, path: str | None = None) -> tuple[Job, str, str]:
+    """A run's job as it was written down, with the run's and the archive's key.
+
+    Args:
+        folder: the workspace, wherever the caller reaches it.
+        run: run key or its beginning.
+        path: a warehouse instead of the job's own.
+
+    Raises:
+        UserError: no such run.
+    """
+    record = paths.read_run_record(folder, run)
+    values = {**record["job"], "workspace": folder.url}
+    if path is not None:
+        values["warehouse"] = str(Path(path))
+    return make_job(**values), record["run"], record["archive"]

@@ -1,0 +1,1 @@
+"""From stored embeddings to predictions, scores, evidence and plans, as tables."""

@@ -1,0 +1,352 @@
+"""One shard of embeddings x one label set -> predictions, scores, evidence and plans.
+
+Pure functions of what is stored: no image and no model is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from lazsl.alignment.align import (
+    Plans,
+    crop_mean_scores,
+    dclip_scores,
+    select_regions,
+    similarities_for,
+    top_plans,
+)
+from lazsl.alignment.attributes import PackedAttributes
+from lazsl.embedding.doubt import doubts
+from lazsl.scoring.confidence import confidence
+from lazsl.settings import ScoringSettings
+from lazsl.store import schemas
+
+
+@dataclass(frozen=True)
+class EmbeddedLabels:
+    """A label set ready to score with.
+
+    Attributes:
+        classes: names, in label set order.
+        attributes: per class its attributes as given.
+        packed: their embeddings.
+        names: (C, D) float32, embeddings of the bare class names.
+    """
+
+    classes: tuple[str, ...]
+    attributes: tuple[tuple[str, ...], ...]
+    packed: PackedAttributes
+    names: torch.Tensor
+
+    @classmethod
+    def from_table(cls, table: pa.Table, device: str = "cpu") -> EmbeddedLabels:
+        """From `records.attributes`, as stored."""
+        index = table["class_index"].to_numpy()
+        within = table["attribute_index"].to_numpy()
+        vectors = torch.from_numpy(embeddings_of(table).astype(np.float32)).to(device)
+        is_name = within < 0
+        names = [str(name) for name in table["class"].to_pylist()]
+        classes = tuple(name for name, bare in zip(names, is_name, strict=True) if bare)
+        attributes: list[list[str]] = [[] for _ in classes]
+        for owner, text, bare in zip(index, table["attribute"].to_pylist(), is_name, strict=True):
+            if not bare:
+                attributes[owner].append(text)
+        sizes = np.bincount(index[~is_name], minlength=len(classes))
+        where = torch.from_numpy(is_name).to(device)
+        return cls(
+            classes,
+            tuple(tuple(texts) for texts in attributes),
+            PackedAttributes.from_classes(vectors[~where], sizes.tolist()),
+            vectors[where],
+        )
+
+
+def score_table(
+    regions: pa.Table,
+    labels: EmbeddedLabels,
+    settings: ScoringSettings,
+    memory_bytes: int,
+    count: int | None = None,
+) -> dict[str, pa.Table]:
+    """The tables of `records.RUN_TABLES` for the images of one shard.
+
+    Args:
+        regions: `records.regions(D)`, the rows of an image consecutive, the whole image first.
+        labels: the embedded label set.
+        settings: how to score.
+        memory_bytes: bound of the working memory, beyond the tables themselves.
+        count: crops that an image has, where not all of them may have been embedded.
+    """
+    device = labels.names.device
+    vectors = embeddings_of(regions)
+    image_ids = regions["image_id"].combine_chunks()
+    groups = images_alike(regions)
+    parts = []
+    for rows in groups:
+        at_once = max(1, memory_bytes // (4 * 16 * rows.shape[1] * max(1, vectors.shape[1])))
+        for start in range(0, len(rows), at_once):
+            some = rows[start : start + at_once]
+            chunk = torch.from_numpy(vectors[some].astype(np.float32)).to(device)
+            ids = image_ids.take(pa.array(some[:, 0]))
+            parts.append(_score(ids, chunk, labels, settings, memory_bytes, count))
+    if not parts:
+        return {name: schema.empty_table() for name, schema in schemas.RUN_TABLES.items()}
+    tables = {name: pa.concat_tables([part[name] for part in parts]) for name in parts[0]}
+    if len(groups) > 1:
+        stored = image_ids.take(pa.array(np.sort(np.concatenate([g[:, 0] for g in groups]))))
+        tables = {name: _in_order(table, stored) for name, table in tables.items()}
+    return tables
+
+
+def images_alike(regions: pa.Table) -> list[np.ndarray]:
+    """Rows (B, 1 + M) of `records.regions(D)`, of images that have the same M, by M.
+
+    Most shards have one M. They differ where images were seen until their label was settled.
+    """
+    first = np.flatnonzero(regions["region"].to_numpy() == 0)
+    counts = np.diff(first, append=regions.num_rows)
+    return [first[counts == n, None] + np.arange(n) for n in np.unique(counts)]
+
+
+def _in_order(table: pa.Table, image_ids: pa.Array[Any]) -> pa.Table:
+    """The same rows, images in this order; those of an image stay as they are."""
+    place: Any = pc.index_in(table["image_id"].combine_chunks(), value_set=image_ids)
+    return table.take(place.to_numpy().argsort(kind="stable"))
+
+
+def embeddings_of(table: pa.Table) -> np.ndarray:
+    """(rows, D), the column `embedding` as it is stored."""
+    column: Any = table["embedding"].combine_chunks()
+    dimension = table.schema.field("embedding").type.list_size
+    vectors: np.ndarray = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dimension)
+    return vectors
+
+
+def _score(
+    image_ids: pa.Array[Any],
+    vectors: torch.Tensor,
+    labels: EmbeddedLabels,
+    settings: ScoringSettings,
+    memory_bytes: int,
+    count: int | None,
+) -> dict[str, pa.Table]:
+    whole, crops = vectors[:, 0], vectors[:, 1:]
+    how = settings.aligning(memory_bytes // 2)
+    keep = select_regions(crops, whole, settings.gamma)
+    classes, plans = top_plans(crops, whole, keep, labels.packed, settings.top_k, **how)
+    of_plans = classes[:, : settings.plans]
+    passed = passed_over(crops, whole, keep, labels.packed, of_plans, how)
+    baselines = {
+        "clip": (whole.double() @ labels.names.double().T).float(),
+        "dclip": dclip_scores(whole, labels.packed),
+        "crop_mean": crop_mean_scores(crops, labels.packed),
+    }
+    names = pa.array(labels.classes, pa.string())
+    ranked = _Ranked(image_ids, names, classes, plans)
+    doubt = pa.nulls(len(crops), pa.float32())
+    if count is not None:
+        found = doubts(crops, whole, count, labels.packed, settings, memory_bytes // 2)
+        doubt = pa.array(found, pa.float32())
+    return {
+        "predictions": _predictions(ranked, keep, baselines, settings, doubt),
+        "scores": _scores(ranked, baselines),
+        "evidence": _evidence(ranked, labels),
+        "plans": _plans(ranked, settings.plans, passed),
+    }
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """The regions that were not kept, `passed` (B, M), and their `similarity` (B, k, M, n), zero on
+    kept ones and beyond a class's own size, `sizes` (B, k)."""
+
+    passed: torch.Tensor
+    similarity: torch.Tensor
+    sizes: torch.Tensor
+
+    def of(self, image: int, rank: int) -> torch.Tensor:
+        """S of one class, (regions passed over, its attributes)."""
+        size = int(self.sizes[image, rank])
+        return self.similarity[image, rank, self.passed[image], :size]
+
+
+def passed_over(
+    crops: torch.Tensor,
+    whole: torch.Tensor,
+    keep: torch.Tensor,
+    packed: PackedAttributes,
+    classes: torch.Tensor,
+    how: dict[str, Any],
+) -> PassedOver:
+    """The similarities of the regions that were not kept: what an attribute is not seen in helps to
+    say where it is.
+
+    Going the same way as those of the kept regions, they depend on neighbours as little.
+    """
+    passed = ~keep
+    # Every image of a batch needs a region.
+    some = torch.where(passed.any(1, keepdim=True), passed, keep)
+    similarity = similarities_for(crops, whole, some, packed, classes, **how)
+    return PassedOver(passed, similarity, packed.starts.diff()[classes])
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """The best classes of some images: `classes` (B, k), best first, and how they were aligned."""
+
+    image_ids: pa.Array[Any]
+    names: pa.Array[Any]
+    classes: torch.Tensor
+    plans: Plans
+
+    @property
+    def rows(self) -> tuple[pa.Array[Any], pa.Array[Any], pa.Array[Any]]:
+        """Columns image_id, rank and class, one row per image and rank."""
+        images, k = self.classes.shape
+        return (
+            self.image_ids.take(pa.array(np.repeat(np.arange(images), k), pa.int64())),
+            pa.array(np.tile(np.arange(1, k + 1), images), pa.int16()),
+            self.named(self.classes.flatten()),
+        )
+
+    def named(self, classes: torch.Tensor) -> pa.Array[Any]:
+        return self.names.take(pa.array(classes.cpu().numpy()))
+
+
+def _column(values: torch.Tensor, kind: pa.DataType) -> pa.Array[Any]:
+    column: pa.Array[Any] = pa.array(values.flatten().cpu().numpy()).cast(kind)
+    return column
+
+
+def _predictions(
+    ranked: _Ranked,
+    keep: torch.Tensor,
+    baselines: dict[str, torch.Tensor],
+    settings: ScoringSettings,
+    doubt: pa.Array[Any],
+) -> pa.Table:
+    scores = ranked.plans.scores
+    images, k = scores.shape
+    nothing = pa.nulls(images)
+    sure, abstained = _confidence(scores, settings)
+    best_class = ranked.named(ranked.classes[:, 0])
+    columns = [
+        ranked.image_ids,
+        pc.if_else(abstained, pa.scalar(None, pa.string()), best_class),
+        _column(scores[:, 0], pa.float32()),
+        ranked.named(ranked.classes[:, 1]) if k > 1 else nothing.cast(pa.string()),
+        _column(scores[:, 0] - scores[:, 1], pa.float32()) if k > 1 else nothing.cast(pa.float32()),
+        sure,
+        abstained,
+        _column(keep.sum(1), pa.int16()),
+    ]
+    for name in ("clip", "dclip", "crop_mean"):
+        best = baselines[name].max(dim=1)
+        columns += [ranked.named(best.indices), _column(best.values, pa.float32())]
+    columns += [pa.array(np.full(images, keep.shape[1]), pa.int16()), doubt]
+    return pa.Table.from_arrays(columns, schema=schemas.PREDICTIONS)
+
+
+def _confidence(
+    scores: torch.Tensor, settings: ScoringSettings
+) -> tuple[pa.Array[Any], pa.Array[Any]]:
+    """Columns confidence and abstained."""
+    if settings.temperature is None:
+        nothing = pa.nulls(len(scores), pa.float32())
+        return nothing, pa.repeat(pa.scalar(False), len(scores))
+    sure = confidence(scores.cpu().numpy(), settings.temperature)
+    # In double precision, or a threshold between two float32 numbers would be rounded to one.
+    return pa.array(sure), pa.array(sure.astype(np.float64) < (settings.abstain_below or 0.0))
+
+
+def _scores(ranked: _Ranked, baselines: dict[str, torch.Tensor]) -> pa.Table:
+    columns = [*ranked.rows, _column(ranked.plans.scores, pa.float32())]
+    for name in ("clip", "dclip", "crop_mean"):
+        columns.append(_column(baselines[name].gather(1, ranked.classes), pa.float32()))
+    return pa.Table.from_arrays(columns, schema=schemas.SCORES)
+
+
+def _evidence(ranked: _Ranked, labels: EmbeddedLabels) -> pa.Table:
+    plans = ranked.plans
+    sizes = plans.sizes
+    parts = plans.plan * plans.similarity
+    # In double precision, so that the order of summation, which depends on the batch, is not seen.
+    contribution = parts.double().sum(dim=2).float()
+    adds = (parts > 0).any(dim=2, keepdim=True)
+    best = torch.where(adds, parts, plans.plan).argmax(dim=2)
+    share = plans.plan.gather(2, best[:, :, None])[:, :, 0] * sizes[:, :, None]
+    within = torch.arange(contribution.shape[2], device=sizes.device)
+    real = within < sizes[:, :, None]
+    row = torch.arange(sizes.numel(), device=sizes.device).view(sizes.shape)[:, :, None]
+    rows = pa.array(row.expand_as(real)[real].cpu().numpy())
+    image_ids, ranks, classes = ranked.rows
+    attribute = within.expand_as(real)
+    flat = (labels.packed.starts[ranked.classes][:, :, None] + attribute)[real]
+    texts = pa.array([text for texts in labels.attributes for text in texts], pa.string())
+    return pa.Table.from_arrays(
+        [
+            image_ids.take(rows),
+            ranks.take(rows),
+            classes.take(rows),
+            _column(attribute[real], pa.int16()),
+            texts.take(pa.array(flat.cpu().numpy())),
+            _column(contribution[real], pa.float32()),
+            _column((contribution * sizes[:, :, None])[real], pa.float32()),
+            _column(best[real] + 1, pa.int16()),
+            _column(share[real], pa.float32()),
+        ],
+        schema=schemas.EVIDENCE,
+    )
+
+
+def _plans(ranked: _Ranked, kept_plans: int, passed: PassedOver) -> pa.Table:
+    plans = ranked.plans
+    k = min(kept_plans, plans.sizes.shape[1])
+    images = len(plans.keep)
+    sizes = plans.sizes[:, :k]
+    keep = plans.keep[:, None, :].expand(images, k, -1)
+    largest = plans.plan.shape[3]
+    cells = _cells(plans.keep, sizes, largest)
+    passed_cells = _cells(passed.passed, sizes, passed.similarity.shape[3])
+    regions = torch.arange(1, keep.shape[2] + 1, device=sizes.device).expand_as(keep)[keep]
+    kept = keep.sum(dim=2)
+    rank = torch.arange(plans.sizes.shape[1], device=sizes.device).expand(plans.sizes.shape)
+    chosen = pa.array((rank < k).flatten().cpu().numpy())
+    image_ids, ranks, classes = (column.filter(chosen) for column in ranked.rows)
+    return pa.Table.from_arrays(
+        [
+            image_ids,
+            ranks,
+            classes,
+            _column(plans.scores[:, :k], pa.float32()),
+            _column(plans.iterations[:, :k], pa.int32()),
+            _column(plans.residual[:, :k], pa.float32()),
+            _lists(kept, _column(regions, pa.int16())),
+            _column(sizes, pa.int16()),
+            _lists(kept * sizes, _column(plans.plan[:, :k][cells], pa.float32())),
+            _lists(kept * sizes, _column(plans.similarity[:, :k][cells], pa.float32())),
+            _lists(
+                passed.passed.sum(dim=1, keepdim=True) * sizes,
+                _column(passed.similarity[passed_cells], pa.float32()),
+            ),
+        ],
+        schema=schemas.PLANS,
+    )
+
+
+def _cells(keep: torch.Tensor, sizes: torch.Tensor, largest: int) -> torch.Tensor:
+    """(B, k, M, largest size) bool: these regions' cells with the class's own attributes."""
+    within = torch.arange(largest, device=sizes.device)
+    return keep[:, None, :, None] & (within < sizes[:, :, None, None])
+
+
+def _lists(lengths: torch.Tensor, values: pa.Array[Any]) -> pa.Array[Any]:
+    """Lists of these lengths over values that follow each other."""
+    offsets = np.concatenate([[0], np.cumsum(lengths.flatten().cpu().numpy())])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)

@@ -1,0 +1,1 @@
+"""Where artifacts lie: URLs, folders, keys, paths, schemas."""

@@ -1,0 +1,81 @@
+"""Names made from what made a thing: a changed setting never collides, a second run finds it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from lazsl.settings import RegionSettings, ScoringSettings
+from lazsl.store.folder import canonical_url
+
+DECIDING = {"theta", "epsilon", "gamma", "rule", "max_iterations", "tolerance"}
+"""Settings of scoring that decide which class is best."""
+
+_CUT = 2  # how fast crops are cut; one more when that changes, because embeddings do too
+
+
+def digest(*parts: Any, length: int = 12) -> str:
+    """Hexadecimal SHA-256 prefix of values that JSON can hold, insensitive to key order."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def readable(text: str, length: int = 32) -> str:
+    """A prefix for a person: letters, digits, dots and dashes of the text's last path part."""
+    last = text.rstrip("/").replace("\\", "/").rsplit("/", 1)[-1]
+    return re.sub(r"[^A-Za-z0-9.]+", "-", last).strip("-.")[:length].lower() or "x"
+
+
+def archive_key(url: str, only: str | None = None) -> str:
+    """Name of an archive: its URL, however it is written, without credentials.
+
+    With `only`, the digest of a selection, it is the name of these images of it: another archive.
+    """
+    url = canonical_url(url)
+    of = ("archive", url) if only is None else ("archive", url, "only", only)
+    return f"{readable(url)}-{digest(*of)}"
+
+
+def image_id(uri: str, version: str) -> str:
+    """Name of one version of one object (32 hexadecimal digits)."""
+    return digest("image", uri, version, length=32)
+
+
+def shard_id(archive: str, image_ids: list[str]) -> str:
+    """Name of an unchanging list of images of one archive.
+
+    The archive's key is part of it, because the images' keys depend on where the archive begins.
+    """
+    return digest("shard", archive, image_ids, length=16)
+
+
+def regions_key(
+    settings: RegionSettings, max_pixels: int, labels: str, scoring: ScoringSettings
+) -> str:
+    """Name of a way to cut regions, and of the size above which images are rejected instead.
+
+    Where cutting stops early, the label set and whatever else decides the label are part of it.
+    """
+    how = settings.model_dump()
+    # Embeddings from before there was another way keep their name.
+    if settings.resampling == "exact":
+        del how["resampling"]
+    else:
+        how["resampling"] = [settings.resampling, _CUT]
+    if settings.source == "crops":
+        del how["source"], how["scale"]
+    if settings.doubt is None:
+        del how["doubt"]
+    else:
+        how["stopped by"] = [labels, scoring.model_dump(include=DECIDING)]
+    return f"r{settings.count}-{digest('regions', 1, how, max_pixels)}"
+
+
+def run_key(archive: str, encoder: str, regions: str, labels: str, scoring: ScoringSettings) -> str:
+    """Name of a run: what is labelled, by which model, regions, label set and scoring."""
+    prefix = archive.rsplit("-", 1)[0]
+    # What is not set has no part in it: runs from before such a setting existed keep their names.
+    how = scoring.model_dump(exclude_none=True)
+    return f"{prefix}-{digest('run', archive, encoder, regions, labels, how)}"

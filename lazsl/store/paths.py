@@ -1,0 +1,118 @@
+"""Where artifacts live, and what is already done.
+
+    manifests/{archive}/{generation}.parquet       records.MANIFEST: what was added and removed
+    embeddings/{encoder}/{regions}/{shard}.parquet          records.regions: boxes and vectors
+    embeddings/{encoder}/{regions}/{shard}.images.parquet   records.IMAGES: images and rejects
+    attributes/{encoder}/{labels}.parquet          records.attributes: the embedded label set
+    attributes/{encoder}/templates-{digest}.parquet         records.class_means: names by templates
+    runs/{run}/run.json                            the job, its keys, the software
+    runs/{run}/{table}/{shard}.parquet             records.RUN_TABLES
+    runs/{run}/shards/{shard}.json                 written last: done means this exists
+    samples/{archive}/{sample}.parquet             records.SAMPLES: images drawn for an audit
+    reviews/{archive}/{batch}.parquet              records.REVIEWS: judgements imported together
+
+Everything is named by what made it (`identity.py`), so a second run finds it and a changed setting
+never collides with it. Artifacts never change once they are there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lazsl.errors import UserError
+from lazsl.store.folder import Folder, masked
+
+
+def manifests(archive: str) -> str:
+    """Folder of an archive's manifest generations."""
+    return f"manifests/{archive}"
+
+
+def region_embeddings(encoder: str, regions: str, shard: str) -> str:
+    """Boxes and vectors of one shard."""
+    return f"embeddings/{encoder}/{regions}/{shard}.parquet"
+
+
+def images(encoder: str, regions: str, shard: str) -> str:
+    """Images and rejects of one shard; written after the embeddings, so it marks them whole."""
+    return f"embeddings/{encoder}/{regions}/{shard}.images.parquet"
+
+
+def attributes(encoder: str, labels: str) -> str:
+    """An embedded label set."""
+    return f"attributes/{encoder}/{labels}.parquet"
+
+
+def run_record(run: str) -> str:
+    """The job of a run, its keys and the software that made it."""
+    return f"runs/{run}/run.json"
+
+
+def run_table(run: str, table: str, shard: str) -> str:
+    """One of `records.RUN_TABLES` of one shard."""
+    return f"runs/{run}/{table}/{shard}.parquet"
+
+
+def marker(run: str, shard: str) -> str:
+    """The completion marker of one shard: counts, seconds, checksums."""
+    return f"runs/{run}/shards/{shard}.json"
+
+
+def audit_table(table: str, archive: str, batch: str) -> str:
+    """One of `records.AUDIT_TABLES`: a sample, or judgements that were imported together."""
+    return f"{table}/{archive}/{batch}.parquet"
+
+
+def audit_tables(workspace: Folder) -> list[tuple[str, str, str]]:
+    """Table, archive and batch of every sample and of all judgements, samples first."""
+    return [
+        (table, archive, name.removesuffix(".parquet"))
+        for table in ("samples", "reviews")
+        for _, archive, name in (
+            path.split("/") for path in workspace.names(table, ".parquet") if path.count("/") == 2
+        )
+    ]
+
+
+def done_shards(workspace: Folder, run: str) -> list[str]:
+    """Shards of a run that are complete, sorted."""
+    names = workspace.names(f"runs/{run}/shards", ".json")
+    return [name.rsplit("/", 1)[1].removesuffix(".json") for name in names]
+
+
+def embedded_shards(workspace: Folder, encoder: str, regions: str) -> set[str]:
+    """Shards whose region embeddings are complete."""
+    names = workspace.names(f"embeddings/{encoder}/{regions}", ".images.parquet")
+    return {name.rsplit("/", 1)[1].removesuffix(".images.parquet") for name in names}
+
+
+def runs(workspace: Folder) -> list[str]:
+    """Runs that were ever started in a workspace, sorted by name."""
+    names = workspace.names("runs", "/run.json")
+    return sorted(name.split("/")[1] for name in names)
+
+
+def read_run_record(workspace: Folder, run: str | None = None) -> dict[str, Any]:
+    """What was written down about a run when it started.
+
+    Args:
+        workspace: where it is.
+        run: its key or the beginning of it; None means the run that was started last.
+
+    Raises:
+        UserError: no such run, or several begin like this; the sentence lists them.
+    """
+    known, where = runs(workspace), masked(workspace.url)
+    if not known:
+        raise UserError(f"there is no run in {where}; label an archive, or name another workspace")
+    if run is None:
+        records = [workspace.read_json(run_record(name)) for name in known]
+        run = str(max(records, key=lambda record: (record["created"], record["run"]))["run"])
+    matching = [run] if run in known else [name for name in known if name.startswith(run)]
+    if len(matching) != 1:
+        found = "no run" if not matching else f"{len(matching)} runs"
+        raise UserError(f"{found} in {where} begins with {run!r}; known runs: {', '.join(known)}")
+    record: dict[str, Any] = workspace.read_json(run_record(matching[0]))
+    # Written down before there were other crops than exact ones.
+    record["job"].get("regions", {}).setdefault("resampling", "exact")
+    return record

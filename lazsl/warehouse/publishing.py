@@ -1,0 +1,357 @@
+"""The DuckDB warehouse: load what a workspace holds, open it for reading.
+
+DuckDB gives a file to one writer or to many readers. So the loader writes in a file of its own and
+publishes it whole:
+
+    warehouse.duckdb           what everybody reads; never changed in place, only replaced
+    warehouse.loading.duckdb   the loader's; there only while a load is under way or was cut off
+    .warehouse.duckdb.lock     held by the one loader
+
+A load that finds the loader's file goes on in it; otherwise it starts from a copy of the published
+file. When every finished shard is in, the loader's file is closed and renamed over the published
+one. Readers keep the version they opened. A shard is one transaction, so a kill at any moment costs
+the work on one shard at most. Disk: one file at rest, two during a load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from lazsl.errors import UserError
+from lazsl.store.folder import Folder
+from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.loading import News, check_truth, load_shards, mark, unloaded, would_mark
+from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
+
+SCHEMA_VERSION = 4
+"""Raised, as in `sql/schema.sql`, when tables change so that older code cannot read them."""
+
+# Rows wait in the log up to this size before they are packed into the file: the default of 16 MB
+# packs the same last rows again and again. The limit keeps it from caching all of a large file.
+_WRITING = {**CONFIG, "checkpoint_threshold": "256MB", "memory_limit": "1GB"}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What one load did."""
+
+    shards: int
+    """Shards that were loaded now."""
+    images: int
+    """Images listed in these shards."""
+    published: bool
+    """False: nothing was new, and the published file was not touched."""
+
+
+class _Busy(UserError):
+    """Another program holds the published file for writing."""
+
+
+def load(
+    workspace: Folder,
+    path: Path,
+    runs: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    listed: Mapping[str, pa.Table] | None = None,
+    truth: pa.Table | None = None,
+    archive: str | None = None,
+) -> Loaded:
+    """What was loaded: every finished shard of the workspace that the warehouse did not hold yet.
+
+    Loading twice changes nothing; cut off at any moment and repeated, it ends in the same content.
+
+    Args:
+        workspace: where the runs are.
+        path: the warehouse, on a local disk.
+        runs: run keys to load; None loads all of the workspace.
+        progress: called after every shard with the shards done and the shards to do.
+        listed: per archive key, a table whose column `image_id` has everything that is listed now;
+            the images of that archive are marked accordingly.
+        truth: columns `key` and `label`; replaces what was known of `archive`.
+        archive: key of the archive that `truth` speaks of.
+
+    Raises:
+        UserError: another load is under way; a run is unknown; truth contradicts itself; a finished
+            shard does not add up or misses a file (all others are loaded and published first);
+            the disk is full.
+    """
+    if truth is not None and archive is None:
+        raise ValueError("truth needs the key of the archive it speaks of")
+    check_truth(truth)
+    path = path.resolve()
+    working = path.with_name(f"{path.stem}.loading{path.suffix}")
+    news = News(workspace, runs, dict(listed or {}), truth, archive)
+    with _only_loader(path), _in_words(path):
+        if not working.exists():
+            if path.exists() and not _is_behind(path, news):
+                return Loaded(shards=0, images=0, published=False)
+            _prepare(path, working)
+        with closing(_open_working(working)) as connection:
+            loaded, images, refused = load_shards(connection, news, progress)
+            mark(connection, news)
+            connection.checkpoint()
+        _publish(working, path)
+    if refused:
+        raise UserError(
+            f"{len(refused)} of {loaded + len(refused)} finished shards cannot be loaded: "
+            + "; ".join(refused[:3])
+            + ("; ..." if len(refused) > 3 else "")
+            + " (delete their completion markers and run the job again to make them anew)"
+        )
+    return Loaded(loaded, images, published=True)
+
+
+def open_warehouse(path: Path, folders: Sequence[Path] = ()) -> Connection:
+    """A connection that reads the warehouse as it is now, and goes on reading this version.
+
+    It cannot write to the warehouse (it can make temporary tables), and it reaches neither the
+    network nor any file, except below `folders`.
+
+    Raises:
+        UserError: the file is missing, is no warehouse, is from a newer lazsl or an older one, or
+            is open for writing elsewhere.
+    """
+    connection = _open(path, folders)
+    version, _ = sqlfiles.run(connection, "about.sql").fetchall()[0]
+    if version < SCHEMA_VERSION:
+        connection.close()
+        raise UserError(
+            f"{path} was made by an older lazsl (its tables are version {version}, this one reads "
+            f"{SCHEMA_VERSION}): lazsl load --warehouse {path} brings it up to date"
+        )
+    return connection
+
+
+def _open(path: Path, folders: Sequence[Path] = ()) -> Connection:
+    """The same, also of an older version."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name the warehouse's file, such as {path}/w.duckdb")
+    if not path.is_file():
+        raise UserError(f"there is no warehouse at {path}; loading a labelling run makes one")
+    # Attached to an empty database: a plain connection would be handed the version that another
+    # connection of this process has open, even after a newer one was published.
+    # What does not fit in memory goes to a folder of its own, which is made when it is needed.
+    spill = Path(tempfile.gettempdir()) / f"lazsl-{uuid.uuid4().hex}"
+    connection = duckdb.connect(":memory:", config={**CONFIG, "temp_directory": str(spill)})
+    try:
+        sqlfiles.run(connection, "open/attach.sql", path=str(path.resolve()))
+        sqlfiles.run(connection, "open/folders.sql", folders=[str(f.resolve()) for f in folders])
+        sqlfiles.run(connection, "open/restrict.sql")
+        _definitions(connection, path)
+    except duckdb.Error as error:
+        connection.close()
+        if "Could not set lock" in str(error):
+            raise _Busy(
+                f"another program has {path} open for writing; close it there, or open it read-only"
+            ) from None
+        raise UserError(f"cannot read {path} as a warehouse: {first_line(error)}") from None
+    except UserError:
+        connection.close()
+        raise
+    return connection
+
+
+def status(path: Path, run: str | None = None) -> dict[str, Any]:
+    """Reconciled counts, rejects, accuracy and timings of a run, ready for JSON.
+
+    Args:
+        path: the warehouse.
+        run: run key; None means the latest.
+
+    Raises:
+        UserError: there is no such warehouse, or no such run in it.
+    """
+    with closing(open_warehouse(path)) as connection:
+        runs = [row[0] for row in sqlfiles.run(connection, "runs.sql").fetchall()]
+        if not runs:
+            raise UserError(f"no run was loaded into {path} yet")
+        if run is not None and run not in runs:
+            raise UserError(f"there is no run {run!r} in {path}; there are {', '.join(runs)}")
+        found = sqlfiles.run(connection, "status.sql", run=run or runs[0])
+        names = [column[0] for column in found.description]
+        return dict(zip(names, found.fetchall()[0], strict=True))
+
+
+def find_run(connection: Connection, run: str | None = None) -> str:
+    """Key of the run in the warehouse that begins like this; None means the latest.
+
+    Raises:
+        UserError: there is no such run, or there are several.
+    """
+    known = [str(row[0]) for row in sqlfiles.run(connection, "runs.sql").fetchall()]
+    if not known:
+        raise UserError("no run was loaded into the warehouse yet; run lazsl load")
+    wanted = known[0] if run is None else run
+    matching = [wanted] if wanted in known else [key for key in known if key.startswith(wanted)]
+    if len(matching) != 1:
+        found = "no run" if not matching else f"{len(matching)} runs"
+        begins = "begins" if not matching else "begin"
+        raise UserError(
+            f"{found} in the warehouse {begins} with {wanted!r}; there are {', '.join(known)} "
+            "(lazsl load brings in what a workspace has)"
+        )
+    return matching[0]
+
+
+# The one loader, its file, and how that file is published
+
+
+@contextmanager
+def _only_loader(path: Path) -> Iterator[None]:
+    # The system drops this lock with the process, however it ends.
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"another load into {path} is under way; load again when it is done, nothing is lost"
+        ) from None
+    except OSError as error:
+        raise UserError(f"cannot write beside {path}: {error}; name another warehouse") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """What a disk without room, or without memory, makes of a load, in one sentence."""
+    try:
+        yield
+    except (OSError, duckdb.OperationalError, duckdb.FatalException) as error:
+        raise UserError(
+            f"the load into {path} was cut off ({first_line(error)}): make room on the disk, then "
+            "load again; it goes on where it was"
+        ) from None
+
+
+def _is_behind(path: Path, news: News) -> bool:
+    """True when the published warehouse lacks something."""
+    try:
+        connection = _open(path)
+    except _Busy:
+        return True
+    with closing(connection):
+        if _definitions(connection, path) != _current_definitions():
+            return True
+        return bool(unloaded(connection, news)) or would_mark(connection, news)
+
+
+def _prepare(path: Path, working: Path) -> None:
+    """Make the loader's file, whole or not at all: a copy of the published one, or an empty one."""
+    part = working.with_name(f"{working.name}.part")
+    for leftover in (part, _log(part)):
+        leftover.unlink(missing_ok=True)
+    if path.exists():
+        _copy(path, part)
+        _open(part).close()
+    else:
+        with closing(duckdb.connect(part, config=CONFIG)) as connection:
+            _define(connection)
+            connection.checkpoint()  # closing says nothing of what it could not write
+    os.replace(part, working)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file that others read, and that a stray writer might be changing."""
+    for _ in range(3):
+        before = source.stat()
+        try:
+            with source.open("rb") as read, target.open("wb") as written:
+                # Shares the blocks instead of copying them where the file system can.
+                while os.copy_file_range(read.fileno(), written.fileno(), 2**30):
+                    pass
+        except (AttributeError, OSError):
+            shutil.copyfile(source, target)
+        after = source.stat()
+        if (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns):
+            return
+    raise UserError(f"another program keeps writing to {source}; close it there and load again")
+
+
+def _open_working(working: Path) -> Connection:
+    """A writing connection to the loader's file, with this version's tables, views and macros."""
+    try:
+        connection = duckdb.connect(working, config=_WRITING)
+    except duckdb.Error as error:
+        raise UserError(
+            f"cannot open {working}, which a load left behind: {first_line(error)} "
+            "(delete it to start again from the published warehouse)"
+        ) from None
+    try:
+        if _definitions(connection, working) != _current_definitions():
+            _define(connection)
+    except duckdb.CatalogException as error:
+        connection.close()
+        raise UserError(
+            f"{working}, which a load left behind, is no warehouse: {first_line(error)} "
+            "(delete it to start again from the published warehouse)"
+        ) from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _publish(working: Path, path: Path) -> None:
+    """Put the closed loader's file in the place of the published one."""
+    if _log(working).exists():
+        raise RuntimeError(f"{working} was closed with changes still in its log; load again")
+    # Opened for writing by mistake it would shut every reader out.
+    working.chmod(working.stat().st_mode & ~0o222)
+    _to_disk(working)
+    # The log of a stray writer belongs to the file that goes; it must not meet the new one.
+    _log(path).unlink(missing_ok=True)
+    os.replace(working, path)
+    _to_disk(path.parent)
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _current_definitions() -> str:
+    text = "".join(sqlfiles.read(name) for name in sqlfiles.DEFINITIONS)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _define(connection: Connection) -> None:
+    with sqlfiles.transaction(connection):
+        for name in sqlfiles.DEFINITIONS:
+            sqlfiles.run(connection, name)
+        sqlfiles.run(connection, "load/defined.sql", definitions=_current_definitions())
+
+
+def _definitions(connection: Connection, path: Path) -> str | None:
+    """Digest of the definitions that a warehouse has; refuses one of a newer lazsl."""
+    version, definitions = sqlfiles.run(connection, "about.sql").fetchall()[0]
+    if version > SCHEMA_VERSION:
+        raise UserError(
+            f"{path} was made by a newer lazsl (its tables are version {version}, this one knows "
+            f"{SCHEMA_VERSION}): upgrade lazsl, or load into another file"
+        )
+    return definitions if definitions is None else str(definitions)

@@ -1,0 +1,106 @@
+"""The files of `sql/`, by name: `load/plans.sql`. They are the only place of SQL in the project.
+
+An installed package carries them as `lazsl/sql`; a checkout has them at the root of the repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from lazsl.errors import UserError
+
+Connection = duckdb.DuckDBPyConnection
+
+DEFINITIONS = ("schema.sql", "views.sql", "macros.sql")
+"""What makes an empty file a warehouse, in this order; each can be run again."""
+
+CONFIG: dict[str, Any] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+}
+"""For every connection: nothing is fetched from a network, and no Python variable stands in for a
+missing table."""
+
+
+@cache
+def folder() -> Path:
+    """The folder the SQL files lie in.
+
+    Raises:
+        UserError: when they are in neither place, which means a broken installation.
+    """
+    here = Path(__file__).resolve().parent.parent
+    # The package's own folder first: beside an installed package, `sql` may be anybody's.
+    for place in (here / "sql", here.parent / "sql"):
+        if (place / "schema.sql").is_file():
+            return place
+    raise UserError(f"the SQL files are missing from {here / 'sql'}; install lazsl again")
+
+
+def names() -> list[str]:
+    """Sorted names of all files, relative to the folder, with forward slashes."""
+    return sorted(path.relative_to(folder()).as_posix() for path in folder().rglob("*.sql"))
+
+
+@cache
+def read(name: str) -> str:
+    """The text of one file.
+
+    Raises:
+        UserError: when there is no such file; the sentence lists those there are.
+    """
+    path = folder() / name
+    if name not in names():
+        raise UserError(f"there is no SQL file {name!r}; there are {', '.join(names())}")
+    return path.read_text(encoding="utf-8")
+
+
+def run(connection: Connection, name: str, **parameters: Any) -> Connection:
+    """The connection with the file's result ready to fetch.
+
+    Values are bound, never written into the text. A file with several statements takes none.
+    """
+    return connection.execute(read(name), parameters or None)
+
+
+def table(connection: Connection, name: str, **parameters: Any) -> pa.Table:
+    """The file's whole result, for what is small."""
+    found: pa.Table = connection.sql(read(name), params=parameters or None).to_arrow_table()
+    return found
+
+
+@contextmanager
+def registered(connection: Connection, tables: Mapping[str, pa.Table]) -> Iterator[None]:
+    """SQL can read the Arrow tables under these names."""
+    for name, table in tables.items():
+        connection.register(name, table)
+    try:
+        yield
+    finally:
+        for name in tables:
+            connection.unregister(name)
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """All of what is written in the block, or nothing of it."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def first_line(error: Exception) -> str:
+    """What DuckDB complains of, without its drawing of the place."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,1 @@
+"""The drawn world of birds, and the training of the model that knows it."""

@@ -1,0 +1,42 @@
+"""Pictures of one of the field guide's worlds, drawn and embedded, ready to be measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lazsl.archive.manifest import plan_shards
+from lazsl.evaluation.stored import Known, StoredRun, join_truth, open_stored
+from lazsl.run import run as steps
+from lazsl.settings import make_job
+from studies.fieldguide.worlds import World, draw_world
+
+
+def embedded_world(folder: Path, world: World, pictures: int) -> tuple[steps.Run, StoredRun, Known]:
+    """The run over `folder/{world}{pictures}`, what it stored, and what its pictures show.
+
+    Args:
+        folder: for the archive and a workspace, which worlds share. What is there is used.
+        world: which.
+        pictures: per species.
+    """
+    archive = folder / f"{world}{pictures}"
+    if not archive.exists():
+        draw_world(archive, world, pictures)
+    truth = str(archive / "truth.csv")
+    job = make_job(
+        archive=str(archive / "images"),
+        labels=str(archive / "labels.json"),
+        workspace=str(folder / "workspace"),
+        model="fieldguide",
+        device="cpu",
+        truth=truth,
+    )
+    run = steps.open_run(job)
+    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
+    steps.record_run(run)
+    steps.embed_attributes(run)
+    for shard in plan.shards:
+        if not steps.is_embedded(run, shard):
+            steps.embed_shard(run, shard, steps.stage_shard(run, shard, folder / "stage" / shard))
+    stored = open_stored(job.workspace, run.key)
+    return run, stored, join_truth(stored, truth)

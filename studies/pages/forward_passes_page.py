@@ -1,0 +1,347 @@
+"""`docs/evaluation/forward_passes.md` and its pictures, from what `forward_passes` measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lazsl.evaluation.sections.figures import BLUE, GREEN, GREY, OLIVE, ORANGE, figure, percent
+from lazsl.evaluation.sections.section import table
+from studies.fieldguide.worlds import WORLDS
+
+Found = dict[str, Any]
+
+WANTED = 0.995
+"""Of the images to keep the label of all crops, at a third of the forward passes."""
+
+_COLOURS = (BLUE, GREY, ORANGE, GREEN, OLIVE)
+
+
+def draw(found: Found, folder: Path) -> list[Path]:
+    """The PNG files that were written: agreement, and accuracy, over forward passes."""
+    written = [folder / "forward_passes.png", folder / "forward_passes_accuracy.png"]
+    with figure(written[0], (6.8, 4.8)) as axes:
+        _agreement(axes, found)
+    with figure(written[1], (6.8, 4.8)) as axes:
+        _accuracy(axes, found)
+    return written
+
+
+def _agreement(axes: Any, found: Found) -> None:
+    for colour, (world, one) in zip(_COLOURS, found["worlds"].items(), strict=False):
+        rows = one["anytime"]
+        axes.plot(
+            [row["passes"] for row in rows],
+            [row["agreement"] for row in rows],
+            color=colour, marker="o", markersize=4, label=world,
+        )  # fmt: skip
+        axes.plot(
+            [row["passes"] for row in one["first"]],
+            [row["drawn"] for row in one["first"]],
+            color=colour, linewidth=0.9, linestyle=":",
+        )  # fmt: skip
+    third = found["passes"] / 3
+    axes.axvline(third, color=GREY, linewidth=0.8, linestyle="--")
+    axes.axhline(WANTED, color=GREY, linewidth=0.8, linestyle="--")
+    axes.annotate(
+        f"a third, {WANTED:.1%}", (third, WANTED), xytext=(6, -12), color=GREY, fontsize=8,
+        textcoords="offset points",
+    )  # fmt: skip
+    axes.set(
+        xlim=(0, found["passes"]), ylim=(0.85, 1.003), xlabel="forward passes per image",
+        ylabel="images with the label of all crops",
+    )  # fmt: skip
+    percent(axes.yaxis)
+    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    axes.set_title("Seen enough: each image by itself (lines), or all alike (dots)", fontsize=11)
+
+
+def _accuracy(axes: Any, found: Found) -> None:
+    for colour, (world, one) in zip(_COLOURS, found["worlds"].items(), strict=False):
+        every, *looks = one["dense"]
+        axes.plot(
+            [row["passes"] for row in looks],
+            [row["accuracy"] for row in looks],
+            color=colour, marker="s", markersize=5, label=world,
+        )  # fmt: skip
+        axes.plot(every["passes"], every["accuracy"], color=colour, marker="o", linestyle="")
+        axes.plot(
+            [looks[-1]["passes"], every["passes"]],
+            [looks[-1]["accuracy"], every["accuracy"]],
+            color=colour, linewidth=0.8, linestyle=":",
+        )  # fmt: skip
+    axes.set(
+        xscale="log", ylim=(0, 1), xlabel="forward passes per image, by area",
+        ylabel="labels right",
+    )  # fmt: skip
+    ticks = [2, 3, 5, 10, 20, 50, found["passes"]]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    percent(axes.yaxis)
+    axes.legend(loc="center right", frameon=False, fontsize=9)
+    axes.set_title("Dense regions (squares) and all crops (circles)", fontsize=11)
+
+
+def page(found: Found) -> str:
+    """The page in Markdown; pictures lie in `pictures` beside it."""
+    worlds = found["worlds"]
+    half = found["pictures"] // 2
+    first = next(iter(worlds.values()))
+    return _PAGE.format(
+        passes=found["passes"],
+        crops=found["passes"] - 1,
+        doubt=chosen_doubt(worlds),
+        after=half + 1,
+        third=found["passes"] / 3,
+        images=first["images"],
+        half=half,
+        last=found["pictures"],
+        worlds="\n".join(f"- `{world}`: {WORLDS[world]}" for world in worlds),
+        anytime=_by_doubt(worlds, "anytime"),
+        choosing=_by_doubt(worlds, "choosing"),
+        verdict=_verdict(found),
+        pooled=_pooled(worlds),
+        margins=table(
+            ("world", "accuracy of all crops", "margin, a tenth below", "median"),
+            [
+                (f"`{w}`", f"{o['accuracy']:.1%}", f"{o['margin'][0]:.4f}", f"{o['margin'][1]:.4f}")
+                for w, o in worlds.items()
+            ],
+        ),
+        first=table(
+            ("forward passes", *(f"`{world}`" for world in worlds)),
+            [
+                (
+                    rows[0]["passes"],
+                    *(f"{100 * r['drawn']:.1f} / {100 * r['visited']:.1f}" for r in rows),
+                )
+                for rows in zip(*(one["first"] for one in worlds.values()), strict=True)
+            ],
+        ),
+        certain=table(
+            ("crops seen", *(f"`{world}`" for world in worlds)),
+            [
+                (rows[0]["seen"], *(f"{r['changed']:.0%}" for r in rows))
+                for rows in zip(*(one["certain"] for one in worlds.values()), strict=True)
+            ],
+        ),
+        looked=first["dense"][0]["images"],
+        dense=table(
+            (
+                "world",
+                "regions",
+                "forward passes",
+                "ms",
+                "same label",
+                "LaZSL right",
+                "only it : only crops",
+                "mean right",
+            ),
+            [
+                (
+                    f"`{world}`",
+                    f"dense, scale {row['scale']:g}" if row["scale"] else "crops",
+                    f"{row['passes']:.1f}",
+                    f"{row['milliseconds']:.0f}",
+                    f"{row['agreement']:.1%}" if row["scale"] else "",
+                    f"{row['accuracy']:.1%}",
+                    f"{row['only_right']} : {row['only_crops_right']} (p {row['p']:.1g})"
+                    if row["scale"]
+                    else "",
+                    f"{row['mean_accuracy']:.1%}",
+                )
+                for world, one in worlds.items()
+                for row in one["dense"]
+            ],
+        ),
+    )
+
+
+def _by_doubt(worlds: Found, which: str) -> str:
+    return table(
+        ("doubt", *(f"`{world}`" for world in worlds)),
+        [
+            (
+                f"{rows[0]['doubt']:g}",
+                *(
+                    f"{row['passes']:.1f}: {100 * row['agreement']:.1f} % "
+                    f"({row['changed']} of {row['images']})"
+                    for row in rows
+                ),
+            )
+            for rows in zip(*(one[which] for one in worlds.values()), strict=True)
+        ],
+    )
+
+
+def _together(worlds: Found, which: str) -> list[dict[str, Any]]:
+    """The figures of every doubt over all worlds, with the interval of what changed."""
+    from studies.pages.forward_passes import interval
+
+    rows = []
+    for some in zip(*(one[which] for one in worlds.values()), strict=True):
+        images = sum(row["images"] for row in some)
+        changed = sum(row["changed"] for row in some)
+        low, high = interval(changed, images)
+        rows.append(
+            {
+                "doubt": some[0]["doubt"],
+                "images": images,
+                "changed": changed,
+                "low": low,
+                "high": high,
+                **{
+                    name: sum(row[name] * row["images"] for row in some) / images
+                    for name in ("passes", "stated")
+                },
+            }
+        )
+    return rows
+
+
+def _pooled(worlds: Found) -> str:
+    """All worlds together: stated against measured."""
+    return table(
+        ("doubt", "forward passes", "changed, as stated", "changed, as measured"),
+        [
+            (
+                f"{row['doubt']:g}",
+                f"{row['passes']:.1f}",
+                f"{row['stated']:.2%}",
+                f"{row['changed'] / row['images']:.2%} "
+                f"({100 * row['low']:.2f}-{100 * row['high']:.2f})",
+            )
+            for row in _together(worlds, "anytime")
+        ],
+    )
+
+
+def chosen_doubt(worlds: Found) -> float:
+    """The largest doubt that is sure, on the pictures for choosing, to keep what is wanted; the
+    smallest one where none is."""
+    rows = _together(worlds, "choosing")
+    sure = [row["doubt"] for row in rows if row["high"] <= 1 - WANTED]
+    return float(max(sure, default=rows[0]["doubt"]))
+
+
+def _verdict(found: Found) -> str:
+    """Whether the target is met with the chosen doubt: over all worlds, and in each."""
+    worlds, third = found["worlds"], found["passes"] / 3
+    doubt = chosen_doubt(worlds)
+    (all_of,) = (row for row in _together(worlds, "anytime") if row["doubt"] == doubt)
+    same = 1 - all_of["changed"] / all_of["images"]
+    said = [
+        f"- all worlds: {_met(same, all_of['passes'], third)}. {all_of['passes']:.1f} forward "
+        f"passes, {same:.2%} the same label ({100 - 100 * all_of['high']:.2f} to "
+        f"{100 - 100 * all_of['low']:.2f})"
+    ]
+    for world, one in worlds.items():
+        (row,) = (row for row in one["anytime"] if row["doubt"] == doubt)
+        said.append(
+            f"- `{world}`: {_met(row['agreement'], row['passes'], third)}. {row['passes']:.1f} "
+            f"forward passes, {row['agreement']:.1%} the same label ({100 * row['low']:.1f} to "
+            f"{100 * row['high']:.1f}), {row['accuracy']:.1%} right against "
+            f"{one['accuracy']:.1%} with all crops"
+        )
+    return "\n".join(said)
+
+
+def _met(agreement: float, passes: float, third: float) -> str:
+    return "met" if agreement >= WANTED and passes <= third else "**not met**"
+
+
+_PAGE = """# Labels from fewer forward passes
+
+Every image costs {passes} forward passes: the whole image and {crops} crops. Two settings spend
+less, both off by default, measured in the field guide's worlds by
+
+```sh
+.venv/bin/python -m studies.pages.forward_passes docs/evaluation --json forward_passes.json
+```
+
+- `--set regions.doubt=0.02`: crops are embedded in rounds (8, 11, 15, 20, ...), and no more of an
+  image once its other crops would hardly change the label. What is asked is the *same label*.
+- `--set regions.source=dense`: all regions are pooled from one look at the whole picture. These
+  are other embeddings; what is asked is whether the *label is right*.
+
+{worlds}
+
+## Seen enough
+
+![Agreement over forward passes](pictures/forward_passes.png)
+
+How the chance is estimated, and in which order crops are visited, is told in
+[anytime.py](../../lazsl/anytime.py). Per world {images} images ({half} pictures of each of 60
+species; of `photo`, the sample archive's). Forward passes per image, and images whose label is
+that of all crops:
+
+{anytime}
+
+Together, with what the estimate says of itself, the mean doubt that images were left with, and
+the exact 95 % interval of what was measured:
+
+{pooled}
+
+**Target: the same label for 99.5 % of the images at no more than {third:.1f} forward passes.**
+The doubt is chosen on *other* pictures of all worlds (pictures {after} to {last} of each
+species): the largest whose exact 95 % interval keeps 99.5 %, which is {doubt:g}. Judged on these:
+
+{verdict}
+
+In each world alone, 240 images without a single change say no more than 98.5 %. What is missed is
+missed by forward passes and not by labels: where the model reads a world poorly, best and second
+best class lie close together, and the rule does what it should and looks longer.
+
+{margins}
+
+The pictures that doubts were chosen on:
+
+{choosing}
+
+All images alike, with the same number of crops, in the order drawn / visited, percent with the
+label of all crops (dotted in the picture: drawn):
+
+{first}
+
+A number that suits all images wastes crops on the clear ones and has too few for the close ones.
+
+### Could one be certain?
+
+No: before nearly every crop is seen, no label is safe from the others, because a crop's embedding
+may point anywhere. Images whose label changes when all unseen crops speak for one of its rivals
+as strongly as unit vectors can:
+
+{certain}
+
+A rule that is never wrong could not stop for these. So the rule estimates, and says how well.
+
+### What it costs besides
+
+Each round scores the images that are open anew, with the best five classes. Embeddings that
+stopped for one label set say nothing of another: `lazsl relabel` with other labels, theta,
+epsilon, gamma or stopping rule is refused, and so are sweeps and controls of `lazsl evaluate`.
+Every label says how many crops it was made from (`seen`) and the chance left that others change
+it (`doubt`), in Parquet and in the warehouse; `lazsl status` has both means.
+
+## Dense regions
+
+![Accuracy over forward passes](pictures/forward_passes_accuracy.png)
+
+The same boxes, pooled by the model's own attention from the cells inside each
+([dense.py](../../lazsl/dense.py)), on {looked} images per world. A look at a picture counts by
+its area; `scale` is its shorter side over the model's input; one ordinary pass gives the whole
+image's embedding, and is counted. *ms* are of one core, to cut and embed a picture's regions.
+*Same label* is with crops, *only it* counts images that only one of the two is right for (McNemar's
+exact test), *mean* is the plain mean over regions and attributes.
+
+{dense}
+
+Read with care. These are not approximations of crops: at a scale of 2 the bird has more pixels
+than in any crop, and where it is small and sharp that helps more than the crop's own framing;
+smaller crops may gain some of it too. Where the picture is dark, blurred or drawn, more pixels do
+not help, and `dusk` loses by them. The embedded model is a small ResNet, whose cells see far
+beyond a box. How well it goes with CLIP's own weights, and with a ViT, was not measured: none
+were at hand. For a ViT it is tested that the box of the whole picture has the model's own
+embedding, and that a box's class token sees its own patches alone. Other towers are refused in a
+sentence.
+"""

@@ -1,0 +1,246 @@
+"""What confidence is worth on the sample archive: `python -m studies.pages.trust_page WORKSPACE`.
+
+Prints `docs/evaluation/trust.md` from the embeddings of a labelled sample (`make label`). The
+open sets are scored in a copy of the workspace, which stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from lazsl import fieldguide
+from lazsl.archive.truth import read_truth
+from lazsl.evaluation.open_set import open_set_split
+from lazsl.evaluation.trust import Trust, measure_trust
+from lazsl.labelset.labels import LabelSet
+from lazsl.run import run as steps
+from lazsl.run.run import Run
+from lazsl.store import paths
+from studies.fieldguide.sample import sample_species
+from studies.pages.methods_page import sample_run
+
+PRECISIONS = (0.85, 0.9, 0.95, 0.99)
+WITHOUT = 0.25
+SEEDS = range(8)
+
+
+def main() -> None:
+    """Print the page."""
+    folder = sys.argv[1] if len(sys.argv) > 1 else "workspace"
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "workspace"
+        shutil.copytree(folder, copy)
+        run = steps.open_relabelling(str(copy), sample_run(folder), {})
+        print(page(run, Path(scratch)), end="")
+
+
+def page(run: Run, scratch: Path) -> str:
+    """The page in Markdown.
+
+    Args:
+        run: of the sample archive with its own label set; its workspace is written to.
+        scratch: a folder for label sets.
+    """
+    table = read_truth(str(fieldguide.TRUTH_FILE), run.labelset)
+    truth = dict(zip(_texts(table, "key"), _texts(table, "label"), strict=True))
+    closed = [_measure(run, truth, precision) for precision in PRECISIONS]
+    families = {species.name: str(species.family) for species in sample_species()}
+    areas, called = {}, []
+    for name, groups in {"families": families, "species": None}.items():
+        opened = []
+        for seed in SEEDS:
+            known, gone = open_set_split(run.labelset, WITHOUT, seed, groups)
+            smaller = _score_again(run, known, scratch / f"{name}-{seed}.json")
+            opened.append(_measure(smaller, truth, PRECISIONS[1]))
+            _, labels, shown = _best(smaller, truth)
+            called.append(
+                [
+                    families[label] == families[species]
+                    for label, species in zip(labels, shown, strict=True)
+                    if species in gone
+                ]
+            )
+        areas[name] = _area_table(opened)
+    return _PAGE.format(
+        closed=closed[0],
+        bins=len(closed[0].bins_after),
+        thresholds="\n".join(map(_threshold_row, closed)),
+        classes=len(run.labelset),
+        groups=len(set(families.values())),
+        fraction=WITHOUT,
+        seeds=f"{SEEDS[0]} to {SEEDS[-1]}",
+        relatives=np.concatenate(called[-len(SEEDS) :]).mean(),
+        **areas,
+    )
+
+
+def _score_again(run: Run, labels: LabelSet, file: Path) -> Run:
+    """The finished run of the same embeddings with another label set."""
+    classes = dict(zip(labels.classes, labels.attributes, strict=True))
+    file.write_text(json.dumps({"template": labels.template, "classes": classes}))
+    changes = {"labels": str(file), "open_set": True}
+    again = steps.open_relabelling(run.job.workspace, run.key, changes)
+    steps.record_run(again)
+    steps.embed_attributes(again, "text")
+    for shard in steps.missing_shards(again, steps.archive_shards(again)):
+        steps.score_shard(again, shard)
+    return again
+
+
+def _measure(run: Run, truth: Mapping[str, str], precision: float) -> Trust:
+    top_scores, labels, shown = _best(run, truth)
+    return measure_trust(
+        top_scores, labels == shown, np.isin(shown, run.labelset.classes), precision
+    )
+
+
+def _best(run: Run, truth: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Top scores (B, k), best class (B,) and truth (B,) of the run's images with truth, by key."""
+    rows: dict[str, tuple[np.ndarray, str, str]] = {}
+    for shard in paths.done_shards(run.workspace, run.key):
+        images = run.workspace.read_table(paths.images(run.encoder, run.regions, shard))
+        keys = dict(zip(_texts(images, "image_id"), _texts(images, "key"), strict=True))
+        scores = run.workspace.read_table(paths.run_table(run.key, "scores", shard))
+        k = int(np.max(scores["rank"].to_numpy(), initial=1))
+        ids, labels = (_texts(scores, name)[::k] for name in ("image_id", "class"))
+        top = scores["score"].to_numpy().reshape(-1, k)
+        for image_id, label, row in zip(ids, labels, top, strict=True):
+            if keys[image_id] in truth:
+                rows[keys[image_id]] = row, label, truth[keys[image_id]]
+    found = zip(*(rows[key] for key in sorted(rows)), strict=True)
+    top_scores, best, shown = (np.array(column) for column in found)
+    return top_scores, best, shown
+
+
+def _texts(table: pa.Table, column: str) -> list[str]:
+    return [str(value) for value in table[column].to_pylist()]
+
+
+def _threshold_row(trust: Trust) -> str:
+    def cut(value: float | None) -> str:
+        return "none" if value is None else f"{value:.1%}"
+
+    threshold = "none" if trust.threshold is None else f"{trust.threshold:.3f}"
+    raw = trust.raw_cut
+    return _row(
+        f"{trust.precision:.0%}",
+        threshold,
+        cut(trust.coverage_at_threshold),
+        cut(trust.precision_at_threshold),
+        cut(None if trust.cut is None else trust.cut.at_least),
+        cut(trust.held_out_coverage or None),
+        cut(trust.held_out_precision),
+        "none" if raw is None else f"{raw.threshold:.3f}, {raw.coverage:.1%}",
+    )
+
+
+def _area_table(opened: list[Trust]) -> str:
+    """A row per seed, and their mean."""
+    areas = [[t.auroc_open_set, *map(t.auroc_scores.get, _OTHERS)] for t in opened]
+    rows = [
+        _row(
+            seed,
+            f"{trust.unknown} of {trust.images}",
+            f"{trust.accuracy:.1%}",
+            *(f"{area:.3f}" for area in found),
+        )
+        for seed, trust, found in zip(SEEDS, opened, areas, strict=True)
+    ]
+    means = np.array(areas, float).mean(axis=0)
+    return "\n".join([*rows, _row("mean", "", "", *(f"{mean:.3f}" for mean in means))])
+
+
+_OTHERS = ("margin", "best score")
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+_PAGE = """# How far a label can be trusted
+
+Measured on the sample archive by
+
+```sh
+make label
+.venv/bin/python -m studies.pages.trust_page workspace > docs/evaluation/trust.md
+```
+
+The split in halves has seed 0. The sample has {closed.images} images with truth, so every figure
+here is a rough one; `lazsl evaluate` gives those of your archive.
+
+## Confidence
+
+The confidence of a label is the first entry of the softmax over the image's stored scores (the best
+`top_k`), divided by a temperature. The temperature is the one under which it is most likely that
+exactly those labels are right which are (an image whose truth lies behind the first class, within
+the stored ones or beyond them, was wrong; nothing more is asked, so no floor is needed). ECE is the
+expected calibration error over {bins} bins of equal mass. What is said of the fitted temperature is
+measured on halves: each half at the temperature of the other.
+
+| | temperature | ECE | negative log likelihood |
+| --- | ---: | ---: | ---: |
+| as CLIP is trained | 0.01 | {closed.ece_before:.3f} | {closed.loss_before:.3f} |
+| fitted | {closed.temperature:.5f} | {closed.ece_after:.3f} | {closed.loss_after:.3f} |
+
+Without abstaining {closed.accuracy:.1%} of the labels are right. The area under the risk-coverage
+curve (AURC) is {closed.aurc:.3f}.
+
+## Abstaining
+
+For a wanted precision, the threshold that labels the most images while the lower bound of the
+precision (Clopper and Pearson, one-sided, 95 %) reaches it; "held out" chooses temperature and
+threshold on one half of the images and applies them to the other, both ways, and has half the
+images to be sure with. The last column is what the plain fraction would choose: more labels, and
+in about half of all cases a broken promise.
+
+| wanted | threshold | labelled | right | at least | held out: labelled | right | plain fraction |
+| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+{thresholds}
+
+`lazsl label --trust trust.json` and `lazsl relabel RUN --trust trust.json` then give an image
+below the threshold no label: `label` is null, `abstained` is true, and `best_guess` in the view
+`labelled` says what it was nearest to. Scores, evidence and plans are the same as without. The
+threshold holds for the encoder, the label set and the settings it was measured with; anything else
+is warned of, and a relabelling does not take it over.
+
+## Images of no known class
+
+The same archive is labelled with a label set that lacks a seeded part ({fraction:.0%}) of what is
+in it (`lazsl relabel RUN --labels known.json --open-set`). AUROC is the chance that an image of a
+known species scores higher than one of a species that was taken out; 0.5 is a coin. Seeds {seeds}.
+
+Far from anything known: of the {groups} families, whole ones are taken out.
+
+| seed | unknown images | accuracy of known | confidence | margin | best score |
+| ---: | ---: | ---: | ---: | ---: | ---: |
+{families}
+
+Close to something known: of the {classes} species, single ones are taken out, and every one of them
+has members of its family left, which differ from it in one to three local traits.
+
+| seed | unknown images | accuracy of known | confidence | margin | best score |
+| ---: | ---: | ---: | ---: | ---: | ---: |
+{species}
+
+Read it as a warning. Confidence compares classes with each other: it tells a clear case from a
+close one among the classes it knows, and is little help with what it does not know. The best score
+compares with nothing, and tells a bird of an unknown family well. A bird whose family is known is
+called by the name of a relative ({relatives:.0%} of them here), about as surely as the relative
+itself would be, and none of these scores tells it well. A threshold that was measured on known
+classes alone promises nothing about others. Where images of no known class are in the truth
+(`--open-set`), they count as wrong whenever they are labelled, and the threshold is chosen, or
+refused, accordingly.
+"""
+
+
+if __name__ == "__main__":
+    main()
