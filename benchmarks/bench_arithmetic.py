@@ -45,13 +45,14 @@ from history import processor
 
 from lazsl import fieldguide
 from lazsl.alignment.align import class_scores, select_regions
-from lazsl.embedding.shard import embed_labels
-from lazsl.images.boxes import cut_crops, draw_boxes
+from lazsl.embedding.label_set import embed_labels
+from lazsl.images.boxes import draw_boxes
+from lazsl.images.crops import cut_crops
 from lazsl.images.decoding import Picture, decode
 from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, load_encoder
-from lazsl.scoring.tables import EmbeddedLabels
+from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import RegionSettings
 
 QUICK = ("--rounds", "1", "--images", "10")

@@ -26,10 +26,11 @@ from bench_embedding import photographs
 from figures import Figure, best_of_turns, conclude, options
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
-from lazsl.images.boxes import cut_crops, draw_boxes
+from lazsl.images.boxes import draw_boxes
+from lazsl.images.crops import cut_crops
 from lazsl.images.decoding import Picture, decode
 from lazsl.images.fast_crops import cut_fast, decoding_factor, leave_uncut
-from lazsl.images.framing import framing_of
+from lazsl.model.preprocessing import framing_of
 from lazsl.settings import RegionSettings
 
 SETTINGS = RegionSettings(resampling="fast")

@@ -26,7 +26,8 @@ from torch.nn.functional import normalize
 
 from lazsl import fieldguide
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.scoring.tables import EmbeddedLabels, score_table
+from lazsl.scoring.embedded import EmbeddedLabels
+from lazsl.scoring.tables import score_table
 from lazsl.settings import ScoringSettings
 from lazsl.warehouse import publishing
 

@@ -24,8 +24,9 @@ from prefect.testing.utilities import prefect_test_harness
 from lazsl import fieldguide
 from lazsl.archive.manifest import plan_shards
 from lazsl.report.dashboard import draw_evidence
-from lazsl.run import run as steps
+from lazsl.run import steps
 from lazsl.run.into_warehouse import load_run
+from lazsl.run.run import open_run, record_run
 from lazsl.settings import Job, make_job
 
 TARGET = 0.05
@@ -46,9 +47,9 @@ def job(workspace: Path, crops: int = 90) -> Job:
 def plainly(job: Job, scratch: Path) -> float:
     """Seconds of the steps without Prefect."""
     started = time.perf_counter()
-    run = steps.open_run(job)
+    run = open_run(job)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
-    steps.record_run(run)
+    record_run(run)
     steps.embed_attributes(run)
     for shard in plan.shards:
         steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard))
@@ -82,7 +83,7 @@ def main() -> int:
             flow.append(as_flow(job(home / f"flow-{turn}")))
         last = job(home / f"flow-{given.rounds - 1}")
         started = time.perf_counter()
-        draw_evidence(last.warehouse_path, steps.open_run(last).key, last.workspace)
+        draw_evidence(last.warehouse_path, open_run(last).key, last.workspace)
         pictures = time.perf_counter() - started
     ratio = min(flow) / min(plain)
     return conclude(

@@ -31,8 +31,10 @@ import pyarrow.parquet as pq
 import synthetic
 from figures import Figure, best_of_turns, conclude, options
 
-from lazsl.run.run import Run, embedded_labels, score_shard
-from lazsl.scoring.tables import EmbeddedLabels, score_table
+from lazsl.run.run import Run
+from lazsl.run.steps import embedded_labels, score_shard
+from lazsl.scoring.embedded import EmbeddedLabels
+from lazsl.scoring.tables import score_table
 from lazsl.settings import make_job
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder

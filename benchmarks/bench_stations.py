@@ -41,8 +41,8 @@ from lazsl.archive.manifest import plan_shards, shard_images
 from lazsl.archive.staging import stage
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import load_encoder
-from lazsl.run import run as steps
-from lazsl.run.run import Run
+from lazsl.run import steps
+from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import make_job
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
@@ -199,9 +199,9 @@ def labelled(archive: Path, workspace: Path, **changes: Any) -> Run:
         "device": "cpu",
     }
     job = make_job(**{**values, **changes})
-    run = steps.open_run(job)
+    run = open_run(job)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
-    steps.record_run(run)
+    record_run(run)
     steps.embed_attributes(run)
     for shard in plan.shards:
         staged = steps.stage_shard(run, shard, workspace / "scratch" / shard)

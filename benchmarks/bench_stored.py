@@ -30,8 +30,8 @@ from figures import Figure, best_of_turns, conclude, options
 
 from lazsl.alignment.align import select_regions, top_classes
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.run.run import embedded_labels
-from lazsl.scoring.tables import embeddings_of, images_alike
+from lazsl.run.steps import embedded_labels
+from lazsl.scoring.embedded import embeddings_of, images_alike
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 

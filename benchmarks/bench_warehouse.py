@@ -41,7 +41,7 @@ from figures import Figure, conclude, file_bytes, options
 
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing, sqlfiles
+from lazsl.warehouse import opening, publishing, sqlfiles
 
 CLASSES = 1000
 QUICK = ("--images", "5120")
@@ -113,7 +113,7 @@ def ask(folder: Path) -> dict[str, Any]:
     }
     questions |= {name: sqlfiles.read(f"{name}.sql") for name in FILES} | MACROS
     run, other = synthetic.RUNS[1], synthetic.RUNS[0]
-    with closing(publishing.open_warehouse(folder / "warehouse.duckdb")) as connection:
+    with closing(opening.open_warehouse(folder / "warehouse.duckdb")) as connection:
         shard, image, label = connection.execute(
             "select shard, image_id, label from predictions where run = $1 "
             "order by image_id limit 1 offset 1000",

@@ -46,14 +46,16 @@ from scipy.stats import binomtest
 
 from lazsl import fieldguide
 from lazsl.alignment.align import class_scores, select_regions
-from lazsl.embedding.shard import embed_labels
-from lazsl.images.boxes import Framing, cut_crops, draw_boxes
+from lazsl.embedding.label_set import embed_labels
+from lazsl.images.boxes import draw_boxes
+from lazsl.images.crops import cut_crops
 from lazsl.images.decoding import Picture, decode
 from lazsl.images.fast_crops import cut_fast, cut_on_device, decoding_factor, leave_uncut
+from lazsl.images.framing import Framing
 from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, load_encoder
-from lazsl.scoring.tables import EmbeddedLabels
+from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import RegionSettings, ScoringSettings
 from studies.fieldguide.sample import QUALITY, sample_species
 from studies.fieldguide.worlds import WORLDS, world_scenes

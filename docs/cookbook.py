@@ -26,11 +26,12 @@ from lazsl.archive.manifest import plan_shards, read_manifest
 from lazsl.archive.truth import read_truth
 from lazsl.audit import judgements, judging_files
 from lazsl.audit import sample as audit
-from lazsl.run import run as steps
+from lazsl.run import steps
+from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import make_job
 from lazsl.warehouse import publishing, sqlfiles
 from lazsl.warehouse.export import readable
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import CONFIG
 
 HERE = Path(__file__).resolve().parent
@@ -186,7 +187,7 @@ def _cell(value: Any) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
-def answers(run: steps.Run) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
+def answers(run: Run) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
     """By name of the example: the names of its columns, and its rows."""
     plans = f"{run.workspace.path('runs')}/{run.key}/plans/*.parquet"
     found = {}
@@ -211,7 +212,7 @@ def sites() -> pa.Table:
     return pa.table({"key": keys, "site": [places[sum(key.encode()) % 3] for key in keys]})
 
 
-def prepare(folder: Path) -> tuple[steps.Run, steps.Run, int]:
+def prepare(folder: Path) -> tuple[Run, Run, int]:
     """The run with some of the attributes, the run with all of them, and how many images a
     reviewer judged; all of it is in the warehouse of the second."""
     labels = json.loads(fieldguide.LABELS_FILE.read_text(encoding="utf-8"))
@@ -251,7 +252,7 @@ def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> str:
     return str(path)
 
 
-def _labelled(folder: Path, labels: str, **how: Any) -> steps.Run:
+def _labelled(folder: Path, labels: str, **how: Any) -> Run:
     job = make_job(
         archive=str(_archive(folder)),
         labels=labels,
@@ -260,9 +261,9 @@ def _labelled(folder: Path, labels: str, **how: Any) -> steps.Run:
         shard_size=32,
         **how,
     )
-    run = steps.open_run(job)
+    run = open_run(job)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
-    steps.record_run(run)
+    record_run(run)
     steps.embed_attributes(run)
     for shard in steps.missing_shards(run, list(plan.shards)):
         if not steps.is_embedded(run, shard):
@@ -274,7 +275,7 @@ def _labelled(folder: Path, labels: str, **how: Any) -> steps.Run:
     return run
 
 
-def _judged(folder: Path, run: steps.Run) -> int:
+def _judged(folder: Path, run: Run) -> int:
     """Images of a sample, every one of them judged by the truth file."""
     truth = _truth()
     path = run.job.warehouse_path

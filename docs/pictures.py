@@ -22,7 +22,7 @@ from lazsl.explain.picture.draw import draw
 from lazsl.explain.pixels import read_pixels
 from lazsl.report.make import make_report
 from lazsl.run.run import Run
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
 EXPLAINED = "1858/plate-023.jpg"

@@ -11,8 +11,8 @@ from typing import Any
 from PIL import Image
 from sample import label_plainly, sample_files, small_job
 
-from lazsl.run import run
-from lazsl.run.run import Run
+from lazsl.run import steps
+from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.warehouse import publishing
 
 MARKUP = "<img src=x onerror=pwned=1>"
@@ -52,14 +52,14 @@ def two_runs(labelled: Run, home: Path) -> Two:
     """A copy of a finished run, relabelled beside it."""
     shutil.copytree(labelled.job.workspace, home / "workspace")
     changes: dict[str, Any] = {"workspace": str(home / "workspace"), "warehouse": None}
-    old = run.open_relabelling(str(home / "workspace"), labelled.key, changes)
+    old = open_relabelling(str(home / "workspace"), labelled.key, changes)
     scoring = labelled.job.scoring.model_copy(update={"theta": 0.3})
-    new = run.open_relabelling(
+    new = open_relabelling(
         str(home / "workspace"), labelled.key, {**changes, "scoring": scoring.model_dump()}
     )
-    run.record_run(new)
-    for shard in run.archive_shards(new):
-        run.score_shard(new, shard)
+    record_run(new)
+    for shard in steps.archive_shards(new):
+        steps.score_shard(new, shard)
     publishing.load(new.workspace, new.job.warehouse_path, [new.key])
     return Two(old, new)
 

@@ -11,10 +11,11 @@ from lazsl import fieldguide
 from lazsl.archive.manifest import plan_shards
 from lazsl.archive.selection import select
 from lazsl.archive.truth import read_truth
-from lazsl.run import run as steps
+from lazsl.run import steps
+from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import Job, make_job
 from lazsl.warehouse import publishing
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 
 USABLE_ODD = 7
 UNUSABLE_ODD = 7
@@ -52,12 +53,12 @@ def small_job(archive: Path | str, workspace: Path | str, **changes: Any) -> Job
     return make_job(**{**values, **changes})
 
 
-def label_plainly(job: Job, scratch: Path) -> steps.Run:
+def label_plainly(job: Job, scratch: Path) -> Run:
     """The whole job without Prefect: the same steps in the same order, one after the other."""
-    run = steps.open_run(job)
+    run = open_run(job)
     only = select(job.only)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only)
-    steps.record_run(run)
+    record_run(run)
     steps.embed_attributes(run)
     for shard in steps.missing_shards(run, list(plan.shards)):
         if not steps.is_embedded(run, shard):

@@ -27,15 +27,15 @@ from lazsl.errors import UserError
 from lazsl.evaluation.evaluate import evaluate
 from lazsl.evaluation.open_set import open_set_split
 from lazsl.evaluation.trust import measure_trust, write_trust
-from lazsl.run import run as steps
-from lazsl.run.run import Run
+from lazsl.run import steps
+from lazsl.run.run import Run, open_relabelling, open_run, record_run
 from lazsl.scoring.confidence import confidence
 from lazsl.settings import ScoringSettings, make_job
 from lazsl.store import keys as identity
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing, sqlfiles
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse import publishing, run_keys, sqlfiles
+from lazsl.warehouse.opening import open_warehouse
 
 TABLES = ("scores", "evidence", "plans")
 HOW: dict[str, Any] = {"temperature": 0.05, "abstain_below": 0.35}
@@ -94,7 +94,7 @@ def test_a_label_set_of_one_class_has_no_confidence(tmp_path: Path) -> None:
         scoring={"temperature": 0.01},
     )
     with pytest.raises(UserError, match="confidence compares classes"):
-        steps.open_run(job)
+        open_run(job)
 
 
 # One shard
@@ -292,7 +292,7 @@ def test_a_load_without_news_also_brings_version_1_up_to_date(tmp_path: Path) ->
     _as_version_1(path)
     assert publishing.load(workspace, path).shards == 0
     assert _rows(path) == wanted
-    assert publishing.status(path)["abstained"] == 0
+    assert run_keys.status(path)["abstained"] == 0
 
 
 def test_shards_that_were_scored_before_are_loaded_as_they_were_meant(tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def copied(labelled: Run, tmp_path: Path) -> Run:
     shutil.copytree(labelled.job.workspace, folder)
     path = shutil.copy(labelled.job.warehouse_path, tmp_path / "own.duckdb")
     changes = {"warehouse": str(path)}
-    return steps.open_relabelling(str(folder), labelled.key, changes)
+    return open_relabelling(str(folder), labelled.key, changes)
 
 
 @pytest.fixture
@@ -356,8 +356,8 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def score_again(workspace: str, run: str, changes: dict[str, Any]) -> Run:
-    again = steps.open_relabelling(workspace, run, changes)
-    steps.record_run(again)
+    again = open_relabelling(workspace, run, changes)
+    record_run(again)
     steps.embed_attributes(again, "text")
     for shard in steps.missing_shards(again, steps.archive_shards(again)):
         steps.score_shard(again, shard)
@@ -430,10 +430,10 @@ def test_a_threshold_is_not_taken_over_to_another_label_set_or_other_settings(
     )
     assert strict.job.scoring.abstain_below == 0.35
     where = strict.job.workspace
-    assert steps.open_relabelling(where, strict.key, {}).key == strict.key
+    assert open_relabelling(where, strict.key, {}).key == strict.key
     other = tmp_path / "other.json"
     other.write_text(fieldguide.LABELS_FILE.read_text().replace("a ", "one ", 1))
-    again = steps.open_relabelling(where, strict.key, {"labels": str(other)})
+    again = open_relabelling(where, strict.key, {"labels": str(other)})
     assert again.job.scoring == ScoringSettings()
     options = ["-w", where, "--warehouse", str(strict.job.warehouse_path)]
     result = CliRunner().invoke(app, ["relabel", strict.key, *options, "--theta", "0.7"])
@@ -454,7 +454,7 @@ def test_an_open_set_is_measured_end_to_end(copied: Run, tmp_path: Path) -> None
     result = CliRunner().invoke(app, [*arguments, "--open-set"])
     assert result.exit_code == 0, result.output
     changes = {"labels": str(file), "open_set": True, "warehouse": copied.job.warehouse}
-    run = steps.open_relabelling(copied.job.workspace, copied.key, changes)
+    run = open_relabelling(copied.job.workspace, copied.key, changes)
     keys, scores, right, known = top_scores(run)
     with fieldguide.TRUTH_FILE.open(encoding="utf-8") as rows:
         truth = {row["key"]: row["label"] for row in csv.DictReader(rows)}

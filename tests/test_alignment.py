@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from lazsl.alignment import attributes as packing
-from lazsl.alignment import batches
+from lazsl.alignment import batches, matching
 from lazsl.alignment.align import (
     class_scores,
     crop_mean_scores,
@@ -26,8 +26,8 @@ from lazsl.alignment.align import (
     top_plans,
 )
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.alignment.batches import Settings
 from lazsl.alignment.int8 import eight_bits_pay
+from lazsl.alignment.matching import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -238,7 +238,7 @@ def test_skipping_solves_few_classes_where_few_can_win(monkeypatch: pytest.Monke
         solved.append(similarity.shape[0] * similarity.shape[3])
         return sinkhorn(similarity, *args, **kwargs)
 
-    monkeypatch.setattr(batches, "sinkhorn", counting)
+    monkeypatch.setattr(matching, "sinkhorn", counting)
     # Images that show one class's attributes: that class stands out.
     shown = w.attributes.split(w.sizes.tolist())
     whole = torch.stack([torch.nn.functional.normalize(shown[c].sum(0), dim=0) for c in range(4)])

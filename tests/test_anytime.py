@@ -23,7 +23,8 @@ from lazsl.archive.manifest import plan_shards, read_manifest
 from lazsl.embedding import rounds
 from lazsl.embedding.doubt import RIVALS, Stopping, doubts, in_telling_order
 from lazsl.embedding.doubt import rounds as rounds_of
-from lazsl.embedding.shard import Embedded, embed_images, embed_labels
+from lazsl.embedding.label_set import embed_labels
+from lazsl.embedding.shard import Embedded, embed_images
 from lazsl.errors import UserError
 from lazsl.evaluation.evaluate import evaluate
 from lazsl.fieldguide import LABELS_FILE, TRUTH_FILE
@@ -33,10 +34,10 @@ from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, load_encoder
 from lazsl.run.run import Run, open_relabelling
 from lazsl.run.status import run_status
-from lazsl.scoring.tables import EmbeddedLabels, embeddings_of, images_alike
+from lazsl.scoring.embedded import EmbeddedLabels, embeddings_of, images_alike
 from lazsl.settings import RegionSettings, ScoringSettings
 from lazsl.store.folder import Folder
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 
 COUNT, DOUBT = 40, 0.05
 SCORING = ScoringSettings()

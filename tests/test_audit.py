@@ -26,10 +26,11 @@ from lazsl.audit import sample as audit
 from lazsl.audit.judging_files import NONE, csv_file, guarded, label_studio_config, unguarded
 from lazsl.cli import app
 from lazsl.errors import UserError
-from lazsl.run import run as steps
+from lazsl.run import steps
+from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.store import paths
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing, sqlfiles
+from lazsl.warehouse import opening, publishing, sqlfiles
 
 Row = dict[str, Any]
 
@@ -45,7 +46,7 @@ class Place:
     """The fake_run.FakeRun that was written, where it is a synthetic run."""
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
-        with closing(publishing.open_warehouse(self.path)) as connection:
+        with closing(opening.open_warehouse(self.path)) as connection:
             return connection.execute(query).fetchall()
 
     def drawn(self, images: int = 20, by: tuple[str, ...] = ("label",), seed: int = 0) -> pa.Table:
@@ -178,7 +179,7 @@ def test_every_image_is_drawn_with_the_probability_that_is_stored(shared: Place)
     )
     counts: dict[str, int] = {}
     with (
-        closing(publishing.open_warehouse(shared.path)) as connection,
+        closing(opening.open_warehouse(shared.path)) as connection,
         sqlfiles.registered(connection, {"new_cells": cells}),
     ):
         how = {"run": "run-a", "by_label": False, "by_margin": False}
@@ -263,14 +264,14 @@ def test_strata_without_enough_judgements_are_put_together() -> None:
 
 
 @pytest.fixture(scope="module")
-def real(labelled: steps.Run, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def real(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A copy of a real run, with another one that scored the same embeddings."""
     home = tmp_path_factory.mktemp("real")
     shutil.copytree(labelled.job.workspace, home / "workspace")
     workspace = Folder(str(home / "workspace"))
     changes = {"scoring": {"theta": 0.3}, "warehouse": None}
-    other = steps.open_relabelling(workspace.url, labelled.key, changes)
-    steps.record_run(other)
+    other = open_relabelling(workspace.url, labelled.key, changes)
+    record_run(other)
     steps.embed_attributes(other)
     for shard in steps.missing_shards(other, paths.done_shards(workspace, labelled.key)):
         steps.score_shard(other, shard)
@@ -291,7 +292,7 @@ def lazsl(*arguments: str) -> str:
 
 
 def test_two_commands_turn_judgements_into_the_accuracy_of_any_run(
-    real: Place, labelled: steps.Run
+    real: Place, labelled: Run
 ) -> None:
     sheet, options = str(real.home / "audit.csv"), ["-w", real.workspace.url]
     said = lazsl("audit", "sample", labelled.key, "-n", "1000", "-o", sheet, *options)
@@ -545,7 +546,7 @@ def test_label_studios_export_comes_back(here: Place) -> None:
 
 
 def test_fiftyone_gets_a_folder_and_its_labels_come_back(
-    real: Place, labelled: steps.Run, tmp_path: Path
+    real: Place, labelled: Run, tmp_path: Path
 ) -> None:
     options = ["-w", real.workspace.url]
     lazsl(

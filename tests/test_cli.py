@@ -282,7 +282,7 @@ def test_evaluate_counts_what_the_warehouse_holds(done: Path) -> None:
 def _right_by_hand(workspace: Path) -> dict[str, int]:
     import csv
 
-    from lazsl.warehouse.publishing import open_warehouse
+    from lazsl.warehouse.opening import open_warehouse
 
     with fieldguide.TRUTH_FILE.open(encoding="utf-8") as file:
         truth = {row["key"]: row["label"] for row in csv.DictReader(file)}

@@ -26,10 +26,10 @@ from s3fs import S3FileSystem
 from sample import content, label_plainly, sample_files, small_job
 
 from lazsl import fieldguide
-from lazsl.alignment.batches import Matching
+from lazsl.alignment.matching import Matching
 from lazsl.alignment.transport import Transport
 from lazsl.model.encoder import Encoder
-from lazsl.run import run as steps
+from lazsl.run import models
 from lazsl.store.folder import Folder
 
 EXPECTED = Path(__file__).with_name("counted_work.json")
@@ -78,7 +78,7 @@ def label(bucket: str, store: FaultyS3, folder: Path, images: int, classes: int)
         warehouse=str(folder / f"{images}-{classes}.duckdb"),
     )
     # A model that is loaded already would not be loaded again.
-    steps._loaded.clear()
+    models._loaded.clear()
     with pytest.MonkeyPatch.context() as patch:
         done = watched(patch)
         run = label_plainly(job, folder / f"scratch-{images}-{classes}")

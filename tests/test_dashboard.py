@@ -15,7 +15,7 @@ from lazsl.run.into_warehouse import load_run
 from lazsl.run.run import Run
 from lazsl.store.folder import Folder
 from lazsl.warehouse import sqlfiles
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 
 
 def test_the_surest_a_usual_and_the_closest_call_are_chosen(labelled: Run) -> None:

@@ -30,7 +30,7 @@ from lazsl.errors import UserError
 from lazsl.labelset.reading import load_labelset
 from lazsl.settings import IMAGE_SUFFIXES
 from lazsl.store.folder import Folder
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 
 
 def complaint(call: Callable[[], object]) -> str:

@@ -19,9 +19,10 @@ from lazsl.fieldguide import IMAGES_DIR, TRUTH_FILE
 from lazsl.model.checkpoints import find_model
 from lazsl.model.dense import DenseEncoder, coverage, grid_size, make_pooling
 from lazsl.model.encoder import Encoder, load_encoder
-from lazsl.run import run as steps
-from lazsl.run.run import is_embedded, open_relabelling, open_run
+from lazsl.run import models
+from lazsl.run.run import open_relabelling, open_run
 from lazsl.run.status import run_status
+from lazsl.run.steps import is_embedded
 from lazsl.settings import RegionSettings, make_job
 
 
@@ -253,6 +254,6 @@ def test_a_model_that_cannot_is_refused_before_anything_is_embedded(
     runs: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = SimpleNamespace(model=SimpleNamespace(visual=torch.nn.Identity()))
-    monkeypatch.setattr(steps, "_load_model", lambda *_: other)
+    monkeypatch.setattr(models, "_load_model", lambda *_: other)
     with pytest.raises(UserError, match=r"vision tower of 'fieldguide' \(Identity\)"):
-        steps.load_model(runs[0], "vision")
+        models.load_model(runs[0], "vision")

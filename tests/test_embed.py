@@ -16,10 +16,12 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from lazsl.embedding.shard import Embedded, embed_images, embed_labels
+from lazsl.embedding.label_set import embed_labels
+from lazsl.embedding.shard import Embedded, embed_images
 from lazsl.fieldguide import IMAGES_DIR, TRUTH_FILE
 from lazsl.images import decoding
-from lazsl.images.boxes import cut_crops, draw_boxes
+from lazsl.images.boxes import draw_boxes
+from lazsl.images.crops import cut_crops
 from lazsl.images.decoding import Reject
 from lazsl.labelset.native import parse_labelset
 from lazsl.model.checkpoints import find_model

@@ -25,7 +25,8 @@ from torch import Tensor
 
 from lazsl.errors import UserError
 from lazsl.fieldguide import MODEL_DIR
-from lazsl.images.boxes import cut_crops, draw_boxes
+from lazsl.images.boxes import draw_boxes
+from lazsl.images.crops import cut_crops
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import (
     Encoder,

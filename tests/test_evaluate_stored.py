@@ -20,7 +20,7 @@ from lazsl.evaluation.methods import METHODS, method, methods_for
 from lazsl.evaluation.sentences import Sentences, read_sentences, templates
 from lazsl.evaluation.stored import StoredRun, join_truth, open_stored, read_images
 from lazsl.labelset.labels import LabelSet
-from lazsl.run import run
+from lazsl.run import models
 from lazsl.run.run import Run
 from lazsl.store import paths
 from lazsl.store.folder import Folder
@@ -287,7 +287,7 @@ def test_the_ensemble_is_the_mean_of_eighty_sentences_and_is_embedded_once(
     said: list[str] = []
     first = read_sentences(own, say=said.append)
     assert len(templates()) == 80 and "4,800 sentences" in said[0]
-    encoder = run.load_model(labelled, "both")
+    encoder = models.load_model(labelled, "both")
     label = own.embedded_labels.classes[7]
     rows = encoder.encode_sentences([t.replace("{class}", label) for t in templates()]).numpy()
     mean = rows.astype(np.float64).mean(0)
@@ -315,7 +315,7 @@ def test_cupl_is_read_by_class_name_and_left_out_with_a_reason(
     file.write_text(json.dumps({**texts, "Dodo": ["A Dodo is gone."]}))
     given = read_sentences(own, str(file))
     assert "cupl" not in given.left_out and given.cupl is not None
-    rows = run.load_model(labelled, "both").encode_sentences(texts[classes[4]]).numpy()
+    rows = models.load_model(labelled, "both").encode_sentences(texts[classes[4]]).numpy()
     mean = rows.astype(np.float64).mean(0)
     assert given.cupl[4].numpy() == pytest.approx(mean / np.linalg.norm(mean), abs=1e-6)
     file.write_text(json.dumps({c: texts[c] for c in classes[1:]}))

@@ -10,21 +10,19 @@ import pytest
 from fake_run import write_run
 
 from lazsl.errors import UserError
+from lazsl.explain.evidence import Evidence, read_evidence, read_shard_evidence
 from lazsl.explain.maps import (
-    Evidence,
     Kernel,
     attribute_maps,
     class_place_map,
     contrast_map,
     fitting_grid,
-    read_evidence,
-    read_shard_evidence,
     spread,
 )
 from lazsl.run.run import Run
 from lazsl.store.folder import Folder
 from lazsl.warehouse import publishing
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 
 GENERATOR = np.random.default_rng(5)
 

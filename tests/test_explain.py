@@ -28,10 +28,10 @@ from lazsl.archive.listing import list_archive
 from lazsl.cli import app
 from lazsl.cli.label import _show_run
 from lazsl.display import short, visible
+from lazsl.explain.evidence import Evidence
 from lazsl.explain.explanation import Explanation, explain
 from lazsl.explain.file_names import file_name
 from lazsl.explain.lookup import Image, Verdict, find_image, find_run
-from lazsl.explain.maps import Evidence
 from lazsl.explain.picture.canvas import DPI, Style, text_width, wrap
 from lazsl.explain.picture.draw import draw
 from lazsl.explain.picture.scene import GAP, INNER, MARGIN
@@ -40,8 +40,8 @@ from lazsl.explain.recomputed import align, read_attributes, read_stored
 from lazsl.explain.side_by_side import pair, spoken
 from lazsl.explain.words import because
 from lazsl.run.run import Run
-from lazsl.scoring.tables import EmbeddedLabels
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.scoring.embedded import EmbeddedLabels
+from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import Connection
 
 ROTATED = "odd/rotated by exif.jpg"

@@ -33,7 +33,8 @@ from s3 import RESET, SILENT, TORN, FaultyS3
 from s3fs import S3FileSystem
 from sample import content, copy_sample, label_plainly, small_job
 
-from lazsl.run import run as steps
+from lazsl.run import models, steps
+from lazsl.run.run import open_run
 from lazsl.run.status import run_status
 from lazsl.settings import Job
 from lazsl.store import paths
@@ -64,7 +65,7 @@ def flow_run_of(state: Any) -> Any:
 
 def block(job: Job, number: int) -> Path:
     """Make one shard impossible to write: a folder lies where its embeddings belong."""
-    run = steps.open_run(job)
+    run = open_run(job)
     shard = steps.archive_shards(run)[number - 1]
     name = paths.region_embeddings(run.encoder, run.regions, shard)
     poison = Path(job.workspace) / name
@@ -75,7 +76,7 @@ def block(job: Job, number: int) -> Path:
 def plan_only(job: Job) -> None:
     from lazsl.archive.manifest import plan_shards
 
-    run = steps.open_run(job)
+    run = open_run(job)
     plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
 
 
@@ -134,7 +135,7 @@ def test_retry_of_a_failed_run_does_only_the_missing_shard(
     poison = block(job, 2)
     state = label_archive(job, return_state=True)
     assert state.is_failed()
-    shard = steps.archive_shards(steps.open_run(job))[1]
+    shard = steps.archive_shards(open_run(job))[1]
     assert state.message.startswith(
         f"1 of 3 shards failed: 2 ({shard}): {poison} cannot be written"
     )
@@ -260,7 +261,7 @@ def test_the_command_killed_in_the_middle_goes_on_where_it_was(
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    run = steps.open_run(job)
+    run = open_run(job)
     deadline = time.monotonic() + 120
     while len(paths.done_shards(run.workspace, run.key)) < 2:
         assert process.poll() is None and time.monotonic() < deadline
@@ -283,15 +284,15 @@ def test_relabelling_needs_neither_the_images_nor_the_vision_tower(
     archive = copy_sample(tmp_path / "archive", 6)
     job = small_job(archive, tmp_path / "workspace")
     assert label_archive(job, return_state=True).is_completed()
-    first = steps.open_run(job)
+    first = open_run(job)
     shutil.rmtree(archive)
     birds = '{"Heron": ["a long straight yellow beak"], "Crow": ["a black head", "black legs"]}'
     (tmp_path / "two.json").write_text(birds)
-    steps._loaded.clear()
+    models._loaded.clear()
     state = relabel(job.workspace, first.key, labels=str(tmp_path / "two.json"), return_state=True)
     assert state.is_completed(), state.message
-    assert [key[2] for key in steps._loaded] == ["text"]
-    assert [encoder.model.visual for encoder in steps._loaded.values()] == [None]
+    assert [key[2] for key in models._loaded] == ["text"]
+    assert [encoder.model.visual for encoder in models._loaded.values()] == [None]
     found = run_status(Folder(job.workspace))
     assert found["run"] != first.key and found["classes"] == 2
     assert (found["labelled"], found["rejected"], found["missing"]) == (13, 7, 0)
@@ -387,7 +388,7 @@ def put_into(archive: Path, url: str) -> None:
 def _labels(path: Path) -> list[tuple[Any, ...]]:
     from contextlib import closing
 
-    from lazsl.warehouse.publishing import open_warehouse
+    from lazsl.warehouse.opening import open_warehouse
 
     with closing(open_warehouse(path)) as connection:
         return connection.execute(

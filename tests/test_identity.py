@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lazsl.store import keys
-from lazsl.store.folder import canonical_url
+from lazsl.store.urls import canonical_url
 
 
 def test_a_local_archive_has_one_key_however_its_path_is_written(

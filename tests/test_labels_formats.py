@@ -161,7 +161,7 @@ def test_clip_benchmark_names_and_templates_are_read(tmp_path: Path) -> None:
 
 
 def test_every_template_of_a_bare_name_is_embedded(tmp_path: Path) -> None:
-    from lazsl.embedding.shard import embed_labels
+    from lazsl.embedding.label_set import embed_labels
     from lazsl.model.checkpoints import find_model
     from lazsl.model.encoder import load_encoder
 

@@ -16,7 +16,7 @@ import pytest
 
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing, sqlfiles
+from lazsl.warehouse import opening, publishing, sqlfiles
 from lazsl.warehouse.sqlfiles import CONFIG, Connection
 
 TABLES = (
@@ -58,12 +58,12 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
         truth = pa.table({"key": keys, "label": ["wren"] * len(keys)})
         for where in (path, home / "all.duckdb"):
             publishing.load(workspace, where, truth=truth, archive="archive-1")
-        with closing(publishing.open_warehouse(path, [lake])) as connection:
+        with closing(opening.open_warehouse(path, [lake])) as connection:
             named(connection, lake, batch)
             sqlfiles.run(connection, "lake/export.sql")
         batches[batch] = path
     with (
-        closing(publishing.open_warehouse(home / "all.duckdb")) as one,
+        closing(opening.open_warehouse(home / "all.duckdb")) as one,
         closing(duckdb.connect(config=CONFIG)) as many,
     ):
         named(many, lake)
@@ -131,7 +131,7 @@ def test_a_lake_answers_as_the_warehouse_does(places: Places, name: str) -> None
 @pytest.mark.parametrize("table", TABLES)
 def test_rows_of_a_batch_keep_the_order_of_its_warehouse(places: Places, table: str) -> None:
     for batch, path in places.batches.items():
-        with closing(publishing.open_warehouse(path)) as connection:
+        with closing(opening.open_warehouse(path)) as connection:
             wanted = connection.table(table).fetchall()
         with closing(duckdb.connect(config=CONFIG)) as connection:
             file = places.lake / f"{table}.{batch}.parquet"

@@ -21,9 +21,10 @@ from lazsl.evaluation.localisation import (
 )
 from lazsl.evaluation.stored import StoredRun, open_stored, read_images
 from lazsl.evaluation.tally import Tally, Truth
-from lazsl.explain.maps import Evidence, explained, fitting_grid, place_maps, read_evidence
+from lazsl.explain.evidence import Evidence, read_evidence
+from lazsl.explain.maps import explained, fitting_grid, place_maps
 from lazsl.run.run import Run
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 from studies.fieldguide import sample
 from studies.fieldguide.traits import PARTS
 from studies.pages import localisation_page

@@ -12,8 +12,9 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from scipy.stats import kstest
 
-from lazsl.images.boxes import cut_crops, draw_boxes
-from lazsl.images.framing import framing_of
+from lazsl.images.boxes import draw_boxes
+from lazsl.images.crops import cut_crops
+from lazsl.model.preprocessing import framing_of
 from lazsl.settings import RegionSettings
 
 PAPER = RegionSettings()

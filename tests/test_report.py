@@ -26,7 +26,7 @@ from lazsl.report.make import make_report
 from lazsl.report.site import Site, as_script, visible
 from lazsl.run.run import Run
 from lazsl.store.folder import Folder
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 
 Row = dict[str, Any]
 

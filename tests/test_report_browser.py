@@ -20,11 +20,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from reported import HOSTILE_CLASSES, Two, hostile_run, two_runs
 
-from lazsl.explain.maps import Evidence, class_place_map, place_maps, read_evidence
+from lazsl.explain.evidence import Evidence, read_evidence
+from lazsl.explain.maps import class_place_map, place_maps
 from lazsl.report.make import make_report
 from lazsl.report.site import visible
 from lazsl.run.run import Run
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 
 WIDE = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}

@@ -14,7 +14,8 @@ import torch
 from open_clip.transform import PreprocessCfg
 from PIL import Image
 
-from lazsl.images.boxes import Framing, cut_crops, draw_boxes
+from lazsl.images.boxes import draw_boxes
+from lazsl.images.crops import cut_crops
 from lazsl.images.decoding import Picture, decode
 from lazsl.images.fast_crops import (
     GAP,
@@ -24,7 +25,8 @@ from lazsl.images.fast_crops import (
     decoding_factor,
     leave_uncut,
 )
-from lazsl.images.framing import framing_of
+from lazsl.images.framing import Framing
+from lazsl.model.preprocessing import framing_of
 from lazsl.settings import RegionSettings
 
 SETTINGS = RegionSettings(count=12, resampling="fast")

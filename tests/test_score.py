@@ -11,7 +11,8 @@ import pytest
 import reference
 import torch
 
-from lazsl.scoring.tables import EmbeddedLabels, score_table
+from lazsl.scoring.embedded import EmbeddedLabels
+from lazsl.scoring.tables import score_table
 from lazsl.settings import ScoringSettings
 from lazsl.store import schemas
 

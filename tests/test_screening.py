@@ -15,9 +15,10 @@ from lazsl.alignment import bounds as screening
 from lazsl.alignment import int8
 from lazsl.alignment.align import plans_for, select_regions, top_classes
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.alignment.batches import Matching, batches
+from lazsl.alignment.batches import batches
 from lazsl.alignment.bounds import class_bounds
 from lazsl.alignment.int8 import code_attributes, code_rows
+from lazsl.alignment.matching import Matching
 from lazsl.alignment.transport import Workspace
 
 

@@ -17,11 +17,11 @@ from lazsl.archive.listing import list_archive
 from lazsl.archive.manifest import plan_shards, read_manifest
 from lazsl.archive.selection import Selection, read_selection
 from lazsl.errors import UserError
-from lazsl.run import run as steps
-from lazsl.run.run import Run
+from lazsl.run import steps
+from lazsl.run.run import Run, open_relabelling, open_run
 from lazsl.store import keys as identity
 from lazsl.store.folder import Folder
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 
 SUFFIXES = (".jpg",)
 KEYS = {"a/1.jpg", "007", "a\u2028b.jpg", "b c,d.jpg", "ü.jpg", "NULL"}
@@ -155,18 +155,18 @@ def test_the_selection_is_scored_anew_without_its_file(both: tuple[Run, Run]) ->
     _, part = both
     Path(str(part.job.only)).unlink()
     changes = {"scoring": {"theta": 0.5}}
-    again = steps.open_relabelling(part.job.workspace, part.key, changes)
+    again = open_relabelling(part.job.workspace, part.key, changes)
     assert again.archive == part.archive and again.key != part.key
     assert steps.archive_shards(again) == steps.archive_shards(part)
     with pytest.raises(UserError, match="no such file"):
-        steps.open_run(part.job)
+        open_run(part.job)
 
 
 def test_keys_that_are_changed_while_a_run_begins_stop_it(tmp_path: Path) -> None:
     copied = copy_sample(tmp_path / "archive", 2, odd=False)
     one, other = list_archive(str(copied), SUFFIXES)["key"].to_pylist()
     keys = tmp_path / "keys.txt"
-    run = steps.open_run(small_job(copied, tmp_path / "workspace", only=written(keys, str(one))))
+    run = open_run(small_job(copied, tmp_path / "workspace", only=written(keys, str(one))))
     written(keys, str(other))
     state: Any = plan.fn(run)
     assert f"the keys in {keys} were changed" in state.message

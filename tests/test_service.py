@@ -28,7 +28,8 @@ from processes import made_once
 from sample import content, copy_sample, label_plainly, small_job
 from test_flows import block, plan_only, put_into
 
-from lazsl.run import run as steps
+from lazsl.run import steps
+from lazsl.run.run import open_run
 from lazsl.run.status import run_status
 from lazsl.settings import Job
 from lazsl.store.folder import Folder
@@ -322,7 +323,7 @@ def test_retry_pressed_in_the_browser_runs_only_the_missing_shard(
     poison = block(job, 2)
     flow_run = service.start("label-archive", job=parameters(job))
     failed = service.end(flow_run)
-    shard = steps.archive_shards(steps.open_run(job))[1]
+    shard = steps.archive_shards(open_run(job))[1]
     assert failed["type"] == "FAILED"
     assert failed["message"].startswith(f"1 of 3 shards failed: 2 ({shard}): {poison} cannot be")
 
@@ -390,7 +391,7 @@ def test_one_run_goes_on_after_a_code_fix_on_another_worker_and_after_a_cancel(
     service: Service, elsewhere: psutil.Process, archive: Path, tmp_path: Path
 ) -> None:
     job = small_job(archive, tmp_path / "workspace", shard_size=2)
-    run = steps.open_run(job)
+    run = open_run(job)
     (first,) = (p for p in psutil.process_iter() if "worker-1" in words_of(p, service.home))
     elsewhere.suspend()
     try:
@@ -438,7 +439,7 @@ def test_two_workers_that_share_a_bucket_label_an_archive_batch_by_batch_and_emb
     assert planned["message"] == (
         "6 shards, 6 missing: 2 batches started, 0 shards are under way already"
     )
-    key = steps.open_run(job).key
+    key = open_run(job).key
     mine = [run for run in service.runs("label-batch") if key in run["tags"]]
     assert {run["name"] for run in mine} == {f"{key} 1 to 3", f"{key} 4 to 6"}
     for run in mine:
@@ -460,7 +461,7 @@ def test_a_killed_flow_process_is_started_again_and_does_only_what_is_missing(
     service: Service, archive: Path, tmp_path: Path
 ) -> None:
     job = small_job(archive, tmp_path / "workspace", shard_size=2)
-    run = steps.open_run(job)
+    run = open_run(job)
     with service.slow():
         flow_run = service.start("label-archive", job=parameters(job))
         wait_for(lambda: len(done_shards(run.workspace, run.key)) >= 2)

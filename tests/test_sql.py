@@ -19,7 +19,7 @@ import pytest
 from lazsl.errors import UserError
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import finished_shards, publishing, sqlfiles
+from lazsl.warehouse import finished_shards, opening, publishing, sqlfiles
 
 Row = dict[str, Any]
 OTHER_CLASSES = {
@@ -71,7 +71,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
     path = root / "warehouse.duckdb"
     gone = {"archive-1": pa.table({"image_id": [row["image_id"] for row in a.images[1:]]})}
     publishing.load(workspace, path, truth=table, archive="archive-1", listed=gone)
-    with publishing.open_warehouse(path) as connection:
+    with opening.open_warehouse(path) as connection:
         yield Known(path, connection, a, b, truth)
 
 
@@ -181,7 +181,7 @@ def test_files_are_found_in_an_installed_package_and_in_a_checkout(
     installed = tmp_path / "site-packages" / "lazsl"
     shutil.copytree(checkout, installed / "sql")
     (tmp_path / "site-packages" / "sql").mkdir()
-    monkeypatch.setattr(sqlfiles, "__file__", str(installed / "sqlfiles.py"))
+    monkeypatch.setattr(sqlfiles, "__file__", str(installed / "warehouse" / "sqlfiles.py"))
     sqlfiles.folder.cache_clear()
     try:
         assert sqlfiles.folder() == installed / "sql"

@@ -14,7 +14,8 @@ import pytest
 from s3 import FaultyS3
 
 from lazsl.errors import DamagedError, UserError
-from lazsl.store.folder import Folder, masked, split_url
+from lazsl.store.folder import Folder
+from lazsl.store.urls import masked, split_url
 
 STEPS: dict[str, Callable[[Folder], object]] = {
     "exists": lambda folder: folder.exists("a.json"),

@@ -9,7 +9,8 @@ import pytest
 from sample import copy_sample, label_plainly, small_job
 
 from lazsl.model.encoder import Encoder, load_encoder
-from lazsl.run import run as steps
+from lazsl.run import models, steps
+from lazsl.run.run import open_relabelling
 
 
 @pytest.fixture
@@ -21,8 +22,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(towers)
         return load_encoder(source, device, towers)
 
-    monkeypatch.setattr(steps, "_loaded", {})
-    monkeypatch.setattr(steps, "load_encoder", load)
+    monkeypatch.setattr(models, "_loaded", {})
+    monkeypatch.setattr(models, "load_encoder", load)
     return asked
 
 
@@ -33,7 +34,7 @@ def test_a_grown_archive_is_labelled_without_the_text_tower(
     job = small_job(archive, tmp_path / "workspace", shard_size=2)
     label_plainly(job, tmp_path / "scratch")
     assert loaded == ["both"]
-    steps._loaded.clear()
+    models._loaded.clear()
     copy_sample(archive, 4, odd=False)
     label_plainly(job, tmp_path / "scratch")
     assert loaded == ["both", "vision"]
@@ -44,14 +45,14 @@ def test_stored_embeddings_are_relabelled_without_the_vision_tower(
 ) -> None:
     archive = copy_sample(tmp_path / "archive", 2, odd=False)
     run = label_plainly(small_job(archive, tmp_path / "workspace"), tmp_path / "scratch")
-    steps._loaded.clear()
+    models._loaded.clear()
     labels = tmp_path / "labels.json"
     labels.write_text('{"Wren": ["a red crest"], "Jay": ["a long tail"]}')
-    again = steps.open_relabelling(run.job.workspace, run.key, {"labels": str(labels)})
+    again = open_relabelling(run.job.workspace, run.key, {"labels": str(labels)})
     steps.embed_attributes(again, "text")
     [shard] = steps.archive_shards(again)
     assert steps.score_shard(again, shard)["labelled"] == 2
     assert loaded == ["both", "text"]
-    steps._loaded.clear()
+    models._loaded.clear()
     steps.embed_attributes(again, "text")
     assert loaded == ["both", "text"]

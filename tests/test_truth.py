@@ -20,7 +20,7 @@ from lazsl.labelset.reading import load_labelset
 from lazsl.run.into_warehouse import check_folders, load_run
 from lazsl.run.run import open_run, record_run
 from lazsl.store.folder import Folder
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 
 LABELS = parse_labelset({"Wren": [], "Grünspecht": [], "Winter Wren": [], "NULL": []}, "birds")
 

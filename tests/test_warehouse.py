@@ -25,7 +25,7 @@ from lazsl.cli import app
 from lazsl.errors import UserError
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import finished_shards, loading, publishing, sqlfiles
+from lazsl.warehouse import finished_shards, loading, opening, publishing, run_keys, sqlfiles
 
 ROOT = Path(__file__).resolve().parents[1]
 LOADING = """
@@ -101,7 +101,7 @@ def undisturbed(finished: tuple[Path, fake_run.FakeRun]) -> dict[str, list[str]]
 
 def content(path: Path) -> dict[str, list[str]]:
     """All rows of all tables, in an order that does not depend on how they got there."""
-    connection = publishing.open_warehouse(path)
+    connection = opening.open_warehouse(path)
     names = connection.execute(
         "select table_name from duckdb_tables() where database_name = 'warehouse'"
     ).fetchall()
@@ -111,7 +111,7 @@ def content(path: Path) -> dict[str, list[str]]:
 
 
 def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    connection = publishing.open_warehouse(path)
+    connection = opening.open_warehouse(path)
     try:
         return connection.execute(query).fetchall()
     finally:
@@ -300,7 +300,7 @@ def test_an_empty_workspace_makes_an_empty_warehouse(tmp_path: Path, path: Path)
     assert publishing.load(empty, path) == publishing.Loaded(0, 0, published=True)
     assert publishing.load(empty, path) == publishing.Loaded(0, 0, published=False)
     with pytest.raises(UserError, match="no run was loaded"):
-        publishing.status(path)
+        run_keys.status(path)
 
 
 def test_a_workspace_in_memory_is_loaded_like_a_local_one(
@@ -473,7 +473,7 @@ def test_killed_at_random_moments_and_run_again_the_content_is_that_of_an_undist
 def test_a_reader_keeps_its_version_while_a_load_succeeds_and_the_next_reader_sees_the_new_one(
     workspace: Folder, path: Path
 ) -> None:
-    reader = publishing.open_warehouse(path)
+    reader = opening.open_warehouse(path)
     fake_run.write_run(workspace, run="sample-b", seed=1)
     during: list[Any] = []
 
@@ -533,7 +533,7 @@ def stray_writer(workspace: Folder, path: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("stray_writer")
 def test_a_stray_writer_on_the_published_file_stops_no_load(workspace: Folder, path: Path) -> None:
     with pytest.raises(UserError, match="open for writing"):
-        publishing.open_warehouse(path)
+        opening.open_warehouse(path)
     fake_run.write_run(workspace, run="sample-b", seed=1)
     assert publishing.load(workspace, path).shards == 4
     assert rows(path, "select count(*) from runs") == [(2,)]
@@ -654,7 +654,7 @@ def test_images_that_are_no_longer_listed_are_marked(
     gone = rows(path, "select image_id from images where not listed")
     assert sorted(gone) == sorted((name,) for name in everything[:3])
     assert not publishing.load(workspace, path, listed=listed).published
-    assert publishing.status(path)["no_longer_listed"] == 3
+    assert run_keys.status(path)["no_longer_listed"] == 3
     back = {"archive-1": pa.table({"image_id": everything})}
     assert publishing.load(workspace, path, listed=back).published
     assert rows(path, "select count(*) from images where not listed") == [(0,)]
@@ -705,9 +705,9 @@ def test_status_gives_reconciled_counts_accuracy_and_timings(
         }
     )
     publishing.load(workspace, path)
-    assert publishing.status(path)["accuracy"] is None
+    assert run_keys.status(path)["accuracy"] is None
     publishing.load(workspace, path, truth=truth, archive="archive-1")
-    found = publishing.status(path, fake.run)
+    found = run_keys.status(path, fake.run)
     assert json.loads(json.dumps(found)) == found
     counts = {"listed": 23, "labelled": 17, "rejected": 6, "missing": 0, "shards": 4, "judged": 17}
     assert {name: found[name] for name in counts} == counts
@@ -722,13 +722,13 @@ def test_status_gives_reconciled_counts_accuracy_and_timings(
 @pytest.mark.usefixtures("loaded")
 def test_status_of_an_unknown_run_names_the_known_ones(path: Path) -> None:
     with pytest.raises(UserError, match=r"no run 'x' in .*; there are sample-a"):
-        publishing.status(path, "x")
+        run_keys.status(path, "x")
 
 
 def test_status_speaks_of_the_latest_run_when_none_is_named(workspace: Folder, path: Path) -> None:
     fake_run.write_run(workspace, run="a-later", created="2026-03-01T00:00:00Z", seed=1)
     publishing.load(workspace, path)
-    assert publishing.status(path)["run"] == "a-later"
+    assert run_keys.status(path)["run"] == "a-later"
 
 
 # Opening
@@ -756,7 +756,7 @@ def test_a_reader_can_neither_write_nor_reach_outside(
     (tmp_path / "secret.txt").write_text("secret")
     publishing.load(workspace, path)
     before = path.read_bytes()
-    connection = publishing.open_warehouse(path)
+    connection = opening.open_warehouse(path)
     with pytest.raises(duckdb.Error):
         connection.execute(statement.format(folder=tmp_path, path=str(path).replace("'", "''")))
     connection.close()
@@ -768,7 +768,7 @@ def test_a_reader_can_neither_write_nor_reach_outside(
 def test_a_reader_may_use_files_below_the_folders_it_was_given(path: Path, tmp_path: Path) -> None:
     mine = tmp_path / "my data's"
     Folder(str(mine)).write_table("places.parquet", pa.table({"place": ["here"]}))
-    connection = publishing.open_warehouse(path, [mine])
+    connection = opening.open_warehouse(path, [mine])
     found = connection.execute(
         "select place from read_parquet($name)", {"name": f"{mine}/*.parquet"}
     )
@@ -781,16 +781,16 @@ def test_a_reader_may_use_files_below_the_folders_it_was_given(path: Path, tmp_p
 
 def test_what_is_no_warehouse_is_refused_with_a_sentence(tmp_path: Path, path: Path) -> None:
     with pytest.raises(UserError, match="there is no warehouse at"):
-        publishing.open_warehouse(path)
+        opening.open_warehouse(path)
     path.write_text("not a database")
     with pytest.raises(UserError, match=r"cannot read .* as a warehouse"):
-        publishing.open_warehouse(path)
+        opening.open_warehouse(path)
     path.unlink()
     with duckdb.connect(path) as connection:
         connection.execute("create table somebody_elses (a int)")
     before = path.read_bytes()
     with pytest.raises(UserError, match=r"cannot read .* as a warehouse"):
-        publishing.open_warehouse(path)
+        opening.open_warehouse(path)
     with pytest.raises(UserError, match=r"cannot read .* as a warehouse"):
         publishing.load(Folder(str(tmp_path / "empty")), path)
     assert path.read_bytes() == before
@@ -808,10 +808,10 @@ def change(path: Path, statement: str) -> None:
 def test_a_warehouse_of_a_newer_version_is_neither_read_nor_loaded(
     workspace: Folder, path: Path
 ) -> None:
-    assert rows(path, "select version from schema_version") == [(publishing.SCHEMA_VERSION,)]
-    change(path, f"update schema_version set version = {publishing.SCHEMA_VERSION + 1}")
+    assert rows(path, "select version from schema_version") == [(opening.SCHEMA_VERSION,)]
+    change(path, f"update schema_version set version = {opening.SCHEMA_VERSION + 1}")
     before = path.read_bytes()
-    for attempt in (publishing.open_warehouse, lambda path: publishing.load(workspace, path)):
+    for attempt in (opening.open_warehouse, lambda path: publishing.load(workspace, path)):
         with pytest.raises(UserError, match="newer lazsl"):
             attempt(path)
     assert path.read_bytes() == before

@@ -13,7 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 from lazsl.cli import app
-from lazsl.embedding.shard import embed_labels
+from lazsl.embedding.label_set import embed_labels
 from lazsl.errors import UserError
 from lazsl.explain.lookup import find_image, find_run
 from lazsl.explain.recomputed import StoredImage, read_stored
@@ -21,10 +21,12 @@ from lazsl.explain.whatif import WhatIf, edit, stored_labelset, what_if
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.native import parse_labelset
 from lazsl.model.encoder import Encoder
-from lazsl.run.run import Run, load_model
-from lazsl.scoring.tables import EmbeddedLabels, score_table
+from lazsl.run.models import load_model
+from lazsl.run.run import Run
+from lazsl.scoring.embedded import EmbeddedLabels
+from lazsl.scoring.tables import score_table
 from lazsl.store import paths
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 
 IMAGE = "1858/plate-001.jpg"
 

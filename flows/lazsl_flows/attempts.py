@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Failed
 
 from lazsl.errors import UserError
-from lazsl.store.folder import masked
+from lazsl.store.urls import masked
 from lazsl_flows.credentials import use_stored
 
 P = ParamSpec("P")

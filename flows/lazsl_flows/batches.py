@@ -27,7 +27,8 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from lazsl.errors import UserError
-from lazsl.run import run as steps
+from lazsl.run import steps
+from lazsl.run.run import open_run
 from lazsl.settings import Job
 from lazsl_flows.attempts import attempt
 from lazsl_flows.shards import RUNNER, label_shard, numbered, prepare, work
@@ -92,7 +93,7 @@ def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
         run: the planned run's key
         shards: what this batch sees to
     """
-    opened = steps.open_run(job)
+    opened = open_run(job)
     if opened.key != run:
         raise UserError(
             f"this batch was planned for run {run}, but its job is now {opened.key}: the label "

@@ -21,7 +21,7 @@ from prefect.states import Completed
 from prefect_dask.task_runners import DaskTaskRunner
 
 from lazsl.archive.staging import unstage
-from lazsl.run import run as steps
+from lazsl.run import steps
 from lazsl.run.run import Run
 from lazsl.settings import Job
 from lazsl_flows.attempts import attempt, in_words

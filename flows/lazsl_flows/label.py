@@ -12,8 +12,8 @@ from typing import Any
 from prefect import State, flow
 from prefect.states import Completed, Failed
 
-from lazsl.run import run as steps
-from lazsl.run.run import Run
+from lazsl.run import steps
+from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.settings import Job, ScoringSettings
 from lazsl_flows.attempts import attempt
 from lazsl_flows.loading import load
@@ -70,8 +70,8 @@ def relabel(
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if scoring is not None:
         changes["scoring"] = scoring.model_dump()
-    relabelled = steps.open_relabelling(workspace, run, changes)
-    steps.record_run(relabelled)
+    relabelled = open_relabelling(workspace, run, changes)
+    record_run(relabelled)
     embed_labels(relabelled, "text")
     return finish(relabelled, steps.archive_shards(relabelled), score_shard)
 

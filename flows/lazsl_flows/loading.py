@@ -16,8 +16,9 @@ from lazsl.errors import UserError
 from lazsl.run.into_warehouse import load_run, recorded_job
 from lazsl.run.status import run_status
 from lazsl.settings import Job
-from lazsl.store.folder import Folder, masked
+from lazsl.store.folder import Folder
 from lazsl.store.paths import done_shards, runs
+from lazsl.store.urls import masked
 from lazsl_flows.attempts import attempt, in_words
 from lazsl_flows.summary import show_dashboard, show_evidence
 

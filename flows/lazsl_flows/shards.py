@@ -31,9 +31,9 @@ from lazsl.archive.selection import select
 from lazsl.archive.staging import Staged, unstage
 from lazsl.errors import UserError
 from lazsl.model.towers import Towers
-from lazsl.run import run as steps
+from lazsl.run import steps
 from lazsl.run.into_warehouse import check_folders
-from lazsl.run.run import Run
+from lazsl.run.run import Run, notices, open_run, record_run
 from lazsl.settings import Job
 from lazsl_flows.attempts import in_words
 
@@ -109,13 +109,13 @@ def prepare(job: Job, towers: Towers = "both") -> tuple[Run, list[str]]:
     Raises:
         UserError: one of these failed, with the sentence of its task.
     """
-    run = steps.open_run(job)
-    for notice in steps.notices(job, run.labelset):
+    run = open_run(job)
+    for notice in notices(job, run.labelset):
         get_run_logger().warning(notice)
     planned: Any = plan(run, return_state=True)
     if not planned.is_completed():
         raise UserError(planned.message)
-    steps.record_run(run)
+    record_run(run)
     embed_labels(run, towers)
     return run, list(planned.result().shards)
 

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.alignment.batches import Batch, Matching, Settings, batches, rows_bytes
+from lazsl.alignment.batches import Batch, batches, rows_bytes
 from lazsl.alignment.bounds import class_bounds
 from lazsl.alignment.chosen import similar_pairs, solve_pairs
+from lazsl.alignment.matching import Matching, Settings
 from lazsl.alignment.transport import Workspace
 
 __all__ = [

@@ -50,8 +50,9 @@ import torch
 from torch import Tensor
 
 from lazsl.alignment.attributes import PackedAttributes, product
-from lazsl.alignment.batches import Batch, Matching
+from lazsl.alignment.batches import Batch
 from lazsl.alignment.int8 import code_rows, eight_bits_pay
+from lazsl.alignment.matching import Matching
 from lazsl.alignment.transport import Workspace
 
 _ROUNDING = 5e-5  # of float32 sums over unit vectors, at the very worst

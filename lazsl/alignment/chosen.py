@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.alignment.batches import Batch, Matching
+from lazsl.alignment.batches import Batch
+from lazsl.alignment.matching import Matching
 from lazsl.alignment.transport import Transport, Workspace
 
 _IMAGES = 16  # multiplied at a time: their rows and attributes stay in a CPU's cache

@@ -16,7 +16,8 @@ import pyarrow as pa
 from lazsl.archive.selection import Selection
 from lazsl.errors import UserError
 from lazsl.store import schemas
-from lazsl.store.folder import Folder, canonical_url, masked
+from lazsl.store.folder import Folder
+from lazsl.store.urls import canonical_url, masked
 
 LISTING = pa.schema([schemas.MANIFEST.field(n) for n in ("key", "uri", "size", "version")])
 """What `list_archive` returns: these columns of `records.MANIFEST`."""

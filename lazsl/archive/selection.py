@@ -13,8 +13,9 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from lazsl.errors import UserError
-from lazsl.store.folder import Folder, masked, split_url
+from lazsl.store.folder import Folder
 from lazsl.store.keys import digest
+from lazsl.store.urls import masked, split_url
 
 
 @dataclass(frozen=True)

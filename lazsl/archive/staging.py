@@ -24,7 +24,8 @@ from lazsl.archive.listing import UNVERSIONED, open_archive, version_of
 from lazsl.errors import UserError
 from lazsl.images.decoding import CHANGED, MISSING, UNREADABLE, Reject
 from lazsl.store import schemas
-from lazsl.store.folder import Folder, masked
+from lazsl.store.folder import Folder
+from lazsl.store.urls import masked
 
 _FROM_MANIFEST = ("image_id", "key", "uri", "size", "version")
 

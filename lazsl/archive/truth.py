@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from lazsl.errors import UserError
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.text import spelling
-from lazsl.store.folder import Folder, masked, split_url
+from lazsl.store.folder import Folder
+from lazsl.store.urls import masked, split_url
 
 FOLDERS = "folders"
 """The truth of an archive whose folders are named after classes."""

@@ -23,7 +23,7 @@ from scipy.stats import norm
 from lazsl.audit.sample import LEAST, archive_of
 from lazsl.errors import UserError
 from lazsl.warehouse import sqlfiles
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import Connection
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -24,8 +24,9 @@ from lazsl.audit.judging_files import NONE, read_judgements
 from lazsl.audit.sample import archive_of
 from lazsl.errors import UserError
 from lazsl.store import keys, paths, schemas
-from lazsl.store.folder import Folder, masked, split_url
-from lazsl.warehouse import publishing, sqlfiles
+from lazsl.store.folder import Folder
+from lazsl.store.urls import masked, split_url
+from lazsl.warehouse import opening, publishing, sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
 
@@ -74,7 +75,7 @@ def import_judgements(
     if any(judgement.reviewer is None for judgement in found) and reviewer is None:
         raise UserError(f"{where} does not say who judged; add --reviewer NAME")
     publishing.load(workspace, path, runs=[])  # a sample that was just drawn
-    with closing(publishing.open_warehouse(path)) as connection:
+    with closing(opening.open_warehouse(path)) as connection:
         named = _one_sample([judgement.sample or sample for judgement in found], where)
         run, archive = _drawn_from(connection, named, run)
         classes = classes_of(connection, run)

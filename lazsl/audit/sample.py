@@ -20,7 +20,8 @@ from lazsl.errors import UserError
 from lazsl.store import keys, paths, schemas
 from lazsl.store.folder import Folder
 from lazsl.warehouse import sqlfiles
-from lazsl.warehouse.publishing import find_run, open_warehouse
+from lazsl.warehouse.opening import open_warehouse
+from lazsl.warehouse.run_keys import find_run
 from lazsl.warehouse.sqlfiles import Connection
 
 STRATA = ("label", "margin")

@@ -51,8 +51,9 @@ def sample(
     """
     from lazsl.audit import judgements, judging_files
     from lazsl.audit import sample as audit
-    from lazsl.store.folder import Folder, split_url
-    from lazsl.warehouse import publishing
+    from lazsl.store.folder import Folder
+    from lazsl.store.urls import split_url
+    from lazsl.warehouse import opening, publishing, run_keys
 
     if how is None:
         how = "label-studio" if output.endswith(".json") else "csv"
@@ -60,8 +61,8 @@ def sample(
         raise UserError(f"--format {how!r} is not one of {', '.join(judging_files.FORMATS)}")
     folder, path = Folder(workspace), warehouse_of(workspace, warehouse)
     strata = [] if by == "none" else by.split(",")
-    with closing(publishing.open_warehouse(path)) as connection:
-        run = publishing.find_run(connection, run)
+    with closing(opening.open_warehouse(path)) as connection:
+        run = run_keys.find_run(connection, run)
         classes = judgements.classes_of(connection, run)
     drawn = audit.draw_sample(folder, path, run, images, strata, seed)
     publishing.load(folder, path, runs=[])
@@ -139,7 +140,8 @@ def estimate(
     was drawn from.
     """
     from lazsl.audit.estimate import Estimate, estimate_run
-    from lazsl.warehouse.publishing import find_run, open_warehouse
+    from lazsl.warehouse.opening import open_warehouse
+    from lazsl.warehouse.run_keys import find_run
 
     path = warehouse_of(workspace, warehouse)
     with closing(open_warehouse(path)) as connection:

@@ -62,7 +62,7 @@ def explain(
     """
     from lazsl.explain.explanation import explain as explain_image
     from lazsl.explain.lookup import find_image, find_run
-    from lazsl.warehouse.publishing import open_warehouse
+    from lazsl.warehouse.opening import open_warehouse
 
     if edits and (against is not None or output is not None):
         raise UserError(

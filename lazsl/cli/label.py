@@ -114,11 +114,11 @@ def label(
     with _prefect():
         from lazsl_flows.label import label_archive
 
-        from lazsl.run import run as steps
+        from lazsl.run.run import notices, open_run
 
-        run = steps.open_run(job)
+        run = open_run(job)
         _check_inputs(run, "both")
-        for notice in steps.notices(job, run.labelset):
+        for notice in notices(job, run.labelset):
             err.print(f"[yellow]note:[/] {escape(notice)}")
         _warn_of_other_trust(trust, run)
         _follow(lambda: label_archive(job, return_state=True), "labelling")
@@ -171,19 +171,19 @@ def relabel(
     with _prefect():
         from lazsl_flows.label import relabel as relabel_flow
 
-        from lazsl.run import run as steps
+        from lazsl.run.run import notices, open_relabelling, uncalibrated
         from lazsl.store.folder import Folder
         from lazsl.store.paths import read_run_record
 
         record = read_run_record(Folder(workspace), run)
-        before = steps.uncalibrated(record["job"]["scoring"])
+        before = uncalibrated(record["job"]["scoring"])
         if how.get("scoring", {}).get("rule", before["rule"]) != before["rule"]:
             before = {k: v for k, v in before.items() if k not in ("max_iterations", "tolerance")}
         if how:
             changes["scoring"] = {**before, **how["scoring"]}
-        opened = steps.open_relabelling(workspace, record["run"], changes)
+        opened = open_relabelling(workspace, record["run"], changes)
         _check_inputs(opened, "text")
-        for notice in steps.notices(opened.job, opened.labelset):
+        for notice in notices(opened.job, opened.labelset):
             err.print(f"[yellow]note:[/] {escape(notice)}")
         _warn_of_other_trust(trust, opened)
         _follow(
@@ -223,7 +223,7 @@ def _from_trust(url: str | None) -> dict[str, Any]:
     if url is None:
         return {}
     from lazsl.evaluation.trust import read_trust
-    from lazsl.store.folder import masked
+    from lazsl.store.urls import masked
 
     measured = read_trust(url)
     if measured.threshold is None:
@@ -267,7 +267,7 @@ def _check_inputs(run: Any, towers: Any) -> None:
     """
     from lazsl.archive.listing import check_archive
     from lazsl.archive.truth import FOLDERS, read_truth
-    from lazsl.run import run as steps
+    from lazsl.run import models, steps
 
     # Folders are known once the archive is listed; planning checks them.
     if run.job.truth not in (None, FOLDERS):
@@ -275,9 +275,9 @@ def _check_inputs(run: Any, towers: Any) -> None:
     embedded = steps.attributes_embedded(run)
     if towers == "both":
         check_archive(run.job.archive)
-        steps.load_model(run, "vision" if embedded else "both")
+        models.load_model(run, "vision" if embedded else "both")
     elif not embedded:
-        steps.load_model(run, "text")
+        models.load_model(run, "text")
 
 
 @contextmanager
@@ -339,7 +339,7 @@ def _follow(flow: Callable[[], Any], verb: str) -> None:
 def _show_run(run: Any) -> None:
     from lazsl.run.status import run_status
     from lazsl.warehouse import sqlfiles
-    from lazsl.warehouse.publishing import open_warehouse
+    from lazsl.warehouse.opening import open_warehouse
 
     path = run.job.warehouse_path
     found = run_status(run.workspace, run.key, path)

@@ -102,7 +102,7 @@ def check(
     from lazsl.labelset.checks import check as check_labels
     from lazsl.labelset.checks import in_order
     from lazsl.labelset.reading import read_labels
-    from lazsl.store.folder import masked
+    from lazsl.store.urls import masked
 
     read = read_labels(file)
     findings = check_labels(read) if model is None else in_order(_by_model(read, model, device))
@@ -179,14 +179,15 @@ def note(notes: Sequence[str]) -> None:
 
 def shown(url: str) -> str:
     """A path or URL without its credentials and without characters that steer a terminal."""
-    from lazsl.store.folder import masked
+    from lazsl.store.urls import masked
 
     return visible(masked(url))
 
 
 def is_there(url: str) -> bool:
     """True when there is such a file."""
-    from lazsl.store.folder import Folder, split_url
+    from lazsl.store.folder import Folder
+    from lazsl.store.urls import split_url
 
     folder, name = split_url(url)
     return Folder(folder).exists(name)
@@ -194,7 +195,7 @@ def is_there(url: str) -> bool:
 
 def _keep(url: str, force: bool) -> None:
     """Refuse to replace a file that somebody may have edited."""
-    from lazsl.store.folder import masked
+    from lazsl.store.urls import masked
 
     if not force and is_there(url):
         raise UserError(

@@ -47,7 +47,8 @@ def report(
     """Make a site to look through a run: every label, and the pixels that spoke for it."""
     from lazsl.report.make import make_report
     from lazsl.report.site import in_bytes
-    from lazsl.warehouse.publishing import find_run, open_warehouse
+    from lazsl.warehouse.opening import open_warehouse
+    from lazsl.warehouse.run_keys import find_run
 
     path = warehouse_of(workspace, warehouse)
     with closing(open_warehouse(path)) as connection:

@@ -56,8 +56,9 @@ def status(
 @in_words
 def load(workspace: Workspace = "workspace", warehouse: WarehouseFile = None) -> None:
     """Load every finished shard that the warehouse does not hold yet; also while a run goes on."""
-    from lazsl.store.folder import Folder, masked
+    from lazsl.store.folder import Folder
     from lazsl.store.paths import runs
+    from lazsl.store.urls import masked
     from lazsl.warehouse import publishing
 
     folder = Folder(workspace)
@@ -111,7 +112,7 @@ def sql(
     import duckdb
 
     from lazsl.warehouse import export
-    from lazsl.warehouse.publishing import open_warehouse
+    from lazsl.warehouse.opening import open_warehouse
     from lazsl.warehouse.sqlfiles import first_line
 
     path = warehouse_of(workspace, warehouse)

@@ -25,7 +25,8 @@ from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.native import native_form, parse_labelset
 from lazsl.labelset.reading import dump
 from lazsl.settings import IMAGE_SUFFIXES
-from lazsl.store.folder import Folder, masked, split_url
+from lazsl.store.folder import Folder
+from lazsl.store.urls import masked, split_url
 
 TRUTH, LABELS, CLASSES = "truth.csv", "labels.json", "classes.csv"
 """What `write` publishes in a folder."""

@@ -17,10 +17,11 @@ import torch
 from lazsl.embedding.doubt import Stopping, in_telling_order, rounds
 from lazsl.embedding.forward import ForwardPasses
 from lazsl.embedding.rounds import TYPICAL, Cut, Pixels, Started, encode_in_rounds
-from lazsl.images.boxes import Framing, cut_crops, draw_boxes
+from lazsl.images.boxes import draw_boxes
+from lazsl.images.crops import cut_crops
 from lazsl.images.decoding import Reject, decode
 from lazsl.images.fast_crops import Uncut, cut_fast, cut_on_device, decoding_factor, leave_uncut
-from lazsl.labelset.labels import LabelSet
+from lazsl.images.framing import Framing
 from lazsl.model.dense import DenseEncoder, Look
 from lazsl.model.encoder import Encoder
 from lazsl.settings import CutOn, RegionSettings
@@ -166,22 +167,6 @@ def embed_images(
         seconds=time.perf_counter() - started,
         model_seconds=passes.seconds,
     )
-
-
-def embed_labels(labels: LabelSet, encoder: Encoder) -> pa.Table:
-    """The embedded label set, schema `records.attributes(D)`: per class its bare name, then its
-    attributes in order. A class without attributes has the sentences that name it instead."""
-    rows: list[tuple[int, str, int, str | None, str]] = []
-    for index, label in enumerate(labels.classes):
-        rows.append((index, label, -1, None, labels.name_prompts[index]))
-        told = zip(labels.phrases[index], labels.prompts[index], strict=True)
-        rows += [(index, label, j, phrase, prompt) for j, (phrase, prompt) in enumerate(told)]
-    vectors = encoder.encode_sentences([row[4] for row in rows]).numpy()
-    columns: list[pa.Array[Any]] = [pa.array(column) for column in zip(*rows, strict=True)]
-    schema = schemas.attributes(vectors.shape[1])
-    columns = [column.cast(field.type) for column, field in zip(columns, schema, strict=False)]
-    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-    return pa.Table.from_arrays([*columns, flat], schema=schema)
 
 
 def _prepare(

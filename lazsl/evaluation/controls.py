@@ -16,13 +16,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from lazsl.embedding.shard import embed_labels
+from lazsl.embedding.label_set import embed_labels
 from lazsl.evaluation.answers import ask_methods
 from lazsl.evaluation.methods import REFERENCE, Method, method
 from lazsl.evaluation.sentences import Model, Sentences, text_tower
 from lazsl.evaluation.stored import Images, Known, StoredRun, read_images
 from lazsl.labelset.labels import LabelSet
-from lazsl.scoring.tables import EmbeddedLabels
+from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.store import paths
 
 FOREIGN = (

@@ -16,8 +16,9 @@ from PIL import Image, ImageFilter
 from lazsl.alignment.align import plans_for, select_regions
 from lazsl.evaluation.methods import aligning
 from lazsl.evaluation.stored import Images
-from lazsl.explain.maps import Evidence, attribute_maps, place_maps, spread
-from lazsl.scoring.tables import EmbeddedLabels
+from lazsl.explain.evidence import Evidence
+from lazsl.explain.maps import attribute_maps, place_maps, spread
+from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import ScoringSettings
 
 Maps = Callable[[Evidence, Evidence | None, tuple[int, int]], np.ndarray]

@@ -20,7 +20,7 @@ from lazsl.alignment.align import (
     dclip_scores,
     top_classes,
 )
-from lazsl.alignment.batches import Settings
+from lazsl.alignment.matching import Settings
 from lazsl.evaluation.sentences import Sentences
 from lazsl.settings import Rule, ScoringSettings
 

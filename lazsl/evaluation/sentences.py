@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.embedding.shard import embed_labels
+from lazsl.embedding.label_set import embed_labels
 from lazsl.errors import UserError
 from lazsl.evaluation.stored import StoredRun
 from lazsl.explain.recomputed import vectors
@@ -25,10 +25,10 @@ from lazsl.labelset.formats import import_labels
 from lazsl.labelset.labels import LabelSet
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, choose_device, load_encoder
-from lazsl.scoring.tables import EmbeddedLabels
+from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.store import paths, schemas
-from lazsl.store.folder import masked
 from lazsl.store.keys import digest
+from lazsl.store.urls import masked
 
 _AT_ONCE = 4096  # sentences that are embedded before their means are taken
 

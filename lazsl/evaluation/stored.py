@@ -22,10 +22,11 @@ from lazsl.archive.truth import read_truth
 from lazsl.errors import UserError
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
-from lazsl.scoring.tables import EmbeddedLabels, embeddings_of, images_alike
+from lazsl.scoring.embedded import EmbeddedLabels, embeddings_of, images_alike
 from lazsl.settings import Job, make_job
 from lazsl.store import paths
-from lazsl.store.folder import Folder, masked
+from lazsl.store.folder import Folder
+from lazsl.store.urls import masked
 from lazsl.warehouse.loading import check_truth
 
 MEMORY_BYTES = 512 * 2**20

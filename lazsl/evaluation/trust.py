@@ -31,7 +31,8 @@ from lazsl.evaluation.calibration import (
 from lazsl.evaluation.stored import StoredRun
 from lazsl.run.run import Run, uncalibrated
 from lazsl.scoring.confidence import confidence
-from lazsl.store.folder import Folder, masked, split_url
+from lazsl.store.folder import Folder
+from lazsl.store.urls import masked, split_url
 
 CLIP_TEMPERATURE = 0.01
 """What CLIP was trained with (its logit scale ends at 100): the confidence before any fitting."""

@@ -6,10 +6,10 @@ import difflib
 from dataclasses import dataclass
 
 from lazsl.errors import UserError
+from lazsl.explain.evidence import Evidence, read_shard_evidence
 from lazsl.explain.lookup import Image, RunOfImage, Verdict, read_verdict
-from lazsl.explain.maps import Evidence, read_shard_evidence
 from lazsl.explain.recomputed import align, read_attributes, read_stored
-from lazsl.scoring.tables import EmbeddedLabels
+from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.store.folder import Folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import Connection

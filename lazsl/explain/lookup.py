@@ -8,7 +8,7 @@ from typing import Any
 
 from lazsl.errors import UserError
 from lazsl.settings import Job, make_job
-from lazsl.warehouse import publishing, sqlfiles
+from lazsl.warehouse import run_keys, sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
 _INSIDE = 4
@@ -72,7 +72,7 @@ def find_run(connection: Connection, run: str | None, workspace: str) -> RunOfIm
     Raises:
         UserError: the warehouse has no such run, or several that begin so.
     """
-    key = publishing.find_run(connection, run)
+    key = run_keys.find_run(connection, run)
     found_run = sqlfiles.run(connection, "explain/run.sql", run=key).fetchall()
     encoder, regions, labels, job = found_run[0]
     return RunOfImage(

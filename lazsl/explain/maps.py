@@ -15,15 +15,11 @@ Shapes: R kept regions, N attributes of the class, a grid of h x w cells over th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from lazsl.errors import UserError
-from lazsl.warehouse import sqlfiles
-from lazsl.warehouse.sqlfiles import Connection
+from lazsl.explain.evidence import Evidence, every_region
 
 Kernel = Literal["box", "soft", "hann"]
 """How a region's share lies in its box: evenly; evenly but for soft edges; most in the middle."""
@@ -33,122 +29,6 @@ TAPERS: dict[Kernel, float] = {"box": 0.0, "soft": 0.3, "hann": 1.0}
 
 _BORDER = 1 / 16
 """Of a box's side, where what is shown is cut off."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """The plan of one class on one image, with all that is needed to draw it.
-
-    Attributes:
-        image_id, key, uri: which image.
-        width, height: its pixels, after EXIF orientation.
-        rank: of the class, 1 is the best.
-        label: the class.
-        score: the class's score; the contributions add up to it.
-        attributes: N texts as given (the class's name where it has none).
-        regions: (R,) numbers of the kept regions.
-        boxes: (R, 4) left, top, right, bottom in source pixels, right and bottom exclusive.
-        mass, similarity: (R, N) float64, the plan T and the similarities S.
-        passed_boxes, passed_similarity: the same of the regions that were not kept, (R', 4) and
-            (R', N), where they are at hand: what an attribute is not seen in helps to say where
-            it is.
-    """
-
-    image_id: str
-    key: str
-    uri: str
-    width: int
-    height: int
-    rank: int
-    label: str
-    score: float
-    attributes: tuple[str, ...]
-    regions: np.ndarray
-    boxes: np.ndarray
-    mass: np.ndarray
-    similarity: np.ndarray
-    passed_boxes: np.ndarray | None = None
-    passed_similarity: np.ndarray | None = None
-
-    @property
-    def contributions(self) -> np.ndarray:
-        """(R, N), `T_ij S_ij`; the sum over regions is what an attribute contributes."""
-        return np.asarray(self.mass * self.similarity)
-
-
-def read_evidence(connection: Connection, run: str, image: str) -> list[Evidence]:
-    """The kept plans of one image, best class first.
-
-    Args:
-        connection: an open warehouse.
-        run: run key.
-        image: key or image_id.
-
-    Raises:
-        UserError: the run has no such image, rejected it, or keeps no plan of it.
-    """
-    found = sqlfiles.run(connection, "which_image.sql", run=run, image=image).fetchall()
-    if not found:
-        raise UserError(
-            f"run {run!r} has no labelled image {image!r}; give its key below the archive's root, "
-            "or its image_id"
-        )
-    shard, image_id, rejected = found[0]
-    if rejected is not None:
-        raise UserError(f"{image!r} was rejected by run {run!r}: {rejected}")
-    kept = list(_read(connection, run, shard, [image_id]))
-    if not kept:
-        raise UserError(
-            f"run {run!r} keeps no plan of {image!r}; label or relabel with scoring.plans of 1 or "
-            "more"
-        )
-    return kept
-
-
-def read_shard_evidence(
-    connection: Connection, run: str, shard: str, images: Sequence[str] | None = None
-) -> Iterator[Evidence]:
-    """The kept plans of a shard's images (or of those given by image_id), image by image, best
-    class first."""
-    return _read(connection, run, shard, None if images is None else list(images))
-
-
-def _read(
-    connection: Connection, run: str, shard: str, images: list[str] | None
-) -> Iterator[Evidence]:
-    found = sqlfiles.run(connection, "plans_drawn.sql", run=run, shard=shard, images=images)
-    while rows := found.fetchmany(256):
-        for row in rows:
-            image_id, key, uri, width, height, rank, label, score, texts, regions, *rest = row
-            boxes, *cells, passed_boxes, passed_over = rest
-            mass, similarity = (
-                np.asarray(values, np.float64).reshape(len(regions), len(texts)) for values in cells
-            )
-            passed = None if passed_over is None else _corners(passed_boxes)
-            yield Evidence(
-                image_id,
-                key,
-                uri,
-                width,
-                height,
-                rank,
-                label,
-                score,
-                tuple(texts),
-                np.asarray(regions, np.int64),
-                _corners(boxes),
-                mass,
-                similarity,
-                passed,
-                None
-                if passed is None
-                else np.asarray(passed_over, np.float64).reshape(len(passed), len(texts)),
-            )
-
-
-def _corners(boxes: Sequence[Mapping[str, int]]) -> np.ndarray:
-    corners = [(box["left"], box["top"], box["right"], box["bottom"]) for box in boxes]
-    return np.asarray(corners, np.int64).reshape(-1, 4)
 
 
 def spread(
@@ -224,16 +104,6 @@ def class_place_map(
         values = values - every_region(other)[1].mean(axis=1, keepdims=True)
     size = (this.width, this.height)
     return np.asarray(explained(boxes, values, size, grid or fitting_grid(size))[0])
-
-
-def every_region(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (R, 4) and similarities (R, N) of the kept regions, then of those passed over."""
-    if evidence.passed_boxes is None or evidence.passed_similarity is None:
-        return evidence.boxes, evidence.similarity
-    return (
-        np.concatenate([evidence.boxes, evidence.passed_boxes]),
-        np.concatenate([evidence.similarity, evidence.passed_similarity]),
-    )
 
 
 def explained(

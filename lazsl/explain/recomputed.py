@@ -16,12 +16,14 @@ import torch
 
 from lazsl.alignment.align import Plans, plans_for, select_regions
 from lazsl.errors import UserError
+from lazsl.explain.evidence import Evidence
 from lazsl.explain.lookup import Image, RunOfImage
-from lazsl.explain.maps import Evidence
-from lazsl.scoring.tables import EmbeddedLabels, PassedOver, passed_over
+from lazsl.scoring.embedded import EmbeddedLabels
+from lazsl.scoring.tables import PassedOver, passed_over
 from lazsl.settings import ScoringSettings
 from lazsl.store import paths
-from lazsl.store.folder import Folder, masked
+from lazsl.store.folder import Folder
+from lazsl.store.urls import masked
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lazsl.explain.maps import Evidence
+from lazsl.explain.evidence import Evidence
 
 _ALIKE = 0.5
 """How alike two attributes must be to be set side by side; the same last word is alike enough."""

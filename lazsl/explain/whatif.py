@@ -24,14 +24,15 @@ from typing import cast
 import pyarrow as pa
 import torch
 
-from lazsl.embedding.shard import embed_labels
+from lazsl.embedding.label_set import embed_labels
 from lazsl.errors import UserError
+from lazsl.explain.evidence import Evidence
 from lazsl.explain.explanation import find_class
-from lazsl.explain.maps import Evidence
 from lazsl.explain.recomputed import StoredImage, align, vectors
 from lazsl.labelset.labels import LabelSet
 from lazsl.model.encoder import Encoder
-from lazsl.scoring.tables import EmbeddedLabels, score_table
+from lazsl.scoring.embedded import EmbeddedLabels
+from lazsl.scoring.tables import score_table
 from lazsl.settings import ScoringSettings
 
 HOW = (

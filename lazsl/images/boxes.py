@@ -7,11 +7,8 @@ shard size or another machine cuts the same ones.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from lazsl.settings import RegionSettings
 
@@ -44,39 +41,3 @@ def draw_boxes(width: int, height: int, digest: str, settings: RegionSettings) -
     boxes[0] = (0, 0, width, height)
     boxes[1:] = np.stack([left, top, left + side, top + side], axis=1)
     return boxes
-
-
-@dataclass(frozen=True)
-class Framing:
-    """How a model wants to see pictures: the geometric half of its own preprocessing.
-
-    `frame` maps any RGB image to the model's input size (width, height), as for a whole image.
-    `resized` says to which width and height it resizes one of this width and height before it cuts
-    the middle out; None: it does something else.
-    """
-
-    size: tuple[int, int]
-    resample: Image.Resampling
-    frame: Callable[[Image.Image], Image.Image]
-    resized: Callable[[int, int], tuple[int, int] | None] = lambda width, height: None
-
-
-def cut_crops(
-    image: Image.Image, boxes: np.ndarray, framing: Framing, whole: bool = True
-) -> np.ndarray:
-    """Model-ready crops: uint8, shape (M + 1, height, width, 3), RGB; row i shows box i.
-
-    Row 0 goes through the model's own framing, or is left out without `whole`. The squares need a
-    single resize when the model's input is square too: it is done from the source pixels in one
-    step, without cutting first.
-    """
-    width, height = framing.size
-    crops = np.empty((len(boxes), height, width, 3), dtype=np.uint8)
-    if whole:
-        crops[0] = np.asarray(framing.frame(image))
-    for row, box in enumerate(boxes[1:].tolist(), start=1):
-        if width == height:
-            crops[row] = np.asarray(image.resize(framing.size, framing.resample, box=tuple(box)))
-        else:
-            crops[row] = np.asarray(framing.frame(image.crop(tuple(box))))
-    return crops if whole else crops[1:]

@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 from torch.nn.functional import avg_pool2d, interpolate
 
-from lazsl.images.boxes import Framing
 from lazsl.images.decoding import Picture
+from lazsl.images.framing import Framing
 from lazsl.settings import RegionSettings
 
 FACTORS = (8, 4, 2, 1)

@@ -29,7 +29,8 @@ from lazsl.labelset.reading import (
     write_labels,
     write_text,
 )
-from lazsl.store.folder import Folder, masked, split_url
+from lazsl.store.folder import Folder
+from lazsl.store.urls import masked, split_url
 
 FORMATS = ("dclip", "cupl", "names", "clip-benchmark", "native")
 

@@ -11,7 +11,8 @@ from lazsl.errors import UserError
 from lazsl.labelset.document import Document, Unreadable, read_json, read_yaml
 from lazsl.labelset.labels import PENDING, LabelSet
 from lazsl.labelset.native import Read, interpret, native_form, strict
-from lazsl.store.folder import Folder, masked, split_url
+from lazsl.store.folder import Folder
+from lazsl.store.urls import masked, split_url
 
 _TO_REVIEW = """\
 # A language model wrote attributes in this file, and it has seen no picture of yours.

@@ -11,8 +11,8 @@ import torch
 from open_clip.transform import PreprocessCfg
 
 from lazsl.errors import UserError
-from lazsl.images.framing import framing_of
 from lazsl.model.checkpoints import ModelSource, first_line, reading, unreadable
+from lazsl.model.preprocessing import framing_of
 from lazsl.model.towers import Towers, load_towers
 
 ROW_MULTIPLE = 16

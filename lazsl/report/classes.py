@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lazsl.explain.maps import Evidence, place_maps
+from lazsl.explain.evidence import Evidence
+from lazsl.explain.maps import place_maps
 from lazsl.report.numbering import Names
 from lazsl.report.site import Site
 from lazsl.warehouse import sqlfiles

@@ -11,8 +11,8 @@ from typing import Any
 from PIL import Image as Pixels
 
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing, sqlfiles
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse import run_keys, sqlfiles
+from lazsl.warehouse.opening import open_warehouse
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def read_dashboard(path: Path, run: str, labels: int = 20, shards: int = 500) ->
     Raises:
         UserError: there is no such warehouse, or no such run in it.
     """
-    status = publishing.status(path, run)
+    status = run_keys.status(path, run)
     with closing(open_warehouse(path)) as connection:
 
         def rows(name: str, **how_many: int) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lazsl.explain.maps import Evidence, every_region, read_shard_evidence
+from lazsl.explain.evidence import Evidence, every_region, read_shard_evidence
 from lazsl.report.numbering import Names
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import Connection

@@ -24,7 +24,7 @@ from lazsl.report.rejects import write_rejects
 from lazsl.report.site import Site
 from lazsl.report.two_runs import write_comparison
 from lazsl.warehouse import sqlfiles
-from lazsl.warehouse.publishing import open_warehouse
+from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import Connection
 
 PAGES = ("gallery.html", "image.html", "classes.html", "class.html", "rejects.html")

@@ -20,7 +20,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lazsl.errors import UserError
-from lazsl.store.folder import Folder, masked
+from lazsl.store.folder import Folder
+from lazsl.store.urls import masked
 
 HOME = Path(__file__).resolve().parent
 MARKER = "data/site.json"

@@ -12,7 +12,7 @@ from lazsl.archive.manifest import read_manifest
 from lazsl.settings import make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing
+from lazsl.warehouse import run_keys
 
 
 def run_status(folder: Folder, run: str | None = None, path: Path | None = None) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
     missing = inside.filter(pc.invert(finished))
     job = make_job(**{**record["job"], "workspace": folder.url})
     path = path or job.warehouse_path
-    loaded = publishing.status(path, record["run"]) if path.is_file() and done else {}
+    loaded = run_keys.status(path, record["run"]) if path.is_file() and done else {}
     counts = {
         "run": record["run"],
         "archive": record["archive_url"],

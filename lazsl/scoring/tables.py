@@ -24,47 +24,9 @@ from lazsl.alignment.align import (
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.embedding.doubt import doubts
 from lazsl.scoring.confidence import confidence
+from lazsl.scoring.embedded import EmbeddedLabels, embeddings_of, images_alike
 from lazsl.settings import ScoringSettings
 from lazsl.store import schemas
-
-
-@dataclass(frozen=True)
-class EmbeddedLabels:
-    """A label set ready to score with.
-
-    Attributes:
-        classes: names, in label set order.
-        attributes: per class its attributes as given.
-        packed: their embeddings.
-        names: (C, D) float32, embeddings of the bare class names.
-    """
-
-    classes: tuple[str, ...]
-    attributes: tuple[tuple[str, ...], ...]
-    packed: PackedAttributes
-    names: torch.Tensor
-
-    @classmethod
-    def from_table(cls, table: pa.Table, device: str = "cpu") -> EmbeddedLabels:
-        """From `records.attributes`, as stored."""
-        index = table["class_index"].to_numpy()
-        within = table["attribute_index"].to_numpy()
-        vectors = torch.from_numpy(embeddings_of(table).astype(np.float32)).to(device)
-        is_name = within < 0
-        names = [str(name) for name in table["class"].to_pylist()]
-        classes = tuple(name for name, bare in zip(names, is_name, strict=True) if bare)
-        attributes: list[list[str]] = [[] for _ in classes]
-        for owner, text, bare in zip(index, table["attribute"].to_pylist(), is_name, strict=True):
-            if not bare:
-                attributes[owner].append(text)
-        sizes = np.bincount(index[~is_name], minlength=len(classes))
-        where = torch.from_numpy(is_name).to(device)
-        return cls(
-            classes,
-            tuple(tuple(texts) for texts in attributes),
-            PackedAttributes.from_classes(vectors[~where], sizes.tolist()),
-            vectors[where],
-        )
 
 
 def score_table(
@@ -104,28 +66,10 @@ def score_table(
     return tables
 
 
-def images_alike(regions: pa.Table) -> list[np.ndarray]:
-    """Rows (B, 1 + M) of `records.regions(D)`, of images that have the same M, by M.
-
-    Most shards have one M. They differ where images were seen until their label was settled.
-    """
-    first = np.flatnonzero(regions["region"].to_numpy() == 0)
-    counts = np.diff(first, append=regions.num_rows)
-    return [first[counts == n, None] + np.arange(n) for n in np.unique(counts)]
-
-
 def _in_order(table: pa.Table, image_ids: pa.Array[Any]) -> pa.Table:
     """The same rows, images in this order; those of an image stay as they are."""
     place: Any = pc.index_in(table["image_id"].combine_chunks(), value_set=image_ids)
     return table.take(place.to_numpy().argsort(kind="stable"))
-
-
-def embeddings_of(table: pa.Table) -> np.ndarray:
-    """(rows, D), the column `embedding` as it is stored."""
-    column: Any = table["embedding"].combine_chunks()
-    dimension = table.schema.field("embedding").type.list_size
-    vectors: np.ndarray = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dimension)
-    return vectors
 
 
 def _score(

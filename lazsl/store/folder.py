@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,41 +22,10 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from lazsl.errors import DamagedError, UserError
+from lazsl.store.urls import masked, trimmed
 
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
 _READ_SIZE = 2**16  # bytes asked for beyond what is wanted; a Parquet footer fits in
-
-
-def split_url(url: str) -> tuple[str, str]:
-    """The folder and the name of a file given by path or URL."""
-    scheme, separator, path = url.rpartition("://")
-    parent, slash, name = path.rpartition("/")
-    return scheme + separator + (parent or slash or ("" if separator else ".")), name
-
-
-def canonical_url(url: str) -> str:
-    """The same text for all ways to write a place, without credentials and trailing slash.
-
-    A local folder is `file://` and its absolute path (links are not followed); `/` and a name can
-    be added to all of them.
-    """
-    if fsspec.core.split_protocol(url)[0] in (None, "file", "local"):
-        local = str(os.path.abspath(LocalFileSystem._strip_protocol(url)))
-        return "file://" + local.rstrip("/")
-    place, mark, query = re.sub(r"(?<=://)[^/\s]*@", "", url).partition("?")
-    # A folder may be called key=5: only what follows the question mark can be a secret.
-    public = place + mark + _without_secrets(query)
-    scheme, separator, path = public.rpartition("://")
-    return scheme + separator + path.rstrip("/")
-
-
-def masked(text: object, url: str = "") -> str:
-    """The text with credentials replaced by `***`: those of URLs in it, and those of `url`."""
-    hidden = str(text)
-    for user in re.findall(r"(?<=://)[^/\s]*(?=@)", url):
-        for secret in (user, user.partition(":")[2]):
-            hidden = hidden.replace(secret, "***") if secret else hidden
-    return _without_secrets(re.sub(r"(?<=://)[^/\s]*@", "***@", hidden))
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -84,7 +52,7 @@ class Folder:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = _trimmed(url)
+        self.url = trimmed(url)
         try:
             fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         except (ValueError, ImportError) as error:
@@ -233,16 +201,6 @@ class Folder:
                     "AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL), then run again"
                 )
             raise UserError(sentence) from None
-
-
-def _trimmed(url: str) -> str:
-    """The URL without trailing slashes, except those that say where it is."""
-    scheme, separator, path = url.rpartition("://")
-    return scheme + separator + (path.rstrip("/") or path[:1] or ("" if separator else "/"))
-
-
-def _without_secrets(text: str) -> str:
-    return re.sub(r"(?i)\b(signature|sig|token|secret|password|key)=[^&\s]+", r"\1=***", text)
 
 
 def _troubles() -> tuple[type[BaseException], ...]:

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from lazsl.settings import RegionSettings, ScoringSettings
-from lazsl.store.folder import canonical_url
+from lazsl.store.urls import canonical_url
 
 DECIDING = {"theta", "epsilon", "gamma", "rule", "max_iterations", "tolerance"}
 """Settings of scoring that decide which class is best."""

@@ -20,7 +20,8 @@ from __future__ import annotations
 from typing import Any
 
 from lazsl.errors import UserError
-from lazsl.store.folder import Folder, masked
+from lazsl.store.folder import Folder
+from lazsl.store.urls import masked
 
 
 def manifests(archive: str) -> str:

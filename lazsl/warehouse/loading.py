@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from lazsl.errors import UserError
 from lazsl.store import paths, schemas
-from lazsl.store.folder import Folder, masked
+from lazsl.store.folder import Folder
+from lazsl.store.urls import masked
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.finished_shards import (
     TOGETHER,

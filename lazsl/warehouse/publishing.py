@@ -15,16 +15,12 @@ the work on one shard at most. Disk: one file at rest, two during a load.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-import tempfile
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -34,10 +30,8 @@ from lazsl.errors import UserError
 from lazsl.store.folder import Folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.loading import News, check_truth, load_shards, mark, unloaded, would_mark
+from lazsl.warehouse.opening import Busy, current_definitions, definitions_of, open_any_version
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
-
-SCHEMA_VERSION = 4
-"""Raised, as in `sql/schema.sql`, when tables change so that older code cannot read them."""
 
 # Rows wait in the log up to this size before they are packed into the file: the default of 16 MB
 # packs the same last rows again and again. The limit keeps it from caching all of a large file.
@@ -54,10 +48,6 @@ class Loaded:
     """Images listed in these shards."""
     published: bool
     """False: nothing was new, and the published file was not touched."""
-
-
-class _Busy(UserError):
-    """Another program holds the published file for writing."""
 
 
 def load(
@@ -115,98 +105,6 @@ def load(
     return Loaded(loaded, images, published=True)
 
 
-def open_warehouse(path: Path, folders: Sequence[Path] = ()) -> Connection:
-    """A connection that reads the warehouse as it is now, and goes on reading this version.
-
-    It cannot write to the warehouse (it can make temporary tables), and it reaches neither the
-    network nor any file, except below `folders`.
-
-    Raises:
-        UserError: the file is missing, is no warehouse, is from a newer lazsl or an older one, or
-            is open for writing elsewhere.
-    """
-    connection = _open(path, folders)
-    version, _ = sqlfiles.run(connection, "about.sql").fetchall()[0]
-    if version < SCHEMA_VERSION:
-        connection.close()
-        raise UserError(
-            f"{path} was made by an older lazsl (its tables are version {version}, this one reads "
-            f"{SCHEMA_VERSION}): lazsl load --warehouse {path} brings it up to date"
-        )
-    return connection
-
-
-def _open(path: Path, folders: Sequence[Path] = ()) -> Connection:
-    """The same, also of an older version."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name the warehouse's file, such as {path}/w.duckdb")
-    if not path.is_file():
-        raise UserError(f"there is no warehouse at {path}; loading a labelling run makes one")
-    # Attached to an empty database: a plain connection would be handed the version that another
-    # connection of this process has open, even after a newer one was published.
-    # What does not fit in memory goes to a folder of its own, which is made when it is needed.
-    spill = Path(tempfile.gettempdir()) / f"lazsl-{uuid.uuid4().hex}"
-    connection = duckdb.connect(":memory:", config={**CONFIG, "temp_directory": str(spill)})
-    try:
-        sqlfiles.run(connection, "open/attach.sql", path=str(path.resolve()))
-        sqlfiles.run(connection, "open/folders.sql", folders=[str(f.resolve()) for f in folders])
-        sqlfiles.run(connection, "open/restrict.sql")
-        _definitions(connection, path)
-    except duckdb.Error as error:
-        connection.close()
-        if "Could not set lock" in str(error):
-            raise _Busy(
-                f"another program has {path} open for writing; close it there, or open it read-only"
-            ) from None
-        raise UserError(f"cannot read {path} as a warehouse: {first_line(error)}") from None
-    except UserError:
-        connection.close()
-        raise
-    return connection
-
-
-def status(path: Path, run: str | None = None) -> dict[str, Any]:
-    """Reconciled counts, rejects, accuracy and timings of a run, ready for JSON.
-
-    Args:
-        path: the warehouse.
-        run: run key; None means the latest.
-
-    Raises:
-        UserError: there is no such warehouse, or no such run in it.
-    """
-    with closing(open_warehouse(path)) as connection:
-        runs = [row[0] for row in sqlfiles.run(connection, "runs.sql").fetchall()]
-        if not runs:
-            raise UserError(f"no run was loaded into {path} yet")
-        if run is not None and run not in runs:
-            raise UserError(f"there is no run {run!r} in {path}; there are {', '.join(runs)}")
-        found = sqlfiles.run(connection, "status.sql", run=run or runs[0])
-        names = [column[0] for column in found.description]
-        return dict(zip(names, found.fetchall()[0], strict=True))
-
-
-def find_run(connection: Connection, run: str | None = None) -> str:
-    """Key of the run in the warehouse that begins like this; None means the latest.
-
-    Raises:
-        UserError: there is no such run, or there are several.
-    """
-    known = [str(row[0]) for row in sqlfiles.run(connection, "runs.sql").fetchall()]
-    if not known:
-        raise UserError("no run was loaded into the warehouse yet; run lazsl load")
-    wanted = known[0] if run is None else run
-    matching = [wanted] if wanted in known else [key for key in known if key.startswith(wanted)]
-    if len(matching) != 1:
-        found = "no run" if not matching else f"{len(matching)} runs"
-        begins = "begins" if not matching else "begin"
-        raise UserError(
-            f"{found} in the warehouse {begins} with {wanted!r}; there are {', '.join(known)} "
-            "(lazsl load brings in what a workspace has)"
-        )
-    return matching[0]
-
-
 # The one loader, its file, and how that file is published
 
 
@@ -244,11 +142,11 @@ def _in_words(path: Path) -> Iterator[None]:
 def _is_behind(path: Path, news: News) -> bool:
     """True when the published warehouse lacks something."""
     try:
-        connection = _open(path)
-    except _Busy:
+        connection = open_any_version(path)
+    except Busy:
         return True
     with closing(connection):
-        if _definitions(connection, path) != _current_definitions():
+        if definitions_of(connection, path) != current_definitions():
             return True
         return bool(unloaded(connection, news)) or would_mark(connection, news)
 
@@ -260,7 +158,7 @@ def _prepare(path: Path, working: Path) -> None:
         leftover.unlink(missing_ok=True)
     if path.exists():
         _copy(path, part)
-        _open(part).close()
+        open_any_version(part).close()
     else:
         with closing(duckdb.connect(part, config=CONFIG)) as connection:
             _define(connection)
@@ -295,7 +193,7 @@ def _open_working(working: Path) -> Connection:
             "(delete it to start again from the published warehouse)"
         ) from None
     try:
-        if _definitions(connection, working) != _current_definitions():
+        if definitions_of(connection, working) != current_definitions():
             _define(connection)
     except duckdb.CatalogException as error:
         connection.close()
@@ -334,24 +232,8 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def _current_definitions() -> str:
-    text = "".join(sqlfiles.read(name) for name in sqlfiles.DEFINITIONS)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _define(connection: Connection) -> None:
     with sqlfiles.transaction(connection):
         for name in sqlfiles.DEFINITIONS:
             sqlfiles.run(connection, name)
-        sqlfiles.run(connection, "load/defined.sql", definitions=_current_definitions())
-
-
-def _definitions(connection: Connection, path: Path) -> str | None:
-    """Digest of the definitions that a warehouse has; refuses one of a newer lazsl."""
-    version, definitions = sqlfiles.run(connection, "about.sql").fetchall()[0]
-    if version > SCHEMA_VERSION:
-        raise UserError(
-            f"{path} was made by a newer lazsl (its tables are version {version}, this one knows "
-            f"{SCHEMA_VERSION}): upgrade lazsl, or load into another file"
-        )
-    return definitions if definitions is None else str(definitions)
+        sqlfiles.run(connection, "load/defined.sql", definitions=current_definitions())

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from lazsl.archive.manifest import plan_shards
 from lazsl.evaluation.stored import Known, StoredRun, join_truth, open_stored
-from lazsl.run import run as steps
+from lazsl.run import steps
+from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import make_job
 from studies.fieldguide.worlds import World, draw_world
 
 
-def embedded_world(folder: Path, world: World, pictures: int) -> tuple[steps.Run, StoredRun, Known]:
+def embedded_world(folder: Path, world: World, pictures: int) -> tuple[Run, StoredRun, Known]:
     """The run over `folder/{world}{pictures}`, what it stored, and what its pictures show.
 
     Args:
@@ -31,9 +32,9 @@ def embedded_world(folder: Path, world: World, pictures: int) -> tuple[steps.Run
         device="cpu",
         truth=truth,
     )
-    run = steps.open_run(job)
+    run = open_run(job)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
-    steps.record_run(run)
+    record_run(run)
     steps.embed_attributes(run)
     for shard in plan.shards:
         if not steps.is_embedded(run, shard):

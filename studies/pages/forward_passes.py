@@ -28,9 +28,9 @@ from lazsl.alignment.attributes import PackedAttributes
 from lazsl.embedding.doubt import doubts, in_telling_order, rounds
 from lazsl.evaluation.metrics import mcnemar
 from lazsl.evaluation.stored import read_images
-from lazsl.images.boxes import cut_crops
+from lazsl.images.crops import cut_crops
 from lazsl.model.dense import DenseEncoder
-from lazsl.run import run as steps
+from lazsl.run import models
 from lazsl.settings import make_job
 from studies.fieldguide.worlds import WORLDS, World
 from studies.pages.embedded_world import embedded_world
@@ -142,7 +142,7 @@ def embed(work: Path, world: World, pictures: int) -> tuple[Embedded, Any]:
             np.concatenate([part.boxes for part in parts]),
             stored.embedded_labels.packed,
         ),
-        steps.load_model(run, "vision"),
+        models.load_model(run, "vision"),
     )
 
 

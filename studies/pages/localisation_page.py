@@ -29,11 +29,13 @@ from lazsl.evaluation.sections.section import table
 from lazsl.evaluation.sentences import text_tower
 from lazsl.evaluation.stored import Images, StoredRun, join_truth, open_stored, read_images
 from lazsl.evaluation.tally import Tally, Truth
-from lazsl.explain.maps import Evidence, fitting_grid
-from lazsl.images.boxes import cut_crops, draw_boxes
+from lazsl.explain.evidence import Evidence
+from lazsl.explain.maps import fitting_grid
+from lazsl.images.boxes import draw_boxes
+from lazsl.images.crops import cut_crops
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, choose_device, load_encoder
-from lazsl.scoring.tables import EmbeddedLabels
+from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import RegionSettings, ScoringSettings
 from studies.fieldguide.sample import sample_key, sample_scene
 from studies.fieldguide.traits import PARTS, all_phrases

@@ -21,8 +21,8 @@ from lazsl.archive.truth import read_truth
 from lazsl.evaluation.open_set import open_set_split
 from lazsl.evaluation.trust import Trust, measure_trust
 from lazsl.labelset.labels import LabelSet
-from lazsl.run import run as steps
-from lazsl.run.run import Run
+from lazsl.run import steps
+from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.store import paths
 from studies.fieldguide.sample import sample_species
 from studies.pages.methods_page import sample_run
@@ -38,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "workspace"
         shutil.copytree(folder, copy)
-        run = steps.open_relabelling(str(copy), sample_run(folder), {})
+        run = open_relabelling(str(copy), sample_run(folder), {})
         print(page(run, Path(scratch)), end="")
 
 
@@ -87,8 +87,8 @@ def _score_again(run: Run, labels: LabelSet, file: Path) -> Run:
     classes = dict(zip(labels.classes, labels.attributes, strict=True))
     file.write_text(json.dumps({"template": labels.template, "classes": classes}))
     changes = {"labels": str(file), "open_set": True}
-    again = steps.open_relabelling(run.job.workspace, run.key, changes)
-    steps.record_run(again)
+    again = open_relabelling(run.job.workspace, run.key, changes)
+    record_run(again)
     steps.embed_attributes(again, "text")
     for shard in steps.missing_shards(again, steps.archive_shards(again)):
         steps.score_shard(again, shard)

@@ -8,7 +8,8 @@ from itertools import zip_longest
 import numpy as np
 
 from lazsl.display import short
-from lazsl.explain.maps import Evidence, fitting_grid, place_maps
+from lazsl.explain.evidence import Evidence
+from lazsl.explain.maps import fitting_grid, place_maps
 from lazsl.explain.picture.canvas import Canvas, Frame, Style, height, wrap
 from lazsl.explain.picture.overlay import AGAINST, FOR, FOUND, OTHER, THIS, dimmed, lay_over
 from lazsl.explain.picture.scene import (

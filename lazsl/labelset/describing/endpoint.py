@@ -16,7 +16,7 @@ from lazsl.errors import UserError
 from lazsl.labelset.describing.answers import Answer
 from lazsl.labelset.describing.asking import SCHEMA, Asking
 from lazsl.labelset.describing.reply import BadReply, read_completion
-from lazsl.store.folder import masked
+from lazsl.store.urls import masked
 
 OPENAI = "https://api.openai.com/v1"
 

@@ -1,0 +1,51 @@
+"""URLs of archives and workspaces: split, written in one way, and shown without secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """The folder and the name of a file given by path or URL."""
+    scheme, separator, path = url.rpartition("://")
+    parent, slash, name = path.rpartition("/")
+    return scheme + separator + (parent or slash or ("" if separator else ".")), name
+
+
+def canonical_url(url: str) -> str:
+    """The same text for all ways to write a place, without credentials and trailing slash.
+
+    A local folder is `file://` and its absolute path (links are not followed); `/` and a name can
+    be added to all of them.
+    """
+    if fsspec.core.split_protocol(url)[0] in (None, "file", "local"):
+        local = str(os.path.abspath(LocalFileSystem._strip_protocol(url)))
+        return "file://" + local.rstrip("/")
+    place, mark, query = re.sub(r"(?<=://)[^/\s]*@", "", url).partition("?")
+    # A folder may be called key=5: only what follows the question mark can be a secret.
+    public = place + mark + _without_secrets(query)
+    scheme, separator, path = public.rpartition("://")
+    return scheme + separator + path.rstrip("/")
+
+
+def masked(text: object, url: str = "") -> str:
+    """The text with credentials replaced by `***`: those of URLs in it, and those of `url`."""
+    hidden = str(text)
+    for user in re.findall(r"(?<=://)[^/\s]*(?=@)", url):
+        for secret in (user, user.partition(":")[2]):
+            hidden = hidden.replace(secret, "***") if secret else hidden
+    return _without_secrets(re.sub(r"(?<=://)[^/\s]*@", "***@", hidden))
+
+
+def trimmed(url: str) -> str:
+    """The URL without trailing slashes, except those that say where it is."""
+    scheme, separator, path = url.rpartition("://")
+    return scheme + separator + (path.rstrip("/") or path[:1] or ("" if separator else "/"))
+
+
+def _without_secrets(text: str) -> str:
+    return re.sub(r"(?i)\b(signature|sig|token|secret|password|key)=[^&\s]+", r"\1=***", text)

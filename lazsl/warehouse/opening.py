@@ -1,0 +1,88 @@
+"""Opening a warehouse to read it, and which version of the schema it has."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from lazsl.errors import UserError
+from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
+
+SCHEMA_VERSION = 4
+"""Raised, as in `sql/schema.sql`, when tables change so that older code cannot read them."""
+
+
+class Busy(UserError):
+    """Another program holds the published file for writing."""
+
+
+def open_warehouse(path: Path, folders: Sequence[Path] = ()) -> Connection:
+    """A connection that reads the warehouse as it is now, and goes on reading this version.
+
+    It cannot write to the warehouse (it can make temporary tables), and it reaches neither the
+    network nor any file, except below `folders`.
+
+    Raises:
+        UserError: the file is missing, is no warehouse, is from a newer lazsl or an older one, or
+            is open for writing elsewhere.
+    """
+    connection = open_any_version(path, folders)
+    version, _ = sqlfiles.run(connection, "about.sql").fetchall()[0]
+    if version < SCHEMA_VERSION:
+        connection.close()
+        raise UserError(
+            f"{path} was made by an older lazsl (its tables are version {version}, this one reads "
+            f"{SCHEMA_VERSION}): lazsl load --warehouse {path} brings it up to date"
+        )
+    return connection
+
+
+def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
+    """The same, also of an older version."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name the warehouse's file, such as {path}/w.duckdb")
+    if not path.is_file():
+        raise UserError(f"there is no warehouse at {path}; loading a labelling run makes one")
+    # Attached to an empty database: a plain connection would be handed the version that another
+    # connection of this process has open, even after a newer one was published.
+    # What does not fit in memory goes to a folder of its own, which is made when it is needed.
+    spill = Path(tempfile.gettempdir()) / f"lazsl-{uuid.uuid4().hex}"
+    connection = duckdb.connect(":memory:", config={**CONFIG, "temp_directory": str(spill)})
+    try:
+        sqlfiles.run(connection, "open/attach.sql", path=str(path.resolve()))
+        sqlfiles.run(connection, "open/folders.sql", folders=[str(f.resolve()) for f in folders])
+        sqlfiles.run(connection, "open/restrict.sql")
+        definitions_of(connection, path)
+    except duckdb.Error as error:
+        connection.close()
+        if "Could not set lock" in str(error):
+            raise Busy(
+                f"another program has {path} open for writing; close it there, or open it read-only"
+            ) from None
+        raise UserError(f"cannot read {path} as a warehouse: {first_line(error)}") from None
+    except UserError:
+        connection.close()
+        raise
+    return connection
+
+
+def current_definitions() -> str:
+    text = "".join(sqlfiles.read(name) for name in sqlfiles.DEFINITIONS)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def definitions_of(connection: Connection, path: Path) -> str | None:
+    """Digest of the definitions that a warehouse has; refuses one of a newer lazsl."""
+    version, definitions = sqlfiles.run(connection, "about.sql").fetchall()[0]
+    if version > SCHEMA_VERSION:
+        raise UserError(
+            f"{path} was made by a newer lazsl (its tables are version {version}, this one knows "
+            f"{SCHEMA_VERSION}): upgrade lazsl, or load into another file"
+        )
+    return definitions if definitions is None else str(definitions)
