@@ -28,7 +28,7 @@ import pyarrow as pa
 from figures import Figure, conclude, options
 from playwright.sync_api import sync_playwright
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 import fake_run
 
 from lazsl.report.make import make_report

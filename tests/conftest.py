@@ -160,7 +160,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_LOGGING_LEVEL": "ERROR",
         "DO_NOT_TRACK": "1",
-        # Seconds of every run; tests/test_service.py looks at the pictures.
+        # Seconds of every run; tests/flows/test_service.py looks at the pictures.
         "LAZSL_EVIDENCE": "off",
     }
     with pytest.MonkeyPatch.context() as patch:

@@ -54,4 +54,6 @@ def made_once(name: str, factory: pytest.TempPathFactory) -> None:
     try:
         (shared_folder(factory) / f"{name}.made").touch(exist_ok=False)
     except FileExistsError:
-        pytest.fail(f"the {name} was made twice in one suite: see Groups in tests/processes.py")
+        pytest.fail(
+            f"the {name} was made twice in one suite: see Groups in tests/support/processes.py"
+        )

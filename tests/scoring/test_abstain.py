@@ -17,8 +17,8 @@ import pyarrow as pa
 import pytest
 from lazsl_flows import label as label_flow
 from prefect.states import Completed
+from scored import REGIONS, Row, score, world
 from sklearn.metrics import roc_auc_score
-from test_score import REGIONS, Row, score, world
 from typer.testing import CliRunner
 
 from lazsl import fieldguide

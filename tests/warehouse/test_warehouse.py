@@ -27,7 +27,7 @@ from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
 from lazsl.warehouse import finished_shards, loading, opening, publishing, run_keys, sqlfiles
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LOADING = """
 import os, signal, sys
 from pathlib import Path

@@ -20,7 +20,7 @@ from reported import two_runs
 from lazsl.run.run import Run
 from lazsl.warehouse import sqlfiles
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 sys.path.insert(0, str(DOCS))
 import cookbook  # noqa: E402
 

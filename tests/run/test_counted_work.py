@@ -4,7 +4,7 @@ Seconds say little on a busy machine. That every crop is encoded once, every ima
 that so many transport problems are solved, rows written and requests made, can be counted, and
 whatever does it twice is seen. `counted_work.json` holds what is expected. If a change is meant:
 
-    LAZSL_COUNTED=write python -m pytest tests/test_counted_work.py
+    LAZSL_COUNTED=write python -m pytest tests/run/test_counted_work.py
 """
 
 from __future__ import annotations
@@ -134,8 +134,8 @@ def differences(found: Counter[str], expected: dict[str, Expected]) -> list[str]
             said.append(
                 f"{name}: {found[name]:,} where {wanted.count:,} are expected{times} "
                 f"({wanted.counts}). If this is meant, write {EXPECTED.name} anew with "
-                f"LAZSL_COUNTED=write python -m pytest tests/{Path(__file__).name}, and say why in "
-                "the commit."
+                "LAZSL_COUNTED=write python -m pytest tests/run/test_counted_work.py, and say why "
+                "in the commit."
             )
     return said
 

@@ -27,7 +27,7 @@ from prefect.utilities.templating import apply_values
 
 from lazsl.settings import Job
 
-INFRA = Path(__file__).parent.parent / "infra"
+INFRA = Path(__file__).parents[2] / "infra"
 
 
 def read(name: str) -> Any:

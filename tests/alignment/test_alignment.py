@@ -232,7 +232,7 @@ def test_skipping_classes_by_the_bound_changes_nothing(k: int, spread: float) ->
 def test_skipping_solves_few_classes_where_few_can_win(monkeypatch: pytest.MonkeyPatch) -> None:
     w = world(4, 25, 400, 256, 0.9, 5)
     solved = []
-    sinkhorn = batches.sinkhorn
+    sinkhorn = matching.sinkhorn
 
     def counting(similarity: Tensor, *args, **kwargs):
         solved.append(similarity.shape[0] * similarity.shape[3])

@@ -40,7 +40,7 @@ from lazsl.settings import Job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -449,7 +449,7 @@ def test_every_data_set_is_listed_and_shown() -> None:
         assert one.descriptors in shown and one.layout.split()[0] in shown
 
 
-PAGE = (Path(__file__).parents[1] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
 
 @every

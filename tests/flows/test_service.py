@@ -35,7 +35,7 @@ from lazsl.settings import Job
 from lazsl.store.folder import Folder
 from lazsl.store.paths import done_shards
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SECRET = "s3cr3t-4711"
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 

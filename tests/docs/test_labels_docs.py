@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from test_describe import Server
+from endpoint import Server
 from typer.testing import CliRunner
 
 from lazsl.cli import app
@@ -16,7 +16,7 @@ from lazsl.labelset.formats import FORMATS
 from lazsl.labelset.native import CLASS_FIELDS, FIELDS
 from lazsl.labelset.reading import load_labelset
 
-PAGE = (Path(__file__).parent.parent / "docs" / "labels.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "labels.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
