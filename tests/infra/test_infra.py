@@ -198,7 +198,7 @@ def test_every_message_that_the_operators_guide_quotes_is_one_that_the_code_says
     guide = (INFRA.parent / "docs" / "operate.md").read_text(encoding="utf-8")
     quoted = re.findall(r"^\| Failed: \*(.+?)\* \|", guide, re.M)
     assert len(quoted) >= 8
-    sources = [*INFRA.parent.glob("lazsl_flows/*.py"), *INFRA.parent.glob("lazsl/*.py")]
+    sources = [*INFRA.parent.glob("flows/**/*.py"), *INFRA.parent.glob("lazsl/**/*.py")]
     said = [
         [part.value if isinstance(part, ast.Constant) else None for part in parts]
         for source in sources

@@ -31,8 +31,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LOADING = """
 import os, signal, sys
 from pathlib import Path
-from lazsl import loading, sqlfiles, warehouse
 from lazsl.store.folder import Folder
+from lazsl.warehouse import loading, publishing, sqlfiles
 
 loading.TOGETHER = 1
 workspace, path, step, count = sys.argv[1:]
@@ -50,10 +50,10 @@ def killing(function, step_of):
 
 sqlfiles.run = killing(sqlfiles.run, lambda connection, name: name)
 os.replace = killing(os.replace, lambda source, target: "replace")
-warehouse._copy = killing(warehouse._copy, lambda source, target: "copy")
-warehouse._publish = killing(warehouse._publish, lambda source, target: "publish")
+publishing._copy = killing(publishing._copy, lambda source, target: "copy")
+publishing._publish = killing(publishing._publish, lambda source, target: "publish")
 print("ready", flush=True)
-warehouse.load(Folder(workspace), Path(path))
+publishing.load(Folder(workspace), Path(path))
 """
 
 
