@@ -58,15 +58,15 @@ fieldguide: install ## draw the sample archive anew and train the embedded model
 	$(BIN)/python -m studies.fieldguide.training
 
 cookbook: install ## label the sample twice and write docs/sql.md with every query's answer (2 min)
-	$(BIN)/python docs/cookbook.py
+	$(BIN)/python -m studies.pages.cookbook
 
 pictures: install ## make the pictures of the README from the same runs (needs Chromium)
-	$(BIN)/python docs/pictures.py
+	$(BIN)/python -m studies.pages.pictures
 
-evaluation: install ## measure the sample archive anew and write docs/evaluation (after make label; 10 min)
-	$(BIN)/python -m studies.pages.methods_page workspace docs/evaluation
-	@for page in trust localisation controls; do $(BIN)/python -m lazsl.fieldguide.$$page workspace > docs/evaluation/$$page.new && mv docs/evaluation/$$page.new docs/evaluation/$$page.md || exit 1; done
-	$(BIN)/python -m studies.pages.worlds_page > docs/evaluation/worlds.new && mv docs/evaluation/worlds.new docs/evaluation/worlds.md
+evaluation: install ## measure the sample archive anew and write docs/research/evaluation (after make label; 10 min)
+	$(BIN)/python -m studies.pages.methods_page workspace docs/research/evaluation
+	@for page in trust localisation controls; do $(BIN)/python -m studies.pages.$${page}_page workspace > docs/research/evaluation/$$page.new && mv docs/research/evaluation/$$page.new docs/research/evaluation/$$page.md || exit 1; done
+	$(BIN)/python -m studies.pages.worlds_page > docs/research/evaluation/worlds.new && mv docs/research/evaluation/worlds.new docs/research/evaluation/worlds.md
 
 docs: install ## print the help of every command, and what every SQL file answers
 	@for c in "" label relabel status load sql explain report audit evaluate labels datasets; do $(BIN)/lazsl $$c --help; done

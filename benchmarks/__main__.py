@@ -2,9 +2,9 @@
 
     python -m benchmarks [--only NAME ...] [--quick] [--dry-run]
 
-Each `bench_*.py` beside this file runs in a process of its own with `--json`, the figures are
-appended to `history.jsonl`, and the plot and the tables of `docs/performance.md` are made anew from
-there. Exits with 1 when a target is missed or a benchmark fails. Ctrl-C keeps what is measured.
+Each `bench_*.py` beside this file runs in its own process with `--json`. The figures are appended
+to `history.jsonl`, from which the plots and tables of `docs/research/performance.md` are made anew.
+Exits with 1 when a target is missed or a benchmark fails. Ctrl-C keeps what is measured.
 What `--quick` measures (fewer turns, smaller sizes, where a benchmark says how in `QUICK`) is kept,
 but neither plotted nor shown.
 """

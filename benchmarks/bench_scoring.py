@@ -13,7 +13,8 @@ and attributes alone, which those need. The crops' embeddings here scatter evenl
 around their image's, which overlapping crops of a photograph do not: harder than real ones.
 
 Wanted are 150 times the loop, 400 in the end, and at 21,000 classes less than 10 times the time of
-1,000; exits with 1 where one is missed. `docs/performance/scoring.md` says what is in the way.
+1,000; exits with 1 where one is missed. What is in the way:
+`docs/research/performance/scoring.md`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Make the tables and plots of `docs/performance.md` anew: `python -m benchmarks.page`.
+"""Make the tables and plots of `docs/research/performance.md` anew: `python -m benchmarks.page`.
 
 The prose of the page is written by hand; what stands between `<!-- begin NAME -->` and
 `<!-- end NAME -->` comes from `history.jsonl` and from the models themselves, and so do the plots
@@ -18,7 +18,7 @@ from rich.console import Console
 
 from benchmarks import cost, history, plots
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "research" / "performance.md"
 PICTURES = PAGE.parent / "performance"
 
 Records = list[dict[str, Any]]

@@ -12,7 +12,7 @@ is the variance of a mean of k crops about that of all M, drawn without putting 
 that c overtakes a is Student's t of `(s_a - s_c) / error` with k - 1 degrees of freedom, and the
 *doubt* of an image is their sum over the rivals (Boole). It is an estimate: scores are transported
 and not plain means, crops are not normally distributed. How often it is right is measured in
-docs/evaluation/forward_passes.md.
+docs/research/evaluation/forward_passes.md.
 
 That no other crop *could* change the label is never known before nearly all are seen: a crop's
 embedding may point anywhere (the same page).

@@ -171,7 +171,7 @@ def _over_boxes(evidence: Evidence, weights: np.ndarray, grid: tuple[int, int]) 
 
 BEST = "place"
 """What finds parts best of all that was tried, and is what people are shown;
-docs/evaluation/localisation.md has the figures."""
+docs/research/evaluation/localisation.md has the figures."""
 
 ATTRIBUTIONS: dict[str, Maps] = {
     "place": explaining,

@@ -8,7 +8,7 @@ class sum to its score. No image and no model is needed.
 Such a map says what was added up, and is a poor pointer: most regions show most of the image, so
 it glows in the middle whatever the attribute says. Where an attribute was found is better told by
 `place_maps`, which asks of every place how far showing it explains why regions differ; it adds up
-to nothing. docs/evaluation/localisation.md has both measured against true pixels.
+to nothing. docs/research/evaluation/localisation.md has both measured against true pixels.
 
 Shapes: R kept regions, N attributes of the class, a grid of h x w cells over the image.
 """

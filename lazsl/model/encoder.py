@@ -49,7 +49,7 @@ def choose_precision(precision: str, device: str) -> str:
 
     `auto` never looks at the processor's features: the same job on another machine without a GPU
     must give the same bits. (bfloat16 is twice as fast where a processor multiplies in it, and
-    slower where not: docs/performance/arithmetic.md.)
+    slower where not: docs/research/performance/arithmetic.md.)
     """
     if precision != "auto":
         return precision

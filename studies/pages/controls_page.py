@@ -1,6 +1,7 @@
 """What other words do on the sample archive: `python -m studies.pages.controls_page WORKSPACE`.
 
-Prints `docs/evaluation/controls.md` from the embeddings of a labelled sample (`make label`).
+Prints `controls.md` of docs/research/evaluation from the embeddings of a labelled sample (`make
+label`).
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ says in words what it means. Measured on the sample archive by
 
 ```sh
 make label
-.venv/bin/python -m studies.pages.controls_page workspace > docs/evaluation/controls.md
+.venv/bin/python -m studies.pages.controls_page workspace > docs/research/evaluation/controls.md
 ```
 
 {examples}

@@ -1,7 +1,7 @@
 """Write docs/sql.md: every query of sql/examples with what it answers on the sample archive.
 
-python docs/cookbook.py            # labels the sample twice below workspace/cookbook: a minute
-python docs/cookbook.py FOLDER     # the same in another folder; what is there is used again
+python -m studies.pages.cookbook           # labels the sample twice in workspace/cookbook: a minute
+python -m studies.pages.cookbook FOLDER    # the same in another folder; finished work is reused
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from lazsl.warehouse.export import readable
 from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import CONFIG
 
-HERE = Path(__file__).resolve().parent
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 ROWS = 8  # shown of every answer
 
 COPIES = {
@@ -150,7 +150,7 @@ def main(folder: Path) -> None:
         page += f"\n## {chapter}\n"
         for name in names:
             page += f"\n{section(name)}\n{table(*answered[name])}"
-    (HERE / "sql.md").write_text(page, encoding="utf-8")
+    (DOCS / "sql.md").write_text(page, encoding="utf-8")
 
 
 def section(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Labels from fewer forward passes: `python -m studies.pages.forward_passes docs/evaluation`.
+"""Labels from fewer forward passes: `python -m studies.pages.forward_passes FOLDER`.
 
 Draws the worlds, embeds every crop of every picture once, and replays on these embeddings what
 `regions.doubt` would have done; then looks at whole pictures for `regions.source dense`. Writes

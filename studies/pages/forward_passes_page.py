@@ -1,4 +1,4 @@
-"""`docs/evaluation/forward_passes.md` and its pictures, from what `forward_passes` measured."""
+"""`forward_passes.md` of docs/research/evaluation and its pictures, from measured figures."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ Every image costs {passes} forward passes: the whole image and {crops} crops. Tw
 less, both off by default, measured in the field guide's worlds by
 
 ```sh
-.venv/bin/python -m studies.pages.forward_passes docs/evaluation --json forward_passes.json
+.venv/bin/python -m studies.pages.forward_passes docs/research/evaluation --json forward_passes.json
 ```
 
 - `--set regions.doubt=0.02`: crops are embedded in rounds (8, 11, 15, 20, ...), and no more of an
@@ -271,9 +271,9 @@ less, both off by default, measured in the field guide's worlds by
 ![Agreement over forward passes](pictures/forward_passes.png)
 
 How the chance is estimated, and in which order crops are visited, is told in
-[anytime.py](../../lazsl/anytime.py). Per world {images} images ({half} pictures of each of 60
-species; of `photo`, the sample archive's). Forward passes per image, and images whose label is
-that of all crops:
+[doubt.py](../../../lazsl/embedding/doubt.py). Per world {images}
+images ({half} pictures of each of 60 species; of `photo`, the sample archive's). Forward passes per
+image, and images whose label is that of all crops:
 
 {anytime}
 
@@ -328,9 +328,10 @@ it (`doubt`), in Parquet and in the warehouse; `lazsl status` has both means.
 ![Accuracy over forward passes](pictures/forward_passes_accuracy.png)
 
 The same boxes, pooled by the model's own attention from the cells inside each
-([dense.py](../../lazsl/dense.py)), on {looked} images per world. A look at a picture counts by
-its area; `scale` is its shorter side over the model's input; one ordinary pass gives the whole
-image's embedding, and is counted. *ms* are of one core, to cut and embed a picture's regions.
+([dense.py](../../../lazsl/model/dense.py)), on {looked} images per world. A look at
+a picture counts by its area; `scale` is its shorter side over the model's input; one ordinary pass
+gives the whole image's embedding, and is counted. *ms* are of one core, to cut and embed a
+picture's regions.
 *Same label* is with crops, *only it* counts images that only one of the two is right for (McNemar's
 exact test), *mean* is the plain mean over regions and attributes.
 

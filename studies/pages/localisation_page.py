@@ -1,7 +1,7 @@
 """Where evidence sits on the sample archive: `python -m studies.pages.localisation_page WORKSPACE`.
 
-Prints `docs/evaluation/localisation.md` from the embeddings of a labelled sample (`make label`).
-What every pixel of it shows is known, because it was drawn.
+Prints `localisation.md` of docs/research/evaluation from the embeddings of a labelled sample (`make
+label`). What every pixel shows is known, because it was drawn.
 """
 
 from __future__ import annotations
@@ -269,8 +269,7 @@ The curator's question: does the evidence of "a tall red crest" sit on the crest
 sample archive, where it is known what every pixel shows, by
 
 ```sh
-make label
-.venv/bin/python -m studies.pages.localisation_page workspace > docs/evaluation/localisation.md
+make evaluation
 ```
 
 On {images} images, {pairs:,} pairs of image and attribute: the attributes of the species that is
@@ -334,7 +333,7 @@ similarity is {intact:.4f}.
 
 ## Other words
 
-The map `place` for attributes that say nothing of the class (docs/evaluation/controls.md, seed 0).
+The map `place` for attributes that say nothing of the class ([controls](controls.md), seed 0).
 A shuffled attribute should be at the part it names, which the bird has, though not as described;
 where a foreign one should be is taken from the attribute it replaced.
 

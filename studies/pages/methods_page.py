@@ -19,11 +19,12 @@ from lazsl.store.folder import Folder
 SEED = 0
 PRECISION = 0.9
 PICTURES = "pictures"
+FOLDER = "docs/research/evaluation"
 
 
 def main() -> None:
     """Write the page and its pictures."""
-    where, folder = sys.argv[1:3] if len(sys.argv) > 2 else ("workspace", "docs/evaluation")
+    where, folder = sys.argv[1:3] if len(sys.argv) > 2 else ("workspace", FOLDER)
     found = evaluate(
         where, sample_run(where), str(fieldguide.TRUTH_FILE), precision=PRECISION, sweep=SETTINGS,
         seed=SEED,

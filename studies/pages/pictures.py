@@ -1,7 +1,7 @@
 """Make the README's pictures: an explanation, and the report as a person sees it in a browser.
 
-python docs/pictures.py            # from the runs of docs/cookbook.py, below workspace/cookbook
-python docs/pictures.py FOLDER     # the same in another folder
+python -m studies.pages.pictures            # from the runs of the cookbook, in workspace/cookbook
+python -m studies.pages.pictures FOLDER     # the same in another folder
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from cookbook import prepare
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
@@ -23,8 +22,9 @@ from lazsl.explain.pixels import read_pixels
 from lazsl.report.make import make_report
 from lazsl.run.run import Run
 from lazsl.warehouse.opening import open_warehouse
+from studies.pages.cookbook import DOCS, prepare
 
-PICTURES = Path(__file__).resolve().parent / "pictures"
+PICTURES = DOCS / "pictures"
 EXPLAINED = "1858/plate-023.jpg"
 WINDOW = {"width": 1180, "height": 860}
 COLOURS = 256

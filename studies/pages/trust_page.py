@@ -1,7 +1,7 @@
 """What confidence is worth on the sample archive: `python -m studies.pages.trust_page WORKSPACE`.
 
-Prints `docs/evaluation/trust.md` from the embeddings of a labelled sample (`make label`). The
-open sets are scored in a copy of the workspace, which stays as it is.
+Prints `trust.md` of docs/research/evaluation from the embeddings of a labelled sample (`make
+label`). The open sets are scored in a copy of the workspace, which stays as it is.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ Measured on the sample archive by
 
 ```sh
 make label
-.venv/bin/python -m studies.pages.trust_page workspace > docs/evaluation/trust.md
+.venv/bin/python -m studies.pages.trust_page workspace > docs/research/evaluation/trust.md
 ```
 
 The split in halves has seed 0. The sample has {closed.images} images with truth, so every figure

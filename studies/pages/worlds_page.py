@@ -1,7 +1,8 @@
 """How right every method is in every world: `python -m studies.pages.worlds_page`.
 
-Draws the worlds, embeds them with the embedded model and prints `docs/evaluation/worlds.md`. The
-scenes are the same everywhere, so what differs between two columns is what the worlds do.
+Draws the worlds, embeds them with the embedded model and prints `worlds.md` of
+docs/research/evaluation. The scenes are the same everywhere, so what differs between two columns is
+what the worlds do.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def page(found: Mapping[World, Answers]) -> str:
     ]
     images = len(next(iter(found.values())).keys)
     return _PAGE.format(
-        command="python -m studies.pages.worlds_page > docs/evaluation/worlds.md",
+        command="python -m studies.pages.worlds_page > docs/research/evaluation/worlds.md",
         worlds="\n".join(f"- `{world}`: {what}" for world, what in WORLDS.items()),
         images=images,
         pictures=PICTURES,

@@ -3,7 +3,6 @@ computed once more in plain Python from the tables alone."""
 
 from __future__ import annotations
 
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,10 +18,8 @@ from reported import two_runs
 
 from lazsl.run.run import Run
 from lazsl.warehouse import sqlfiles
-
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-sys.path.insert(0, str(DOCS))
-import cookbook  # noqa: E402
+from studies.pages import cookbook
+from studies.pages.cookbook import DOCS
 
 Row = dict[str, Any]
 EXAMPLES = sorted(name for names in cookbook.CHAPTERS.values() for name in names)
