@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from lazsl.explain.explanation import explain
 from lazsl.explain.lookup import find_image, find_run
@@ -26,7 +26,7 @@ from studies.pages.cookbook import DOCS, prepare
 
 PICTURES = DOCS / "pictures"
 EXPLAINED = "1858/plate-023.jpg"
-WINDOW = {"width": 1180, "height": 860}
+WINDOW = ViewportSize(width=1180, height=860)
 COLOURS = 256
 
 
