@@ -110,7 +110,7 @@ def prepare(job: Job, towers: Towers = "both") -> tuple[Run, list[str]]:
         UserError: one of these failed, with the sentence of its task.
     """
     run = open_run(job)
-    for notice in notices(job, run.labelset):
+    for notice in notices(job, run.labelset, run.source):
         get_run_logger().warning(notice)
     planned: Any = plan(run, return_state=True)
     if not planned.is_completed():

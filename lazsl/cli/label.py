@@ -118,7 +118,7 @@ def label(
 
         run = open_run(job)
         _check_inputs(run, "both")
-        for notice in notices(job, run.labelset):
+        for notice in notices(job, run.labelset, run.source):
             err.print(f"[yellow]note:[/] {escape(notice)}")
         _warn_of_other_trust(trust, run)
         _follow(lambda: label_archive(job, return_state=True), "labelling")
@@ -183,7 +183,7 @@ def relabel(
             changes["scoring"] = {**before, **how["scoring"]}
         opened = open_relabelling(workspace, record["run"], changes)
         _check_inputs(opened, "text")
-        for notice in notices(opened.job, opened.labelset):
+        for notice in notices(opened.job, opened.labelset, opened.source):
             err.print(f"[yellow]note:[/] {escape(notice)}")
         _warn_of_other_trust(trust, opened)
         _follow(

@@ -129,7 +129,9 @@ def _by_model(read: Read, model: str, device: str) -> list[Finding]:
     from lazsl.model.checkpoints import find_model
     from lazsl.model.encoder import choose_device, load_encoder
 
-    encoder = load_encoder(find_model(model, "float32"), choose_device(device), "text")
+    source = find_model(model, "float32")
+    note([source.note] if source.note else [])
+    encoder = load_encoder(source, choose_device(device), "text")
     prompts = [prompt for prompts in read.labels.prompts for prompt in prompts]
     tokens = dict(zip(prompts, encoder.count_tokens(prompts), strict=True))
     with err.status(f"embedding {len(prompts):,} sentences"):

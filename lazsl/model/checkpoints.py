@@ -38,12 +38,21 @@ from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
 from lazsl.errors import UserError
 from lazsl.fieldguide import MODEL_DIR
+from lazsl.model import published
 from lazsl.store.keys import digest, readable
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+"""What a tokenizer from the hub consists of, as transformers reads it."""
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model whose configuration and weights are at hand, though not loaded yet."""
+    """A model whose configuration and weights are at hand, though not loaded yet.
+
+    `preprocess` overrides open_clip's default preprocessing, `tokenizer` is a folder with the
+    tokenizer's files where they were given beside the weights, and `note` is what the person who
+    named the model should know.
+    """
 
     given: str
     name: str
@@ -51,6 +60,17 @@ class ModelSource:
     weights: Path
     key: str
     precision: str
+    preprocess: dict[str, Any] | None = None
+    tokenizer: Path | None = None
+    note: str | None = None
+
+    @property
+    def text_config(self) -> dict[str, Any]:
+        """What open_clip ships about the text tower of a built-in architecture; else nothing."""
+        if ":" in self.name:
+            return {}
+        config: dict[str, Any] = open_clip.get_model_config(self.name) or {}
+        return dict(config.get("text_cfg", {}))
 
 
 def find_model(model: str, precision: str) -> ModelSource:
@@ -68,20 +88,14 @@ def find_model(model: str, precision: str) -> ModelSource:
         schema, identifier = parse_model_name(model)
     except ValueError as error:
         raise UserError(f"model {given!r} names nothing: {error}") from None
-    pretrained: str | None = None
     if schema is None:
-        identifier, _, tag = model.partition(":")
-        pretrained = tag or None
-        config, weights = _builtin(model, identifier, pretrained)
-        name = identifier
-    elif schema == "local-dir":
+        return _builtin(model, precision)
+    if schema == "local-dir":
         config, weights = _local(given, Path(identifier))
-        name = model
     else:
         config, weights = _hub(given, identifier)
-        name = model
     key = digest("encoder", config, _file_digest(weights), precision)
-    return ModelSource(given, name, pretrained, weights, f"{readable(given)}-{key}", precision)
+    return ModelSource(given, model, None, weights, f"{readable(given)}-{key}", precision)
 
 
 def reading(source: ModelSource) -> AbstractContextManager[None]:
@@ -91,14 +105,42 @@ def reading(source: ModelSource) -> AbstractContextManager[None]:
 
 def unreadable(source: ModelSource, error: Exception) -> str:
     reason = first_line(error)
+    tower = source.text_config.get("hf_model_name")
+    if tower and isinstance(error, OSError) and "couldn't connect" in str(error):
+        return (
+            f"the weights of model {source.given!r} are at hand, but the configuration of its text "
+            f"tower {tower!r} cannot be loaded ({reason}); on a machine without a way to the hub, "
+            f"copy the hub's cache of {tower!r} there"
+        )
     return (
         f"model {source.given!r} cannot be loaded from {source.weights} ({reason}); "
         "check that the file is whole and belongs to this architecture"
     )
 
 
-def _builtin(model: str, name: str, pretrained: str | None) -> tuple[Any, Path]:
-    name = name.replace("/", "-")
+def unreadable_tokenizer(source: ModelSource, error: Exception) -> str:
+    reason = first_line(error)
+    name = source.text_config.get("hf_tokenizer_name")
+    called = f" {name!r}" if name else ""
+    place = f"{source.name}:/path/to/weights.safetensors"
+    if source.name.startswith("local-dir:"):
+        advice = f"put whole ones into {source.weights.parent}"
+    elif source.tokenizer is not None:
+        advice = f"put whole ones into {source.tokenizer}"
+    else:
+        advice = (
+            "on a machine without a way to the hub, put copies of them beside the weights and use "
+            + ("local-dir:/folder" if ":" in source.name else place)
+        )
+    return (
+        f"the weights of model {source.given!r} are at hand, but its tokenizer{called} cannot be "
+        f"loaded ({reason}); its files are {' and '.join(TOKENIZER_FILES)}: {advice}"
+    )
+
+
+def _builtin(model: str, precision: str) -> ModelSource:
+    identifier, _, pretrained = model.partition(":")
+    name = identifier.replace("/", "-")
     config = open_clip.get_model_config(name)
     if config is None:
         raise UserError(
@@ -107,25 +149,72 @@ def _builtin(model: str, name: str, pretrained: str | None) -> tuple[Any, Path]:
             "local-dir:/folder, hf-hub:org/name, or fieldguide"
         )
     tags = open_clip.list_pretrained_tags_by_model(name)
-    if pretrained is None:
+    if not pretrained:
         raise UserError(
             f"model {model!r} names no weights; add a tag ({', '.join(tags) or 'none published'}) "
             f"or a checkpoint file, as in {name}:/weights.safetensors"
         )
     tag = get_pretrained_cfg(name, pretrained)
     if tag:
-        try:
-            with _hub_or_cache():
-                return [config, tag], Path(download_pretrained(tag))
-        except Exception as error:  # whatever a hub client raises, the person needs one sentence
-            raise UserError(_unreachable(model, name, error)) from None
-    path = Path(pretrained).expanduser()
-    if not path.is_file():
-        raise UserError(
-            f"{pretrained!r} is neither a checkpoint file nor a tag of {name}"
-            f"{_nearest(pretrained, tags)}; published tags: {', '.join(tags) or 'none'}"
+        recipe = published.for_tag(name, pretrained)
+        weights = _download(model, recipe.name, tag)
+        parts: list[Any] = [open_clip.get_model_config(recipe.name), tag]
+        tokenizer = None
+        given = f"{recipe.name}:{pretrained}" if recipe.name != name else model
+    else:
+        weights = _checkpoint(name, pretrained, tags)
+        recipe, given = published.for_file(name), model
+        tokenizer = _tokenizer_beside(weights, config)
+        parts = [config, recipe.preprocess]
+    of_tokenizer = [] if tokenizer is None else [_digests(tokenizer)]
+    key = digest("encoder", parts, _file_digest(weights), precision, *of_tokenizer)
+    return ModelSource(
+        model,
+        recipe.name,
+        pretrained,
+        weights,
+        f"{readable(given)}-{key}",
+        precision,
+        recipe.preprocess,
+        tokenizer,
+        recipe.note,
+    )
+
+
+def _download(model: str, name: str, tag: dict[str, Any]) -> Path:
+    try:
+        with _hub_or_cache():
+            return Path(download_pretrained(tag))
+    except Exception as error:  # whatever a hub client raises, the person needs one sentence
+        raise UserError(_unreachable(model, name, error)) from None
+
+
+def _checkpoint(name: str, given: str, tags: Sequence[str]) -> Path:
+    path = Path(given).expanduser()
+    if path.is_file():
+        return path
+    twin = published.twin_with(name, given)
+    raise UserError(
+        f"{given!r} is neither a checkpoint file nor a tag of {name}"
+        + (
+            f"; these weights were trained with the other activation: use {twin}:{given}"
+            if twin
+            else f"{_nearest(given, tags)}; published tags: {', '.join(tags) or 'none'}"
         )
-    return [config, None], path
+    )
+
+
+def _tokenizer_beside(weights: Path, config: dict[str, Any]) -> Path | None:
+    """The folder of the weights, if the architecture reads its tokenizer from files and these are
+    there."""
+    if not config["text_cfg"].get("hf_tokenizer_name"):
+        return None
+    return weights.parent if (weights.parent / TOKENIZER_FILES[0]).is_file() else None
+
+
+def _digests(tokenizer: Path) -> list[str]:
+    files = (tokenizer / name for name in TOKENIZER_FILES)
+    return [_file_digest(file) if file.is_file() else "" for file in files]
 
 
 def _local(given: str, folder: Path) -> tuple[Any, Path]:

@@ -11,7 +11,13 @@ import torch
 from open_clip.transform import PreprocessCfg
 
 from lazsl.errors import UserError
-from lazsl.model.checkpoints import ModelSource, first_line, reading, unreadable
+from lazsl.model.checkpoints import (
+    ModelSource,
+    first_line,
+    reading,
+    unreadable,
+    unreadable_tokenizer,
+)
 from lazsl.model.preprocessing import framing_of
 from lazsl.model.towers import Towers, load_towers
 
@@ -144,9 +150,19 @@ def load_tokenizer(source: ModelSource) -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         with reading(source):
-            return open_clip.get_tokenizer(source.name)
+            if source.tokenizer is None:
+                return open_clip.get_tokenizer(source.name)
+            config = source.text_config
+            return open_clip.tokenizer.HFTokenizer(
+                str(source.tokenizer),
+                context_length=config.get(
+                    "context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH
+                ),
+                tokenizer_mode=config.get("tokenizer_mode"),
+                **config.get("tokenizer_kwargs", {}),
+            )
     except Exception as error:  # transformers raises many kinds for a bad folder
-        raise UserError(unreadable(source, error)) from None
+        raise UserError(unreadable_tokenizer(source, error)) from None
 
 
 def load_encoder(source: ModelSource, device: str, towers: Towers = "both") -> Encoder:

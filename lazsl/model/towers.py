@@ -51,6 +51,7 @@ def _whole(source: ModelSource) -> Any:
         device="cpu",
         weights_only=True,
         require_pretrained=True,
+        force_preprocess_cfg=source.preprocess,
     )
 
 
@@ -63,6 +64,7 @@ def _one_tower(source: ModelSource, towers: Towers) -> Any:
         precision=_OPEN_CLIP_PRECISION[source.precision],
         device="cpu",
         pretrained_text=False,
+        force_preprocess_cfg=source.preprocess,
         **{"text_cfg": _NO_TEXT} if vision else {"vision_cfg": _NO_VISION},
     )
     missing, unexpected = model.load_state_dict(_weights(source.weights, vision), strict=False)

@@ -143,9 +143,13 @@ def record_run(run: Run) -> None:
     )
 
 
-def notices(job: Job, labelset: LabelSet | None = None) -> list[str]:
+def notices(
+    job: Job, labelset: LabelSet | None = None, source: ModelSource | None = None
+) -> list[str]:
     """What the person who starts this job should know beforehand."""
     said = []
+    if source is not None and source.note is not None:
+        said.append(source.note)
     if labelset is not None and labelset.review == PENDING:
         said.append(
             f"a language model wrote label set {masked(job.labels)} and its review is pending: "
