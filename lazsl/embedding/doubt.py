@@ -23,7 +23,6 @@ are spread as those of the whole set are (kernel herding, Welling 2009). The set
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,10 +164,3 @@ class Stopping:
         found = doubts(stored[:, 1:], stored[:, 0], self.count, self.packed, self.scoring)
         enough: np.ndarray = found <= self.doubt
         return enough
-
-    def steps(self) -> Iterator[slice]:
-        """Rows of the boxes that each round embeds; the first has the whole image too."""
-        before = 0
-        for seen in rounds(self.count):
-            yield slice(before, seen + 1)
-            before = seen + 1

@@ -19,6 +19,7 @@ class ForwardPasses:
 
     Attributes:
         seconds: spent waiting for the model.
+        crops: added so far.
     """
 
     def __init__(self, encoder: Encoder, batch_size: int, on_device: bool) -> None:
@@ -33,10 +34,12 @@ class ForwardPasses:
         self._filled = 0
         self._running: torch.Tensor | None = None
         self.seconds = 0.0
+        self.crops = 0
 
     def add(self, crops: torch.Tensor) -> Iterator[np.ndarray]:
         """Float16 embeddings (n, D) of crops that were added before, as their batches come back."""
         taken = 0
+        self.crops += len(crops)
         while taken < len(crops):
             buffer = self._buffers[0]
             step = min(len(buffer) - self._filled, len(crops) - taken)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lazsl.embedding.doubt import Stopping
-from lazsl.embedding.vectors import Prepared, embed_regions
+from lazsl.embedding.vectors import ImageFacts, embed_regions
 from lazsl.images.decoding import Reject
 from lazsl.model.encoder import Encoder
 from lazsl.settings import CutOn, RegionSettings
@@ -77,10 +77,10 @@ def embed_images(
 
 
 def _regions_table(
-    image_ids: pa.ChunkedArray[Any], prepared: list[Prepared], vectors: np.ndarray
+    image_ids: pa.ChunkedArray[Any], facts: list[ImageFacts], vectors: np.ndarray
 ) -> pa.Table:
-    usable = [i for i, image in enumerate(prepared) if image.boxes is not None]
-    boxes = [prepared[i].boxes for i in usable]
+    usable = [i for i, image in enumerate(facts) if image.boxes is not None]
+    boxes = [facts[i].boxes for i in usable]
     counts = [len(b) for b in boxes if b is not None]
     rows = np.repeat(np.array(usable, dtype=np.int64), counts)
     region = np.concatenate([np.arange(n) for n in counts]) if counts else np.empty(0, np.int64)
@@ -98,15 +98,15 @@ def _regions_table(
     )
 
 
-def _images_table(images: pa.Table, prepared: list[Prepared]) -> pa.Table:
+def _images_table(images: pa.Table, facts: list[ImageFacts]) -> pa.Table:
     found: dict[str, list[Any]] = {
-        "digest": [p.digest for p in prepared],
-        "format": [p.format for p in prepared],
-        "width": [p.width for p in prepared],
-        "height": [p.height for p in prepared],
-        "orientation": [p.orientation for p in prepared],
-        "reason": [p.reject.reason if p.reject else None for p in prepared],
-        "detail": [p.reject.detail if p.reject else None for p in prepared],
+        "digest": [p.digest for p in facts],
+        "format": [p.format for p in facts],
+        "width": [p.width for p in facts],
+        "height": [p.height for p in facts],
+        "orientation": [p.orientation for p in facts],
+        "reason": [p.reject.reason if p.reject else None for p in facts],
+        "detail": [p.reject.detail if p.reject else None for p in facts],
     }
     columns = [
         images[field.name].combine_chunks()

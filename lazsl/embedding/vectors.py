@@ -7,30 +7,31 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
-from lazsl.embedding.doubt import Stopping, in_telling_order, rounds
+from lazsl.embedding.crop_source import CropSource
+from lazsl.embedding.dense_source import DenseSource
+from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.forward import ForwardPasses
-from lazsl.embedding.rounds import TYPICAL, Cut, Pixels, Started, encode_in_rounds
-from lazsl.images.boxes import draw_boxes
-from lazsl.images.crops import cut_crops
-from lazsl.images.decoding import Reject, decode
-from lazsl.images.fast_crops import Uncut, cut_fast, cut_on_device, decoding_factor, leave_uncut
-from lazsl.images.framing import Framing
-from lazsl.model.dense import DenseEncoder, Look
+from lazsl.embedding.round_source import RoundSource
+from lazsl.embedding.schedule import Begun, Limits, Schedule
+from lazsl.embedding.source import Cut, Source
+from lazsl.images.decoding import Picture, Reject, decode
 from lazsl.model.encoder import Encoder
 from lazsl.settings import CutOn, RegionSettings
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """An image ready for the model, or the reason why there is none."""
+class ImageFacts:
+    """What is known of an image once it was read: what it is, or why it cannot be used.
+
+    `size` is in bytes, width and height in pixels after EXIF `orientation`; `boxes` (n, 4) are
+    those that were embedded, None where the image cannot be used.
+    """
 
     digest: str | None
     size: int
@@ -39,9 +40,6 @@ class Prepared:
     height: int | None = None
     orientation: int | None = None
     boxes: np.ndarray | None = None
-    cut: Cut | None = None
-    held: int = 0
-    look: Look | None = None
     reject: Reject | None = None
 
 
@@ -50,17 +48,32 @@ class RegionVectors:
     """What embedding images gives.
 
     `images` has an entry for each of them, in order; `vectors` is float16 (R, D), the rows of every
-    usable image's boxes, image after image; `crops` counts forward passes, a larger picture as so
-    many as it has the area of; `bytes` what was read, `seconds` the whole time and `model_seconds`
+    usable image's boxes, image after image; `crops` counts forward passes, a larger picture in
+    proportion to its area; `bytes` what was read, `seconds` the whole time and `model_seconds`
     the part of it spent waiting for the model.
     """
 
-    images: list[Prepared]
+    images: list[ImageFacts]
     vectors: np.ndarray
     crops: int
     bytes: int
     seconds: float
     model_seconds: float
+
+
+def make_source(
+    encoder: Encoder, settings: RegionSettings, cut_on: CutOn, stopping: Stopping | None
+) -> Source:
+    """The way to get regions that the settings ask for.
+
+    Raises:
+        UserError: the model's vision tower cannot do it.
+    """
+    if settings.source == "dense":
+        return DenseSource(encoder, settings)
+    if stopping is not None:
+        return RoundSource(encoder, settings, cut_on, stopping)
+    return CropSource(encoder, settings, cut_on)
 
 
 def embed_regions(
@@ -80,7 +93,7 @@ def embed_regions(
 
     Threads read, decode and crop ahead of the model, which sees batches of constant size, cut
     across images. What is decoded and not yet encoded is bounded by two batches and one image per
-    thread; where images are looked at in rounds, `rounds.HELD_BYTES` of pictures too. Nothing
+    thread; where images are looked at in rounds, `schedule.HELD_BYTES` of pictures too. Nothing
     depends on `decoders` but the time it takes, nor on `batch_size` on a processor (on a GPU, see
     `forward`).
 
@@ -100,22 +113,17 @@ def embed_regions(
         UserError: the model gave values that are no numbers, as half precision can.
     """
     started = time.perf_counter()
-    width, height = encoder.framing.size
-    uncut = cut_on == "device" and settings.resampling == "fast" and width == height
-    passes = ForwardPasses(encoder, batch_size, uncut)
-    dense = DenseEncoder(encoder, settings.scale) if settings.source == "dense" else None
-    first = 1 + (settings.count if stopping is None else rounds(settings.count)[0])
-    window = decoders + 2 * -(-batch_size // first)
-    prepared: dict[int, Prepared] = {}
-    pooled: dict[int, np.ndarray] = {}
-    areas: list[float] = []
+    source = make_source(encoder, settings, cut_on, stopping)
+    passes = ForwardPasses(encoder, batch_size, source.on_device)
+    facts: dict[int, ImageFacts] = {}
     finished = 0
 
-    def ready(pixels: Pixels) -> torch.Tensor:
-        if isinstance(pixels, Uncut):
-            dtype = encoder.dtype if encoder.device.startswith("cuda") else torch.float32
-            return cut_on_device(pixels, encoder.framing, encoder.device, dtype)
-        return torch.from_numpy(pixels)
+    def begin(row: int) -> Begun:
+        facts[row], picture = _open(read(row), source, max_pixels)
+        return Begun(row) if picture is None else _begin(row, picture, facts[row], source)
+
+    def cut_more(picture: Picture, boxes: np.ndarray) -> Future[Cut]:
+        return threads.submit(source.cut, picture, boxes, False)
 
     def done() -> None:
         nonlocal finished
@@ -123,120 +131,42 @@ def embed_regions(
         if progress is not None:
             progress(finished)
 
-    def start(row: int) -> Started:
-        image = _prepare(read, row, encoder.framing, settings, max_pixels, uncut, stopping, dense)
-        prepared[row] = replace(image, cut=None, look=None)
-        if image.cut is None:
-            return Started(row)
-        pixels = image.cut(slice(0, first if dense is None else 1))
-        # Without a later round, nothing needs the picture any more.
-        cut = image.cut if stopping is not None else None
-        return Started(row, pixels, cut, image.held, image.look)
-
-    def later(cut: Cut, rows: slice) -> Future[Pixels]:
-        return threads.submit(cut, rows)
-
-    def crops(jobs: Iterable[Future[Started]]) -> Iterator[torch.Tensor]:
-        for image in _ahead(jobs, window):
-            if image.pixels is not None:
-                yield ready(image.pixels)
-            if dense is not None and image.look is not None:
-                pooled[image.row] = dense.encode(image.look).cpu().to(torch.float16).numpy()
-                areas.append(dense.passes(image.look))
-            done()
-
     with ThreadPoolExecutor(decoders, thread_name_prefix="decode") as threads:
-        jobs = (threads.submit(start, row) for row in range(count))
-        if stopping is None:
-            parts = [part for one in crops(jobs) for part in passes.add(one)] + [*passes.flush()]
-        else:
-            ahead = (2 * decoders, decoders + 3 * batch_size // TYPICAL)
-            found = encode_in_rounds(jobs, later, ready, passes, stopping, ahead, done)
-            parts = [found[row] for row in sorted(found)]
-            for row, vectors in found.items():
-                boxes = prepared[row].boxes
-                assert boxes is not None
-                prepared[row] = replace(prepared[row], boxes=boxes[: len(vectors)])
-    vectors = np.concatenate([np.empty((0, encoder.dimension), dtype=np.float16), *parts])
-    crops_done = len(vectors) + round(sum(areas))
-    if pooled:
-        regions = [pooled[row] for row in sorted(pooled)]
-        vectors = np.concatenate([vectors[:, None], np.stack(regions)], axis=1)
-        vectors = vectors.reshape(-1, encoder.dimension)
-    looked_at = [prepared[row] for row in range(count)]
+        limits = Limits.of(source, batch_size, decoders)
+        schedule = Schedule(source, passes, cut_more, limits, done)
+        embedded = schedule.embed(threads.submit(begin, row) for row in range(count))
+    for row, image in embedded.items():
+        facts[row] = replace(facts[row], boxes=image.boxes)
+    in_order = [facts[row] for row in range(count)]
+    vectors = [image.vectors for image in embedded.values()]
     return RegionVectors(
-        images=looked_at,
-        vectors=vectors,
-        crops=crops_done,
-        bytes=sum(image.size for image in looked_at),
+        images=in_order,
+        vectors=np.concatenate([np.empty((0, encoder.dimension), np.float16), *vectors]),
+        crops=passes.crops + round(schedule.pooling_passes),
+        bytes=sum(image.size for image in in_order),
         seconds=time.perf_counter() - started,
         model_seconds=passes.seconds,
     )
 
 
-def _prepare(
-    read: Callable[[int], bytes | Reject],
-    row: int,
-    framing: Framing,
-    settings: RegionSettings,
-    max_pixels: int,
-    uncut: bool,
-    stopping: Stopping | None,
-    dense: DenseEncoder | None,
-) -> Prepared:
-    data = read(row)
+def _open(
+    data: bytes | Reject, source: Source, max_pixels: int
+) -> tuple[ImageFacts, Picture | None]:
+    """What an image is, and its picture where it can be used."""
     if isinstance(data, Reject):
-        return Prepared(None, 0, reject=data)
+        return ImageFacts(None, 0, reject=data), None
     digest = hashlib.sha256(data).hexdigest()
-    fast = settings.resampling == "fast"
-
-    def shrink(shorter: int) -> int:
-        if dense is not None:
-            return dense.decoding_factor(shorter)
-        return decoding_factor(shorter, settings, framing)
-
-    picture = decode(data, max_pixels=max_pixels, shrink=shrink if fast else None)
+    picture = decode(data, max_pixels=max_pixels, shrink=source.decoding_factor)
     if isinstance(picture, Reject):
-        return Prepared(digest, len(data), reject=picture)
-    boxes = draw_boxes(*picture.size, digest, settings)
-    if stopping is not None:
-        boxes = in_telling_order(boxes)
-
-    def cut(rows: slice) -> Pixels:
-        if dense is not None:
-            return np.array(framing.frame(picture.image))[None]
-        whole = rows.start == 0
-        some = boxes[rows] if whole else np.concatenate([boxes[:1], boxes[rows]])
-        if uncut:
-            return leave_uncut(picture, some, framing, whole)
-        if fast:
-            return cut_fast(picture, some, framing, whole)
-        return cut_crops(picture.image, some, framing, whole)
-
-    held = 3 * picture.image.width * picture.image.height
-    return Prepared(
-        digest,
-        len(data),
-        picture.format,
-        *picture.size,
-        picture.orientation,
-        boxes,
-        cut,
-        held,
-        None if dense is None else dense.look(picture.image, picture.size, boxes[1:]),
-    )
+        return ImageFacts(digest, len(data), reject=picture), None
+    shape = (*picture.size, picture.orientation)
+    return ImageFacts(digest, len(data), picture.format, *shape), picture
 
 
-def _ahead(jobs: Iterable[Future[Started]], window: int) -> Iterator[Started]:
-    """Results in order, with at most `window` jobs started and not yet taken."""
-    waiting: deque[Future[Started]] = deque()
-    try:
-        for job in jobs:
-            waiting.append(job)
-            if len(waiting) >= window:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for job in waiting:
-            job.cancel()
+def _begin(row: int, picture: Picture, facts: ImageFacts, source: Source) -> Begun:
+    assert facts.digest is not None
+    regions = source.begin(picture, facts.digest)
+    cut = source.cut(picture, regions.boxes, True)
+    if not source.asks_again:
+        return Begun(row, regions, cut)
+    return Begun(row, regions, cut, picture, 3 * picture.image.width * picture.image.height)

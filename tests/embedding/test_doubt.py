@@ -20,7 +20,7 @@ from scipy.stats import t as student
 from lazsl.alignment.align import class_scores, select_regions
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.archive.manifest import plan_shards, read_manifest
-from lazsl.embedding import rounds
+from lazsl.embedding import schedule
 from lazsl.embedding.doubt import RIVALS, Stopping, doubts, in_telling_order
 from lazsl.embedding.doubt import rounds as rounds_of
 from lazsl.embedding.label_set import embed_labels
@@ -309,7 +309,7 @@ def test_batches_and_threads_change_nothing(
 def test_memory_for_a_single_picture_is_enough(
     bench: Bench, early: Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rounds, "HELD_BYTES", 1)
+    monkeypatch.setattr(schedule, "HELD_BYTES", 1)
     assert bench.embed(DOUBT).regions.equals(early.regions)
 
 

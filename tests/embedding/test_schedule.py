@@ -1,8 +1,8 @@
-"""Claims about images that are looked at in rounds: what is open at a time, and whose is what."""
+"""Claims about images on their way through the model: what is open at a time, and whose is what."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from lazsl.embedding import rounds
-from lazsl.embedding.rounds import Started, encode_in_rounds
+from lazsl.embedding import schedule
+from lazsl.embedding.schedule import Begun, Limits, Schedule
+from lazsl.embedding.source import Ready, Regions
 
 STEPS = (slice(0, 4), slice(4, 7), slice(7, 12))
 """Rows of the three rounds; the first has the whole image."""
@@ -39,14 +40,36 @@ class Passes:
             yield late
 
 
-class Stopping:
-    """Image number i needs so many rounds: 1, 2, 3, 1, 2, 3, ..."""
+class InRounds:
+    """A source: image number i needs so many rounds: 1, 2, 3, 1, 2, 3, ...
 
-    def steps(self) -> Iterator[slice]:
-        return iter(STEPS)
+    A box stands for itself: (image, crop, 0, 0), and its vector is the first two of these.
+    """
 
-    def enough(self, vectors: np.ndarray) -> np.ndarray:
-        return vectors.shape[1] == wanted(vectors[:, 0, 0])
+    asks_again = True
+
+    def ready(self, cut: Any) -> Ready:
+        return Ready(torch.from_numpy(cut))
+
+    def more(self, images: Sequence[Regions], vectors: np.ndarray) -> list[Regions | None]:
+        assert [regions.boxes[:, :2].tolist() for regions in images] == vectors.tolist()
+        return [self.next_round(regions) for regions in images]
+
+    def next_round(self, regions: Regions) -> Regions | None:
+        image, seen = int(regions.boxes[0, 0]), len(regions.boxes)
+        if seen == wanted(image):
+            return None
+        rows = next(step for step in STEPS if step.start == seen)
+        return Regions(np.concatenate([regions.boxes, boxes(image, rows)]))
+
+
+def boxes(image: int, rows: slice) -> np.ndarray:
+    return np.array([(image, crop, 0, 0) for crop in range(rows.start, rows.stop)], np.int32)
+
+
+def pixels(rows: np.ndarray) -> Any:
+    """The crops of boxes."""
+    return rows[:, :2].astype(float)
 
 
 def wanted(image: Any) -> Any:
@@ -68,31 +91,33 @@ class Archive:
         self.asked = self.done = 0
         self.open: list[int] = []
 
-    def __iter__(self) -> Iterator[Future[Started]]:
+    def __iter__(self) -> Iterator[Future[Begun]]:
         for row in range(self.images):
             self.asked += 1
             self.open.append(self.asked - self.done)
-            usable = row % 5 != 4
-            crops = self.crops(row, STEPS[0]) if usable else None
-            cut = (lambda rows, row=row: self.crops(row, rows)) if usable else None
-            yield at_once(Started(row, crops, cut, held=int(usable)))  # type: ignore[arg-type]
-
-    def crops(self, row: int, rows: slice) -> np.ndarray:
-        return np.array([(row, crop) for crop in range(rows.start, rows.stop)], float)
+            if row % 5 == 4:
+                yield at_once(Begun(row))
+                continue
+            first = boxes(row, STEPS[0])
+            picture: Any = "a picture"
+            yield at_once(Begun(row, Regions(first), pixels(first), picture, held=1))
 
     def finish(self) -> None:
         self.done += 1
 
 
 def look_at(archive: Archive, batch: int, ahead: tuple[int, int]) -> dict[int, np.ndarray]:
-    return encode_in_rounds(
-        iter(archive),
-        lambda cut, rows: at_once(cut(rows)),
-        torch.from_numpy,  # type: ignore[arg-type]
+    finished = schedule_of(batch, ahead, archive.finish).embed(archive)
+    return {row: image.vectors for row, image in finished.items()}
+
+
+def schedule_of(batch: int, ahead: tuple[int, int], done: Callable[[], None]) -> Schedule:
+    return Schedule(
+        InRounds(),  # type: ignore[arg-type]
         Passes(batch),  # type: ignore[arg-type]
-        Stopping(),  # type: ignore[arg-type]
-        ahead,
-        archive.finish,
+        lambda _, rows: at_once(pixels(rows)),
+        Limits(*ahead),
+        done,
     )
 
 
@@ -102,9 +127,9 @@ def test_every_image_gets_its_own_crops_in_order_and_as_many_as_it_needs(
     batch: int, ahead: tuple[int, int]
 ) -> None:
     archive = Archive(50)
-    found = look_at(archive, batch, ahead)
-    assert sorted(found) == [row for row in range(50) if row % 5 != 4]
-    for row, vectors in found.items():
+    vectors_by_row = look_at(archive, batch, ahead)
+    assert sorted(vectors_by_row) == [row for row in range(50) if row % 5 != 4]
+    for row, vectors in vectors_by_row.items():
         assert vectors.tolist() == [[row, crop] for crop in range(wanted(row))]
     assert archive.done == 50
 
@@ -120,7 +145,7 @@ def test_no_more_images_are_open_than_may_be_and_room_that_is_left_is_used(most:
 def test_no_image_begins_while_pictures_that_wait_fill_the_memory(
     bytes_: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rounds, "HELD_BYTES", bytes_)
+    monkeypatch.setattr(schedule, "HELD_BYTES", bytes_)
     archive = Archive(60)
     look_at(archive, 1000, (2, 40))
     # Two that are beginning come on top.
@@ -129,24 +154,16 @@ def test_no_image_begins_while_pictures_that_wait_fill_the_memory(
 
 
 def test_what_was_begun_is_given_up_when_something_fails() -> None:
-    begun: list[Future[Started]] = []
+    begun: list[Future[Begun]] = []
 
-    def images() -> Iterator[Future[Started]]:
+    def images() -> Iterator[Future[Begun]]:
         for row in range(9):
-            future: Future[Started] = Future()
+            future: Future[Begun] = Future()
             if row == 0:
                 future.set_exception(RuntimeError("the disk is gone"))
             begun.append(future)
             yield future
 
     with pytest.raises(RuntimeError, match="the disk is gone"):
-        encode_in_rounds(
-            images(),
-            lambda cut, rows: at_once(cut(rows)),
-            torch.from_numpy,  # type: ignore[arg-type]
-            Passes(5),  # type: ignore[arg-type]
-            Stopping(),  # type: ignore[arg-type]
-            (4, 40),
-            lambda: None,
-        )
+        schedule_of(5, (4, 40), lambda: None).embed(images())
     assert [future.cancelled() for future in begun] == [False, True, True, True]
