@@ -11,9 +11,11 @@ Takes about five minutes on two cores; needs `postgresql` (Debian: apt-get insta
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -54,6 +56,8 @@ def main() -> int:
             "AWS_SECRET_ACCESS_KEY": "drill-secret",
             "AWS_DEFAULT_REGION": "us-east-1",
             "PREFECT_API_DATABASE_CONNECTION_URL": database,
+            # One key for the server and the workers, which would be on other machines.
+            "PREFECT_API_AUTH_STRING": f"drill:{secrets.token_urlsafe(24)}",
             "LAZSL_ARCHIVE": "s3://drill/archive",
             "LAZSL_LABELS": str(ROOT / "lazsl/fieldguide/sample/labels.json"),
             "LAZSL_MODEL": "fieldguide",
@@ -65,7 +69,7 @@ def main() -> int:
         url = stack.enter_context(service(home))
         doomed = stack.enter_context(worker(home / "doomed", url))
         say(f"server on PostgreSQL, two workers, loader: {url}")
-        api = Api(url)
+        api = Api(url, os.environ["PREFECT_API_AUTH_STRING"])
         api.start("plan-archive", {"job": {**api.job(), "shard_size": 16}, "batch_shards": 4})
         wait(lambda: api.done_shards() >= 2 and bool(api.running_on("doomed")))
         (lost,) = api.running_on("doomed")
@@ -96,12 +100,13 @@ def main() -> int:
 class Api:
     """What the drill asks the Prefect server and the bucket."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str) -> None:
         self.url = url
+        self.key = base64.b64encode(key.encode()).decode()
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "Authorization": f"Basic {self.key}"}
         request = urllib.request.Request(f"{self.url}/api/{path}", data, headers)
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
@@ -219,7 +224,7 @@ def service(home: Path) -> Iterator[str]:
     """`make serve`; its URL."""
     port = free_port()
     command = [sys.executable, "-m", "lazsl_flows.serve", f"--port={port}"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'flows'}", "OMP_NUM_THREADS": "1"}
     with (home / "serve.log").open("w") as log:
         process = subprocess.Popen(
             [*command, f"--home={home}"], cwd=home, env=environment, stdout=log, stderr=log
@@ -241,7 +246,7 @@ def worker(place: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [Path(sys.executable).with_name("prefect"), "worker", "start", "--pool", "lazsl"]
     environment = {
         **os.environ,
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'flows'}",
         "OMP_NUM_THREADS": "1",
         "PREFECT_HOME": str(place / "home"),
         "PREFECT_API_URL": f"{url}/api",

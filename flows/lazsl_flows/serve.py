@@ -1,6 +1,9 @@
 """A whole labelling service on this machine: `python -m lazsl_flows.serve`.
 
 Server, work pools, deployments and workers, on loopback only. Ctrl-C or SIGTERM ends all of them.
+Whoever uses it needs the key that the first start puts into `api-key` in the home: Prefect's API
+runs commands as this user, and all users and web pages of the machine can reach loopback.
+All that the service writes is readable by its user alone.
 Without an archive in the environment (LAZSL_ARCHIVE, LAZSL_LABELS, ...) the deployments are set to
 label the embedded sample archive with the embedded model.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -20,6 +24,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lazsl import fieldguide
+from lazsl.errors import UserError
+from lazsl.store.private import UMASK, close_to_others, kept_key, private_folder
 
 _HERE = Path(__file__).resolve().parent
 INFRA = next(
@@ -29,6 +35,8 @@ INFRA = next(
 PREFECT_FILE = INFRA / "prefect.yaml"
 AUTOMATIONS = INFRA / "automations.yaml"
 POOLS = ("lazsl", "lazsl-loader")
+KEY_FILE = "api-key"
+"""In the home; its text is what the server asks of everybody (Prefect's `auth_string`)."""
 _BETWEEN_LOOKS = 3.0  # seconds; a worker that dies at once is not started more often
 
 
@@ -41,17 +49,21 @@ def main() -> int:
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
+    os.umask(UMASK)
     try:
         with ExitStack() as stack:
             url = f"http://127.0.0.1:{given.port}"
-            environment = _environment(given.home.resolve(), url)
-            logs = given.home.resolve() / "logs"
-            logs.mkdir(parents=True, exist_ok=True)
+            home = private_folder(given.home.resolve())
+            close_to_others(home)
+            key, told = _key(home)
+            environment = _environment(home, url, key)
+            logs = private_folder(home / "logs")
             if _answers(f"{url}/api/health"):
                 print(f"lazsl: port {given.port} is taken; use --port", file=sys.stderr)
                 return 2
             start = ("server", "start", "--host", "127.0.0.1", "--port", str(given.port))
-            server = stack.enter_context(_running("server", start, environment, logs))
+            server_only = _server_environment(environment, given.port, key)
+            server = stack.enter_context(_running("server", start, server_only, logs))
             _wait(url, server, logs)
             for pool in POOLS:
                 create = ("work-pool", "create", pool, "--type", "process", "--overwrite")
@@ -74,7 +86,7 @@ def main() -> int:
                 for name, command in commands.items()
             }
             print(f"\nlazsl serves at {url}; deployments: {url}/deployments", flush=True)
-            print(f"logs in {logs}; Ctrl-C stops everything", flush=True)
+            print(f"{told}; logs in {logs}; Ctrl-C stops everything", flush=True)
             while server.poll() is None:
                 time.sleep(_BETWEEN_LOOKS)
                 for name in [name for name, worker in workers.items() if worker.poll() is not None]:
@@ -85,13 +97,35 @@ def main() -> int:
             return 1
     except KeyboardInterrupt:
         return 0
+    except UserError as error:
+        print(f"lazsl: {error}", file=sys.stderr)
+        return 2
 
 
 def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _environment(home: Path, url: str) -> dict[str, str]:
+def _key(home: Path) -> tuple[str, str]:
+    """What the server asks of everybody, and a sentence that says where it is."""
+    for name in ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"):
+        if os.environ.get(name):
+            return os.environ[name], f"the key it asks for is what {name} holds"
+    file = home / KEY_FILE
+    return kept_key(file), f"its pages ask for a key: cat {shlex.quote(str(file))}"
+
+
+def _server_environment(environment: dict[str, str], port: int, key: str) -> dict[str, str]:
+    """What the server alone is told: what to ask for, and whose pages may call it."""
+    pages = f"http://127.0.0.1:{port},http://localhost:{port}"
+    return {
+        **environment,
+        "PREFECT_SERVER_API_AUTH_STRING": key,
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": pages,
+    }
+
+
+def _environment(home: Path, url: str, key: str) -> dict[str, str]:
     workspace = str(Path("workspace").resolve())
     defaults = {
         "LAZSL_ARCHIVE": str(fieldguide.IMAGES_DIR),
@@ -105,6 +139,7 @@ def _environment(home: Path, url: str) -> dict[str, str]:
     settings = {
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": f"{url}/api",
+        "PREFECT_API_AUTH_STRING": key,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
@@ -120,8 +155,8 @@ def _running(
     name: str, arguments: tuple[str, ...], environment: dict[str, str], logs: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A part of the service; when the block ends, it and all that it started are gone."""
-    place = logs.parent / "work" / name
-    place.mkdir(parents=True, exist_ok=True)
+    place = private_folder(logs.parent / "work") / name
+    place.mkdir(exist_ok=True)
     with (logs / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
             [_command(), *arguments],

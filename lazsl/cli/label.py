@@ -292,6 +292,9 @@ def _prefect() -> Iterator[None]:
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+    from lazsl_flows.temporary import keep_to_this_command
+
+    keep_to_this_command()
     yield
 
 

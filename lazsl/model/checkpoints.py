@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import logging
 import os
 import pickle
@@ -39,6 +40,7 @@ from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from lazsl.errors import UserError
 from lazsl.fieldguide import MODEL_DIR
 from lazsl.model import published
+from lazsl.model.configuration import check_configuration
 from lazsl.store.keys import digest, readable
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -99,8 +101,8 @@ def find_model(model: str, precision: str) -> ModelSource:
 
 
 def reading(source: ModelSource) -> AbstractContextManager[None]:
-    """For loading: open_clip may ask the hub again for anything that is not in a local folder."""
-    return _quiet() if source.name.startswith("local-dir:") else _hub_or_cache()
+    """For loading: no hub is asked for a local folder; for all else it may be asked again."""
+    return _offline() if source.name.startswith("local-dir:") else _hub_or_cache()
 
 
 def unreadable(source: ModelSource, error: Exception) -> str:
@@ -230,13 +232,24 @@ def _local(given: str, folder: Path) -> tuple[Any, Path]:
         raise UserError(
             f"model {given!r}: no weights in {folder}; put open_clip_model.safetensors there"
         )
-    return config.read_text(encoding="utf-8", errors="replace"), Path(weights)
+    text = config.read_text(encoding="utf-8", errors="replace")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"model {given!r}: {config} is no JSON ({first_line(error)})") from None
+    with _offline():
+        check_configuration(given, document)
+    return text, Path(weights)
 
 
 def _hub(given: str, identifier: str) -> tuple[Any, Path]:
     try:
         with _hub_or_cache():
-            return _get_hf_config(identifier), Path(download_pretrained_from_hf(identifier))
+            config = _get_hf_config(identifier)
+            check_configuration(given, config)
+            return config, Path(download_pretrained_from_hf(identifier))
+    except UserError:
+        raise
     except Exception as error:  # whatever a hub client raises, the person needs one sentence
         raise UserError(_unreachable(given, "ARCHITECTURE", error)) from None
 
@@ -248,6 +261,18 @@ def _unreachable(model: str, name: str, error: Exception) -> str:
         f"the hub, copy the file there and use {name}:/path/to/weights.safetensors, "
         "or local-dir:/folder"
     )
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Nothing is asked of the hub, whatever a configuration names."""
+    offline = hub_constants.HF_HUB_OFFLINE
+    with _quiet():
+        hub_constants.HF_HUB_OFFLINE = True
+        try:
+            yield
+        finally:
+            hub_constants.HF_HUB_OFFLINE = offline
 
 
 @contextmanager

@@ -151,7 +151,7 @@ def load_tokenizer(source: ModelSource) -> Any:
     try:
         with reading(source):
             if source.tokenizer is None:
-                return open_clip.get_tokenizer(source.name)
+                return open_clip.get_tokenizer(source.name, **_without_code(source.name))
             config = source.text_config
             return open_clip.tokenizer.HFTokenizer(
                 str(source.tokenizer),
@@ -159,10 +159,17 @@ def load_tokenizer(source: ModelSource) -> Any:
                     "context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH
                 ),
                 tokenizer_mode=config.get("tokenizer_mode"),
+                trust_remote_code=False,
                 **config.get("tokenizer_kwargs", {}),
             )
     except Exception as error:  # transformers raises many kinds for a bad folder
         raise UserError(unreadable_tokenizer(source, error)) from None
+
+
+def _without_code(name: str) -> dict[str, bool]:
+    """What keeps transformers from running, or offering to run, code beside a tokenizer."""
+    text = (open_clip.get_model_config(name) or {}).get("text_cfg", {})
+    return {"trust_remote_code": False} if text.get("hf_tokenizer_name") else {}
 
 
 def load_encoder(source: ModelSource, device: str, towers: Towers = "both") -> Encoder:

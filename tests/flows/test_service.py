@@ -23,7 +23,7 @@ import httpx
 import psutil
 import pytest
 from lazsl_flows.summary import table
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from processes import made_once
 from sample import content, copy_sample, label_plainly, small_job
 from test_flows import block, plan_only, put_into
@@ -50,6 +50,12 @@ class Service:
     notices: list[dict[str, Any]]
     environment: dict[str, str]
     code: Path
+    key: str
+    signed_in: Any
+
+    def page(self, browser: Browser, **how: Any) -> Page:
+        """A page in a browser that was given the key."""
+        return browser.new_page(storage_state=self.signed_in, **how)
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """What the API answers; a server that is too busy says so (503) and is asked again."""
@@ -173,7 +179,9 @@ def listen() -> tuple[ThreadingHTTPServer, list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, s3_server: str) -> Iterator[Service]:
+def service(
+    tmp_path_factory: pytest.TempPathFactory, s3_server: str, browser: Browser
+) -> Iterator[Service]:
     made_once("service", tmp_path_factory)
     home = tmp_path_factory.mktemp("service")
     with socket.socket() as free:
@@ -207,18 +215,34 @@ def service(tmp_path_factory: pytest.TempPathFactory, s3_server: str) -> Iterato
         # Workers know the store from the block alone.
         store = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
         store |= {"AWS_SECRET_ACCESS_KEY": SECRET}
+        key = (home / "home" / "api-key").read_text().strip()
+        environment["PREFECT_API_AUTH_STRING"] = key
         keep = [sys.executable, "-m", "lazsl_flows.credentials"]
         assert SECRET not in run_to_end(keep, environment | store, home)
         # One client, whose making is dear; but no connection is kept, as the server ends idle ones.
         unkept = httpx.Limits(max_keepalive_connections=0)
-        with httpx.Client(timeout=30, limits=unkept) as client:
-            yield Service(url, client, home, notices, environment, home / "code")
+        asked_for = tuple(key.split(":"))
+        with httpx.Client(timeout=30, limits=unkept, auth=asked_for) as client:
+            signed_in = sign_in(browser, url, key)
+            yield Service(url, client, home, notices, environment, home / "code", key, signed_in)
     finally:
         listener.shutdown()
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     left = subprocess.run(["pgrep", "-f", str(home)], capture_output=True, text=True, check=False)
     assert left.stdout == "", "stopping the service left processes behind"
+
+
+def sign_in(browser: Browser, url: str, key: str) -> Any:
+    """What a browser keeps after its person gave the key."""
+    page = browser.new_page()
+    page.goto(f"{url}/deployments")
+    page.locator("input[type=password]").fill(key)
+    page.get_by_role("button", name="Login").click()
+    expect(page.get_by_text("label-archive").first).to_be_visible(timeout=60_000)
+    kept = page.context.storage_state()
+    page.close()
+    return kept
 
 
 def code_of_its_own(place: Path) -> Path:
@@ -271,6 +295,66 @@ def parameters(job: Job) -> dict[str, Any]:
     return job.model_dump(mode="json")
 
 
+def test_without_the_key_no_other_user_and_no_page_of_another_origin_gets_at_the_api(
+    service: Service, browser: Browser, tmp_path: Path
+) -> None:
+    unkeyed = httpx.Client(timeout=30)
+    block = f"{service.url}/api/block_documents/filter"
+    for headers in ({}, {"Authorization": "Basic bGF6c2w6d3Jvbmc="}):
+        answer = unkeyed.post(block, json={"include_secrets": True}, headers=headers)
+        assert answer.status_code == 401
+    deployment = service.deployment("load-warehouse")["id"]
+    start = f"{service.url}/api/deployments/{deployment}/create_flow_run"
+    command = {"job_variables": {"command": f"touch {tmp_path / 'planted'}"}}
+    assert unkeyed.post(start, json=command).status_code == 401
+    # The key's own right is the same as before: nothing else was asked.
+    assert service.ask("block_documents/filter", {"limit": 1})
+
+    asked = {
+        "Origin": "http://foreign.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type",
+    }
+    answer = unkeyed.options(block, headers=asked)
+    assert answer.status_code == 400 and "access-control-allow-origin" not in answer.headers
+    server, _ = listen()
+    page = browser.new_page()
+    page.route("**/planted.html", lambda route: route.fulfill(body="<p>a page</p>"))
+    page.goto(f"http://127.0.0.1:{server.server_port}/planted.html")
+    script = "url => fetch(url).then(answer => answer.text()).catch(error => `no: ${error}`)"
+    assert page.evaluate(script, f"{service.url}/api/admin/version").startswith("no: TypeError")
+    page.close()
+    server.shutdown()
+
+
+def test_all_that_the_service_writes_is_its_users_alone(service: Service) -> None:
+    files = [service.home / "home", *(service.home / "home").rglob("*")]
+    assert len(files) > 10
+    open_to_others = [path for path in files if path.lstat().st_mode & 0o077]
+    assert not open_to_others
+    log = (service.home / "log").read_text()
+    assert f"cat {service.home / 'home' / 'api-key'}" in log and service.key not in log
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_another_user_reads_neither_the_key_nor_the_database(service: Service) -> None:
+    parents = [
+        p for p in service.home.parents if p.stat().st_uid == os.geteuid() and p != Path("/")
+    ]
+    modes = {p: p.stat().st_mode for p in [service.home, *parents]}
+    try:
+        for path, mode in modes.items():  # only what the service itself closed may be in the way
+            path.chmod(mode | 0o055)
+        for name in ("api-key", "prefect.db"):
+            file = service.home / "home" / name
+            command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", file]
+            tried = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert tried.returncode != 0 and "Permission denied" in tried.stderr
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
+
+
 def test_the_pool_for_kubernetes_is_one_that_the_server_takes(service: Service) -> None:
     template = ROOT / "infra" / "kubernetes" / "work-pool.json"
     pool = ("kubernetes-jobs", "--type", "kubernetes", "--base-job-template", str(template))
@@ -303,7 +387,7 @@ def test_all_deployments_come_at_once_and_their_forms_explain_every_parameter(
         assert schedule["schedule"]["cron"] == "0 2 * * *" and not schedule["active"]
         assert found[name]["global_concurrency_limit"]["limit"] == 1
 
-    page = browser.new_page(viewport={"width": 1400, "height": 1500})
+    page = service.page(browser, viewport={"width": 1400, "height": 1500})
     page.goto(f"{service.url}/deployments/deployment/{found['label-archive']['id']}/run")
     for text in ("where the images are: a path or any fsspec URL", "random square crops per image"):
         expect(page.get_by_text(text).first).to_be_visible(timeout=60_000)
@@ -332,7 +416,7 @@ def test_retry_pressed_in_the_browser_runs_only_the_missing_shard(
     assert notice["run"] == f"label {archive}" and notice["message"] == failed["message"]
     assert notice["page"].endswith(f"/runs/flow-run/{flow_run}")
 
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page = service.page(browser, viewport={"width": 1400, "height": 1000})
     page.goto(f"{service.url}/runs/flow-run/{flow_run}")
     expect(page.get_by_text("Failed", exact=True).first).to_be_visible(timeout=60_000)
     page.get_by_text("Details", exact=True).first.click()
@@ -379,7 +463,7 @@ def test_names_from_label_sets_and_archives_are_shown_as_they_are(
     ]
     shown = {"type": "markdown", "data": table(("name",), [(name,) for name in names])}
     artifact = service.ask("artifacts/", shown)["id"]
-    page = browser.new_page()
+    page = service.page(browser)
     page.goto(f"{service.url}/artifacts/artifact/{artifact}")
     for name in names:
         expect(page.get_by_role("cell", name=name, exact=True)).to_be_visible(timeout=60_000)
@@ -492,7 +576,7 @@ def test_secrets_are_in_no_log_parameter_or_artifact(service: Service) -> None:
     for path in ("flow_runs", "logs", "artifacts", "deployments", "block_documents"):
         said.append(json.dumps(service.ask(f"{path}/filter", {"limit": 200})))
     assert len(said) > 8 and all(len(text) > 2 for text in said)
-    assert not [text for text in said if SECRET in text]
+    assert not [text for text in said if SECRET in text or service.key in text]
 
 
 def words_of(process: psutil.Process, home: Path) -> list[str]:

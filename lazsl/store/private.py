@@ -1,0 +1,76 @@
+"""Folders and keys that belong to one user of a machine that others use too."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from lazsl.errors import UserError
+
+UMASK = 0o077
+"""Nothing that a service writes is for other users."""
+
+
+def private_folder(path: Path) -> Path:
+    """The folder, made if need be, that only this user may enter (mode 0700).
+
+    Raises:
+        UserError: it is a link, no folder, another user's, or cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise UserError(f"{path} is no folder but a link or a file; name a folder of your own")
+        if found.st_uid != os.geteuid():
+            raise UserError(f"{path} belongs to another user; name a folder of your own")
+        if stat.S_IMODE(found.st_mode) & UMASK:
+            path.chmod(0o700)
+    except OSError as error:
+        raise UserError(f"cannot use the folder {path}: {error.strerror or error}") from None
+    return path
+
+
+def close_to_others(folder: Path) -> None:
+    """Take from other users what an earlier version let them read: every file directly inside."""
+    for path in folder.iterdir():
+        found = path.lstat()
+        if stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) & UMASK:
+            path.chmod(stat.S_IMODE(found.st_mode) & ~UMASK)
+
+
+def kept_key(path: Path) -> str:
+    """The secret `lazsl:...` in a file, made at the first call and readable by this user alone.
+
+    It has the form of a user and a password, as HTTP's basic authentication takes them.
+
+    Raises:
+        UserError: the file is a link, others may read it, or it holds no key.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        return _read_key(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+    key = f"lazsl:{secrets.token_urlsafe(24)}"
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(key + "\n")
+    return key
+
+
+def _read_key(path: Path) -> str:
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        raise UserError(f"{path} is no key of yours; delete it, and a new one is made")
+    if stat.S_IMODE(found.st_mode) & UMASK:
+        raise UserError(
+            f"others may read {path}, so its key is no secret any more; delete it, and a new one "
+            "is made"
+        )
+    key = path.read_text(encoding="utf-8", errors="replace").strip()
+    if len(key) < 16 or ":" not in key or not key.isascii() or not key.isprintable():
+        raise UserError(f"{path} holds no key; delete it, and a new one is made")
+    return key
