@@ -28,6 +28,7 @@ from lazsl_flows.shards import (
     work,
 )
 from lazsl_flows.summary import failure_sentence, show_dashboard, show_evidence
+from lazsl_flows.watching import watcher
 
 
 @flow(name="label-archive", flow_run_name="label {job.archive}", task_runner=RUNNER)
@@ -79,6 +80,7 @@ def relabel(
 def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None) -> State[Any]:
     """Do what is missing, load what is done, and say how it ended; arguments as of `work`."""
     worked = work(run, shards, numbered(shards), submit, ahead)
+    watcher.get().waiting("loading the warehouse")
     loaded = load(run.job, run.key, run.archive, return_state=True)
     if loaded.is_completed() and len(worked.failed) < len(shards):
         show_dashboard(run.job, run.key)

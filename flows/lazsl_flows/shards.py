@@ -12,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,12 +35,7 @@ from lazsl.run.into_warehouse import check_folders
 from lazsl.run.run import Run, notices, open_run, record_run
 from lazsl.settings import Job
 from lazsl_flows.attempts import in_words
-
-on_progress: ContextVar[Callable[[str, int], None] | None] = ContextVar("on_progress", default=None)
-"""Called with a shard and how many of its images are done, for whoever runs the flow in-process."""
-
-on_shards: ContextVar[Callable[[int], None] | None] = ContextVar("on_shards", default=None)
-"""Called once with the number of images that are still to be done."""
+from lazsl_flows.watching import watcher
 
 RUNNER: Any = ThreadPoolTaskRunner(max_workers=256)
 """Threads only wait for each other: how much is done at a time is bounded by the flow."""
@@ -84,10 +78,8 @@ def embed(run: Run, number: int, shard: str, staged: tuple[Staged, float]) -> St
     """Cut regions and embed them. The staged images are removed afterwards."""
     images, seconds = staged
     total = len(images.table)
-    report = on_progress.get()
-    progress = None if report is None else partial(report, shard)
     with _model:
-        steps.embed_shard(run, shard, images, seconds, progress)
+        steps.embed_shard(run, shard, images, seconds, partial(watcher.get().images, shard))
     unstage(images.directory)
     return Completed(message=f"{total} images")
 
@@ -97,9 +89,7 @@ def embed(run: Run, number: int, shard: str, staged: tuple[Staged, float]) -> St
 def score(run: Run, number: int, shard: str) -> State[Any]:
     """Align regions with attributes; write predictions, evidence, plans, and the done marker."""
     marker = steps.score_shard(run, shard)
-    report = on_progress.get()
-    if report is not None:
-        report(shard, marker["listed"])
+    watcher.get().shard(marker)
     return Completed(message=f"{marker['labelled']} labelled, {marker['rejected']} rejected")
 
 
@@ -112,6 +102,7 @@ def prepare(job: Job, towers: Towers = "both") -> tuple[Run, list[str]]:
     run = open_run(job)
     for notice in notices(job, run.labelset, run.source):
         get_run_logger().warning(notice)
+    watcher.get().waiting("listing the archive")
     planned: Any = plan(run, return_state=True)
     if not planned.is_completed():
         raise UserError(planned.message)
@@ -126,6 +117,7 @@ def embed_labels(run: Run, towers: Towers = "both") -> None:
     Raises:
         UserError: with the sentence of the task.
     """
+    watcher.get().waiting("embedding the label set")
     embedded = attributes(run, towers, return_state=True)
     if not embedded.is_completed():
         raise UserError(embedded.message)
@@ -183,9 +175,7 @@ def work(
         key="lazsl-progress",
         description=f"shards of {run.key} that are done",
     )
-    announce = on_shards.get()
-    if announce is not None:
-        announce(steps.count_images(run, missing))
+    watcher.get().begin(steps.count_images(run, missing), len(missing))
     waiting: deque[list[PrefectFuture[Any]]] = deque()
     reasons: list[str] = []
     done = len(shards) - len(missing)

@@ -12,6 +12,7 @@ from lazsl.cli import (
     label,
     labels,
     report,
+    runs,
     warehouse,
 )
 from lazsl.cli.app import app
@@ -24,4 +25,4 @@ def main() -> None:
     app()
 
 
-_ = (audit, datasets, describe, evaluate, explain, label, labels, report, warehouse)
+_ = (audit, datasets, describe, evaluate, explain, label, labels, report, runs, warehouse)

@@ -13,10 +13,14 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from lazsl import __version__
 from lazsl.errors import UserError
 from lazsl.settings import make_job
 
-_ORDER = ("label", "relabel", "status", "load", "sql", "explain", "report", "audit", "evaluate")
+_ORDER = (
+    *("label", "relabel", "status", "runs", "load", "sql", "explain", "report", "audit"),
+    *("evaluate", "labels", "settings"),
+)
 
 
 class _InOrder(TyperGroup):
@@ -30,13 +34,30 @@ class _InOrder(TyperGroup):
 app = typer.Typer(
     name="lazsl",
     cls=_InOrder,
-    help="Label large image archives without training and without annotation, "
-    "and keep the evidence.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"lazsl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _lazsl(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Label large image archives without training and without annotation, and keep the evidence."""
+
 
 out = Console()
 err = Console(stderr=True)

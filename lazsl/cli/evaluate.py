@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from lazsl.cli.app import OpenSet, Workspace, app, err, in_words, out
+from lazsl.cli.completing import run_keys
 
 
 @app.command(
@@ -17,7 +18,10 @@ from lazsl.cli.app import OpenSet, Workspace, app, err, in_words, out
 @in_words
 def evaluate(
     run: Annotated[
-        str | None, typer.Argument(help="Key of a run or its beginning; default: latest.")
+        str | None,
+        typer.Argument(
+            help="Key of a run or its beginning; default: latest.", autocompletion=run_keys
+        ),
     ] = None,
     truth: Annotated[
         str | None,
@@ -66,6 +70,11 @@ def evaluate(
 
     All from stored embeddings. `lazsl label --trust trust.json` then abstains as was measured here.
     """
+    from lazsl.store.folder import Folder
+    from lazsl.store.paths import read_run_record
+
+    read_run_record(Folder(workspace), run)  # a wrong name is told before a model is imported
+
     from lazsl.evaluation import sweeps
     from lazsl.evaluation.evaluate import evaluate as evaluate_run
     from lazsl.evaluation.sections.section import publish

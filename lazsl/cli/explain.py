@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
+from lazsl.cli.completing import class_names, image_keys, run_keys
 from lazsl.display import short, visible
 from lazsl.errors import UserError
 
@@ -32,14 +33,26 @@ _WIDE = 110  # characters of a terminal that has room for the regions' corners, 
 @in_words
 def explain(
     image: Annotated[
-        str, typer.Argument(help="Key of the image in the archive, the end of it, or image_id.")
+        str,
+        typer.Argument(
+            help="Key of the image in the archive, part of it if no other has it, or image_id.",
+            autocompletion=image_keys,
+        ),
     ],
     run: Annotated[
-        str | None, typer.Option("--run", help="Key of a run or its beginning; default: latest.")
+        str | None,
+        typer.Option(
+            "--run",
+            help="Key of a run or its beginning; default: latest.",
+            autocompletion=run_keys,
+        ),
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(help="Hold the label against this class instead of the runner-up."),
+        typer.Option(
+            help="Hold the label against this class instead of the runner-up.",
+            autocompletion=class_names,
+        ),
     ] = None,
     edits: Annotated[
         list[str] | None,
@@ -60,7 +73,6 @@ def explain(
 
     With --what-if: what it would have been called with other words. No picture is drawn then.
     """
-    from lazsl.explain.explanation import explain as explain_image
     from lazsl.explain.lookup import find_image, find_run
     from lazsl.warehouse.opening import open_warehouse
 
@@ -74,6 +86,9 @@ def explain(
         found_run = find_run(connection, run, workspace)
         found = find_image(connection, found_run.key, image)
         if not edits:
+            # Imported where the image is known: it brings PyTorch, and a wrong key should be quick.
+            from lazsl.explain.explanation import explain as explain_image
+
             explanation = explain_image(connection, found_run, found, against)
     if edits:
         _show_what_if(_what_if(found_run, found, edits), found)

@@ -7,12 +7,12 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from lazsl import fieldguide
@@ -37,9 +37,36 @@ from lazsl.cli.app import (
     nested,
     out,
 )
+from lazsl.cli.completing import run_keys
+from lazsl.cli.progress import follower
 from lazsl.cli.warehouse import show_status
 from lazsl.errors import UserError
 from lazsl.settings import DEFAULT_MODEL, Job, make_job
+from lazsl.store.urls import masked
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say nothing unless something is wrong.")
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show the log of every task as well.")
+]
+LogJson = Annotated[
+    bool,
+    typer.Option("--log-json", help="Report progress on stderr as one JSON object a line."),
+]
+
+
+@dataclass(frozen=True)
+class Talk:
+    """How much a command says while it works."""
+
+    quiet: bool
+    verbose: bool
+    log_json: bool
+
+    def __post_init__(self) -> None:
+        if self.quiet and (self.verbose or self.log_json):
+            raise UserError("--quiet says nothing, so it cannot go with --verbose or --log-json")
 
 
 @app.command(
@@ -78,6 +105,9 @@ def label(
     batch_size: Annotated[int | None, typer.Option(help="Crops per forward pass.")] = None,
     trust: TrustFile = None,
     settings: Set = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_json: LogJson = False,
 ) -> None:
     """Label an archive: list, stage, cut, embed, score, load.
 
@@ -111,18 +141,21 @@ def label(
         values = {**{k: v for k, v in values.items() if v is not None}, "model": "fieldguide"}
         values = {**defaults, **values}
     job = _job({k: v for k, v in values.items() if v is not None}, settings)
-    with _prefect():
+    talk = Talk(quiet, verbose, log_json)
+    _refuse_early(job, archive=True)
+    with _prefect(talk):
         from lazsl_flows.label import label_archive
 
         from lazsl.run.run import notices, open_run
 
         run = open_run(job)
-        _check_inputs(run, "both")
+        _load_model(run, "both")
         for notice in notices(job, run.labelset, run.source):
             err.print(f"[yellow]note:[/] {escape(notice)}")
         _warn_of_other_trust(trust, run)
-        _follow(lambda: label_archive(job, return_state=True), "labelling")
-        _show_run(run)
+        _follow(lambda: label_archive(job, return_state=True), "labelling", talk)
+        if not quiet:
+            _show_run(run)
 
 
 @app.command(
@@ -131,7 +164,10 @@ def label(
 @in_words
 def relabel(
     run: Annotated[
-        str, typer.Argument(help="The run whose embeddings to score: its key or beginning.")
+        str,
+        typer.Argument(
+            help="The run whose embeddings to score: its key or beginning.", autocompletion=run_keys
+        ),
     ],
     labels: Labels = None,
     workspace: Workspace = "workspace",
@@ -150,12 +186,18 @@ def relabel(
             "--set", metavar="scoring.NAME=VALUE", help="Any other setting of scoring; repeatable."
         ),
     ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_json: LogJson = False,
 ) -> None:
     """Score stored embeddings with another label set or other settings. No image is read.
 
     The confidence below which the run abstained is not taken over: it holds only for the label set
     and the settings it was measured with. Measure again, and give --trust.
     """
+    from lazsl.store.folder import Folder
+    from lazsl.store.paths import read_run_record
+
     given = {"labels": labels, "truth": truth, "warehouse": warehouse and str(warehouse)}
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     if open_set:
@@ -168,21 +210,22 @@ def relabel(
             "stored embeddings are scored; see lazsl label --help"
         )
     how = nested(scoring)
-    with _prefect():
+    talk = Talk(quiet, verbose, log_json)
+    record = read_run_record(Folder(workspace), run)
+    job = make_job(**{**record["job"], **{k: v for k, v in changes.items() if k != "scoring"}})
+    _refuse_early(job, archive=False)
+    with _prefect(talk):
         from lazsl_flows.label import relabel as relabel_flow
 
         from lazsl.run.run import notices, open_relabelling, uncalibrated
-        from lazsl.store.folder import Folder
-        from lazsl.store.paths import read_run_record
 
-        record = read_run_record(Folder(workspace), run)
         before = uncalibrated(record["job"]["scoring"])
         if how.get("scoring", {}).get("rule", before["rule"]) != before["rule"]:
             before = {k: v for k, v in before.items() if k not in ("max_iterations", "tolerance")}
         if how:
             changes["scoring"] = {**before, **how["scoring"]}
         opened = open_relabelling(workspace, record["run"], changes)
-        _check_inputs(opened, "text")
+        _load_model(opened, "text")
         for notice in notices(opened.job, opened.labelset, opened.source):
             err.print(f"[yellow]note:[/] {escape(notice)}")
         _warn_of_other_trust(trust, opened)
@@ -198,8 +241,10 @@ def relabel(
                 return_state=True,
             ),
             "scoring",
+            talk,
         )
-        _show_run(opened)
+        if not quiet:
+            _show_run(opened)
 
 
 def _scoring(
@@ -223,7 +268,6 @@ def _from_trust(url: str | None) -> dict[str, Any]:
     if url is None:
         return {}
     from lazsl.evaluation.trust import read_trust
-    from lazsl.store.urls import masked
 
     measured = read_trust(url)
     if measured.threshold is None:
@@ -260,32 +304,43 @@ def _job(values: dict[str, Any], settings: list[str] | None) -> Job:
     return make_job(**nested(values | _set(settings)))
 
 
-def _check_inputs(run: Any, towers: Any) -> None:
-    """What is wrong with the input is said before anything is started or written.
+def _refuse_early(job: Job, archive: bool) -> None:
+    """Refuse what can be refused without a model, before the seconds that importing one takes.
 
-    The model stays loaded for the flow, which runs in this process.
+    Raises:
+        UserError: the label set, the archive (where it is read) or the truth is not usable.
     """
     from lazsl.archive.listing import check_archive
     from lazsl.archive.truth import FOLDERS, read_truth
+    from lazsl.labelset.reading import load_labelset
+
+    labelset = load_labelset(job.labels)
+    if archive:
+        check_archive(job.archive)
+    # Folders are known once the archive is listed; planning checks them.
+    if job.truth not in (None, FOLDERS):
+        read_truth(job.truth, labelset, job.open_set)
+
+
+def _load_model(run: Any, towers: Any) -> None:
+    """Load the run's model before anything is started or written; it stays for the flow, which
+    runs in this process."""
     from lazsl.run import models, steps
 
-    # Folders are known once the archive is listed; planning checks them.
-    if run.job.truth not in (None, FOLDERS):
-        read_truth(run.job.truth, run.labelset, run.job.open_set)
     embedded = steps.attributes_embedded(run)
     if towers == "both":
-        check_archive(run.job.archive)
         models.load_model(run, "vision" if embedded else "both")
     elif not embedded:
         models.load_model(run, "text")
 
 
 @contextmanager
-def _prefect() -> Iterator[None]:
-    """Prefect, quiet: what a person needs to know is said by the command itself."""
+def _prefect(talk: Talk) -> Iterator[None]:
+    """Prefect, quiet unless asked: what a person needs to know is said by the command itself."""
+    level = "INFO" if talk.verbose else "ERROR"
     quiet = {
-        "PREFECT_LOGGING_LEVEL": "ERROR",
-        "PREFECT_LOGGING_ROOT_LEVEL": "ERROR",
+        "PREFECT_LOGGING_LEVEL": level,
+        "PREFECT_LOGGING_ROOT_LEVEL": level,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         "DO_NOT_TRACK": "1",
@@ -298,32 +353,22 @@ def _prefect() -> Iterator[None]:
     yield
 
 
-def _follow(flow: Callable[[], Any], verb: str) -> None:
-    """Run a flow under a progress bar.
+def _follow(flow: Callable[[], Any], verb: str, talk: Talk) -> None:
+    """Run a flow and show how far it is.
 
     Raises:
         UserError: it did not complete; the sentence is its state's message.
     """
-    from lazsl_flows.shards import on_progress, on_shards
+    from lazsl_flows.watching import watcher
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=True) as progress:
-        bar = progress.add_task("starting Prefect", total=None)
-        images: dict[str, int] = {}
-
-        def image_done(shard: str, done: int) -> None:
-            images[shard] = done
-            progress.update(bar, description=f"{verb} images", completed=sum(images.values()))
-
-        def begin(total: int) -> None:
-            progress.update(bar, description=f"{verb} images", total=total, completed=0)
-
-        tokens = (on_progress.set(image_done), on_shards.set(begin))
+    with follower(err, verb, talk.quiet, talk.log_json) as watching:
+        token = watcher.set(watching)
+        server = os.environ.get("PREFECT_API_URL")
+        watching.waiting(
+            f"starting the flow at {masked(server)}"
+            if server
+            else "starting a temporary Prefect server (PREFECT_API_URL would name a running one)"
+        )
         try:
             state = flow()
         except RuntimeError as error:
@@ -333,8 +378,7 @@ def _follow(flow: Callable[[], Any], verb: str) -> None:
                 f"Prefect did not start ({error}); try again, or start a server"
             ) from None
         finally:
-            on_progress.reset(tokens[0])
-            on_shards.reset(tokens[1])
+            watcher.reset(token)
     if not state.is_completed():
         raise UserError(state.message or f"the flow ended {state.name}; run it again")
 

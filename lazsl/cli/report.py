@@ -10,17 +10,26 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
+from lazsl.cli.completing import run_keys
 
 
 @app.command(epilog="Example: lazsl report fieldguide --against images-55facade")
 @in_words
 def report(
     run: Annotated[
-        str | None, typer.Argument(help="Key of a run or its beginning; default: latest.")
+        str | None,
+        typer.Argument(
+            help="Key of a run or its beginning; default: latest.", autocompletion=run_keys
+        ),
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--against", "-a", help="Compare with this other run of the same archive."),
+        typer.Option(
+            "--against",
+            "-a",
+            autocompletion=run_keys,
+            help="Compare with this other run of the same archive.",
+        ),
     ] = None,
     output: Annotated[
         str | None,

@@ -21,6 +21,7 @@ from lazsl.cli.app import (
     out,
     warehouse_of,
 )
+from lazsl.cli.completing import run_keys
 from lazsl.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ _FOLDED = 24  # characters of a text below which it is not folded to make a tabl
 @in_words
 def status(
     run: Annotated[
-        str | None, typer.Argument(help="Key of a run or its beginning; default: latest.")
+        str | None,
+        typer.Argument(
+            help="Key of a run or its beginning; default: latest.", autocompletion=run_keys
+        ),
     ] = None,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,

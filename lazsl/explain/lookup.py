@@ -11,9 +11,6 @@ from lazsl.settings import Job, make_job
 from lazsl.warehouse import run_keys, sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
-_INSIDE = 4
-"""The kind of match of `explain/which.sql` that is only good for a hint."""
-
 
 @dataclass(frozen=True)
 class RunOfImage:
@@ -85,18 +82,17 @@ def find_run(connection: Connection, run: str | None, workspace: str) -> RunOfIm
 
 
 def find_image(connection: Connection, run: str, image: str) -> Image:
-    """The image that is meant by its key, its image_id, or the end of its key.
+    """The image that is meant by its key, its image_id, or a part of its key that no other has.
 
     Raises:
         UserError: there is none, there are several, or the run rejected it.
     """
     rows = _rows(connection, "explain/which.sql", run=run, image=image) if image else []
     listed = ", ".join(repr(row["key"]) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
-    if not rows or rows[0]["kind"] == _INSIDE:
-        hint = f", such as {listed}" if rows else ""
+    if not rows:
         raise UserError(
-            f"run {run} has no image {image!r}; give its key below the archive's root{hint}, the "
-            "end of its key, or its image_id"
+            f"run {run} has no image {image!r}; give its key below the archive's root, a part of "
+            "it, or its image_id"
         )
     if len(rows) > 1:
         raise UserError(f"{image!r} may be any of {listed}; give more of the key")

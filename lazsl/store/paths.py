@@ -93,6 +93,12 @@ def runs(workspace: Folder) -> list[str]:
     return sorted(name.split("/")[1] for name in names)
 
 
+def run_records(workspace: Folder) -> list[dict[str, Any]]:
+    """What was written down about every run, the latest first."""
+    records = [workspace.read_json(run_record(name)) for name in runs(workspace)]
+    return sorted(records, key=lambda record: (record["created"], record["run"]), reverse=True)
+
+
 def read_run_record(workspace: Folder, run: str | None = None) -> dict[str, Any]:
     """What was written down about a run when it started.
 
@@ -107,8 +113,7 @@ def read_run_record(workspace: Folder, run: str | None = None) -> dict[str, Any]
     if not known:
         raise UserError(f"there is no run in {where}; label an archive, or name another workspace")
     if run is None:
-        records = [workspace.read_json(run_record(name)) for name in known]
-        run = str(max(records, key=lambda record: (record["created"], record["run"]))["run"])
+        run = str(run_records(workspace)[0]["run"])
     matching = [run] if run in known else [name for name in known if name.startswith(run)]
     if len(matching) != 1:
         found = "no run" if not matching else f"{len(matching)} runs"

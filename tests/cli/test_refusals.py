@@ -1,0 +1,62 @@
+"""Refusals that need no model are quick: neither PyTorch nor Prefect is imported for them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lazsl import fieldguide
+from lazsl.run.run import Run
+
+SCRIPT = """
+import json, sys
+from typer.testing import CliRunner
+from lazsl.cli import app
+for arguments in json.loads(sys.argv[1]):
+    result = CliRunner().invoke(app, arguments)
+    heavy = [name for name in ("torch", "open_clip", "prefect") if name in sys.modules]
+    print(json.dumps([arguments, result.exit_code, result.stderr, heavy]))
+    assert not heavy, arguments
+"""
+
+
+def test_refusals_that_need_no_model_import_none(labelled: Run, tmp_path: Path) -> None:
+    images, labels = str(fieldguide.IMAGES_DIR), str(fieldguide.LABELS_FILE)
+    nothing = str(tmp_path / "nothing")
+    here = ["-w", labelled.job.workspace]
+    truth = tmp_path / "truth.csv"
+    truth.write_text("key,label\n1858/plate-001.jpg,Wren\n")
+    refused = [
+        ["label", "/nope", "-l", labels, "-w", nothing],
+        ["label", images, "-l", "/nope.json", "-w", nothing],
+        ["label", images, "-l", labels, "-w", nothing, "--truth", str(truth)],
+        ["label", images, "-l", labels, "--set", "regions.count=0", "-w", nothing],
+        ["label", images, "-l", labels, "-q", "-v", "-w", nothing],
+        ["relabel", "nope", *here],
+        ["explain", "nosuch.jpg", *here],
+        ["explain", "plate-001", "--run", "nope", *here],
+        ["evaluate", "nope", *here],
+        ["report", "nope", *here],
+        ["status", "nope", *here],
+        ["sql", "selec 1", *here],
+        ["settings", "nope"],
+        ["runs", "-w", nothing],
+    ]
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(refused)], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    for line in result.stdout.splitlines():
+        arguments, code, said, _ = json.loads(line)
+        assert code == 2 and len(said.splitlines()) == 1, (arguments, said)
+
+
+@pytest.mark.parametrize("asked", [["--version"], ["-h"], ["label", "-h"]])
+def test_version_and_help_are_answered(asked: list[str]) -> None:
+    command = [sys.executable, "-m", "lazsl.cli", *asked]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "lazsl" in answer and not answer.startswith("Traceback")
