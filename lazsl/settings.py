@@ -21,6 +21,7 @@ DEFAULT_MODEL = "ViT-B-16-quickgelu:openai"
 """The paper's smaller model, in the variant with the activation it was trained with."""
 
 Rule = Literal["paper", "converged"]
+Aligner = Literal["paper", "one-sided"]
 Resampling = Literal["exact", "fast"]
 RegionSource = Literal["crops", "dense"]
 CutOn = Literal["processor", "device"]
@@ -97,13 +98,35 @@ class RegionSettings(_Frozen):
         return self
 
 
+PAPER_EPSILON = 0.1
+WITHOUT_REGION_MARGINAL: dict[str, Any] = {"theta": 1.0, "gamma": -2.0}
+"""What one-sided plans make of two of the paper's settings: no mix with the whole image, which is
+a region like the others, and no selection."""
+_OF_SINKHORN = ("rule", "max_iterations", "tolerance")
+
+
 class ScoringSettings(_Frozen):
     """How regions are matched with attributes. Defaults are the paper's."""
 
+    aligner: Annotated[
+        Aligner | None,
+        Field(
+            description="paper: every region explains its share (default); one-sided: each "
+            "attribute takes its mass from whichever regions show it"
+        ),
+    ] = None
     theta: Annotated[
         float, Field(ge=0, le=1, description="weight of the region against the whole image")
     ] = 0.8
-    epsilon: Annotated[float, Field(gt=0, le=100, description="entropic regularisation")] = 0.1
+    epsilon: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=100,
+            description="entropic regularisation; default: 0.1, for one-sided plans 2.5 over the "
+            "model's logit scale",
+        ),
+    ] = None
     gamma: Annotated[
         float, Field(ge=-2, le=2, description="keep regions this much above the mean similarity")
     ] = 0.0
@@ -120,6 +143,15 @@ class ScoringSettings(_Frozen):
     plans: Annotated[
         int, Field(ge=0, le=1000, description="best classes whose whole transport plan is kept")
     ] = 2
+    presence_temperature: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=100,
+            description="for one-sided plans, of the presence of attributes; default: 1 over the "
+            "model's logit scale",
+        ),
+    ] = None
     temperature: Annotated[
         float | None,
         Field(gt=0, le=1000, description="of the confidence, as `lazsl evaluate` fits it"),
@@ -131,15 +163,74 @@ class ScoringSettings(_Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _rule_defaults(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("rule") == "converged":
+    def _defaults_of_aligner_and_rule(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        if values.get("aligner") == "one-sided":
+            paper = {name: cls.model_fields[name].default for name in WITHOUT_REGION_MARGINAL}
+            # A form sends the paper's defaults along.
+            unset = [n for n, value in paper.items() if values.get(n, value) == value]
+            return values | {name: WITHOUT_REGION_MARGINAL[name] for name in unset}
+        if values.get("epsilon") is None:
+            values = {**values, "epsilon": PAPER_EPSILON}
+        if values.get("rule") == "converged":
             return {"max_iterations": 10_000, "tolerance": 1e-9, **values}
         return values
 
+    @property
+    def one_sided(self) -> bool:
+        """Whether the plans hold the attributes' marginal only."""
+        return self.aligner == "one-sided"
+
     def aligning(self, memory_bytes: int) -> dict[str, Any]:
-        """What the functions of `alignment` take of these settings."""
+        """What the functions of `alignment` take of these settings.
+
+        Raises:
+            ValueError: epsilon of one-sided plans was not resolved by the model (`resolved`).
+        """
+        if self.epsilon is None:
+            raise ValueError("epsilon of one-sided plans depends on the model; resolve it first")
         names = {"theta", "epsilon", "rule", "max_iterations", "tolerance"}
-        return {**self.model_dump(include=names), "memory_bytes": memory_bytes}
+        aligner = self.aligner or "paper"
+        return {
+            "aligner": aligner,
+            **self.model_dump(include=names),
+            "memory_bytes": memory_bytes,
+        }
+
+    @property
+    def needs_logit_scale(self) -> bool:
+        """Whether a setting waits for the model's logit scale."""
+        return self.one_sided and None in (self.epsilon, self.presence_temperature)
+
+    def resolved(self, logit_scale: float) -> ScoringSettings:
+        """The settings of one-sided plans with what follows from the model's logit scale."""
+        return self.model_copy(
+            update={
+                "epsilon": self.epsilon or 2.5 / logit_scale,
+                "presence_temperature": self.presence_temperature or 1 / logit_scale,
+            }
+        )
+
+    @model_validator(mode="after")
+    def _settings_of_the_aligner(self) -> ScoringSettings:
+        if not self.one_sided:
+            if self.presence_temperature is not None:
+                raise ValueError(
+                    f"presence_temperature {self.presence_temperature:g} belongs to one-sided "
+                    "plans; set aligner to one-sided, or leave it out"
+                )
+            return self
+        fixed = WITHOUT_REGION_MARGINAL | {
+            name: type(self).model_fields[name].default for name in _OF_SINKHORN
+        }
+        for name, value in fixed.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"{name} {getattr(self, name)} belongs to the paper's plans, and one-sided "
+                    f"plans have none; leave {name} out, or set aligner to paper"
+                )
+        return self
 
     @model_validator(mode="after")
     def _plans_within_top(self) -> ScoringSettings:

@@ -29,6 +29,7 @@ select
     e.similarity,
     e.best_region,
     e.best_share,
+    e.presence,
     g.boxes[e.best_region + 1] as box
 from image_of(the_run, the_image) as i
 join evidence as e
@@ -53,6 +54,7 @@ select
     e.similarity,
     e.best_region,
     e.best_share,
+    e.presence,
     g.boxes[e.best_region + 1] as box
 from image_of(the_run, the_image) as i
 join predictions as p on p.run = the_run and p.shard = i.shard and p.image_id = i.image_id

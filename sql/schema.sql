@@ -157,7 +157,9 @@ create table if not exists predictions (
     confidence float,
     abstained boolean default false,
     seen smallint,
-    doubt float
+    doubt float,
+    presence float,
+    gap float
 );
 -- Version 2: runs that were loaded before never abstained.
 alter table predictions add column if not exists confidence float;
@@ -165,6 +167,9 @@ alter table predictions add column if not exists abstained boolean default false
 -- Version 4: runs that were loaded before looked at every crop.
 alter table predictions add column if not exists seen smallint;
 alter table predictions add column if not exists doubt float;
+-- Version 5: runs that were loaded before have the paper's plans.
+alter table predictions add column if not exists presence float;
+alter table predictions add column if not exists gap float;
 comment on table predictions is 'one row per run and labelled image';
 comment on column predictions.run is 'run key';
 comment on column predictions.shard is 'shard the image belongs to';
@@ -176,7 +181,8 @@ comment on column predictions.runner_up is
     'class of the second best score; null when there is one class';
 comment on column predictions.margin is
     'score minus that of the runner-up; null when there is one class';
-comment on column predictions.kept is 'regions that passed the selection';
+comment on column predictions.kept is
+    'regions that passed the selection; of one-sided plans, all of them';
 comment on column predictions.clip_label is 'best class by the bare class name on the whole image';
 comment on column predictions.clip_score is 'its cosine';
 comment on column predictions.dclip_label is
@@ -193,6 +199,10 @@ comment on column predictions.seen is
     'crops the label was made from; null: all, of a run from before crops were counted';
 comment on column predictions.doubt is
     'chance that the crops not embedded change the label; null: every crop was asked for';
+comment on column predictions.presence is
+    'geometric mean presence of the attributes of the best class, 0..1; null: paper''s plans';
+comment on column predictions.gap is
+    'minus the mean similarity that attributes of the best class lack to rivals; null: paper''s plans';
 
 create table if not exists scores (
     run varchar not null,
@@ -227,8 +237,10 @@ create table if not exists evidence (
     contribution float,
     similarity float,
     best_region smallint,
-    best_share float
+    best_share float,
+    presence float
 );
+alter table evidence add column if not exists presence float;
 comment on table evidence is 'what every attribute of the best classes of an image contributed';
 comment on column evidence.run is 'run key';
 comment on column evidence.shard is 'shard the image belongs to';
@@ -243,6 +255,8 @@ comment on column evidence.similarity is
     'transported mean similarity: contribution x attributes of class';
 comment on column evidence.best_region is 'region that contributes most';
 comment on column evidence.best_share is 'part of the mass of the attribute in that region, 0..1';
+comment on column evidence.presence is
+    'chance that it is there rather than one of its rivals, 0..1; null: paper''s plans';
 
 create table if not exists plans (
     run varchar not null,
@@ -257,10 +271,12 @@ create table if not exists plans (
     attributes smallint,
     mass float[],
     similarity float[],
-    passed_over float[]
+    passed_over float[],
+    marginals float[]
 );
 -- Version 3: runs that were loaded before do not have it.
 alter table plans add column if not exists passed_over float[];
+alter table plans add column if not exists marginals float[];
 comment on table plans is 'whole transport plans of the best few classes of every labelled image';
 comment on column plans.run is 'run key';
 comment on column plans.shard is 'shard the image belongs to';
@@ -268,14 +284,17 @@ comment on column plans.image_id is 'the labelled image';
 comment on column plans.rank is 'of the class, 1 is the best';
 comment on column plans.class is 'class name';
 comment on column plans.score is 'sum of plan x similarity';
-comment on column plans.iterations is 'Sinkhorn iterations done';
-comment on column plans.residual is 'largest error of a row marginal';
+comment on column plans.iterations is 'Sinkhorn iterations done; 0: one-sided plans need none';
+comment on column plans.residual is
+    'largest error of a row marginal; 0: one-sided plans hold none';
 comment on column plans.regions is 'the kept regions: rows of the plan';
 comment on column plans.attributes is 'columns of the plan';
 comment on column plans.mass is 'the plan, row by row; sums to 1';
 comment on column plans.similarity is 'the similarities, row by row';
 comment on column plans.passed_over is
     'similarities of the regions that were not kept, region by region; null: not known';
+comment on column plans.marginals is
+    'mass of each kept region: how much it spoke; sums to 1; null: of a run from before';
 
 create table if not exists rejects (
     run varchar not null,
@@ -365,5 +384,5 @@ comment on column reviews.run is 'run key; whose label was judged';
 comment on column reviews.sample is 'the sample it was drawn with; null: chosen otherwise';
 
 insert into schema_version (version)
-select 4 where not exists (from schema_version);
-update schema_version set version = 4 where version < 4;
+select 5 where not exists (from schema_version);
+update schema_version set version = 5 where version < 5;

@@ -44,6 +44,8 @@ select
     p.kept,
     p.seen,
     p.doubt,
+    p.presence,
+    p.gap,
     p.clip_label,
     p.dclip_label,
     p.crop_mean_label,

@@ -347,3 +347,51 @@ def test_keys_are_file_names_that_begin_readably(tmp_path: Path) -> None:
     assert run.key.startswith("my-photos-2024-")
     for key in (run.key, run.archive, run.encoder, run.regions, run.labels):
         assert key == Path(key).name and key.replace("-", "").replace(".", "").isalnum()
+
+
+# Aligners
+
+
+def test_one_sided_plans_have_no_mix_no_selection_and_wait_for_the_models_epsilon() -> None:
+    scoring = ScoringSettings(aligner="one-sided")
+    assert (scoring.theta, scoring.gamma, scoring.epsilon) == (1.0, -2.0, None)
+    with pytest.raises(ValueError, match="resolve it first"):
+        scoring.aligning(2**20)
+    resolved = scoring.resolved(50.0)
+    assert (resolved.epsilon, resolved.presence_temperature) == (0.05, 0.02)
+    assert ScoringSettings(**resolved.model_dump()) == resolved
+    own = ScoringSettings(aligner="one-sided", epsilon=0.3).resolved(50.0)
+    assert (own.epsilon, own.presence_temperature) == (0.3, 0.02)
+    assert ScoringSettings().epsilon == 0.1
+
+
+def test_what_a_form_sends_along_is_no_setting_of_one_sided_plans() -> None:
+    sent = ScoringSettings().model_dump() | {"aligner": "one-sided", "epsilon": None}
+    assert ScoringSettings(**sent) == ScoringSettings(aligner="one-sided")
+
+
+@pytest.mark.parametrize(
+    ("scoring", "sentence"),
+    [
+        ({"aligner": "one-sided", "theta": 0.5}, "theta 0.5 belongs to the paper's plans"),
+        ({"aligner": "one-sided", "gamma": 0.1}, "gamma 0.1 belongs to the paper's plans"),
+        ({"aligner": "one-sided", "rule": "converged"}, "rule converged belongs"),
+        ({"presence_temperature": 0.1}, "presence_temperature 0.1 belongs to one-sided"),
+        ({"aligner": "balanced"}, "aligner"),
+    ],
+)
+def test_settings_of_the_other_aligner_are_refused(scoring: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        make_job(archive="a", labels="l", scoring=scoring)
+
+
+def test_runs_from_before_there_were_aligners_keep_their_names() -> None:
+    how = ("birds-1", "e", "r", "l")
+    assert keys.run_key("a-b", *how[1:], ScoringSettings()) == "a-24493d7ca8f4"
+    paper = ScoringSettings(aligner="paper", rule="converged")
+    assert keys.run_key("a-b", *how[1:], paper) == "a-0aba9794a18a"
+    stopped = keys.regions_key(RegionSettings(doubt=0.02), 10, "l", ScoringSettings())
+    assert stopped == "r90-af857ec529e7"
+    one_sided = ScoringSettings(aligner="one-sided").resolved(50.0)
+    found = {keys.run_key(*how, one) for one in (ScoringSettings(), one_sided, paper)}
+    assert len(found) == 3

@@ -20,9 +20,10 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
+from lazsl.alignment import one_sided
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.batches import Batch, batches, rows_bytes
-from lazsl.alignment.bounds import class_bounds
+from lazsl.alignment.bounds import Bounds, class_bounds
 from lazsl.alignment.chosen import similar_pairs, solve_pairs
 from lazsl.alignment.matching import Matching, Settings
 from lazsl.alignment.transport import Workspace
@@ -32,6 +33,7 @@ __all__ = [
     "Plans",
     "Settings",
     "TopClasses",
+    "attribute_strengths",
     "class_scores",
     "crop_mean_scores",
     "dclip_scores",
@@ -154,6 +156,9 @@ def class_scores(
         ValueError: on a setting out of range, or an image without a kept region.
     """
     matching, workspace = Matching(**settings), Workspace()
+    if matching.one_sided:
+        found = attribute_strengths(regions, whole, keep, packed, valid, **settings)
+        return one_sided.class_means(found, packed)
     scores = whole.new_empty((len(whole), len(packed.means)), dtype=torch.float32)
     for batch in batches(regions, whole, keep, valid, packed, matching):
         for block in packed.blocks:
@@ -177,13 +182,20 @@ def top_classes(
     *,
     k: int,
     skip: bool = True,
+    strengths: Tensor | None = None,
     **settings: Unpack[Settings],
 ) -> TopClasses:
     """The k best classes of each image, or all where there are fewer; arguments as for
     `class_scores`, whose scores these are to float32 rounding.
 
-    With `skip`, transport is solved only where it can matter (`screening`), if there are enough
+    With `skip`, transport is solved only where it can matter (`bounds`), if there are enough
     classes to gain by it. The result is the same, to the last bit.
+
+    Args:
+        k: classes.
+        skip: leave out what cannot matter.
+        strengths: for one-sided plans, the `attribute_strengths` of the same arguments, where they
+            are at hand.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
@@ -198,7 +210,11 @@ def top_classes(
         table = scores.new_full((images, len(packed.means)), -torch.inf)
         solve = partial(_solve, table, batch, packed, matching, workspace)
         if skip and len(packed.means) > _WORTH * k:
-            bounds = class_bounds(batch, packed, matching, workspace)
+            if matching.one_sided:
+                own = None if strengths is None else strengths[batch.images]
+                bounds = _near(batch, packed, matching, workspace, own)
+            else:
+                bounds = class_bounds(batch, packed, matching, workspace)
             solve(bounds.upper >= bounds.lower.topk(k)[0][:, -1:])
         else:
             solve(torch.ones_like(table, dtype=torch.bool))
@@ -257,13 +273,15 @@ def top_plans(
     keep: Tensor,
     packed: PackedAttributes,
     k: int,
+    strengths: Tensor | None = None,
     **settings: Unpack[Settings],
 ) -> tuple[Tensor, Plans]:
     """The `top_classes`, (B, k) indices, and their plans. Where classes are few all are solved with
     plans, at once; to the last bit the same."""
     many = len(packed.means)
     if many > _WORTH * k:
-        classes = top_classes(regions, whole, keep, packed, k=k, **settings).classes
+        top = top_classes(regions, whole, keep, packed, k=k, strengths=strengths, **settings)
+        classes = top.classes
         return classes, plans_for(regions, whole, keep, packed, classes, **settings)
     every = torch.arange(many, device=whole.device).expand(len(whole), many)
     plans = plans_for(regions, whole, keep, packed, every, **settings)
@@ -304,6 +322,26 @@ def similarities_for(
     return similarity
 
 
+@torch.no_grad()
+def attribute_strengths(
+    regions: Tensor,
+    whole: Tensor,
+    keep: Tensor,
+    packed: PackedAttributes,
+    valid: Tensor | None = None,
+    **settings: Unpack[Settings],
+) -> Tensor:
+    """(B, N) float32, how strongly each attribute of the label set shows in each image, by the
+    one-sided plan (`one_sided`), whatever its class; arguments as for `class_scores`."""
+    matching, workspace = Matching(**settings), Workspace()
+    found = torch.empty((len(whole), len(packed.embeddings)), device=whole.device)
+    for batch in batches(regions, whole, keep, valid, packed, matching):
+        found[batch.images] = one_sided.strengths(
+            batch.rows.float(), batch.keep, packed, matching.epsilon, workspace
+        )
+    return found
+
+
 def dclip_scores(whole: Tensor, packed: PackedAttributes) -> Tensor:
     """(B, C) float32, `mean_j <f_0, t_cj>`: attributes against the whole image (DCLIP, CuPL)."""
     return (whole.double() @ packed.means.T).float()
@@ -327,6 +365,23 @@ def _bytes_of_bounds(keep: Tensor, packed: PackedAttributes, matching: Matching)
     coded = 6 * 4 * kept * (packed.embeddings.shape[1] + kept)
     bounds = 4 * _PER_CLASS * len(packed.means)
     return 2 * (rows_bytes(packed, matching, kept) + coded + bounds)
+
+
+def _near(
+    batch: Batch,
+    packed: PackedAttributes,
+    matching: Matching,
+    workspace: Workspace,
+    strengths: Tensor | None,
+) -> Bounds:
+    """Bounds of one-sided scores: the scores themselves, and what float32 may be wrong by."""
+    if strengths is None:
+        strengths = one_sided.strengths(
+            batch.rows.float(), batch.keep, packed, matching.epsilon, workspace
+        )
+    scores = one_sided.class_means(strengths, packed)
+    off = one_sided.rounding(packed.embeddings.shape[1], matching.epsilon)
+    return Bounds(scores + off, scores - off)
 
 
 def _solve(

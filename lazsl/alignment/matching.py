@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import torch
 from torch import Tensor
 
+from lazsl.alignment import one_sided
 from lazsl.alignment.transport import (
     DEFAULTS,
     Rule,
@@ -17,16 +18,21 @@ from lazsl.alignment.transport import (
     sinkhorn,
 )
 
+Aligner = Literal["paper", "one-sided"]
+"""Which marginals a plan holds: those of regions and attributes, or of attributes alone."""
+
 
 class Settings(TypedDict, total=False):
     """Keyword settings of the scoring functions, with the paper's values as defaults.
 
+    aligner: `paper` (default) or `one-sided`, of which the stopping rule is no setting.
     theta: weight of the region against the whole image, 0..1 (0.8); 1 is OT without the mix.
     epsilon, rule, max_iterations, tolerance: as `transport.sinkhorn` takes them (epsilon 0.1).
     memory_bytes: bound of the working memory, beyond arguments and results (256 MiB). One image
         with one block of 4,096 attributes is the least that is worked on at a time.
     """
 
+    aligner: Aligner
     theta: float
     epsilon: float
     rule: Rule
@@ -45,6 +51,7 @@ class Matching:
     max_iterations: int | None = None
     tolerance: float | None = None
     memory_bytes: int = 256 * 2**20
+    aligner: Aligner = "paper"
 
     def __post_init__(self) -> None:
         if not 0 <= self.theta <= 1:
@@ -55,8 +62,13 @@ class Matching:
             raise ValueError(f"rule must be one of {', '.join(DEFAULTS)}, got {self.rule!r}")
 
     @property
+    def one_sided(self) -> bool:
+        return self.aligner == "one-sided"
+
+    @property
     def dtype(self) -> torch.dtype:
-        return compute_dtype(self.epsilon, self.rule)
+        """Of exact similarities and what is solved with them."""
+        return torch.float64 if self.one_sided else compute_dtype(self.epsilon, self.rule)
 
     @property
     def stopping(self) -> tuple[int, float]:
@@ -75,6 +87,8 @@ class Matching:
         workspace: Workspace,
         with_plan: bool = False,
     ) -> Transport:
+        if self.one_sided:
+            return one_sided.solve(similarity, keep, self.epsilon, workspace, with_plan)
         return sinkhorn(
             similarity,
             keep,

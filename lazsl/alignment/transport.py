@@ -17,12 +17,13 @@ of its place in the batch and of padding.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from lazsl.alignment.sums import fold, ordered_sum, whole_vectors
 
 Rule = Literal["paper", "converged"]
 
@@ -158,7 +159,7 @@ def sinkhorn(
     if not with_plan:
         return Transport(form.score(r, c, similarity), iterations)
     plan = form.plan(r, c)
-    residual = (_sum(plan.unbind(2)) - mass).abs().amax(1)
+    residual = (ordered_sum(plan.unbind(2)) - mass).abs().amax(1)
     return Transport(form.score(r, c, similarity), iterations, residual, plan)
 
 
@@ -234,7 +235,7 @@ class _Scaling:
         self.mass = mass
         self.scale = math.exp(-1 / epsilon)
         entries = similarity.numel()
-        flat = workspace.take("kernel", (_whole_vectors(entries),), similarity)
+        flat = workspace.take("kernel", (whole_vectors(entries),), similarity)
         self.kernel = flat[:entries].view(similarity.shape)
         torch.mul(similarity, math.log2(math.e) / epsilon, out=self.kernel)
         flat[entries:] = 0
@@ -271,10 +272,10 @@ class _Scaling:
         torch.mul(*first, out=self.strip)
         for factors in others:
             self.strip[:, : factors[0].shape[1]].addcmul_(*factors)
-        return _fold(self.strip)
+        return fold(self.strip)
 
     def change(self, new: Tensor, old: Tensor) -> Tensor:
-        return _fold(torch.sub(new, old, out=self.spare).abs_()) / self.scale
+        return fold(torch.sub(new, old, out=self.spare).abs_()) / self.scale
 
     def row_marginals(self, r: Tensor, sums: Tensor) -> Tensor:
         return torch.mul(r, sums, out=self.spare)
@@ -285,7 +286,7 @@ class _Scaling:
     def score(self, r: Tensor, c: Tensor, similarity: Tensor) -> Tensor:
         """Overwrites the kernel."""
         self.kernel.mul_(similarity)
-        return _sum((self._column_sums(r) * c).unbind(1))
+        return ordered_sum((self._column_sums(r) * c).unbind(1))
 
 
 class _Logarithms:
@@ -311,7 +312,7 @@ class _Logarithms:
         return -math.log2(self.kernel.shape[2]) - _log_sum(self.kernel + r[:, :, None], 1)
 
     def change(self, new: Tensor, old: Tensor) -> Tensor:
-        return _fold((new.exp2() - old.exp2()).abs_())
+        return fold((new.exp2() - old.exp2()).abs_())
 
     def row_marginals(self, r: Tensor, sums: Tensor) -> Tensor:
         return (r + sums).exp2()
@@ -320,46 +321,10 @@ class _Logarithms:
         return (self.kernel + r[:, :, None] + c[:, None]).exp2_()
 
     def score(self, r: Tensor, c: Tensor, similarity: Tensor) -> Tensor:
-        return _sum(_fold(self.plan(r, c).mul_(similarity)).unbind(1))
+        return ordered_sum(fold(self.plan(r, c).mul_(similarity)).unbind(1))
 
 
 def _log_sum(logs: Tensor, dim: int) -> Tensor:
     """log2 of the sum over `dim` of 2 ** logs. Overwrites `logs`."""
     largest = logs.amax(dim, keepdim=True)
     return logs.sub_(largest).exp2_().sum(dim).log2_() + largest.squeeze(dim)
-
-
-def _whole_vectors(entries: int) -> int:
-    """At least `entries`, such that torch's threads share so many numbers in whole vectors.
-
-    What is left over after whole vectors is raised to a power by other code, which may differ in
-    the last bit; a score would then depend on the problem's place in the batch.
-    """
-    share = 32_768  # torch gives no thread fewer numbers, and no vector register holds over 64
-    while True:
-        threads = min(torch.get_num_threads(), max(1, -(-entries // share)))
-        padded = -(-entries // (64 * threads)) * 64 * threads
-        if padded == entries:
-            return padded
-        entries = padded
-
-
-def _sum(terms: Sequence[Tensor]) -> Tensor:
-    """The elementwise sum, in the order given."""
-    total = terms[0].clone()
-    for term in terms[1:]:
-        total += term
-    return total
-
-
-def _fold(terms: Tensor) -> Tensor:
-    """(B, M, ...) -> (B, ...), the sum over M. Overwrites `terms`.
-
-    Rows a power of two apart are added, so that zero rows at the end change no bit.
-    """
-    rows = terms.shape[1]
-    while rows > 1:
-        half = 1 << (rows - 1).bit_length() - 1
-        terms[:, : rows - half] += terms[:, half:rows]
-        rows = half
-    return terms[:, 0]

@@ -127,6 +127,13 @@ TrustFile = Annotated[
         help="Abstain below the confidence that a trust.json of lazsl evaluate found.",
     ),
 ]
+AlignerName = Annotated[
+    str | None,
+    typer.Option(
+        "--aligner",
+        help="paper, or one-sided: attributes take mass from the regions that show them.",
+    ),
+]
 TopK = Annotated[int | None, typer.Option(help="Classes kept per image.")]
 
 

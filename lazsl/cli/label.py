@@ -17,6 +17,7 @@ from rich.table import Table
 
 from lazsl import fieldguide
 from lazsl.cli.app import (
+    AlignerName,
     Epsilon,
     Gamma,
     Labels,
@@ -96,6 +97,7 @@ def label(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
     regions: Annotated[int | None, typer.Option(help="Random crops per image.")] = None,
+    aligner: AlignerName = None,
     theta: Theta = None,
     epsilon: Epsilon = None,
     gamma: Gamma = None,
@@ -128,7 +130,7 @@ def label(
         "regions.count": regions,
         "shard_size": shard_size,
         "batch_size": batch_size,
-        **_scoring(theta, epsilon, gamma, rule, top_k),
+        **_scoring(aligner, theta, epsilon, gamma, rule, top_k),
         **_from_trust(trust),
     }
     if sample:
@@ -174,6 +176,7 @@ def relabel(
     truth: Truth = None,
     open_set: OpenSet = False,
     warehouse: WarehouseFile = None,
+    aligner: AlignerName = None,
     theta: Theta = None,
     epsilon: Epsilon = None,
     gamma: Gamma = None,
@@ -202,7 +205,8 @@ def relabel(
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     if open_set:
         changes["open_set"] = True
-    scoring = {**_scoring(theta, epsilon, gamma, rule, top_k), **_from_trust(trust)}
+    given_scoring = _scoring(aligner, theta, epsilon, gamma, rule, top_k)
+    scoring = {**given_scoring, **_from_trust(trust)}
     scoring = {k: v for k, v in scoring.items() if v is not None} | _set(settings)
     if other := [name for name in scoring if name.rpartition(".")[0] != "scoring"]:
         raise UserError(
@@ -217,13 +221,10 @@ def relabel(
     with _prefect(talk):
         from lazsl_flows.label import relabel as relabel_flow
 
-        from lazsl.run.run import notices, open_relabelling, uncalibrated
+        from lazsl.run.run import notices, open_relabelling, rescoring
 
-        before = uncalibrated(record["job"]["scoring"])
-        if how.get("scoring", {}).get("rule", before["rule"]) != before["rule"]:
-            before = {k: v for k, v in before.items() if k not in ("max_iterations", "tolerance")}
         if how:
-            changes["scoring"] = {**before, **how["scoring"]}
+            changes["scoring"] = rescoring(record["job"]["scoring"], how["scoring"])
         opened = open_relabelling(workspace, record["run"], changes)
         _load_model(opened, "text")
         for notice in notices(opened.job, opened.labelset, opened.source):
@@ -248,6 +249,7 @@ def relabel(
 
 
 def _scoring(
+    aligner: str | None,
     theta: float | None,
     epsilon: float | None,
     gamma: float | None,
@@ -255,6 +257,7 @@ def _scoring(
     top_k: int | None,
 ) -> dict[str, Any]:
     return {
+        "scoring.aligner": aligner,
         "scoring.theta": theta,
         "scoring.epsilon": epsilon,
         "scoring.gamma": gamma,

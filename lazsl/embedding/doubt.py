@@ -14,6 +14,12 @@ that c overtakes a is Student's t of `(s_a - s_c) / error` with k - 1 degrees of
 and not plain means, crops are not normally distributed. How often it is right is measured in
 docs/research/evaluation/forward_passes.md.
 
+For one-sided plans (`alignment.one_sided`), which have no mean of crops behind them, x is what a
+region adds to a score to first order, the score's influence function: with k regions, weights w and
+strengths a_j,
+
+    phi_ic = k sum_j v_j w_ij (S_ij - a_j),   error^2 = var_i(phi_ia - phi_ic) (1/k - 1/M).
+
 That no other crop *could* change the label is never known before nearly all are seen: a crop's
 embedding may point anywhere (the same page).
 
@@ -29,7 +35,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lazsl.alignment.align import select_regions, top_classes
+from lazsl.alignment.align import Plans, select_regions, top_classes, top_plans
 from lazsl.alignment.attributes import PackedAttributes, on_grid
 from lazsl.settings import ScoringSettings
 
@@ -118,9 +124,15 @@ def doubts(
     images, seen, _ = crops.shape
     if seen >= count or len(packed.means) < 2 or not images:
         return np.zeros(images)
-    # SciPy takes a while to import, and most jobs never ask.
-    from scipy.special import stdtr
-
+    if scoring.one_sided:
+        regions = torch.cat([whole[:, None], crops], 1)
+        keep = torch.ones(regions.shape[:2], dtype=torch.bool, device=regions.device)
+        how = scoring.aligning(memory_bytes)
+        plans = top_plans(regions, whole, keep, packed, RIVALS + 1, **how)[1]
+        x = _influence(plans)
+        scores, seen, count = plans.scores, seen + 1, count + 1
+        variance = _variance(x[:, :, :1] - x[:, :, 1:])
+        return _chance_of_another(scores, np.sqrt(variance * (1 / seen - 1 / count)), seen)
     top = top_classes(
         crops,
         whole,
@@ -133,11 +145,34 @@ def doubts(
     between = on_grid(means[:, :1] - means[:, 1:])
     # Exact sums: (k, B, rivals).
     x = (on_grid(crops.double()) @ between.mT).transpose(0, 1).contiguous().cpu().numpy()
-    off = x - _sum(x) / seen
-    variance = _sum(off * off) / (seen - 1)
-    error = np.sqrt(scoring.theta**2 * variance * (1 / seen - 1 / count))
-    scores = top.scores.double().cpu().numpy()
-    ahead = scores[:, :1] - scores[:, 1:]
+    error = np.sqrt(scoring.theta**2 * _variance(x) * (1 / seen - 1 / count))
+    return _chance_of_another(top.scores, error, seen)
+
+
+def _variance(x: np.ndarray) -> np.ndarray:
+    """Of (k, B, rivals) over the k."""
+    off = x - _sum(x) / len(x)
+    variance: np.ndarray = _sum(off * off) / (len(x) - 1)
+    return variance
+
+
+def _influence(plans: Plans) -> np.ndarray:
+    """(k, B, classes) float64, phi of every region."""
+    plan, similarity = plans.plan.double(), plans.similarity.double()
+    mass = (plan * similarity).permute(2, 0, 1, 3).cpu().numpy()
+    strengths = _sum(mass) * plans.sizes[:, :, None].cpu().numpy()
+    share = plan.permute(2, 0, 1, 3).cpu().numpy()
+    parts = mass - share * strengths
+    return len(parts) * _sum(np.moveaxis(parts, 3, 0))
+
+
+def _chance_of_another(scores: Tensor, error: np.ndarray, seen: int) -> np.ndarray:
+    """(B,) from scores (B, classes), best first, and the errors (B, rivals) of their distances."""
+    # SciPy takes a while to import, and most jobs never ask.
+    from scipy.special import stdtr
+
+    best = scores.double().cpu().numpy()
+    ahead = best[:, :1] - best[:, 1:]
     # Without any error the order stands, and equal scores are an even chance.
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.where(ahead > 0, ahead / error, 0.0)

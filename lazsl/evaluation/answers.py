@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lazsl.alignment.align import TopClasses, select_regions
-from lazsl.evaluation.methods import Method, Views
+from lazsl.evaluation.methods import Method, Views, with_rule
 from lazsl.evaluation.sentences import Sentences
 from lazsl.evaluation.stored import Images, Known
 from lazsl.settings import ScoringSettings
@@ -73,8 +73,8 @@ def by_method(method: Method, sentences: Sentences, settings: ScoringSettings, d
 
 
 def views_of(images: Images, settings: ScoringSettings) -> Views:
-    """Images as the run saw them, with its selection of regions."""
-    keep = select_regions(images.crops, images.whole, settings.gamma)
+    """Images as the run saw them, with the selection of regions that the paper's plans make."""
+    keep = select_regions(images.crops, images.whole, with_rule(settings, settings.rule).gamma)
     return Views(images.crops, images.whole, keep)
 
 

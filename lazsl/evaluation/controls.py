@@ -17,10 +17,12 @@ from rich.console import Console
 from rich.table import Table
 
 from lazsl.embedding.label_set import embed_labels
+from lazsl.errors import UserError
 from lazsl.evaluation.answers import ask_methods
-from lazsl.evaluation.methods import REFERENCE, Method, method
+from lazsl.evaluation.methods import REFERENCE, method
 from lazsl.evaluation.sentences import Model, Sentences, text_tower
 from lazsl.evaluation.stored import Images, Known, StoredRun, read_images
+from lazsl.evaluation.sweeps import own_method
 from lazsl.labelset.labels import LabelSet
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.store import paths
@@ -99,7 +101,7 @@ class Controlled:
         name, title: of the control; `real` for the label set itself.
         accuracy: top-1 by method, the mean over seeds.
         by_seed: the same for each seed.
-        kept: what is left of LaZSL's accuracy above chance, 0 and up; 1 for the real one.
+        kept: what is left of the own method's accuracy above chance, 0 and up; 1 for the real one.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Controls:
         rows: the label set itself, then the controls.
         seeds: of the controls.
         verdict: what it means, in a sentence.
+        own: the method that the run labels by.
     """
 
     images: int
@@ -126,6 +129,7 @@ class Controls:
     rows: tuple[Controlled, ...]
     seeds: tuple[int, ...]
     verdict: str
+    own: str = REFERENCE
 
     name = "controls"
 
@@ -135,7 +139,7 @@ class Controls:
 
     def show(self, console: Console) -> None:
         """The table, and the verdict."""
-        shown = Table("attributes", *_HEADS[1:], title="controls: other words, same images")
+        shown = Table(*self._heads, title="controls: other words, same images")
         for column in shown.columns[1:]:
             column.justify = "right"
             column.no_wrap = True
@@ -155,8 +159,8 @@ class Controls:
             [
                 "## Controls",
                 f"The same {self.images:,} images and class names, with attributes that say "
-                f"nothing of the classes ({seeds}). Kept: what is left of LaZSL's accuracy above "
-                f"chance ({self.chance:.1%}).",
+                f"nothing of the classes ({seeds}). Kept: what is left of the accuracy of "
+                f"{method(self.own).title} above chance ({self.chance:.1%}).",
                 self.table(),
                 self.verdict + "\n",
             ]
@@ -164,20 +168,25 @@ class Controls:
 
     def table(self) -> str:
         """In Markdown."""
-        rows = [_HEADS, ("---", *["---:"] * (len(_HEADS) - 1)), *map(self._cells, self.rows)]
+        heads = self._heads
+        rows = [heads, ("---", *["---:"] * (len(heads) - 1)), *map(self._cells, self.rows)]
         return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
 
     def write(self, folder: Path) -> list[Path]:
         """No file: three figures need no picture."""
         return []
 
+    @property
+    def _heads(self) -> tuple[str, ...]:
+        titles = (method(name).title for name in self.rows[0].accuracy)
+        return "attributes", *titles, "kept"
+
     def _cells(self, one: Controlled) -> tuple[str, ...]:
-        figures = (f"{one.accuracy[name]:.1%}" for name in _METHODS)
+        figures = (f"{accuracy:.1%}" for accuracy in one.accuracy.values())
         return one.title, *figures, "" if one.name == "real" else f"{one.kept:.0%}"
 
 
-_METHODS = ("dclip", "crop-mean", REFERENCE)
-_HEADS = ("attributes", "DCLIP", "mean over crops", "LaZSL", "kept")
+_METHODS = ("dclip", "crop-mean", REFERENCE, "one-sided")
 
 
 def measure_controls(
@@ -203,6 +212,8 @@ def measure_controls(
     images = list(read_images(stored, wanted))
     model = text_tower(stored)
     real = _accuracy(stored, known, images, stored.embedded_labels)
+    own = own_method(stored.job.scoring).name
+    own = own if own in real else REFERENCE
     chance = 1 / len(stored.labelset)
     rows = [Controlled("real", "the label set", real, {m: (real[m],) for m in real}, 1.0)]
     for control in CONTROLS:
@@ -213,22 +224,24 @@ def measure_controls(
             )
             for seed in seeds
         ]
-        by_seed = {m: tuple(one[m] for one in found) for m in _METHODS}
+        by_seed = {m: tuple(one[m] for one in found) for m in real}
         mean = {m: float(np.mean(values)) for m, values in by_seed.items()}
-        kept = max(0.0, mean[REFERENCE] - chance) / max(real[REFERENCE] - chance, 1e-9)
+        kept = max(0.0, mean[own] - chance) / max(real[own] - chance, 1e-9)
         rows.append(Controlled(control.name, control.title, mean, by_seed, kept))
-    return Controls(len(wanted), chance, tuple(rows), tuple(seeds), verdict(rows, chance))
+    said = verdict(rows, chance, own)
+    return Controls(len(wanted), chance, tuple(rows), tuple(seeds), said, own)
 
 
-def verdict(rows: Sequence[Controlled], chance: float) -> str:
+def verdict(rows: Sequence[Controlled], chance: float, own: str = REFERENCE) -> str:
     """What the controls mean for the evidence of a label set, in a sentence or two.
 
     Args:
         rows: the label set itself, then the controls.
         chance: accuracy of a guess.
+        own: the method that the run labels by.
     """
     real, *controls = rows
-    accuracy = real.accuracy[REFERENCE]
+    accuracy = real.accuracy[own]
     if accuracy <= chance:
         return (
             f"The label set is right for {accuracy:.1%} of the images, which is no more than "
@@ -236,7 +249,7 @@ def verdict(rows: Sequence[Controlled], chance: float) -> str:
         )
     most = max(controls, key=lambda one: one.kept)
     found = (
-        f"the control that does best ({most.title}) is right for {most.accuracy[REFERENCE]:.1%} of "
+        f"the control that does best ({most.title}) is right for {most.accuracy[own]:.1%} of "
         f"the images, the real attributes for {accuracy:.1%}, a guess for {chance:.1%}, so that "
         f"{most.kept:.0%} of what is above chance stays"
     )
@@ -261,10 +274,14 @@ def embedded(stored: StoredRun, labels: LabelSet, model: Model) -> EmbeddedLabel
 def _accuracy(
     stored: StoredRun, known: Known, images: Iterable[Images], labels: EmbeddedLabels
 ) -> dict[str, float]:
-    methods: list[Method] = [method(name) for name in _METHODS]
-    sentences = Sentences(labels.classes, labels.names, labels.packed, None, None, {})
+    try:
+        one_sided = stored.one_sided
+    except UserError:
+        one_sided = None
+    sentences = Sentences(labels.classes, labels.names, labels.packed, None, None, {}, one_sided)
+    methods = [method(name) for name in _METHODS if one_sided or name != "one-sided"]
     answers = ask_methods(images, known, methods, sentences, stored.job.scoring)
-    return {name: float(answers.right(name).mean()) for name in _METHODS}
+    return {one.name: float(answers.right(one.name).mean()) for one in methods}
 
 
 def _with(

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from lazsl.alignment.align import plans_for, select_regions
+from lazsl.alignment.align import plans_for
 from lazsl.evaluation.methods import aligning
 from lazsl.evaluation.stored import Images
 from lazsl.explain.evidence import Evidence
 from lazsl.explain.maps import attribute_maps, place_maps, spread
+from lazsl.scoring.aligned import taking_part
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import ScoringSettings
 
@@ -58,13 +59,16 @@ def evidence_of(
         settings: how to score.
         classes: (B, k) indices of classes; ranks are given in this order.
     """
-    keep = select_regions(images.crops, images.whole, settings.gamma)
+    regions = taking_part(torch.cat([images.whole[:, None], images.crops], 1), settings)
     chosen = torch.from_numpy(np.asarray(classes, np.int64))
-    plans = plans_for(images.crops, images.whole, keep, labels.packed, chosen, **aligning(settings))
-    mixed = settings.theta * images.crops + (1 - settings.theta) * images.whole[:, None]
+    given = (regions.embeddings, images.whole, regions.keep, labels.packed, chosen)
+    plans = plans_for(*given, **aligning(settings))
+    mixed = settings.theta * regions.embeddings + (1 - settings.theta) * images.whole[:, None]
     found = []
     for image, key in enumerate(images.keys):
-        kept = keep[image].numpy()
+        kept = regions.keep[image].numpy()
+        whole = np.array([[0, 0, *images.sizes[image]]])
+        boxes = np.concatenate([whole, images.boxes[image]])[regions.first :].astype(np.int64)
         mine = []
         for rank, index in enumerate(classes[image].tolist()):
             mass, similarity = (part.double().numpy() for part in plans.of(image, rank))
@@ -81,11 +85,11 @@ def evidence_of(
                     label=labels.classes[index],
                     score=float(plans.scores[image, rank]),
                     attributes=labels.attributes[index],
-                    regions=np.flatnonzero(kept) + 1,
-                    boxes=images.boxes[image][kept].astype(np.int64),
+                    regions=np.flatnonzero(kept) + regions.first,
+                    boxes=boxes[kept],
                     mass=mass,
                     similarity=similarity,
-                    passed_boxes=images.boxes[image][~kept].astype(np.int64),
+                    passed_boxes=boxes[~kept],
                     passed_similarity=every[~kept],
                 )
             )

@@ -52,9 +52,15 @@ class Views:
         """(B, M) bool, the crops that count, kept or not."""
         return torch.ones_like(self.keep) if self.valid is None else self.valid
 
+    @property
+    def regions(self) -> tuple[Tensor, Tensor]:
+        """(B, 1 + M, D) and (B, 1 + M): the whole image and its crops, and which of them count."""
+        regions = torch.cat([self.whole[:, None], self.crops], dim=1)
+        return regions, torch.cat([torch.ones_like(self.every[:, :1]), self.every], dim=1)
+
 
 Plain = Callable[[Views, Sentences, ScoringSettings], Tensor]
-Change = Callable[[ScoringSettings], ScoringSettings]
+Change = Callable[[ScoringSettings, Sentences], ScoringSettings]
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class Method:
     title: str
     formula: str
     plain: Plain | None = None
-    change: Change = lambda settings: settings
+    change: Change = lambda settings, _: settings
     select: bool = True
 
     def scores(
@@ -87,14 +93,21 @@ class Method:
         """(B, C) float32 score of every class for every image, in label set order."""
         if self.plain is not None:
             return self.plain(views, sentences, settings)
+        how = self.change(settings, sentences)
+        regions, keep = self._taking_part(views, how)
         return class_scores(
-            views.crops,
+            regions,
             views.whole,
-            views.keep if self.select else views.every,
+            keep,
             sentences.attributes,
-            views.valid,
-            **aligning(self.change(settings), memory_bytes),
+            keep if how.one_sided else views.valid,
+            **aligning(how, memory_bytes),
         )
+
+    def _taking_part(self, views: Views, how: ScoringSettings) -> tuple[Tensor, Tensor]:
+        if how.one_sided:
+            return views.regions
+        return views.crops, views.keep if self.select else views.every
 
     def top(
         self,
@@ -108,14 +121,16 @@ class Method:
         matter to these."""
         if self.plain is not None:
             return best_classes(self.plain(views, sentences, settings), k)
+        how = self.change(settings, sentences)
+        regions, keep = self._taking_part(views, how)
         return top_classes(
-            views.crops,
+            regions,
             views.whole,
-            views.keep if self.select else views.every,
+            keep,
             sentences.attributes,
-            views.valid,
+            keep if how.one_sided else views.valid,
             k=k,
-            **aligning(self.change(settings), memory_bytes),
+            **aligning(how, memory_bytes),
         )
 
 
@@ -131,7 +146,10 @@ def aligning(settings: ScoringSettings, memory_bytes: int = MEMORY_BYTES) -> Set
 
 
 def with_rule(settings: ScoringSettings, rule: Rule) -> ScoringSettings:
-    """The settings under a stopping rule; if it is another one, with that one's own limits."""
+    """The paper's settings under a stopping rule; if it is another one, with that one's own limits.
+    Where the run has one-sided plans, they are the defaults."""
+    if settings.one_sided:
+        return ScoringSettings(rule=rule)
     if settings.rule == rule:
         return settings
     return ScoringSettings(
@@ -162,6 +180,8 @@ def _crop_mean(views: Views, sentences: Sentences, settings: ScoringSettings) ->
 
 
 def _region_weighted(views: Views, sentences: Sentences, settings: ScoringSettings) -> Tensor:
+    settings = with_rule(settings, "paper")
+    assert settings.epsilon is not None  # only one-sided plans wait for a model
     crops = views.crops.double()
     agreement = (crops @ views.whole.double()[:, :, None])[:, :, 0]
     agreement = agreement.masked_fill(~views.every, -torch.inf)
@@ -173,16 +193,23 @@ def _cosines(whole: Tensor, classes: Tensor) -> Tensor:
     return (whole.double() @ classes.double().T).float()
 
 
-def _paper(settings: ScoringSettings) -> ScoringSettings:
+def _paper(settings: ScoringSettings, _: Sentences) -> ScoringSettings:
     return with_rule(settings, "paper")
 
 
-def _converged(settings: ScoringSettings) -> ScoringSettings:
+def _converged(settings: ScoringSettings, _: Sentences) -> ScoringSettings:
     return with_rule(settings, "converged")
 
 
-def _without_mix(settings: ScoringSettings) -> ScoringSettings:
-    return _paper(settings).model_copy(update={"theta": 1.0})
+def _without_mix(settings: ScoringSettings, _: Sentences) -> ScoringSettings:
+    return with_rule(settings, "paper").model_copy(update={"theta": 1.0})
+
+
+def _one_sided(settings: ScoringSettings, sentences: Sentences) -> ScoringSettings:
+    if settings.one_sided:
+        return settings
+    assert sentences.one_sided is not None  # `methods_for` leaves it out otherwise
+    return sentences.one_sided
 
 
 METHODS: tuple[Method, ...] = (
@@ -233,6 +260,13 @@ METHODS: tuple[Method, ...] = (
         "LaZSL, converged",
         "the same, iterated until the plan's marginals hold",
         change=_converged,
+    ),
+    Method(
+        "one-sided",
+        "one-sided plan",
+        "mean_j sum_i w_ij <f_i, t_cj>, w_ij = exp(<f_i, t_cj> / epsilon) / sum_m exp(<f_m, t_cj> "
+        "/ epsilon), over the whole image and all crops",
+        change=_one_sided,
     ),
 )
 """In the order of the table."""

@@ -26,6 +26,7 @@ from lazsl.labelset.labels import LabelSet
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, choose_device, load_encoder
 from lazsl.scoring.embedded import EmbeddedLabels
+from lazsl.settings import ScoringSettings
 from lazsl.store import paths, schemas
 from lazsl.store.keys import digest
 from lazsl.store.urls import masked
@@ -47,6 +48,7 @@ class Sentences:
         ensemble: (C, D), mean over the 80 templates of CLIP's authors; None where left out.
         cupl: (C, D), mean over whole sentences that a language model wrote; None where left out.
         left_out: why a method is left out, by its name.
+        one_sided: settings of one-sided plans; None where left out.
     """
 
     classes: tuple[str, ...]
@@ -55,6 +57,7 @@ class Sentences:
     ensemble: Tensor | None
     cupl: Tensor | None
     left_out: dict[str, str]
+    one_sided: ScoringSettings | None = None
 
 
 def read_sentences(
@@ -88,7 +91,14 @@ def read_sentences(
         left_out["dclip"] = "the label set holds whole sentences, which the row of CuPL is about"
     else:
         left_out["cupl"] = "it needs a label set of whole sentences: --cupl FILE"
-    return Sentences(labels.classes, labels.names, labels.packed, ensemble, of_cupl, left_out)
+    one_sided = None
+    try:
+        one_sided = stored.one_sided
+    except UserError as error:
+        left_out["one-sided"] = f"its epsilon follows from the model: {error}"
+    return Sentences(
+        labels.classes, labels.names, labels.packed, ensemble, of_cupl, left_out, one_sided
+    )
 
 
 def unit(means: Tensor) -> Tensor:

@@ -22,8 +22,10 @@ from lazsl.archive.truth import read_truth
 from lazsl.errors import UserError
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
+from lazsl.model.checkpoints import find_model
+from lazsl.model.logit_scale import logit_scale
 from lazsl.scoring.embedded import EmbeddedLabels, embeddings_of, images_alike
-from lazsl.settings import Job, make_job
+from lazsl.settings import Job, ScoringSettings, make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from lazsl.store.urls import masked
@@ -86,6 +88,24 @@ class StoredRun:
     def embedded_labels(self) -> EmbeddedLabels:
         """The label set, ready to score with."""
         return EmbeddedLabels.from_table(self.embedded)
+
+    @cached_property
+    def one_sided(self) -> ScoringSettings:
+        """Settings of one-sided plans: the run's own, or what the model makes of the defaults.
+
+        Raises:
+            UserError: the run has the paper's plans, and its model is not at hand.
+        """
+        scoring = self.job.scoring
+        if scoring.one_sided:
+            return scoring
+        source = find_model(self.job.model, self.job.precision)
+        if source.key != self.encoder:
+            raise UserError(
+                f"model {self.job.model!r} is now {source.key}, but run {self.key} was made by "
+                f"{self.encoder}"
+            )
+        return ScoringSettings(aligner="one-sided").resolved(logit_scale(source))
 
     @cached_property
     def listing(self) -> pa.Table:

@@ -57,6 +57,8 @@ class Probe:
 
 def own_method(settings: ScoringSettings) -> Method:
     """The method that a run with these settings labels by."""
+    if settings.one_sided:
+        return method("one-sided")
     return method(REFERENCE if settings.rule == "paper" else "lazsl-converged")
 
 

@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from lazsl.alignment.align import Plans, plans_for, select_regions
+from lazsl.alignment.align import Plans, plans_for
 from lazsl.errors import UserError
 from lazsl.explain.evidence import Evidence
 from lazsl.explain.lookup import Image, RunOfImage
+from lazsl.scoring.aligned import TakingPart, taking_part
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.scoring.tables import PassedOver, passed_over
 from lazsl.settings import ScoringSettings
@@ -35,9 +36,9 @@ class StoredImage:
 
     @property
     def boxes(self) -> np.ndarray:
-        """(M, 4) int64 left, top, right, bottom of the crops."""
+        """(1 + M, 4) int64 left, top, right, bottom: the whole image, then its crops."""
         sides = [self.regions[name].to_numpy() for name in ("left", "top", "right", "bottom")]
-        return np.stack(sides, axis=1).astype(np.int64)[1:]
+        return np.stack(sides, axis=1).astype(np.int64)
 
     @property
     def vectors(self) -> torch.Tensor:
@@ -102,16 +103,17 @@ def align(
         memory_bytes: bound of the working memory.
     """
     embeddings = stored.vectors.to(labels.names.device)
-    whole, crops = embeddings[:, 0], embeddings[:, 1:]
-    keep = select_regions(crops, whole, scoring.gamma)
-    chosen = torch.tensor([[labels.classes.index(name) for name in classes]], device=keep.device)
+    regions = taking_part(embeddings, scoring)
+    index = [[labels.classes.index(name) for name in classes]]
+    chosen = torch.tensor(index, device=embeddings.device)
     how = scoring.aligning(memory_bytes // 2)
-    plans = plans_for(crops, whole, keep, labels.packed, chosen, **how)
-    passed = passed_over(crops, whole, keep, labels.packed, chosen, how)
+    given = (regions.embeddings, embeddings[:, 0], regions.keep, labels.packed, chosen)
+    plans = plans_for(*given, **how)
+    passed = passed_over(*given, how)
     order = plans.scores[0].argsort(descending=True, stable=True).tolist()
     return [
         _evidence(
-            stored, labels.attributes[int(chosen[0, place])], name, plans, passed, place, order
+            stored, labels.attributes[index[0][place]], name, regions, plans, passed, place, order
         )
         for place, name in enumerate(classes)
     ]
@@ -121,6 +123,7 @@ def _evidence(
     stored: StoredImage,
     attributes: tuple[str, ...],
     label: str,
+    regions: TakingPart,
     plans: Plans,
     passed: PassedOver,
     place: int,
@@ -128,6 +131,7 @@ def _evidence(
 ) -> Evidence:
     image = stored.image
     kept = plans.keep[0].cpu().numpy()
+    boxes = stored.boxes[regions.first :]
     mass, similarity = (part.double().cpu().numpy() for part in plans.of(0, place))
     return Evidence(
         image_id=image.image_id,
@@ -139,10 +143,10 @@ def _evidence(
         label=label,
         score=float(plans.scores[0, place]),
         attributes=attributes,
-        regions=np.flatnonzero(kept) + 1,
-        boxes=stored.boxes[kept],
+        regions=np.flatnonzero(kept) + regions.first,
+        boxes=boxes[kept],
         mass=mass,
         similarity=similarity,
-        passed_boxes=stored.boxes[~kept],
+        passed_boxes=boxes[~kept],
         passed_similarity=passed.of(0, place).double().cpu().numpy(),
     )

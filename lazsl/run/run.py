@@ -20,6 +20,7 @@ from lazsl.labelset.labels import PENDING, LabelSet
 from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import ModelSource, find_model
 from lazsl.model.encoder import choose_device, choose_precision
+from lazsl.model.logit_scale import logit_scale
 from lazsl.settings import Job, make_job
 from lazsl.store import keys, paths
 from lazsl.store.folder import Folder
@@ -30,8 +31,8 @@ from lazsl.store.urls import masked
 class Run:
     """A job with everything its identity depends on resolved.
 
-    `job.precision` is never `auto` here; `key` names the run, the other keys name what it shares
-    with other runs.
+    `job.precision` is never `auto` here, and `job.scoring` has what follows from the model; `key`
+    names the run, the other keys name what it shares with other runs.
     """
 
     job: Job
@@ -72,9 +73,12 @@ def open_run(job: Job, archive: str | None = None) -> Run:
     if archive is None:
         only = select(job.only)
         archive = keys.archive_key(job.archive, only.digest if only else None)
-    regions = keys.regions_key(job.regions, job.max_pixels, labelset.key, job.scoring)
-    key = keys.run_key(archive, source.key, regions, labelset.key, job.scoring)
-    resolved = job.model_copy(update={"precision": precision})
+    scoring = job.scoring
+    if scoring.needs_logit_scale:
+        scoring = scoring.resolved(logit_scale(source))
+    regions = keys.regions_key(job.regions, job.max_pixels, labelset.key, scoring)
+    key = keys.run_key(archive, source.key, regions, labelset.key, scoring)
+    resolved = job.model_copy(update={"precision": precision, "scoring": scoring})
     return Run(resolved, key, archive, source.key, regions, labelset.key, source, labelset)
 
 
@@ -116,6 +120,18 @@ def open_relabelling(workspace_url: str, run: str, changes: dict[str, Any]) -> R
 def uncalibrated(scoring: dict[str, Any]) -> dict[str, Any]:
     """Scoring settings without what was measured for one label set and one way of scoring."""
     return {k: v for k, v in scoring.items() if k not in ("temperature", "abstain_below")}
+
+
+def rescoring(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Scoring settings of another run with changes. What belonged to the aligner or the stopping
+    rule that is changed is left out, and so is what was measured for the way of scoring before."""
+    kept = uncalibrated(before)
+    aligner = changes.get("aligner") or kept.get("aligner") or "paper"
+    if aligner != (kept.get("aligner") or "paper"):
+        kept = {k: v for k, v in kept.items() if k in ("top_k", "plans")}
+    elif changes.get("rule", kept.get("rule")) != kept.get("rule"):
+        kept = {k: v for k, v in kept.items() if k not in ("max_iterations", "tolerance")}
+    return {**kept, **changes}
 
 
 def record_run(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 import torch
 
 from lazsl.alignment.attributes import PackedAttributes
+from lazsl.scoring.rivals import Rivals
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class EmbeddedLabels:
     attributes: tuple[tuple[str, ...], ...]
     packed: PackedAttributes
     names: torch.Tensor
+
+    @cached_property
+    def rivals(self) -> Rivals:
+        """What else might be said of what each attribute describes."""
+        return Rivals(self.attributes, self.packed)
 
     @classmethod
     def from_table(cls, table: pa.Table, device: str = "cpu") -> EmbeddedLabels:

@@ -15,16 +15,18 @@ import torch
 
 from lazsl.alignment.align import (
     Plans,
+    attribute_strengths,
     crop_mean_scores,
     dclip_scores,
-    select_regions,
     similarities_for,
     top_plans,
 )
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.embedding.doubt import doubts
+from lazsl.scoring.aligned import taking_part
 from lazsl.scoring.confidence import confidence
 from lazsl.scoring.embedded import EmbeddedLabels, embeddings_of, images_alike
+from lazsl.scoring.presence import Presence, measure_presence
 from lazsl.settings import ScoringSettings
 from lazsl.store import schemas
 
@@ -82,23 +84,27 @@ def _score(
 ) -> dict[str, pa.Table]:
     whole, crops = vectors[:, 0], vectors[:, 1:]
     how = settings.aligning(memory_bytes // 2)
-    keep = select_regions(crops, whole, settings.gamma)
-    classes, plans = top_plans(crops, whole, keep, labels.packed, settings.top_k, **how)
-    of_plans = classes[:, : settings.plans]
-    passed = passed_over(crops, whole, keep, labels.packed, of_plans, how)
+    regions = taking_part(vectors, settings)
+    given = (regions.embeddings, whole, regions.keep, labels.packed)
+    strengths = attribute_strengths(*given, **how) if settings.one_sided else None
+    classes, plans = top_plans(*given, settings.top_k, strengths, **how)
+    passed = passed_over(*given, classes[:, : settings.plans], how)
+    presence = None
+    if strengths is not None:
+        presence = measure_presence(strengths, classes, labels, settings.presence_temperature)
     baselines = {
         "clip": (whole.double() @ labels.names.double().T).float(),
         "dclip": dclip_scores(whole, labels.packed),
         "crop_mean": crop_mean_scores(crops, labels.packed),
     }
     names = pa.array(labels.classes, pa.string())
-    ranked = _Ranked(image_ids, names, classes, plans)
+    ranked = _Ranked(image_ids, names, classes, plans, regions.first, presence)
     doubt = pa.nulls(len(crops), pa.float32())
     if count is not None:
         found = doubts(crops, whole, count, labels.packed, settings, memory_bytes // 2)
         doubt = pa.array(found, pa.float32())
     return {
-        "predictions": _predictions(ranked, keep, baselines, settings, doubt),
+        "predictions": _predictions(ranked, crops.shape[1], baselines, settings, doubt),
         "scores": _scores(ranked, baselines),
         "evidence": _evidence(ranked, labels),
         "plans": _plans(ranked, settings.plans, passed),
@@ -134,20 +140,28 @@ def passed_over(
     Going the same way as those of the kept regions, they depend on neighbours as little.
     """
     passed = ~keep
+    sizes = packed.starts.diff()[classes]
+    if not bool(passed.any()):
+        largest = int(sizes.max()) if sizes.numel() else 0
+        nothing = crops.new_zeros((*classes.shape, keep.shape[1], largest))
+        return PassedOver(passed, nothing, sizes)
     # Every image of a batch needs a region.
     some = torch.where(passed.any(1, keepdim=True), passed, keep)
     similarity = similarities_for(crops, whole, some, packed, classes, **how)
-    return PassedOver(passed, similarity, packed.starts.diff()[classes])
+    return PassedOver(passed, similarity, sizes)
 
 
 @dataclass(frozen=True)
 class _Ranked:
-    """The best classes of some images: `classes` (B, k), best first, and how they were aligned."""
+    """The best classes of some images: `classes` (B, k), best first, and how they were aligned.
+    `first` is the number of the first row of the plans' regions."""
 
     image_ids: pa.Array[Any]
     names: pa.Array[Any]
     classes: torch.Tensor
     plans: Plans
+    first: int
+    presence: Presence | None
 
     @property
     def rows(self) -> tuple[pa.Array[Any], pa.Array[Any], pa.Array[Any]]:
@@ -170,7 +184,7 @@ def _column(values: torch.Tensor, kind: pa.DataType) -> pa.Array[Any]:
 
 def _predictions(
     ranked: _Ranked,
-    keep: torch.Tensor,
+    seen: int,
     baselines: dict[str, torch.Tensor],
     settings: ScoringSettings,
     doubt: pa.Array[Any],
@@ -188,12 +202,19 @@ def _predictions(
         _column(scores[:, 0] - scores[:, 1], pa.float32()) if k > 1 else nothing.cast(pa.float32()),
         sure,
         abstained,
-        _column(keep.sum(1), pa.int16()),
+        _column(ranked.plans.keep.sum(1), pa.int16()),
     ]
     for name in ("clip", "dclip", "crop_mean"):
         best = baselines[name].max(dim=1)
         columns += [ranked.named(best.indices), _column(best.values, pa.float32())]
-    columns += [pa.array(np.full(images, keep.shape[1]), pa.int16()), doubt]
+    columns += [pa.array(np.full(images, seen), pa.int16()), doubt]
+    if ranked.presence is None:
+        columns += [pa.nulls(images, pa.float32())] * 2
+    else:
+        columns += [
+            _column(ranked.presence.of_image, pa.float32()),
+            _column(ranked.presence.gap, pa.float32()),
+        ]
     return pa.Table.from_arrays(columns, schema=schemas.PREDICTIONS)
 
 
@@ -242,11 +263,20 @@ def _evidence(ranked: _Ranked, labels: EmbeddedLabels) -> pa.Table:
             texts.take(pa.array(flat.cpu().numpy())),
             _column(contribution[real], pa.float32()),
             _column((contribution * sizes[:, :, None])[real], pa.float32()),
-            _column(best[real] + 1, pa.int16()),
+            _column(best[real] + ranked.first, pa.int16()),
             _column(share[real], pa.float32()),
+            _presence(ranked.presence, real),
         ],
         schema=schemas.EVIDENCE,
     )
+
+
+def _presence(presence: Presence | None, real: torch.Tensor) -> pa.Array[Any]:
+    """The column of evidence; `real` (B, k, n) says which attributes there are."""
+    if presence is None:
+        return pa.nulls(int(real.sum()), pa.float32())
+    found = presence.of_attributes
+    return _column(found[real[:, :, : found.shape[2]]], pa.float32())
 
 
 def _plans(ranked: _Ranked, kept_plans: int, passed: PassedOver) -> pa.Table:
@@ -258,7 +288,8 @@ def _plans(ranked: _Ranked, kept_plans: int, passed: PassedOver) -> pa.Table:
     largest = plans.plan.shape[3]
     cells = _cells(plans.keep, sizes, largest)
     passed_cells = _cells(passed.passed, sizes, passed.similarity.shape[3])
-    regions = torch.arange(1, keep.shape[2] + 1, device=sizes.device).expand_as(keep)[keep]
+    regions = torch.arange(keep.shape[2], device=sizes.device).expand_as(keep)[keep] + ranked.first
+    marginals = plans.plan[:, :k].sum(dim=3)[keep]
     kept = keep.sum(dim=2)
     rank = torch.arange(plans.sizes.shape[1], device=sizes.device).expand(plans.sizes.shape)
     chosen = pa.array((rank < k).flatten().cpu().numpy())
@@ -279,6 +310,7 @@ def _plans(ranked: _Ranked, kept_plans: int, passed: PassedOver) -> pa.Table:
                 passed.passed.sum(dim=1, keepdim=True) * sizes,
                 _column(passed.similarity[passed_cells], pa.float32()),
             ),
+            _lists(kept, _column(marginals, pa.float32())),
         ],
         schema=schemas.PLANS,
     )

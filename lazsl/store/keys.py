@@ -10,7 +10,7 @@ from typing import Any
 from lazsl.settings import RegionSettings, ScoringSettings
 from lazsl.store.urls import canonical_url
 
-DECIDING = {"theta", "epsilon", "gamma", "rule", "max_iterations", "tolerance"}
+DECIDING = {"aligner", "theta", "epsilon", "gamma", "rule", "max_iterations", "tolerance"}
 """Settings of scoring that decide which class is best."""
 
 _CUT = 2  # how fast crops are cut; one more when that changes, because embeddings do too
@@ -69,13 +69,21 @@ def regions_key(
     if settings.doubt is None:
         del how["doubt"]
     else:
-        how["stopped by"] = [labels, scoring.model_dump(include=DECIDING)]
+        deciding = scoring.model_dump(include=DECIDING, exclude=_not_deciding(scoring))
+        how["stopped by"] = [labels, deciding]
     return f"r{settings.count}-{digest('regions', 1, how, max_pixels)}"
+
+
+def _not_deciding(scoring: ScoringSettings) -> set[str]:
+    """Settings that have no part in a key: the paper's aligner was once the only one."""
+    if scoring.one_sided:
+        return {"theta", "gamma", "rule", "max_iterations", "tolerance"}
+    return {"aligner"}
 
 
 def run_key(archive: str, encoder: str, regions: str, labels: str, scoring: ScoringSettings) -> str:
     """Name of a run: what is labelled, by which model, regions, label set and scoring."""
     prefix = archive.rsplit("-", 1)[0]
     # What is not set has no part in it: runs from before such a setting existed keep their names.
-    how = scoring.model_dump(exclude_none=True)
+    how = scoring.model_dump(exclude_none=True, exclude=_not_deciding(scoring))
     return f"{prefix}-{digest('run', archive, encoder, regions, labels, how)}"

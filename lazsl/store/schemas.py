@@ -101,7 +101,7 @@ PREDICTIONS = _schema(
     ("margin", pa.float32(), "score minus the runner-up's; null when there is one class"),
     ("confidence", pa.float32(), "chance that the best class is right; null: no temperature set"),
     ("abstained", pa.bool_(), "true where the confidence is below what was asked for"),
-    ("kept", pa.int16(), "regions that passed the selection (M')"),
+    ("kept", pa.int16(), "regions that passed the selection (M'); of one-sided plans, all"),
     ("clip_label", _text, "best class by the bare class name on the whole image"),
     ("clip_score", pa.float32(), "its cosine"),
     ("dclip_label", _text, "best class by the mean over attributes on the whole image"),
@@ -110,6 +110,17 @@ PREDICTIONS = _schema(
     ("crop_mean_score", pa.float32(), "its mean cosine"),
     ("seen", pa.int16(), "crops the label was made from; null where older code scored: all"),
     ("doubt", pa.float32(), "chance that its other crops change the label; null: all were asked"),
+    (
+        "presence",
+        pa.float32(),
+        "geometric mean of the presence of the best class's attributes, 0..1; null: paper's plans",
+    ),
+    (
+        "gap",
+        pa.float32(),
+        "minus the mean similarity that the best class's attributes lack to their best rivals, "
+        "0 where they lead; null: paper's plans",
+    ),
 )
 
 SCORES = _schema(
@@ -132,6 +143,11 @@ EVIDENCE = _schema(
     ("similarity", pa.float32(), "transported mean similarity: contribution x attributes of class"),
     ("best_region", pa.int16(), "region that contributes most; of most mass where none adds to it"),
     ("best_share", pa.float32(), "that region's part of the attribute's mass, 0..1"),
+    (
+        "presence",
+        pa.float32(),
+        "chance that it is there rather than one of its rivals, 0..1; null: paper's plans",
+    ),
 )
 
 PLANS = _schema(
@@ -139,8 +155,8 @@ PLANS = _schema(
     ("rank", pa.int16(), "of the class, 1 is the best"),
     ("class", _text, "class name"),
     ("score", pa.float32(), "sum of plan x similarity"),
-    ("iterations", pa.int32(), "Sinkhorn iterations done"),
-    ("residual", pa.float32(), "largest error of a row marginal"),
+    ("iterations", pa.int32(), "Sinkhorn iterations done; 0: one-sided plans need none"),
+    ("residual", pa.float32(), "largest error of a row marginal; 0: one-sided plans hold none"),
     ("regions", pa.list_(pa.int16()), "the kept regions: rows of the plan"),
     ("attributes", pa.int16(), "columns of the plan (N_c)"),
     ("mass", pa.list_(pa.float32()), "the plan T, row by row; sums to 1"),
@@ -149,6 +165,11 @@ PLANS = _schema(
         "passed_over",
         pa.list_(pa.float32()),
         "S of the regions that were not kept, region by region; null where older code scored",
+    ),
+    (
+        "marginals",
+        pa.list_(pa.float32()),
+        "mass of each kept region: how much it spoke; sums to 1; null where older code scored",
     ),
 )
 
@@ -160,13 +181,19 @@ RUN_TABLES: dict[str, pa.Schema] = {
 }
 """What the scoring task writes per shard, below `runs/{run}/{table}/{shard}.parquet`."""
 
-LATER: dict[str, bool | None] = {
-    "confidence": None,
-    "abstained": False,
-    "seen": None,
-    "doubt": None,
+LATER: dict[str, dict[str, bool | None]] = {
+    "predictions": {
+        "confidence": None,
+        "abstained": False,
+        "seen": None,
+        "doubt": None,
+        "presence": None,
+        "gap": None,
+    },
+    "evidence": {"presence": None},
+    "plans": {"passed_over": None, "marginals": None},
 }
-"""Columns that shards scored by an older lazsl do not have, and what they mean there."""
+"""By table, columns that shards scored by an older lazsl lack, and what they mean there."""
 
 SAMPLES = _schema(
     ("sample", _id, "names the drawn images; one row per image, stratum by stratum"),

@@ -117,7 +117,7 @@ def read_ahead(
             if (encoder, regions, shard) not in boxed:
                 names["new_regions"] = (paths.region_embeddings(encoder, regions, shard), _BOXES)
             files: dict[str, Future[Any]] = {
-                name: pool.submit(read_columns, workspace, file, columns)
+                name: pool.submit(read_columns, workspace, file, columns, name.removeprefix("new_"))
                 for name, (file, columns) in names.items()
             }
             files["marker"] = pool.submit(workspace.read_json, paths.marker(run, shard))
@@ -152,23 +152,25 @@ def relations(shards: Sequence[Shard]) -> dict[str, pa.Table]:
     return found
 
 
-def read_columns(workspace: Folder, name: str, columns: list[str]) -> pa.Table:
-    """These columns of an artifact; those that an older lazsl did not write, as what they mean.
+def read_columns(
+    workspace: Folder, name: str, columns: list[str], table_name: str | None = None
+) -> pa.Table:
+    """These columns of an artifact; of a table of `schemas.RUN_TABLES`, those that an older lazsl
+    did not write, as what they mean.
 
     Raises:
         Refused: it is missing, cannot be read, or lacks a column.
     """
-    later = [c for c in columns if c in schemas.LATER or c == "passed_over"]
+    later = schemas.LATER.get(table_name or "", {})
     try:
         table = workspace.read_table(name, None if later else columns)
     except FileNotFoundError:
         raise Refused(f"its file {name} is missing") from None
     except DamagedError:
         raise Refused(f"its file {name} cannot be read: it is damaged") from None
-    for column in set(later) - set(table.column_names):
-        known = schemas.PLANS if column == "passed_over" else schemas.PREDICTIONS
-        value = pa.scalar(schemas.LATER.get(column), known.field(column).type)
-        table = table.append_column(column, pa.repeat(value, len(table)))
+    for column in later.keys() - set(table.column_names):
+        kind = schemas.RUN_TABLES[str(table_name)].field(column).type
+        table = table.append_column(column, pa.repeat(pa.scalar(later[column], kind), len(table)))
     if missing := sorted(set(columns) - set(table.column_names)):
         raise Refused(f"its file {name} lacks the column {missing[0]!r}")
     return table.select(columns)

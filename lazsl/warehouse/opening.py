@@ -14,7 +14,7 @@ from lazsl.errors import UserError
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Raised, as in `sql/schema.sql`, when tables change so that older code cannot read them."""
 
 

@@ -3,10 +3,10 @@
 insert into evidence (
     run, shard,
     image_id, rank, class, attribute_index, attribute, contribution, similarity,
-    best_region, best_share
+    best_region, best_share, presence
 )
 select
     $run, shard,
     image_id, rank, class, attribute_index, attribute, contribution, similarity,
-    best_region, best_share
+    best_region, best_share, presence
 from new_evidence;

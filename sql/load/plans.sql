@@ -3,10 +3,10 @@
 insert into plans (
     run, shard,
     image_id, rank, class, score, iterations, residual, regions, attributes, mass,
-    similarity, passed_over
+    similarity, passed_over, marginals
 )
 select
     $run, shard,
     image_id, rank, class, score, iterations, residual, regions, attributes, mass,
-    similarity, passed_over
+    similarity, passed_over, marginals
 from new_plans;

@@ -3,10 +3,12 @@
 insert into predictions (
     run, shard,
     image_id, label, score, runner_up, margin, kept, clip_label, clip_score, dclip_label,
-    dclip_score, crop_mean_label, crop_mean_score, confidence, abstained, seen, doubt
+    dclip_score, crop_mean_label, crop_mean_score, confidence, abstained, seen, doubt, presence,
+    gap
 )
 select
     $run, shard,
     image_id, label, score, runner_up, margin, kept, clip_label, clip_score, dclip_label,
-    dclip_score, crop_mean_label, crop_mean_score, confidence, abstained, seen, doubt
+    dclip_score, crop_mean_label, crop_mean_score, confidence, abstained, seen, doubt, presence,
+    gap
 from new_predictions;

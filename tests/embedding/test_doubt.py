@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reference import align
+from reference import align, one_sided
 from sample import content, copy_sample, label_plainly, small_job
 from scipy.stats import t as student
 
@@ -143,10 +143,45 @@ def test_doubt_is_what_the_equations_say(scoring: ScoringSettings) -> None:
     assert 0 < found.min() < found.max() <= 1
 
 
-def test_doubt_depends_on_the_image_alone() -> None:
+ONE_SIDED = ScoringSettings(aligner="one-sided", epsilon=0.1, presence_temperature=0.04)
+
+
+def plain_one_sided_doubt(regions: Any, classes: list[Any], count: int) -> float:
+    """From the equations of the influence function; regions hold the whole image too."""
+    solved = [one_sided(regions, attributes, 0.1) for attributes in classes]
+    scores = [one.score for one in solved]
+    best, *rivals = sorted(range(len(classes)), key=lambda c: -scores[c])[: RIVALS + 1]
+    seen = len(regions)
+
+    def influence(c: int) -> list[float]:
+        plan, similarity = solved[c].plan, solved[c].similarity
+        strength = (plan * similarity).sum(axis=0) * plan.shape[1]
+        return [seen * sum(plan[i] * (similarity[i] - strength)) for i in range(seen)]
+
+    total = 0.0
+    for rival in rivals:
+        x = [a - c for a, c in zip(influence(best), influence(rival), strict=True)]
+        error = (statistics.variance(x) * (1 / seen - 1 / (count + 1))) ** 0.5
+        total += student.sf((scores[best] - scores[rival]) / error, seen - 1)
+    return min(total, 1.0)
+
+
+def test_doubt_of_one_sided_plans_is_what_the_influence_function_says() -> None:
+    crops, whole, packed = problem(1, images=5, crops=9)
+    classes = np.split(packed.embeddings.double().numpy(), packed.starts[1:-1].tolist())
+    regions = torch.cat([whole[:, None], crops], 1).double().numpy()
+    expected = [plain_one_sided_doubt(one, classes, 20) for one in regions]
+    found = doubts(crops, whole, 20, packed, ONE_SIDED)
+    assert found == pytest.approx(expected, rel=1e-3)
+    assert 0 < found.min() < found.max() <= 1
+    assert (doubts(crops, whole, 9, packed, ONE_SIDED) == 0).all()
+
+
+@pytest.mark.parametrize("scoring", [SCORING, ONE_SIDED], ids=["paper", "one-sided"])
+def test_doubt_depends_on_the_image_alone(scoring: ScoringSettings) -> None:
     crops, whole, packed = problem(2, images=7, crops=11)
-    together = doubts(crops, whole, 30, packed, SCORING)
-    alone = [doubts(crops[i : i + 1], whole[i : i + 1], 30, packed, SCORING)[0] for i in range(7)]
+    together = doubts(crops, whole, 30, packed, scoring)
+    alone = [doubts(crops[i : i + 1], whole[i : i + 1], 30, packed, scoring)[0] for i in range(7)]
     assert together.tolist() == alone
 
 

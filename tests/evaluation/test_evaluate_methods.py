@@ -43,6 +43,7 @@ def world(padded: bool = False) -> tuple[Views, Sentences]:
         ensemble=vectors(len(SIZES), DIMENSION, seed=3),
         cupl=unit(vectors(len(SIZES), DIMENSION, seed=4)),
         left_out={},
+        one_sided=ScoringSettings(aligner="one-sided", epsilon=0.05),
     )
     return Views(crops, whole, keep, valid), sentences
 
@@ -75,6 +76,10 @@ def plain_loop(
                 weights /= weights.sum()
                 each = [[f @ one for one in t] for f in crops]
                 found[b, c] = np.mean(weights @ np.array(each))
+            elif name == "one-sided":
+                similarity = np.concatenate([f0[None], crops]) @ t.T
+                weights = np.exp(similarity / 0.05)
+                found[b, c] = (weights * similarity / weights.sum(axis=0)).sum(axis=0).mean()
             else:
                 theta = 1.0 if name.startswith("ot") else settings.theta
                 f = crops if name == "ot-all" else kept

@@ -301,7 +301,7 @@ def test_shards_that_were_scored_before_are_loaded_as_they_were_meant(tmp_path: 
     publishing.load(workspace, tmp_path / "now.duckdb")
     for shard in fake.shards:
         name = paths.run_table(fake.run, "predictions", shard)
-        older = workspace.read_table(name).drop_columns(list(schemas.LATER))
+        older = workspace.read_table(name).drop_columns(list(schemas.LATER["predictions"]))
         workspace.write_table(name, older)
     publishing.load(workspace, tmp_path / "older.duckdb")
     assert _rows(tmp_path / "older.duckdb") == _rows(tmp_path / "now.duckdb")
@@ -322,7 +322,7 @@ def _as_version_1(path: Path) -> None:
             "select view_name from duckdb_views() where not internal"
         ).fetchall():
             connection.execute(f"drop view {view[0]}")
-        for column in schemas.LATER:
+        for column in schemas.LATER["predictions"]:
             connection.execute(f"alter table predictions drop column {column}")
         connection.execute(
             "create view labelled as select run, image_id, label from predictions; "

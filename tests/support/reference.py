@@ -74,3 +74,14 @@ def align(
     kept = kept_regions(regions, whole, gamma)
     S = np.array([[similarity(regions[i], whole, t, theta) for t in attributes] for i in kept])
     return paper_sinkhorn(S, len(regions), epsilon)
+
+
+def one_sided(regions: Matrix, attributes: Matrix, epsilon: float) -> Solution:
+    """The plan of the attributes' marginal alone: regions (R, D), attributes (n, D)."""
+    S = np.array([[float(f @ t) for t in attributes] for f in regions])
+    T = np.zeros_like(S)
+    for j in range(len(attributes)):
+        weights = [math.exp((S[i][j] - S[:, j].max()) / epsilon) for i in range(len(regions))]
+        for i, weight in enumerate(weights):
+            T[i, j] = weight / math.fsum(weights) / len(attributes)
+    return Solution(math.fsum((T * S).ravel().tolist()), T, S, 0)

@@ -284,7 +284,7 @@ def expected_why(known: Known, image_id: str, **wanted: Any) -> list[Row]:
 
 
 WHY = ["attribute_index", "attribute", "contribution", "share", "similarity", "best_region"]
-WHY += ["best_share", "box"]
+WHY += ["best_share", "presence", "box"]
 
 
 def test_why_gives_the_label_s_attributes_with_share_and_box(

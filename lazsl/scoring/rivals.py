@@ -1,0 +1,72 @@
+"""What else might be said of the same thing: for every attribute, the nearest ones that never
+describe a class with it.
+
+Attributes are told apart by their words, whatever class they stand in: "a blue tail" of one class
+is no rival of "a blue tail" of another. How near two of them are is the cosine of the means of
+their sentences, in which the names of classes cancel out as far as several classes share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lazsl.alignment.attributes import PackedAttributes, on_grid
+
+MOST = 10
+"""Rivals of an attribute, at most."""
+
+_STEP_BYTES = 32 * 2**20
+
+
+class Rivals:
+    """The rivals of a label set's attributes, looked up when they are first asked for.
+
+    Attributes:
+        text: (N,) int64, number of each sentence's words among the U different ones.
+    """
+
+    def __init__(self, attributes: Sequence[Sequence[str]], packed: PackedAttributes) -> None:
+        device = packed.embeddings.device
+        number: dict[str, int] = {}
+        by_class = [
+            [number.setdefault(text.casefold(), len(number)) for text in texts]
+            for texts in attributes
+        ]
+        self.text = torch.tensor([i for own in by_class for i in own], device=device)
+        self._siblings: list[set[int]] = [set() for _ in number]
+        for own in by_class:
+            for i in own:
+                self._siblings[i].update(own)
+        self._sentences = torch.bincount(self.text, minlength=len(number)).double()
+        sums = torch.zeros((len(number), packed.embeddings.shape[1]), dtype=torch.float64)
+        sums = sums.to(device).index_add_(0, self.text, packed.embeddings.double())
+        # Exact products, so that which are nearest depends on no library.
+        self._means = on_grid(torch.nn.functional.normalize(sums, dim=1))
+        self._nearest = torch.full((len(number), MOST), -1, device=device)
+        self._known = torch.zeros(len(number), dtype=torch.bool, device=device)
+
+    def nearest(self, texts: Tensor) -> Tensor:
+        """(*, MOST) int64, the rivals of each of some texts (*), nearest first; -1 where there are
+        no more."""
+        wanted = torch.unique(texts)
+        missing = wanted[~self._known[wanted]]
+        step = max(1, _STEP_BYTES // (8 * len(self._means)))
+        for some in torch.split(missing, step):
+            likeness = self._means[some] @ self._means.T
+            for row, text in enumerate(some.tolist()):
+                likeness[row, list(self._siblings[text])] = -torch.inf
+            best = likeness.topk(min(MOST, len(self._means)), dim=1)
+            found = best.indices.masked_fill(best.values == -torch.inf, -1)
+            self._nearest[some, : found.shape[1]] = found
+            self._known[some] = True
+        return self._nearest[texts]
+
+    def strengths(self, strengths: Tensor) -> Tensor:
+        """(B, U) float32, the mean over the sentences of each text of strengths (B, N)."""
+        sums = torch.zeros(
+            (len(strengths), len(self._means)), dtype=torch.float64, device=strengths.device
+        )
+        return (sums.index_add_(1, self.text, strengths.double()) / self._sentences).float()

@@ -1,0 +1,163 @@
+"""Tables of one-sided plans: what is stored adds up, and says what is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import reference
+from scored import REGIONS, SIZES, World, index, of_image, score, world
+
+from lazsl.scoring.embedded import EmbeddedLabels
+from lazsl.scoring.presence import measure_presence
+from lazsl.store import schemas
+
+HOW: dict[str, Any] = {"aligner": "one-sided", "epsilon": 0.05, "presence_temperature": 0.02}
+
+
+def solved(w: World, image: int, c: int) -> reference.Solution:
+    return reference.one_sided(w.images[image], w.attributes[c], HOW["epsilon"])
+
+
+def test_scores_evidence_and_plans_are_those_of_the_closed_form_and_add_up() -> None:
+    w = world()
+    found = score(w, top_k=5, plans=3, **HOW)
+    for image, row in enumerate(found["predictions"]):
+        expected = np.array([solved(w, image, c).score for c in range(len(SIZES))])
+        order = np.argsort(-expected)
+        best = of_image(found["scores"], row["image_id"])
+        assert [index(r["class"]) for r in best] == order[:5].tolist()
+        assert np.abs([r["score"] for r in best] - expected[order[:5]]).max() < 1e-6
+        assert row["kept"] == REGIONS + 1 and row["seen"] == REGIONS
+    for row in found["plans"]:
+        image, c = w.ids().index(row["image_id"]), index(row["class"])
+        assert row["regions"] == list(range(REGIONS + 1))
+        shape = (REGIONS + 1, SIZES[c])
+        plan, similarity = (np.reshape(row[name], shape) for name in ("mass", "similarity"))
+        wanted = solved(w, image, c)
+        assert np.abs(plan - wanted.plan).max() < 1e-6
+        assert np.abs(plan.sum(axis=0) - 1 / SIZES[c]).max() < 1e-6
+        assert np.abs(plan.sum(axis=1) - row["marginals"]).max() < 1e-6
+        assert row["passed_over"] == []
+        evidence = of_image(found["evidence"], row["image_id"], row["rank"])
+        parts = plan * similarity
+        assert np.abs(parts.sum(axis=0) - [e["contribution"] for e in evidence]).max() < 1e-6
+        assert abs(sum(e["contribution"] for e in evidence) - row["score"]) < 1e-6
+        assert [e["best_region"] for e in evidence] == parts.argmax(axis=0).tolist()
+        for j, e in enumerate(evidence):
+            strength = (wanted.plan[:, j] * wanted.similarity[:, j]).sum() * SIZES[c]
+            assert abs(e["similarity"] - strength) < 1e-6
+
+
+def test_marginals_of_the_papers_plans_are_stored_too() -> None:
+    for row in score(world(), plans=2)["plans"]:
+        mass = np.reshape(row["mass"], (len(row["regions"]), row["attributes"]))
+        assert np.abs(mass.sum(axis=1) - row["marginals"]).max() < 1e-6
+
+
+def test_papers_plans_say_nothing_of_presence() -> None:
+    found = score(world())
+    assert {row["presence"] for row in found["evidence"] + found["predictions"]} == {None}
+    assert {row["gap"] for row in found["predictions"]} == {None}
+
+
+def with_texts(w: World, texts: list[list[str]]) -> World:
+    """The same sentences, said to be of these attributes."""
+    flat = iter([text for own in texts for text in own])
+    within = w.labels["attribute_index"].to_pylist()
+    column = pa.array([None if j < 0 else next(flat) for j in within], pa.string())
+    place = w.labels.schema.get_field_index("attribute")
+    return w._replace(labels=w.labels.set_column(place, schemas.attributes(24).field(3), column))
+
+
+def texts_of(w: World) -> list[list[str]]:
+    """Some attributes are those of several classes, and some classes have none of their own."""
+    return [[f"trait {(3 * c + j) % 17}" for j in range(size)] for c, size in enumerate(SIZES)]
+
+
+def test_presence_is_held_against_the_nearest_attributes_that_no_class_shares() -> None:
+    w = world(seed=3)
+    texts = texts_of(w)
+    found = score(with_texts(w, texts), top_k=4, plans=0, **HOW)
+    tau = HOW["presence_temperature"]
+    names = sorted({text for own in texts for text in own})
+    together = {(one, two) for own in texts for one in own for two in own}
+    place = [(c, j) for c, size in enumerate(SIZES) for j in range(size)]
+    vectors = {(c, j): w.attributes[c][j] for c, j in place}
+
+    def mean(name: str) -> np.ndarray:
+        total = np.sum([vectors[c, j] for c, j in place if texts[c][j] == name], axis=0)
+        return np.asarray(total / np.linalg.norm(total))
+
+    def rivals(name: str) -> list[str]:
+        others = [n for n in names if (name, n) not in together]
+        return sorted(others, key=lambda n: -float(mean(n) @ mean(name)))[:10]
+
+    for row in found["predictions"]:
+        image = w.ids().index(row["image_id"])
+        strength = {
+            (c, j): (s.plan[:, j] * s.similarity[:, j]).sum() * SIZES[c]
+            for c in range(len(SIZES))
+            for s in [solved(w, image, c)]
+            for j in range(SIZES[c])
+        }
+        by_text = {
+            n: np.mean([strength[c, j] for c, j in place if texts[c][j] == n]) for n in names
+        }
+        for e in of_image(found["evidence"], row["image_id"]):
+            c, j = index(e["class"]), e["attribute_index"]
+            ahead = [by_text[n] - strength[c, j] for n in rivals(texts[c][j])]
+            assert abs(e["presence"] - 1 / (1 + np.exp(np.array(ahead) / tau).sum())) < 1e-4
+        c = index(row["label"])
+        own = [e["presence"] for e in of_image(found["evidence"], row["image_id"], 1)]
+        assert abs(row["presence"] - np.exp(np.log(own).mean())) < 1e-5
+        lacking = [
+            max(0.0, max((by_text[n] - strength[c, j] for n in rivals(texts[c][j])), default=0.0))
+            for j in range(SIZES[c])
+        ]
+        assert abs(row["gap"] + np.mean(lacking)) < 1e-5
+
+
+def test_an_attribute_without_rivals_is_there() -> None:
+    found = score(world(sizes=(3,)), **HOW)
+    assert {row["presence"] for row in found["evidence"]} == {1.0}
+    assert {(row["presence"], row["gap"]) for row in found["predictions"]} == {(1.0, 0.0)}
+
+
+def test_an_image_is_scored_alike_among_others_and_alone() -> None:
+    w = world(images=9)
+    together = score(w, **HOW)
+    for image in (0, 4, 8):
+        rows = w.regions.slice(image * (REGIONS + 1), REGIONS + 1)
+        for name, table in score(w._replace(regions=rows), **HOW).items():
+            assert table == of_image(together[name], f"image-{image}")
+
+
+@pytest.mark.parametrize("memory_bytes", [1, 2**20])
+def test_little_memory_gives_the_same_tables(memory_bytes: int) -> None:
+    w = world(images=40, sizes=tuple(1 + n % 7 for n in range(60)))
+    assert score(w, memory_bytes, plans=2, **HOW) == score(w, plans=2, **HOW)
+
+
+def test_a_class_that_is_added_moves_no_other() -> None:
+    w = world(sizes=(*SIZES, 4))
+    before = w._replace(labels=w.labels.slice(0, w.labels.num_rows - 5))
+    more = score(w, top_k=9, plans=9, **HOW)
+    less = score(before, top_k=8, plans=8, **HOW)
+    for table in ("scores", "plans"):
+        names = {"rank", "crop_mean_score", "dclip_score", "clip_score"}
+        rows = {
+            (r["image_id"], r["class"]): {k: v for k, v in r.items() if k not in names}
+            for r in more[table]
+        }
+        for row in less[table]:
+            kept = {k: v for k, v in row.items() if k not in names}
+            assert rows[row["image_id"], row["class"]] == kept
+
+
+def test_presence_waits_for_the_models_temperature() -> None:
+    labels = EmbeddedLabels.from_table(world().labels)
+    with pytest.raises(ValueError, match="resolve it first"):
+        measure_presence(None, None, labels, None)  # type: ignore[arg-type]
