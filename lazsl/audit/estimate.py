@@ -5,12 +5,14 @@ the sample, so every image stands for 1 / probability images of the archive, who
 Hence a later run over the same archive (other labels, settings or model) is estimated from the same
 judgements, which are about images and not about runs. Three things are assumed: the run was not
 tuned on these very judgements; images of the sample that nobody judged are like the judged ones of
-their stratum; and judgements are right. The estimate speaks of the images that were there when the
-sample was drawn: those that came later have no judgement, and need a new sample.
+their stratum; and judgements are right. That images come in groups of near copies does no harm:
+chance chose among all of them. The estimate speaks of the images that were there when the sample
+was drawn: those that came later have no judgement, and need a new sample.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -18,20 +20,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from lazsl.audit.sample import LEAST, archive_of
 from lazsl.errors import UserError
+from lazsl.intervals import exact
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import Connection
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-CONFIDENCE = 0.95
+MANY = 20
+"""Judged images of a stratum from which its variance can be estimated; see `stratified`."""
 METHOD = (
-    "overall: stratified estimator with finite population correction, Wilson interval on its "
-    "effective sample size; classes: weighted share, Wilson interval on Kish's effective size"
+    "overall: stratified estimator; classes: weighted share; intervals: Clopper and Pearson's on "
+    "the effective sample size (Korn and Graubard 1998), with finite population correction"
 )
 
 
@@ -171,31 +174,31 @@ def stratum_weights(
 ) -> tuple[Array, Array, Array]:
     """Stratum (n,), weight (n,) and stratum's population (n,) of every judged image.
 
-    Strata with fewer than two judged images are put together, with another one if need be, so that
-    the variance within each can be estimated. A weight is the images that a judged one stands for:
-    population / judged images of its stratum. Weights add up to the whole population.
+    Strata with fewer than `LEAST` judged images are put together with the next ones. A weight is
+    the images that a judged one stands for: population / judged images of its stratum. Weights add
+    up to the whole population.
 
     Args:
         stratum: of every judged image.
         population: images in each stratum, also in those without a judged image.
     """
-    of = np.asarray(stratum)
-    judged = {name: int((of == name).sum()) for name in population}
-    poor = [name for name in population if judged[name] < LEAST]
-    rich = sorted(
-        (name for name in population if judged[name] >= LEAST), key=population.__getitem__
-    )
-    if poor and rich and sum(judged[name] for name in poor) < LEAST:
-        poor.append(rich[0])
-    place = {name: poor[0] if name in poor else name for name in population}
+    judged = Counter(stratum)
+    place: dict[int, int] = {}
+    groups: list[list[int]] = [[]]
+    for name in sorted(population):
+        groups[-1].append(name)
+        if sum(judged[member] for member in groups[-1]) >= LEAST:
+            groups.append([])
+    if len(groups) > 1:
+        last = groups.pop()
+        groups[-1].extend(last)
+    for number, members in enumerate(groups):
+        place.update(dict.fromkeys(members, number))
     merged = np.array([place[name] for name in stratum])
-    total = {
-        name: sum(n for other, n in population.items() if place[other] == name)
-        for name in set(place.values())
-    }
-    sizes = np.array([total[name] for name in merged], np.float64)
-    counts = np.array([(merged == name).sum() for name in merged], np.float64)
-    return merged, sizes / counts, sizes
+    total = np.bincount(
+        [place[name] for name in population], [float(n) for n in population.values()]
+    )
+    return merged, total[merged] / np.bincount(merged)[merged], total[merged]
 
 
 def stratified(
@@ -203,13 +206,16 @@ def stratified(
 ) -> Estimate:
     """Share of right images among those `within`, from a stratified sample.
 
-    The estimator is the ratio of weighted sums, its variance that of a stratified sample with
-    finite population correction, linearised (W. G. Cochran, Sampling Techniques, 5A.3 and 6.11):
+    The estimator p is the ratio of weighted sums. The interval is the exact one of an effective
+    sample size. Where every stratum has `MANY` judged images, it is p (1 - p) / v, with v the
+    variance of a stratified sample with finite population correction, linearised (W. G. Cochran,
+    Sampling Techniques, 5A.3 and 6.11):
 
         v = sum_h N_h^2 (1 - n_h / N_h) s_h^2 / n_h / (sum_i w_i d_i)^2,  e_i = d_i (y_i - p)
 
-    with s_h the standard deviation of e in stratum h. The interval is Wilson's on the effective
-    sample size p (1 - p) / v; where the strata show no variance, on Kish's.
+    with s_h the standard deviation of e in stratum h. A few images say too little of s_h: two that
+    agree say that it is 0. So where a stratum has fewer, the size is Kish's, which is that of a
+    plain random sample with weights as unequal: what the strata gain is not claimed.
 
     Args:
         stratum, weights, population: of every judged image (n,), by `stratum_weights`.
@@ -218,44 +224,32 @@ def stratified(
     """
     weight = weights * within
     value = float((weight * right).sum() / weight.sum())
-    error = within * (right - value)
-    variance = 0.0
-    for name in np.unique(stratum):
-        inside = stratum == name
-        size, n = float(population[inside][0]), int(inside.sum())
-        if n > 1:
-            variance += size**2 * (1 - n / size) * float(error[inside].var(ddof=1)) / n
-    variance /= float(weight.sum()) ** 2
-    size = value * (1 - value) / variance if variance > 0 else _kish(weight[within])
-    return Estimate(value, *wilson(value, size), int(within.sum()))
+    size = _kish(weights[within])
+    counts = np.bincount(stratum)
+    inside = np.bincount(stratum, within)
+    if inside.min() >= MANY and 0 < value < 1:
+        error = within * (right - value)
+        means = np.bincount(stratum, error) / counts
+        squares = np.bincount(stratum, (error - means[stratum]) ** 2)
+        sizes = np.bincount(stratum, population) / counts
+        parts = sizes**2 * (1 - counts / sizes) * squares / (counts - 1) / counts
+        variance = float(parts.sum()) / float(weight.sum()) ** 2
+        if variance > 0:
+            size = value * (1 - value) / variance
+    return Estimate(value, *exact(value, size), int(within.sum()))
 
 
 def share(weights: Array, right: Array, within: Array) -> Estimate:
     """Weighted share of right images among the few `within`, say those of one class.
 
-    So few images say too little of their variance for `stratified`: the interval is Wilson's on
-    Kish's effective sample size, with finite population correction.
+    The interval is the exact one of Kish's effective sample size.
     """
     weight = weights[within]
     value = float((weight * right[within]).sum() / weight.sum())
-    return Estimate(value, *wilson(value, _kish(weight)), int(within.sum()))
+    return Estimate(value, *exact(value, _kish(weight)), int(within.sum()))
 
 
 def _kish(weights: Array) -> float:
     """Effective sample size (sum w)^2 / sum w^2 over 1 - n / N; infinite when all were judged."""
     rest = 1 - len(weights) / float(weights.sum())
     return float(weights.sum() ** 2 / (weights**2).sum() / rest) if rest > 1e-12 else np.inf
-
-
-def wilson(proportion: float, size: float) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a proportion seen in `size` independent images.
-
-    Unlike the normal interval it keeps within 0..1, and it has a width at 0 and at 1.
-    """
-    if np.isinf(size):
-        return proportion, proportion
-    z = float(norm.ppf((1 + CONFIDENCE) / 2))
-    middle = (proportion + z**2 / (2 * size)) / (1 + z**2 / size)
-    spread = float(np.sqrt(proportion * (1 - proportion) / size + z**2 / (4 * size**2)))
-    half = z / (1 + z**2 / size) * spread
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,10 +1,10 @@
 """A random sample of a run's images, drawn for a person to judge.
 
 The sample is stratified: every image belongs to one stratum (its best class, the band of its
-margin, or both), and of every stratum a simple random sample is drawn. Allocation is proportional,
-but no stratum gets fewer than two images, so that its variance can be estimated; where the images
-do not go round, the smallest strata are put together into one. The probability of every image to be
-drawn, drawn / population of its stratum, is stored with the sample.
+margin, or both), and of every stratum a simple random sample is drawn. Allocation is proportional:
+every image is drawn with about the same probability, however many classes there are. Classes and
+bands too small for two images of their own share strata with others as small. The probability of
+every image to be drawn, drawn / population of its stratum, is stored with the sample.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def allocate(sizes: Sequence[int], images: int) -> list[int]:
 
     `LEAST` from each (or all of a smaller one), the others one by one to the stratum with the
     largest quotient size / (2 x drawn + 1): Webster's method, which is proportional and never takes
-    an image away when more are drawn.
+    an image away when more are drawn. The strata of `pooled` all have
+    `LEAST` by their size alone.
 
     Args:
         sizes: images in each stratum; `LEAST` x strata must not exceed `images`.
@@ -128,12 +129,45 @@ def allocate(sizes: Sequence[int], images: int) -> list[int]:
     return drawn
 
 
+def pooled(sizes: Sequence[int], images: int) -> list[int]:
+    """Stratum of every cell, 0, 1, ...: its own where `LEAST` images or more fall to it.
+
+    Smaller cells are put together, neighbours with neighbours, until `LEAST` images fall to them
+    too. So no stratum is drawn from more, or less, than its size says.
+
+    Args:
+        sizes: images in each cell; cells that are alike stand side by side.
+        images: how many will be drawn of all cells.
+    """
+    enough = LEAST * sum(sizes)
+    strata = [[at] for at, size in enumerate(sizes) if size * images >= enough]
+    shared: list[int] = []
+    for at, size in enumerate(sizes):
+        if size * images >= enough:
+            continue
+        shared.append(at)
+        if sum(sizes[i] for i in shared) * images >= enough:
+            strata.append(shared)
+            shared = []
+    if shared and strata:
+        strata[-1].extend(shared)
+    elif shared:
+        strata.append(shared)
+    stratum = [0] * len(sizes)
+    for number, cells in enumerate(strata):
+        for at in cells:
+            stratum[at] = number
+    return stratum
+
+
 def _allocated(cells: pa.Table, images: int) -> pa.Table:
-    """The cells, largest first, with their stratum, its population and what is drawn of it."""
+    """The cells with their stratum, its population and what is drawn of it."""
     sizes = [row["images"] for row in cells.to_pylist()]
-    own = min(len(sizes), images // LEAST)
-    stratum = [min(at, own - 1) for at in range(len(sizes))]
-    population = [*sizes[: own - 1], sum(sizes[own - 1 :])]
+    images = min(images, sum(sizes))
+    stratum = pooled(sizes, images)
+    population = [0] * (max(stratum) + 1)
+    for number, size in zip(stratum, sizes, strict=True):
+        population[number] += size
     drawn = allocate(population, images)
     return (
         cells.drop_columns("images")

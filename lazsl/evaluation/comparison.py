@@ -17,19 +17,9 @@ from lazsl.display import short
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import Answers
 from lazsl.evaluation.methods import REFERENCE, Method
-from lazsl.evaluation.metrics import (
-    LEVEL,
-    RESAMPLES,
-    Confusion,
-    Interval,
-    McNemar,
-    PerClass,
-    bootstrap,
-    confusions,
-    mcnemar,
-    per_class,
-)
+from lazsl.evaluation.metrics import Confusion, McNemar, PerClass, confusions, mcnemar, per_class
 from lazsl.evaluation.sections.section import plain, table
+from lazsl.intervals import ASSUMED, KIND, LEVEL, Interval, accuracy, difference
 
 SHOWN = 10
 """Classes and confused pairs that a person is shown."""
@@ -67,7 +57,6 @@ class Comparison:
         results: in the order of the table.
         left_out: why a method is not in it, by name.
         confused: pairs of classes that LaZSL confuses, most often first.
-        seed: of the bootstrap.
     """
 
     images: int
@@ -75,7 +64,6 @@ class Comparison:
     results: tuple[Result, ...]
     left_out: dict[str, str]
     confused: tuple[Confusion, ...]
-    seed: int
 
     name = "methods"
 
@@ -88,12 +76,7 @@ class Comparison:
         """Every figure, per class too."""
         return {
             "images": self.images,
-            "interval": {
-                "kind": "bootstrap over images, bias-corrected and accelerated",
-                "level": LEVEL,
-                "resamples": RESAMPLES,
-                "seed": self.seed,
-            },
+            "interval": {"kind": KIND, "level": LEVEL, "assumes": ASSUMED},
             "methods": [_result_json(one) for one in self.results],
             "left_out": self.left_out,
             "classes": [
@@ -130,7 +113,7 @@ class Comparison:
         console.print(shown)
         console.print(
             "[dim]only it: images that it calls rightly and LaZSL does not; only LaZSL: the other "
-            "way round; p: both equally often right (McNemar, exact)[/]",
+            f"way round; p: both equally often right (McNemar, exact). Intervals: {ASSUMED}[/]",
             highlight=False,
         )
         for name, reason in self.left_out.items():
@@ -148,8 +131,8 @@ class Comparison:
         parts = [
             "## Methods",
             f"On {self.images:,} images of known classes, all from the same stored embeddings. "
-            f"Intervals: bootstrap over images (BCa, {RESAMPLES:,} draws, {LEVEL:.0%}, seed "
-            f"{self.seed}). Only it: images that the method calls rightly and LaZSL does not; only "
+            f"Intervals: {LEVEL:.0%}, {KIND}; {ASSUMED}. Only it: images "
+            "that the method calls rightly and LaZSL does not; only "
             "LaZSL: the other way round; p: of both being right equally often (McNemar's exact "
             "paired test, each row by itself: among many rows, one may seem different by chance).",
             table(_HEADS, [_cells(one) for one in self.results]),
@@ -215,16 +198,13 @@ class Comparison:
         return plot_comparison(self, folder)
 
 
-def compare(
-    answers: Answers, methods: Sequence[Method], left_out: dict[str, str], seed: int = 0
-) -> Comparison:
+def compare(answers: Answers, methods: Sequence[Method], left_out: dict[str, str]) -> Comparison:
     """The comparison of methods that were asked about the same images.
 
     Args:
         answers: of all methods, LaZSL among them.
         methods: whose answers to compare, in the order of the table.
         left_out: why others were not asked, by name.
-        seed: of the bootstrap.
 
     Raises:
         UserError: no image shows a known class.
@@ -244,10 +224,10 @@ def compare(
         counts = per_class(answers.truth[known], answers.best[method.name][known, 0], classes)
         return Result(
             method,
-            bootstrap(right, seed),
-            bootstrap(answers.right(method.name, 5)[known], seed),
+            accuracy(right),
+            accuracy(answers.right(method.name, 5)[known]),
             counts.mean_accuracy,
-            None if itself else bootstrap(right.astype(float) - lazsl, seed),
+            None if itself else difference(right, lazsl),
             None if itself else mcnemar(right, lazsl),
             counts,
         )
@@ -259,7 +239,6 @@ def compare(
         tuple(map(result, methods)),
         left_out,
         confusions(answers.truth[known], called),
-        seed,
     )
 
 

@@ -138,13 +138,13 @@ def evaluate(
     } | {probe.name: probe.ask for probe in tried}
     images = read_images(stored, known.class_index)
     answers = ask(images, known, sentences.classes, whom)
-    comparison = compare(answers, methods, sentences.left_out, seed)
+    comparison = compare(answers, methods, sentences.left_out)
     beside = {one.name: one.title for one in methods if one.name in BESIDE}
     own = own_method(scoring).name
     sections: tuple[Section, ...] = (
         comparison,
         trust_section(stored, answers, precision, seed),
-        *gather(tried, answers, own, beside, stored.job.regions, seed),
+        *gather(tried, answers, own, beside, stored.job.regions),
         *([measure_controls(stored, known, (seed,), say)] if controls else []),
     )
     return Evaluation(

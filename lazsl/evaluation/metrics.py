@@ -1,4 +1,4 @@
-"""How right answers are: accuracy, its interval, per class, confusions, and a paired test.
+"""How right answers are: per class, confusions, and a paired test.
 
 Pure functions of arrays. `right` is (B,) bool, one entry per image; classes are indices.
 """
@@ -8,54 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest, norm
-
-RESAMPLES = 10_000
-LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean with the interval that holds its true value in `LEVEL` of all cases."""
-
-    value: float
-    low: float
-    high: float
-
-
-def bootstrap(
-    values: np.ndarray,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
-) -> Interval:
-    """The mean over images with its bias-corrected and accelerated interval (BCa, Efron 1987).
-
-    Images are drawn with replacement; because the mean depends only on how often each distinct
-    value is drawn, these counts are drawn instead, which is the same and takes no memory. Where
-    all values are equal no other mean can be drawn, and the interval is a point.
-
-    Args:
-        values: (B,) of any kind, such as `right`, or the difference of two methods.
-        seed: of the draws.
-        resamples: how many.
-        level: of the interval.
-    """
-    distinct, counts = np.unique(np.asarray(values, np.float64), return_counts=True)
-    images = int(counts.sum())
-    mean = float(counts @ distinct / images)
-    if len(distinct) == 1:
-        return Interval(mean, mean, mean)
-    drawn = np.random.default_rng(seed).multinomial(images, counts / images, resamples)
-    # Rounded, so that the mean of what was measured equals that of an equal draw.
-    means, measured = np.round(drawn @ distinct / images, 12), round(mean, 12)
-    below = ((means < measured).sum() + 0.5 * (means == measured).sum()) / resamples
-    bias = norm.ppf(np.clip(below, 0.5 / resamples, 1 - 0.5 / resamples))
-    away = distinct - mean  # the jackknife's deviations, up to a factor that cancels
-    skew = counts @ away**3 / (6 * (counts @ away**2) ** 1.5)
-    tails = norm.ppf([(1 - level) / 2, (1 + level) / 2])
-    low, high = np.quantile(means, norm.cdf(bias + (bias + tails) / (1 - skew * (bias + tails))))
-    return Interval(mean, float(low), float(high))
+from scipy.stats import binomtest
 
 
 @dataclass(frozen=True)

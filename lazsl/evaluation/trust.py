@@ -229,7 +229,7 @@ def _check(top_scores: np.ndarray, known: np.ndarray, precision: float) -> None:
     if top_scores.shape[1] < 2:
         raise UserError(
             "confidence compares the best classes of an image, but only one was stored; score "
-            "again with --top-k 2 or more"
+            "again with --top-k 2 or more and a label set of two classes or more"
         )
     if known.sum() < FEWEST:
         raise UserError(
@@ -247,7 +247,8 @@ def _sentence(precision: float, cut: Cut | None, raw: Cut | None, images: int) -
         return (
             f"Labelled at confidence {cut.threshold:.4f} and above, {cut.coverage:.1%} of "
             f"{images} images have a label, of which {cut.precision:.1%} are right "
-            f"(at least {cut.at_least:.1%} with {CERTAINTY:.0%} certainty)."
+            f"(at least {cut.at_least:.1%} with {CERTAINTY:.0%} certainty, if no group of these "
+            "images is alike, such as a burst, and others are like them)."
         )
     plain = (
         f"the plain fraction reaches it for {raw.coverage:.1%} of the images, which are too few "

@@ -98,10 +98,9 @@ def open_relabelling(workspace_url: str, run: str, changes: dict[str, Any]) -> R
     record = paths.read_run_record(Folder(workspace_url), run)
     job = {**record["job"], "workspace": workspace_url, **changes}
     archive = None if {"archive", "only"} & changes.keys() else record["archive"]
+    if "scoring" not in changes and load_labelset(job["labels"]).key != record["labels"]:
+        job["scoring"] = uncalibrated(job["scoring"])
     relabelled = open_run(make_job(**job), archive)
-    if relabelled.labels != record["labels"] and "scoring" not in changes:
-        plain = make_job(**{**job, "scoring": uncalibrated(job["scoring"])})
-        relabelled = open_run(plain, archive)
     if relabelled.encoder != record["encoder"]:
         raise UserError(
             f"model {relabelled.job.model!r} is now {relabelled.encoder}, but the embeddings of "

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lazsl.errors import UserError
+
 
 def confidence(top_scores: np.ndarray, temperature: float) -> np.ndarray:
     """The chance that each image's best class is right, (B,) float32 in [1 / k, 1].
@@ -20,7 +22,17 @@ def confidence(top_scores: np.ndarray, temperature: float) -> np.ndarray:
     Args:
         top_scores: (B, k) scores as they are stored, best first; k is the run's `top_k`.
         temperature: above 0; small means sure.
+
+    Raises:
+        UserError: only one score is stored per image: with nothing to compare it with, every label
+            would be certain.
     """
+    if np.ndim(top_scores) != 2 or np.shape(top_scores)[1] < 2:
+        raise UserError(
+            "confidence compares the best classes of an image, but only one is scored; use a label "
+            "set of two classes or more and top_k of 2 or more, or leave temperature and "
+            "abstain_below out"
+        )
     scores = np.asarray(top_scores, np.float32).astype(np.float64)
     behind = (scores - scores[:, :1]) / temperature
     return np.asarray(1.0 / np.exp(behind).sum(axis=1), np.float32)

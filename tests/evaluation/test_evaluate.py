@@ -330,5 +330,6 @@ def test_a_perfect_method_is_confused_by_nothing(tmp_path: Path) -> None:
     answers = Answers(names, names, ("a", "b", "c"), truth, {"lazsl": best}, {})
     found = compare(answers, chosen, {})
     assert "confuses no pair" in found.to_markdown() and found.confused == ()
-    assert found.reference.top1.low == found.reference.top1.high == 1.0
+    assert found.reference.top1.value == found.reference.top1.high == 1.0
+    assert found.reference.top1.low < 0.9, "thirty images do not make it certain"
     assert len(found.write(tmp_path)) == 2

@@ -7,7 +7,6 @@ from math import comb
 
 import numpy as np
 import pytest
-from scipy import stats
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -18,7 +17,7 @@ from sklearn.metrics import (
 )
 
 from lazsl.evaluation.answers import Answers
-from lazsl.evaluation.metrics import bootstrap, confusions, mcnemar, per_class
+from lazsl.evaluation.metrics import confusions, mcnemar, per_class
 
 CLASSES = 12
 
@@ -85,54 +84,6 @@ def test_confusions_are_the_confusion_matrix_off_its_diagonal() -> None:
     assert np.array_equal(again, matrix)
     assert [pair.images for pair in found] == sorted((p.images for p in found), reverse=True)
     assert confusions(truth, truth) == ()
-
-
-@pytest.mark.parametrize("mean", [0.03, 0.5, 0.9])
-def test_the_interval_is_scipys_bca_bootstrap(mean: float) -> None:
-    random = np.random.default_rng(3)
-    values = random.random(200) < mean
-    found = bootstrap(values)
-    theirs = stats.bootstrap(
-        (values.astype(float),), np.mean, n_resamples=10_000, method="BCa", rng=random
-    ).confidence_interval
-    assert found.value == pytest.approx(values.mean())
-    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.008)
-
-
-def test_the_interval_of_a_difference_is_scipys_too() -> None:
-    random = np.random.default_rng(4)
-    one, other = random.random(250) < 0.8, random.random(250) < 0.7
-    difference = one.astype(float) - other
-    found = bootstrap(difference)
-    theirs = stats.bootstrap((difference,), np.mean, method="BCa", rng=random).confidence_interval
-    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.008)
-
-
-def test_counts_drawn_are_images_drawn() -> None:
-    values = np.random.default_rng(5).random(150) < 0.7
-    picked = np.random.default_rng(6).integers(0, 150, (10_000, 150))
-    means = values[picked].mean(axis=1)
-    found = bootstrap(values)
-    assert np.std(means) == pytest.approx(np.sqrt(0.7 * 0.3 / 150), rel=0.1)
-    assert (found.low, found.high) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.012)
-
-
-def test_the_interval_holds_the_true_value_about_as_often_as_it_says() -> None:
-    random = np.random.default_rng(7)
-    held = 0
-    for seed in range(400):
-        interval = bootstrap(random.random(120) < 0.85, seed, resamples=1000)
-        held += interval.low <= 0.85 <= interval.high
-    assert 365 <= held <= 395
-
-
-def test_the_same_seed_gives_the_same_interval_and_equal_values_a_point() -> None:
-    values = np.random.default_rng(8).random(99) < 0.5
-    one, again, other = (bootstrap(values, seed, resamples=99) for seed in (1, 1, 2))
-    assert one == again != other
-    assert bootstrap(values[::-1], 1) == bootstrap(values, 1)
-    point = bootstrap(np.ones(50, bool))
-    assert (point.value, point.low, point.high) == (1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,24 @@ def test_a_label_set_of_one_class_has_no_confidence(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="confidence compares classes"):
         open_run(job)
+    with pytest.raises(UserError, match="only one is scored"):
+        confidence(np.full((3, 1), 0.3), 0.01)
+
+
+def test_one_class_takes_over_no_temperature_from_the_run_it_scores_anew(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text('{"bird": ["a beak"]}')
+    job = make_job(
+        archive=str(tmp_path),
+        labels=str(fieldguide.LABELS_FILE),
+        workspace=str(tmp_path / "workspace"),
+        model="fieldguide",
+        scoring={"temperature": 0.01, "abstain_below": 0.5},
+    )
+    run = open_run(job)
+    record_run(run)
+    changes = {"labels": str(tmp_path / "one.json")}
+    relabelled = open_relabelling(job.workspace, run.key, changes)
+    assert relabelled.job.scoring.temperature is relabelled.job.scoring.abstain_below is None
 
 
 # One shard

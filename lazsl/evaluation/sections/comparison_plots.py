@@ -9,8 +9,8 @@ import numpy as np
 
 from lazsl.evaluation.comparison import Comparison, Result
 from lazsl.evaluation.methods import REFERENCE
-from lazsl.evaluation.metrics import LEVEL
 from lazsl.evaluation.sections.figures import BLUE, ORANGE, figure, name, percent
+from lazsl.intervals import LEVEL
 
 _BARS = 40
 """Classes in a picture, at most: the hardest."""

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from lazsl.evaluation.answers import Answers
-from lazsl.evaluation.metrics import Interval, McNemar, bootstrap, mcnemar
+from lazsl.evaluation.metrics import McNemar, mcnemar
 from lazsl.evaluation.sections.figures import BLUE, GREEN, GREY, OLIVE, ORANGE, figure, percent
 from lazsl.evaluation.sections.section import table
 from lazsl.evaluation.sweeps import Probe
+from lazsl.intervals import Interval, accuracy
 from lazsl.settings import RegionSettings
 
 TITLES = {
@@ -172,7 +173,6 @@ def gather(
     own: str,
     others: dict[str, str],
     regions: RegionSettings,
-    seed: int = 0,
 ) -> list[Sweep]:
     """The sweeps of probes whose answers are known, a setting each.
 
@@ -182,7 +182,6 @@ def gather(
         own: name of the run's own method.
         others: methods to draw beside, by name, with what they are called.
         regions: of the run.
-        seed: of the bootstrap.
     """
     known = answers.truth >= 0
     reference = answers.right(own)[known]
@@ -193,7 +192,7 @@ def gather(
             probe.series,
             probe.value,
             probe.current,
-            bootstrap(right, seed),
+            accuracy(right),
             float(answers.right(probe.name, 5)[known].mean()),
             mcnemar(right, reference),
         )
