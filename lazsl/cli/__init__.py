@@ -7,6 +7,7 @@ from lazsl.cli import (
     audit,
     datasets,
     describe,
+    estimate,
     evaluate,
     explain,
     label,
@@ -25,4 +26,4 @@ def main() -> None:
     app()
 
 
-_ = (audit, datasets, describe, evaluate, explain, label, labels, report, runs, warehouse)
+_ = (audit, datasets, describe, estimate, evaluate, explain, label, labels, report, runs, warehouse)

@@ -18,8 +18,8 @@ from lazsl.errors import UserError
 from lazsl.settings import make_job
 
 _ORDER = (
-    *("label", "relabel", "status", "runs", "load", "sql", "explain", "report", "audit"),
-    *("evaluate", "labels", "settings"),
+    *("estimate", "label", "relabel", "status", "runs", "load", "sql"),
+    *("explain", "report", "audit", "evaluate", "labels", "settings"),
 )
 
 

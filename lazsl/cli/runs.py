@@ -52,7 +52,7 @@ def runs(
     out.print(table)
 
 
-@app.command(epilog="Example: lazsl label photos --labels birds.json --set regions.seed=1")
+@app.command(epilog="Example: lazsl settings regions")
 @in_words
 def settings(
     name: Annotated[
