@@ -54,7 +54,7 @@ def plainly(job: Job, scratch: Path) -> float:
     for shard in plan.shards:
         steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard))
         steps.score_shard(run, shard)
-    load_run(job, run.key, run.archive)
+    load_run(run.workspace, job, run.key, run.archive)
     return time.perf_counter() - started
 
 

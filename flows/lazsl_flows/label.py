@@ -15,6 +15,7 @@ from prefect.states import Completed, Failed
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.settings import Job, ScoringSettings
+from lazsl.store.folder import Folder
 from lazsl_flows.attempts import attempt
 from lazsl_flows.loading import load
 from lazsl_flows.shards import (
@@ -71,7 +72,7 @@ def relabel(
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if scoring is not None:
         changes["scoring"] = scoring.model_dump()
-    relabelled = open_relabelling(workspace, run, changes)
+    relabelled = open_relabelling(Folder(workspace), run, changes)
     record_run(relabelled)
     embed_labels(relabelled, "text")
     return finish(relabelled, steps.archive_shards(relabelled), score_shard)
@@ -81,7 +82,7 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
     """Do what is missing, load what is done, and say how it ended; arguments as of `work`."""
     worked = work(run, shards, numbered(shards), submit, ahead)
     watcher.get().waiting("loading the warehouse")
-    loaded = load(run.job, run.key, run.archive, return_state=True)
+    loaded = load(run.workspace, run.job, run.key, run.archive, return_state=True)
     if loaded.is_completed() and len(worked.failed) < len(shards):
         show_dashboard(run.job, run.key)
         if worked.missing and not worked.failed:

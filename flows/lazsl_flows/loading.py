@@ -25,9 +25,9 @@ from lazsl_flows.summary import show_dashboard, show_evidence
 
 @task(name="load", task_run_name="load {run}", cache_policy=NO_CACHE)
 @in_words
-def load(job: Job, run: str, archive: str) -> State[Any]:
+def load(workspace: Folder, job: Job, run: str, archive: str) -> State[Any]:
     """Load every finished shard of a run that the warehouse does not hold yet."""
-    loaded = load_run(job, run, archive)
+    loaded = load_run(workspace, job, run, archive)
     return Completed(data=loaded, message=f"{loaded.shards} shards, {loaded.images} images")
 
 
@@ -51,7 +51,7 @@ def load_warehouse(
     said: list[str] = []
     refused: list[str] = []
     for job, key, archive in recorded:
-        loaded: Any = load(job, key, archive, return_state=True)
+        loaded: Any = load(folder, job, key, archive, return_state=True)
         (said if loaded.is_completed() else refused).append(f"{key}: {loaded.message}")
         if loaded.is_completed() and done_shards(folder, key):
             show_dashboard(job, key)

@@ -53,7 +53,7 @@ def plan(run: Run) -> Plan:
     planned = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only)
     if planned.archive != run.archive:
         raise UserError(f"the keys in {job.only} were changed while the run began; run it again")
-    check_folders(job, run.labelset, run.archive)
+    check_folders(run.workspace, job, run.labelset, run.archive)
     return planned
 
 

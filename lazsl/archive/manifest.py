@@ -64,7 +64,7 @@ def plan_shards(
     archive = keys.archive_key(archive_url, only.digest if only else None)
     listed = list_archive(archive_url, suffixes, only)
     generations = _generations(workspace, archive)
-    state = _read(workspace.url, generations)
+    state = _read(workspace, generations)
     current = state.filter(pc.field("event") == "added")
 
     at: Any = pc.index_in(listed["uri"], value_set=current["uri"].combine_chunks())
@@ -106,7 +106,7 @@ def read_manifest(workspace: Folder, archive_key: str) -> pa.Table:
     An image's event is its last. Images of a shard are consecutive, in the order they were cut;
     shards come in the order they were made. Empty before the first plan.
     """
-    return _read(workspace.url, _generations(workspace, archive_key))
+    return _read(workspace, _generations(workspace, archive_key))
 
 
 def shard_images(workspace: Folder, archive_key: str, shard: str) -> pa.Table:
@@ -161,9 +161,8 @@ def _generations(workspace: Folder, archive_key: str) -> tuple[tuple[str, str], 
 
 
 @lru_cache(maxsize=4)
-def _read(workspace_url: str, generations: tuple[tuple[str, str], ...]) -> pa.Table:
+def _read(workspace: Folder, generations: tuple[tuple[str, str], ...]) -> pa.Table:
     # Cached, because every shard of a run asks; the versions tell a workspace that was made anew.
-    workspace = Folder(workspace_url)
     with ThreadPoolExecutor(max_workers=8) as pool:
         tables = list(pool.map(workspace.read_table, [name for name, _ in generations]))
     return _replay(pa.concat_tables([schemas.MANIFEST.empty_table(), *tables]))

@@ -44,6 +44,11 @@ class Staged:
     directory: Path
     table: pa.Table
 
+    @property
+    def images(self) -> pa.Table:
+        """The shard's rows of the manifest that were staged: image_id, key, uri, size, version."""
+        return self.table.select(_FROM_MANIFEST)
+
     def read(self, row: int) -> bytes | Reject:
         """The bytes of one image as it was listed, or why it is rejected. Safe in threads.
 

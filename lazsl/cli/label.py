@@ -215,7 +215,8 @@ def relabel(
         )
     how = nested(scoring)
     talk = Talk(quiet, verbose, log_json)
-    record = read_run_record(Folder(workspace), run)
+    folder = Folder(workspace)
+    record = read_run_record(folder, run)
     job = make_job(**{**record["job"], **{k: v for k, v in changes.items() if k != "scoring"}})
     _refuse_early(job, archive=False)
     with _prefect(talk):
@@ -225,7 +226,7 @@ def relabel(
 
         if how:
             changes["scoring"] = rescoring(record["job"]["scoring"], how["scoring"])
-        opened = open_relabelling(workspace, record["run"], changes)
+        opened = open_relabelling(folder, record["run"], changes)
         _load_model(opened, "text")
         for notice in notices(opened.job, opened.labelset, opened.source):
             err.print(f"[yellow]note:[/] {escape(notice)}")

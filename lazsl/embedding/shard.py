@@ -49,7 +49,7 @@ def embed_images(
     """Embeddings of every usable image of a shard, and a row for every image, usable or not.
 
     Args:
-        images: the shard's rows of `schemas.MANIFEST`, in order.
+        images: the shard's rows of the manifest in order: image_id, key, uri, size and version.
         read: the bytes of a row's image, or why there are none; called in threads.
 
     The others, and what is raised, are those of `vectors.embed_regions`.

@@ -21,24 +21,24 @@ from lazsl.warehouse import publishing
 from lazsl.warehouse.publishing import Loaded
 
 
-def load_run(job: Job, run: str, archive: str) -> Loaded:
+def load_run(workspace: Folder, job: Job, run: str, archive: str) -> Loaded:
     """What was loaded into the job's warehouse: the run's finished shards that were not in it yet.
 
     Args:
-        job: says where workspace and warehouse are, and which truth is known.
+        workspace: where the run is.
+        job: says where the warehouse is, and which truth is known.
         run: run key.
         archive: archive key; its images are marked as listed or no longer listed.
 
     Raises:
         UserError: as `read_truth` and `warehouse.load`.
     """
-    folder = Folder(job.workspace)
-    listed = _listed(folder, archive)
+    listed = _listed(workspace, archive)
     truth = None
     if job.truth is not None:
         truth = read_truth(job.truth, load_labelset(job.labels), job.open_set, _keys(listed))
     return publishing.load(
-        folder,
+        workspace,
         job.warehouse_path,
         [run],
         listed={archive: listed.select(["image_id"])},
@@ -47,14 +47,14 @@ def load_run(job: Job, run: str, archive: str) -> Loaded:
     )
 
 
-def check_folders(job: Job, labels: LabelSet, archive: str) -> None:
-    """Nothing, when the truth is not the archive's folders, or these are named after classes.
+def check_folders(workspace: Folder, job: Job, labels: LabelSet, archive: str) -> None:
+    """Raise if the truth is the archive's folders and these are not named after classes.
 
     Raises:
         UserError: as `read_truth`.
     """
     if job.truth == FOLDERS:
-        read_truth(FOLDERS, labels, job.open_set, _keys(_listed(Folder(job.workspace), archive)))
+        read_truth(FOLDERS, labels, job.open_set, _keys(_listed(workspace, archive)))
 
 
 def _listed(folder: Folder, archive: str) -> pa.Table:

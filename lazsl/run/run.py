@@ -82,11 +82,11 @@ def open_run(job: Job, archive: str | None = None) -> Run:
     return Run(resolved, key, archive, source.key, regions, labelset.key, source, labelset)
 
 
-def open_relabelling(workspace_url: str, run: str, changes: dict[str, Any]) -> Run:
+def open_relabelling(workspace: Folder, run: str, changes: dict[str, Any]) -> Run:
     """The run that scores another run's stored embeddings in another way.
 
     Args:
-        workspace_url: where the other run lives.
+        workspace: where the other run lives.
         run: its key, or an unambiguous beginning of it.
         changes: fields of the Job to set anew: `labels`, `scoring`, or where things lie. With
             another label set, confidence and abstaining are left out unless `scoring` sets them:
@@ -95,8 +95,8 @@ def open_relabelling(workspace_url: str, run: str, changes: dict[str, Any]) -> R
     Raises:
         UserError: no such run, or the changed job is not usable.
     """
-    record = paths.read_run_record(Folder(workspace_url), run)
-    job = {**record["job"], "workspace": workspace_url, **changes}
+    record = paths.read_run_record(workspace, run)
+    job = {**record["job"], "workspace": workspace.url, **changes}
     archive = None if {"archive", "only"} & changes.keys() else record["archive"]
     if "scoring" not in changes and load_labelset(job["labels"]).key != record["labels"]:
         job["scoring"] = uncalibrated(job["scoring"])

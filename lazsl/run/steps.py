@@ -72,7 +72,7 @@ def embed_attributes(run: Run, towers: Towers = "both") -> bool:
 
 
 def stage_shard(run: Run, shard: str, directory: Path) -> Staged:
-    """The shard's images on the local disk.
+    """The shard's images on the local disk, with their rows of the manifest.
 
     Raises:
         UserError: the store kept failing.
@@ -95,7 +95,7 @@ def embed_shard(
     """
     job = run.job
     embedded = embed_images(
-        shard_images(run.workspace, run.archive, shard),
+        staged.images,
         staged.read,
         load_model(run, "vision"),
         job.regions,
@@ -142,17 +142,17 @@ def score_shard(run: Run, shard: str) -> dict[str, Any]:
         UserError: the shard was never embedded, or its embeddings are damaged.
     """
     started = time.perf_counter()
-    where = run.workspace
+    workspace = run.workspace
     if not is_embedded(run, shard):
         raise UserError(f"shard {shard} has no embeddings yet; label the archive to make them")
     images, regions = _read_embeddings(run, shard)
-    labels = embedded_labels(where, run.encoder, run.labels)
+    labels = embedded_labels(workspace, run.encoder, run.labels)
     settings = run.job.regions
     count = None if settings.doubt is None else settings.count
     tables = score_table(regions, labels, run.job.scoring, run.job.scoring_memory, count)
     counts = _reconcile(shard, images, tables["predictions"])
     files = {
-        name: where.write_table(name, table)
+        name: workspace.write_table(name, table)
         for name, table in (
             (paths.run_table(run.key, kind, shard), table) for kind, table in tables.items()
         )
@@ -173,7 +173,7 @@ def score_shard(run: Run, shard: str) -> dict[str, Any]:
         "finished": now(),
         "files": files,
     }
-    where.write_json(paths.marker(run.key, shard), marker)
+    workspace.write_json(paths.marker(run.key, shard), marker)
     return marker
 
 
@@ -192,14 +192,9 @@ def _read_embeddings(run: Run, shard: str) -> tuple[pa.Table, pa.Table]:
 
 
 @lru_cache(maxsize=2)
-def _read_labels(url: str, encoder: str, labels: str) -> EmbeddedLabels:
-    table = Folder(url).read_table(paths.attributes(encoder, labels))
-    return EmbeddedLabels.from_table(table)
-
-
 def embedded_labels(folder: Folder, encoder: str, labels: str) -> EmbeddedLabels:
     """A workspace's embedded label set, read and packed once for all shards that are scored."""
-    return _read_labels(folder.url, encoder, labels)
+    return EmbeddedLabels.from_table(folder.read_table(paths.attributes(encoder, labels)))
 
 
 def _check_rejects(shard: str, images: pa.Table, ceiling: float) -> None:

@@ -45,6 +45,8 @@ def parquet_bytes(table: pa.Table) -> bytes:
 class Folder:
     """A place in any fsspec file system, addressed by relative paths with forward slashes.
 
+    It is opened once and passed on; two of one URL are equal, so what is read may be cached by it.
+
     Raises:
         UserError: the URL's scheme is unknown, its library is missing, or it names no bucket. Every
             method: the store cannot be reached or refuses, the disk is full or closed, ...; only
@@ -66,6 +68,12 @@ class Folder:
             raise UserError(
                 f"{masked(self.url)} names no bucket; use a URL such as s3://bucket/prefix"
             )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Folder) and self.url == other.url
+
+    def __hash__(self) -> int:
+        return hash(self.url)
 
     @property
     def is_local(self) -> bool:

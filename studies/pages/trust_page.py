@@ -24,6 +24,7 @@ from lazsl.labelset.labels import LabelSet
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.store import paths
+from lazsl.store.folder import Folder
 from studies.fieldguide.sample import sample_species
 from studies.pages.methods_page import sample_run
 
@@ -38,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "workspace"
         shutil.copytree(folder, copy)
-        run = open_relabelling(str(copy), sample_run(folder), {})
+        run = open_relabelling(Folder(str(copy)), sample_run(folder), {})
         print(page(run, Path(scratch)), end="")
 
 
@@ -87,7 +88,7 @@ def _score_again(run: Run, labels: LabelSet, file: Path) -> Run:
     classes = dict(zip(labels.classes, labels.attributes, strict=True))
     file.write_text(json.dumps({"template": labels.template, "classes": classes}))
     changes = {"labels": str(file), "open_set": True}
-    again = open_relabelling(run.job.workspace, run.key, changes)
+    again = open_relabelling(run.workspace, run.key, changes)
     record_run(again)
     steps.embed_attributes(again, "text")
     for shard in steps.missing_shards(again, steps.archive_shards(again)):

@@ -155,7 +155,7 @@ def test_the_selection_is_scored_anew_without_its_file(both: tuple[Run, Run]) ->
     _, part = both
     Path(str(part.job.only)).unlink()
     changes = {"scoring": {"theta": 0.5}}
-    again = open_relabelling(part.job.workspace, part.key, changes)
+    again = open_relabelling(part.workspace, part.key, changes)
     assert again.archive == part.archive and again.key != part.key
     assert steps.archive_shards(again) == steps.archive_shards(part)
     with pytest.raises(UserError, match="no such file"):

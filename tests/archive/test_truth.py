@@ -136,9 +136,9 @@ def test_a_job_takes_the_truth_from_folders_and_says_early_when_they_name_no_cla
     job = small_job(tmp_path / "archive", tmp_path / "workspace", truth="folders")
     run = open_run(job)
     plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, None)
-    check_folders(job, run.labelset, run.archive)
+    check_folders(run.workspace, job, run.labelset, run.archive)
     record_run(run)
-    load_run(job, run.key, run.archive)
+    load_run(run.workspace, job, run.key, run.archive)
     with closing(open_warehouse(job.warehouse_path)) as connection:
         found = connection.execute("select key, label from truth").fetchall()
     assert dict(found) == {f"{name}/one.jpg": name for name in names}
@@ -146,4 +146,4 @@ def test_a_job_takes_the_truth_from_folders_and_says_early_when_they_name_no_cla
     (tmp_path / "archive" / names[0]).rename(tmp_path / "archive" / "nonsense")
     plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, None)
     with pytest.raises(UserError, match="nonsense"):
-        check_folders(job, run.labelset, run.archive)
+        check_folders(run.workspace, job, run.labelset, run.archive)

@@ -246,7 +246,7 @@ def real(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> Place:
     shutil.copytree(labelled.job.workspace, home / "workspace")
     workspace = Folder(str(home / "workspace"))
     changes = {"scoring": {"theta": 0.3}, "warehouse": None}
-    other = open_relabelling(workspace.url, labelled.key, changes)
+    other = open_relabelling(workspace, labelled.key, changes)
     record_run(other)
     steps.embed_attributes(other)
     for shard in steps.missing_shards(other, paths.done_shards(workspace, labelled.key)):

@@ -419,9 +419,9 @@ def test_embeddings_that_stopped_for_one_label_set_are_not_scored_with_another(
     (tmp_path / "fewer.json").write_text(json.dumps(labels))
     for changes in ({"labels": str(tmp_path / "fewer.json")}, {"scoring": {"theta": 0.5}}):
         with pytest.raises(UserError, match=r"until its own label was settled.*label the archive"):
-            open_relabelling(run.job.workspace, run.key, changes)
+            open_relabelling(run.workspace, run.key, changes)
     surer = {"temperature": 0.01, "abstain_below": 0.9}
-    assert open_relabelling(run.job.workspace, run.key, {"scoring": surer}).regions == run.regions
+    assert open_relabelling(run.workspace, run.key, {"scoring": surer}).regions == run.regions
 
 
 def test_an_evaluation_measures_them_and_refuses_to_try_other_settings(run: Run) -> None:

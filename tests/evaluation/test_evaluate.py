@@ -131,7 +131,7 @@ def test_the_trust_file_is_one_that_label_applies(found: Evaluation, tmp_path: P
     section = next(one for one in found.sections if one.name == "trust")
     assert "trust.json" in [path.name for path in section.write(tmp_path)]
     read = read_trust(str(tmp_path / "trust.json"))
-    run = open_relabelling(found.stored.job.workspace, found.stored.key, {})
+    run = open_relabelling(found.stored.folder, found.stored.key, {})
     assert trust_notices(read, run) == []
     assert (read.images, read.precision, read.run) == (43, 0.6, run.key)
     assert read.threshold is not None and 0 < read.threshold < 1
@@ -234,7 +234,7 @@ def test_a_swept_value_gives_what_relabelling_with_it_gives(found: Evaluation) -
     place = {image_id: row for row, image_id in enumerate(found.answers.image_ids)}
     for setting, value in (("theta", 0.3), ("epsilon", 0.05), ("gamma", 0.02)):
         scoring = {**stored.job.scoring.model_dump(), setting: value}
-        again = open_relabelling(stored.job.workspace, stored.key, {"scoring": scoring})
+        again = open_relabelling(stored.folder, stored.key, {"scoring": scoring})
         for shard in steps.archive_shards(again):
             steps.score_shard(again, shard)
             name = paths.run_table(again.key, "predictions", shard)

@@ -222,7 +222,7 @@ def test_dense_regions_are_other_embeddings_that_can_be_scored_anew(runs: list[A
     run = runs[0]
     crops = open_run(run.job.model_copy(update={"regions": RegionSettings(count=30)}))
     assert crops.regions != run.regions
-    other = open_relabelling(run.job.workspace, run.key, {"scoring": {"theta": 0.5}})
+    other = open_relabelling(run.workspace, run.key, {"scoring": {"theta": 0.5}})
     shards = [row[1] for row in content(run.job.warehouse_path)["images"]]
     assert other.regions == run.regions and is_embedded(other, shards[0])
 

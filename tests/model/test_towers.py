@@ -48,7 +48,7 @@ def test_stored_embeddings_are_relabelled_without_the_vision_tower(
     models._loaded.clear()
     labels = tmp_path / "labels.json"
     labels.write_text('{"Wren": ["a red crest"], "Jay": ["a long tail"]}')
-    again = open_relabelling(run.job.workspace, run.key, {"labels": str(labels)})
+    again = open_relabelling(run.workspace, run.key, {"labels": str(labels)})
     steps.embed_attributes(again, "text")
     [shard] = steps.archive_shards(again)
     assert steps.score_shard(again, shard)["labelled"] == 2

@@ -53,7 +53,7 @@ def test_few_images_make_few_pictures_and_those_no_longer_listed_none(tmp_path: 
     (plate,) = archive.rglob("*.jpg")
     plate.rename(plate.with_name("another.jpg"))
     again = label_plainly(job, tmp_path / "scratch")
-    load_run(job, again.key, again.archive)
+    load_run(Folder(job.workspace), job, again.key, again.archive)
     (only,) = draw_evidence(job.warehouse_path, run.key, job.workspace)
     assert "another.jpg: " in only.title
 

@@ -358,7 +358,7 @@ def copied(labelled: Run, tmp_path: Path) -> Run:
     shutil.copytree(labelled.job.workspace, folder)
     path = shutil.copy(labelled.job.warehouse_path, tmp_path / "own.duckdb")
     changes = {"warehouse": str(path)}
-    return open_relabelling(str(folder), labelled.key, changes)
+    return open_relabelling(Folder(str(folder)), labelled.key, changes)
 
 
 @pytest.fixture
@@ -374,7 +374,7 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def score_again(workspace: str, run: str, changes: dict[str, Any]) -> Run:
-    again = open_relabelling(workspace, run, changes)
+    again = open_relabelling(Folder(workspace), run, changes)
     record_run(again)
     steps.embed_attributes(again, "text")
     for shard in steps.missing_shards(again, steps.archive_shards(again)):
@@ -448,10 +448,10 @@ def test_a_threshold_is_not_taken_over_to_another_label_set_or_other_settings(
     )
     assert strict.job.scoring.abstain_below == 0.35
     where = strict.job.workspace
-    assert open_relabelling(where, strict.key, {}).key == strict.key
+    assert open_relabelling(Folder(where), strict.key, {}).key == strict.key
     other = tmp_path / "other.json"
     other.write_text(fieldguide.LABELS_FILE.read_text().replace("a ", "one ", 1))
-    again = open_relabelling(where, strict.key, {"labels": str(other)})
+    again = open_relabelling(Folder(where), strict.key, {"labels": str(other)})
     assert again.job.scoring == ScoringSettings()
     options = ["-w", where, "--warehouse", str(strict.job.warehouse_path)]
     result = CliRunner().invoke(app, ["relabel", strict.key, *options, "--theta", "0.7"])
@@ -472,7 +472,7 @@ def test_an_open_set_is_measured_end_to_end(copied: Run, tmp_path: Path) -> None
     result = CliRunner().invoke(app, [*arguments, "--open-set"])
     assert result.exit_code == 0, result.output
     changes = {"labels": str(file), "open_set": True, "warehouse": copied.job.warehouse}
-    run = open_relabelling(copied.job.workspace, copied.key, changes)
+    run = open_relabelling(copied.workspace, copied.key, changes)
     keys, scores, right, known = top_scores(run)
     with fieldguide.TRUTH_FILE.open(encoding="utf-8") as rows:
         truth = {row["key"]: row["label"] for row in csv.DictReader(rows)}

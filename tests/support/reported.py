@@ -13,6 +13,7 @@ from sample import label_plainly, sample_files, small_job
 
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run
+from lazsl.store.folder import Folder
 from lazsl.warehouse import publishing
 
 MARKUP = "<img src=x onerror=pwned=1>"
@@ -52,10 +53,10 @@ def two_runs(labelled: Run, home: Path) -> Two:
     """A copy of a finished run, relabelled beside it."""
     shutil.copytree(labelled.job.workspace, home / "workspace")
     changes: dict[str, Any] = {"workspace": str(home / "workspace"), "warehouse": None}
-    old = open_relabelling(str(home / "workspace"), labelled.key, changes)
+    old = open_relabelling(Folder(str(home / "workspace")), labelled.key, changes)
     scoring = labelled.job.scoring.model_copy(update={"theta": 0.3})
     new = open_relabelling(
-        str(home / "workspace"), labelled.key, {**changes, "scoring": scoring.model_dump()}
+        old.workspace, labelled.key, {**changes, "scoring": scoring.model_dump()}
     )
     record_run(new)
     for shard in steps.archive_shards(new):
