@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from lazsl.store import paths, schemas
-from lazsl.store.folder import parquet_bytes
+from lazsl.store.seals import sealed_parquet
 from lazsl.store.keys import image_id, shard_id
 
 ARCHIVE, ENCODER, REGIONS, LABELS = "photos-3f2a9c1b77d0", "vit-b-16-0d1e2f", "r90-1a2b3c", "l-9f8e"
@@ -124,7 +124,7 @@ def write(folder: Path, name: str, table: pa.Table) -> None:
     """Write an artifact as the workspace does, but without waiting for the disk."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(parquet_bytes(table))
+    path.write_bytes(sealed_parquet(table)[0])
 
 
 def write_json(folder: Path, name: str, value: Any) -> None:

@@ -6,4 +6,12 @@ class UserError(Exception):
 
 
 class DamagedError(UserError):
-    """An artifact is there, but is not what was once written."""
+    """An artifact is there, but is not what was once written.
+
+    `name` is that of the artifact in its workspace, `why` what is wrong with it.
+    """
+
+    def __init__(self, sentence: str, name: str = "", why: str = "") -> None:
+        super().__init__(sentence)
+        self.name = name
+        self.why = why

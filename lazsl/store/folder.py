@@ -6,40 +6,28 @@ Credentials, endpoint and region come from the environment, as the store's own l
 
 from __future__ import annotations
 
-import hashlib
-import io
+import errno
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from lazsl.errors import DamagedError, UserError
+from lazsl.errors import UserError
+from lazsl.store import artifacts, seals
 from lazsl.store.urls import masked, trimmed
 
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
-_READ_SIZE = 2**16  # bytes asked for beyond what is wanted; a Parquet footer fits in
 
-
-def parquet_bytes(table: pa.Table) -> bytes:
-    """The Parquet file of a table. Embeddings are stored plain, since noise does not compress."""
-    buffer = io.BytesIO()
-    vectors = {"embedding"} & set(table.column_names)
-    pq.write_table(
-        table,
-        buffer,
-        compression={c: "none" if c in vectors else "zstd" for c in table.column_names},
-        use_dictionary=[c for c in table.column_names if c not in vectors],  # type: ignore[arg-type]
-        write_statistics=[c for c in table.column_names if c not in vectors],
-    )
-    return buffer.getvalue()
+DAMAGED = "damaged"
+"""Folder that damaged artifacts are moved to, under their own names."""
 
 
 class Folder:
@@ -107,10 +95,15 @@ class Folder:
             if path.endswith(suffix) and "/.tmp-" not in path
         }
 
-    def read_bytes(self, name: str) -> bytes:
-        """The artifact's bytes."""
+    def read_bytes(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
+        """The artifact's bytes, or those from `start` up to `end`."""
         with self._told(name):
-            return bytes(self.fs.cat_file(self.path(name)))
+            return bytes(self.fs.cat_file(self.path(name), start=start, end=end))
+
+    def size(self, name: str) -> int:
+        """How many bytes the artifact has."""
+        with self._told(name):
+            return int(self.fs.info(self.path(name))["size"])
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Publish an artifact: after a kill at any moment it is there whole, or not at all."""
@@ -137,6 +130,12 @@ class Folder:
             self.write_bytes(name, data)
 
     def _replace(self, path: Path, data: bytes) -> None:
+        with self._temporary(path, data) as temporary:
+            os.replace(temporary, path)
+
+    @contextmanager
+    def _temporary(self, path: Path, data: bytes) -> Iterator[Path]:
+        """A file beside the path that holds the data, on the disk; it is gone afterwards."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
         try:
@@ -144,49 +143,88 @@ class Folder:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            yield temporary
         finally:
             temporary.unlink(missing_ok=True)
 
+    def create_bytes(self, name: str, data: bytes) -> bool:
+        """Publish an artifact unless there is one of this name; True if it was published.
+
+        Of several at once, one wins: on a disk by a link, in a store by a conditional PUT
+        (`If-None-Match: *`). A store that knows no such condition is asked beforehand instead,
+        which leaves a moment open.
+        """
+        with self._told(name, "written"):
+            try:
+                if self.is_local:
+                    self._link(Path(self.path(name)), data)
+                else:
+                    self.fs.pipe_file(self.path(name), data, mode="create")
+                return True
+            except FileExistsError:
+                return False
+            except Exception as error:
+                if not _knows_no_condition(error):
+                    raise
+        if self.exists(name):
+            return False
+        self.write_bytes(name, data)
+        return True
+
+    def _link(self, path: Path, data: bytes) -> None:
+        """As `_replace`, but an error where the path is taken."""
+        with self._temporary(path, data) as temporary:
+            os.link(temporary, path)
+
+    def remove(self, name: str) -> None:
+        """Remove a file; well too when there is none."""
+        with self._told(name, "removed"):
+            try:
+                self.fs.rm_file(self.path(name))
+            except FileNotFoundError:
+                return
+
+    def set_aside(self, name: str) -> str:
+        """Move a damaged artifact out of the way; its new name. Well too when it is gone."""
+        aside = f"{DAMAGED}/{name}"
+        try:
+            self.write_bytes(aside, self.read_bytes(name))
+        except FileNotFoundError:
+            return aside
+        self.remove(name)
+        return aside
+
     def read_json(self, name: str) -> Any:
-        """A JSON artifact."""
+        """What a JSON file holds."""
         return json.loads(self.read_bytes(name))
 
     def write_json(self, name: str, value: Any) -> None:
-        """Publish a JSON artifact."""
+        """Publish a JSON file."""
         self.write_bytes(name, json.dumps(value, indent=1, ensure_ascii=False).encode())
 
-    def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """A Parquet artifact; of a remote one only the wanted columns travel.
+    def read_record(self, name: str, fields: Sequence[str] = ()) -> dict[str, Any]:
+        """A sealed record; see `artifacts.read_record`."""
+        return artifacts.read_record(self, name, fields)
 
-        Raises:
-            DamagedError: it is there, and is no Parquet file or only a part of one.
-        """
-        try:
-            return self._read_table(name, columns)
-        except pa.ArrowInvalid as error:
-            # Arrow names the file first, and says what it makes of it after a full stop.
-            found = str(error).rpartition("': ")[2].partition(". ")[0]
-            raise DamagedError(
-                f"{masked(self.path(name))} is damaged ({found}); delete it and run again, and it "
-                "is made anew"
-            ) from None
+    def write_record(self, name: str, value: dict[str, Any]) -> None:
+        """Publish a sealed record."""
+        self.write_bytes(name, seals.sealed_json(value))
 
-    def _read_table(self, name: str, columns: list[str] | None) -> pa.Table:
-        if columns is None and not self.is_local:
-            return pq.read_table(pa.BufferReader(self.read_bytes(name)))
-        with self._told(name):
-            if self.is_local:
-                return pq.read_table(self.path(name), columns=columns, partitioning=None)
-            reading = {"block_size": _READ_SIZE, "cache_type": "readahead"}
-            with self.fs.open(self.path(name), "rb", **reading) as file:
-                return pq.read_table(file, columns=columns)
+    def read_table(
+        self, name: str, columns: list[str] | None = None, written: str | None = None
+    ) -> pa.Table:
+        """A Parquet artifact, or some columns of it; see `artifacts.read_table`."""
+        return artifacts.read_table(self, name, columns, written)
 
     def write_table(self, name: str, table: pa.Table) -> str:
-        """SHA-256 of the Parquet artifact that is published."""
-        data = parquet_bytes(table)
+        """Publish a sealed Parquet artifact; its seal, which speaks for every byte."""
+        data, seal = seals.sealed_parquet(table)
         self.write_bytes(name, data)
-        return hashlib.sha256(data).hexdigest()
+        return seal
+
+    def create_table(self, name: str, table: pa.Table) -> bool:
+        """The same unless there is one of this name; True if it was published."""
+        return self.create_bytes(name, seals.sealed_parquet(table)[0])
 
     @contextmanager
     def _told(self, name: str, how: str = "read") -> Iterator[None]:
@@ -209,6 +247,14 @@ class Folder:
                     "AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL), then run again"
                 )
             raise UserError(sentence) from None
+
+
+def _knows_no_condition(error: Exception) -> bool:
+    """True when a store or a disk cannot publish a file only if there is none."""
+    response = getattr(error.__cause__ or error, "response", None)
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    no_links = isinstance(error, OSError) and error.errno in _NO_LINKS
+    return no_links or code == "NotImplemented" or isinstance(error, NotImplementedError)
 
 
 def _troubles() -> tuple[type[BaseException], ...]:

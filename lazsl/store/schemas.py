@@ -195,6 +195,11 @@ LATER: dict[str, dict[str, bool | None]] = {
 }
 """By table, columns that shards scored by an older lazsl lack, and what they mean there."""
 
+TRUTH = _schema(
+    ("key", _text, "path below the archive's root; one row per key"),
+    ("label", _text, "class name, or another name where the truth is open"),
+)
+
 SAMPLES = _schema(
     ("sample", _id, "names the drawn images; one row per image, stratum by stratum"),
     ("archive", _id, "archive key"),

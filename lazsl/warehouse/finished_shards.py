@@ -166,8 +166,8 @@ def read_columns(
         table = workspace.read_table(name, None if later else columns)
     except FileNotFoundError:
         raise Refused(f"its file {name} is missing") from None
-    except DamagedError:
-        raise Refused(f"its file {name} cannot be read: it is damaged") from None
+    except DamagedError as error:
+        raise Refused(f"its file {name} is damaged: {error.why}") from None
     for column in later.keys() - set(table.column_names):
         kind = schemas.RUN_TABLES[str(table_name)].field(column).type
         table = table.append_column(column, pa.repeat(pa.scalar(later[column], kind), len(table)))

@@ -61,7 +61,7 @@ def test_a_part_of_an_artifact_is_called_damaged_and_which(
         with pytest.raises(DamagedError) as caught:
             folder.read_table("x/a.parquet", columns)
         assert str(caught.value) == (
-            f"{folder.path('x/a.parquet')} is damaged (Parquet magic bytes not found in footer); "
+            f"{folder.path('x/a.parquet')} is damaged (its end is missing); "
             "delete it and run again, and it is made anew"
         )
 

@@ -587,7 +587,7 @@ def test_a_missing_or_damaged_file_is_refused_by_name(
         (root / name).unlink()
     else:
         (root / name).write_bytes((root / name).read_bytes()[:-9])
-    with pytest.raises(UserError, match=f"{name} (is missing|cannot be read)"):
+    with pytest.raises(UserError, match=f"{name} is (missing|damaged)"):
         publishing.load(workspace, path)
     assert rows(path, "select count(*) from shards") == [(3,)]
 
@@ -622,7 +622,7 @@ def test_what_is_unreadable_is_told_once_each_and_all_others_are_loaded(
         publishing.load(workspace, path)
     said = str(caught.value)
     assert f"shard {one} of run {fake.run}: its marker or run.json lacks 'crops'" in said
-    assert f"{name} lacks the column 'margin'" in said
+    assert f"{name} is damaged: it lacks the column 'margin'" in said
     assert f"shard {three} of run {fake.run}: its marker is that of shard {one}" in said
     assert rows(path, "select shard from shards") == [(other,)]
 
