@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 
 from lazsl.store import paths, schemas
-from lazsl.store.seals import sealed_parquet
 from lazsl.store.keys import image_id, shard_id
+from lazsl.store.seals import sealed_parquet
 
 ARCHIVE, ENCODER, REGIONS, LABELS = "photos-3f2a9c1b77d0", "vit-b-16-0d1e2f", "r90-1a2b3c", "l-9f8e"
 RUNS = ("photos-a1b2c3d4e5f6", "photos-f6e5d4c3b2a1")
