@@ -39,9 +39,10 @@ test: install ## run the whole suite, in two processes (WORKERS=4: in four)
 
 check: lint types test ## what CI runs
 
-lint: install ## check style
+lint: install ## check style, and which way imports point
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	PYTHONPATH=.:flows $(BIN)/lint-imports
 
 format: install ## put style right
 	$(BIN)/ruff check --fix .

@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from lazsl.display import short
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import Answers
 from lazsl.evaluation.methods import REFERENCE, Method
 from lazsl.evaluation.metrics import Confusion, McNemar, PerClass, confusions, mcnemar, per_class
-from lazsl.evaluation.sections.section import plain, table
 from lazsl.intervals import ASSUMED, KIND, LEVEL, Interval, accuracy, difference
-
-SHOWN = 10
-"""Classes and confused pairs that a person is shown."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +56,6 @@ class Comparison:
     left_out: dict[str, str]
     confused: tuple[Confusion, ...]
 
-    name = "methods"
-
     @cached_property
     def reference(self) -> Result:
         """LaZSL's."""
@@ -101,101 +90,12 @@ class Comparison:
             ],
         }
 
-    def show(self, console: Console) -> None:
-        """The table, what is left out, and what LaZSL finds hard."""
-        shown = Table("method", *_HEADS[1:], title=f"{self.images:,} images of known classes")
-        for column in shown.columns[1:]:
-            column.justify = "right"
-            column.no_wrap = True
-        for one in self.results:
-            style = "bold" if one.method.name == REFERENCE else ""
-            shown.add_row(*map(escape, _cells(one)), style=style)
-        console.print(shown)
-        console.print(
-            "[dim]only it: images that it calls rightly and LaZSL does not; only LaZSL: the other "
-            f"way round; p: both equally often right (McNemar, exact). Intervals: {ASSUMED}[/]",
-            highlight=False,
-        )
-        for name, reason in self.left_out.items():
-            console.print(f"[dim]left out: {escape(name)}: {escape(reason)}[/]", highlight=False)
-        if not self.confused:
-            return
-        pairs = Table("shown", "called", "images", "of", title="what LaZSL confuses most")
-        for pair in self.confused[:SHOWN]:
-            names = (escape(short(self.classes[c])) for c in (pair.truth, pair.called))
-            pairs.add_row(*names, str(pair.images), str(pair.of))
-        console.print(pairs)
-
-    def to_markdown(self) -> str:
-        """The table with its formulas, the hardest classes and the most confused pairs."""
-        parts = [
-            "## Methods",
-            f"On {self.images:,} images of known classes, all from the same stored embeddings. "
-            f"Intervals: {LEVEL:.0%}, {KIND}; {ASSUMED}. Only it: images "
-            "that the method calls rightly and LaZSL does not; only "
-            "LaZSL: the other way round; p: of both being right equally often (McNemar's exact "
-            "paired test, each row by itself: among many rows, one may seem different by chance).",
-            table(_HEADS, [_cells(one) for one in self.results]),
-            *(f"Left out: {name}: {plain(reason)}." for name, reason in self.left_out.items()),
-            "![top-1 of every method](methods.png)",
-            table(
-                ["method", "score of class c"],
-                [[one.method.title, f"`{one.method.formula}`"] for one in self.results],
-                text_columns=2,
-            ),
-            "## Classes",
-            f"The classes that LaZSL finds hardest, of {self._shown_classes} that are shown: the "
-            "part of their images that each method calls so, and LaZSL's precision, the part of "
-            "what it calls so that is right.",
-            table(
-                ["class", "images", "LaZSL", "precision", *(o.method.title for o in self._others)],
-                [self._class_cells(int(c)) for c in self.hardest[:SHOWN]],
-            ),
-            "![accuracy of every class](classes.png)",
-            "## Confusions",
-            "The pairs that LaZSL confuses most often."
-            if self.confused
-            else "LaZSL confuses no pair of classes.",
-        ]
-        if self.confused:
-            pairs = [
-                [short(self.classes[p.truth]), short(self.classes[p.called]), p.images, p.of]
-                for p in self.confused[:SHOWN]
-            ]
-            parts += [
-                table(["shown", "called", "images", "of"], pairs, text_columns=2),
-                "![confused pairs](confusions.png)",
-            ]
-        return "\n\n".join(parts) + "\n"
-
     @cached_property
     def hardest(self) -> np.ndarray:
         """Classes that are shown, least accurate first, then in label set order."""
         accuracy = self.reference.classes.accuracy
         order: np.ndarray = np.argsort(accuracy, kind="stable")
         return order[: int((~np.isnan(accuracy)).sum())]  # NaN sorts last
-
-    @property
-    def _shown_classes(self) -> int:
-        return len(self.hardest)
-
-    @property
-    def _others(self) -> list[Result]:
-        wanted = ("dclip", "crop-mean")
-        return [one for one in self.results if one.method.name in wanted]
-
-    def _class_cells(self, c: int) -> list[object]:
-        mine = self.reference.classes
-        parts = [mine.accuracy[c], mine.precision[c]]
-        parts += [one.classes.accuracy[c] for one in self._others]
-        told = ("" if np.isnan(part) else f"{part:.0%}" for part in parts)
-        return [short(self.classes[c]), int(mine.images[c]), *told]
-
-    def write(self, folder: Path) -> list[Path]:
-        """methods.png, classes.png and, where there are any, confusions.png."""
-        from lazsl.evaluation.sections.comparison_plots import plot_comparison
-
-        return plot_comparison(self, folder)
 
 
 def compare(answers: Answers, methods: Sequence[Method], left_out: dict[str, str]) -> Comparison:
@@ -240,23 +140,6 @@ def compare(answers: Answers, methods: Sequence[Method], left_out: dict[str, str
         left_out,
         confusions(answers.truth[known], called),
     )
-
-
-_HEADS = ["method", "top-1", "95 %", "top-5", "only it", "only LaZSL", "p"]
-
-
-def _cells(one: Result) -> list[str]:
-    paired = one.paired
-    test = ("", "", "")
-    if paired is not None:
-        test = (str(paired.only_this), str(paired.only_other), f"{paired.p_value:.1g}")
-    return [
-        one.method.title,
-        f"{one.top1.value:.1%}",
-        f"{100 * one.top1.low:.1f}–{100 * one.top1.high:.1f}",
-        f"{one.top5.value:.1%}",
-        *test,
-    ]
 
 
 def _result_json(one: Result) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from lazsl.evaluation.answers import DEPTH, Answers, Ask, ask, by_method
 from lazsl.evaluation.comparison import Comparison, compare
 from lazsl.evaluation.controls import measure_controls
 from lazsl.evaluation.methods import methods_for
+from lazsl.evaluation.sections.comparison_section import ComparisonSection
 from lazsl.evaluation.sections.section import Section, plain
 from lazsl.evaluation.sections.sweep_section import gather
 from lazsl.evaluation.sections.trust_section import trust_section
@@ -142,7 +143,7 @@ def evaluate(
     beside = {one.name: one.title for one in methods if one.name in BESIDE}
     own = own_method(scoring).name
     sections: tuple[Section, ...] = (
-        comparison,
+        ComparisonSection(comparison),
         trust_section(stored, answers, precision, seed),
         *gather(tried, answers, own, beside, stored.job.regions),
         *([measure_controls(stored, known, (seed,), say)] if controls else []),

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from scipy.stats import beta
+from scipy.stats import binomtest
 from torch import Tensor
 
 from lazsl.alignment.align import class_scores, crop_mean_scores, select_regions, top_classes
@@ -324,8 +324,7 @@ def share(some: np.ndarray) -> float:
 
 def interval(hits: int, of: int) -> tuple[float, float]:
     """The exact 95 % interval of a share (Clopper and Pearson)."""
-    low = beta.ppf(0.025, hits, of - hits + 1) if hits else 0.0
-    high = beta.ppf(0.975, hits + 1, of - hits) if hits < of else 1.0
+    low, high = binomtest(hits, of).proportion_ci(0.95, "exact")
     return float(low), float(high)
 
 

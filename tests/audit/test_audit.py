@@ -25,7 +25,7 @@ from lazsl import fieldguide
 from lazsl.audit import estimate, judgements
 from lazsl.audit import sample as audit
 from lazsl.audit.judging_files import NONE, csv_file, guarded, label_studio_config, unguarded
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run

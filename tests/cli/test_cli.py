@@ -15,7 +15,7 @@ from sample import copy_sample, label_plainly, small_job
 from typer.testing import CliRunner
 
 from lazsl import fieldguide
-from lazsl.cli import app
+from lazsl.cli.commands import app
 
 
 def commands(group: Any, path: str = "") -> list[str]:

@@ -15,7 +15,7 @@ from lazsl.run.run import Run
 SCRIPT = """
 import json, sys
 from typer.testing import CliRunner
-from lazsl.cli import app
+from lazsl.cli.commands import app
 for arguments in json.loads(sys.argv[1]):
     result = CliRunner().invoke(app, arguments)
     heavy = [name for name in ("torch", "open_clip", "prefect") if name in sys.modules]

@@ -9,7 +9,7 @@ import sys
 
 from typer.testing import CliRunner
 
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.run.run import Run
 from lazsl.settings import Job, RegionSettings, ScoringSettings
 
@@ -28,7 +28,7 @@ def completed(line: str) -> list[str]:
         "COMP_WORDS": line,
         "COMP_CWORD": str(len(words) - 1),
     }
-    script = "from lazsl.cli import app; app(prog_name='lazsl')"
+    script = "from lazsl.cli.commands import app; app(prog_name='lazsl')"
     command = [sys.executable, "-c", script]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     return result.stdout.split()

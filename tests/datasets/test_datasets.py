@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from lazsl.archive.listing import list_archive
 from lazsl.archive.truth import read_truth
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.datasets import prepare as prepare_module
 from lazsl.datasets import registry, wordnet
 from lazsl.datasets.class_names import join_classes

@@ -10,7 +10,7 @@ import pytest
 from endpoint import Server
 from typer.testing import CliRunner
 
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.labelset.finding import KINDS
 from lazsl.labelset.formats import FORMATS
 from lazsl.labelset.native import CLASS_FIELDS, FIELDS

@@ -17,13 +17,14 @@ from typer.testing import CliRunner
 
 from lazsl import fieldguide
 from lazsl.alignment.align import class_scores, crop_mean_scores, select_regions
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.evaluation import sweeps
 from lazsl.evaluation.answers import Answers, views_of
 from lazsl.evaluation.comparison import Comparison, compare
 from lazsl.evaluation.evaluate import Evaluation, evaluate
 from lazsl.evaluation.methods import METHODS, aligning
+from lazsl.evaluation.sections.comparison_section import ComparisonSection
 from lazsl.evaluation.sections.section import plain
 from lazsl.evaluation.stored import join_truth, open_stored, read_images
 from lazsl.evaluation.trust import read_trust, trust_notices
@@ -308,16 +309,16 @@ def hostile() -> Comparison:
 
 
 def test_names_are_shown_as_they_are_whatever_they_hold(tmp_path: Path) -> None:
-    comparison = hostile()
+    section = ComparisonSection(hostile())
     console = Console(width=100, record=True, file=(tmp_path / "out").open("w"))
-    comparison.show(console)
+    section.show(console)
     shown = console.export_text()
     assert "[bold]Wren[/]" in shown and "‹U+202E›" in shown
-    page = comparison.to_markdown()
+    page = section.to_markdown()
     assert "<script>" not in page and "a\\|b" in page and "\u202e" not in page
     assert "\\[bold\\]Wren" in page and "x" * 60 not in page and "\\[x\\](y)\\|z" in page
     assert plain("*_`[<&|\\") == "\\*\\_\\`\\[&lt;&amp;\\|\\\\"
-    assert [path.name for path in comparison.write(tmp_path)] == [
+    assert [path.name for path in section.write(tmp_path)] == [
         f"{name}.png" for name in PICTURES[:3]
     ]
 
@@ -329,7 +330,7 @@ def test_a_perfect_method_is_confused_by_nothing(tmp_path: Path) -> None:
     chosen = [one for one in METHODS if one.name == "lazsl"]
     answers = Answers(names, names, ("a", "b", "c"), truth, {"lazsl": best}, {})
     found = compare(answers, chosen, {})
-    assert "confuses no pair" in found.to_markdown() and found.confused == ()
+    assert "confuses no pair" in ComparisonSection(found).to_markdown() and found.confused == ()
     assert found.reference.top1.value == found.reference.top1.high == 1.0
     assert found.reference.top1.low < 0.9, "thirty images do not make it certain"
-    assert len(found.write(tmp_path)) == 2
+    assert len(ComparisonSection(found).write(tmp_path)) == 2

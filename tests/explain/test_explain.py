@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 from lazsl import fieldguide
 from lazsl.alignment.align import plans_for, select_regions
 from lazsl.archive.listing import list_archive
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.cli.label import _show_run
 from lazsl.display import short, visible
 from lazsl.explain.evidence import Evidence

@@ -19,6 +19,7 @@ from lazsl.explain.recomputed import read_attributes, read_stored
 from lazsl.explain.whatif import WhatIf, stored_labelset, what_if
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run, rescoring
+from lazsl.store.folder import Folder
 from lazsl.warehouse import publishing
 from lazsl.warehouse.opening import open_warehouse
 
@@ -31,7 +32,7 @@ def run(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     shutil.copytree(labelled.job.workspace, home / "workspace")
     scoring = rescoring(labelled.job.scoring.model_dump(), {"aligner": "one-sided"})
     changes = {"scoring": scoring, "warehouse": str(home / "warehouse.duckdb")}
-    found = open_relabelling(str(home / "workspace"), labelled.key, changes)
+    found = open_relabelling(Folder(str(home / "workspace")), labelled.key, changes)
     record_run(found)
     for shard in steps.archive_shards(found):
         steps.score_shard(found, shard)
@@ -52,7 +53,7 @@ def test_epsilon_follows_the_models_logit_scale_and_is_stored_as_resolved(run: R
     assert scoring.presence_temperature == pytest.approx(1 / 49.3, rel=0.01)
     with closing(open_warehouse(run.job.warehouse_path)) as connection:
         assert find_run(connection, run.key, run.job.workspace).job.scoring == scoring
-    again = open_relabelling(run.job.workspace, run.key, {})
+    again = open_relabelling(run.workspace, run.key, {})
     assert again.key == run.key
 
 

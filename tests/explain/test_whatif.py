@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.embedding.label_set import embed_labels
 from lazsl.errors import UserError
 from lazsl.explain.lookup import find_image, find_run

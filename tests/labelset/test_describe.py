@@ -14,7 +14,7 @@ import yaml
 from endpoint import GOOD, Reply, Request, Server, completion, refusing, saying
 from typer.testing import CliRunner
 
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.labelset.describing.answers import Answers
 from lazsl.labelset.describing.asking import Asking, estimate

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.fieldguide import LABELS_FILE
 from lazsl.labelset.checks import check, look_alikes
 from lazsl.labelset.finding import KINDS, Finding

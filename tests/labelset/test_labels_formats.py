@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.labelset.formats import export_labels, import_labels
 from lazsl.labelset.labels import NAME_TEMPLATE, WHOLE, LabelSet

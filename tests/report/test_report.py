@@ -18,7 +18,7 @@ from reported import HOSTILE_CLASSES, HOSTILE_FILES, Two, hostile_run, two_runs
 from sample import copy_sample, label_plainly, small_job
 from typer.testing import CliRunner
 
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.explain.maps import explained
 from lazsl.report.images import PART

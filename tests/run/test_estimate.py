@@ -10,7 +10,7 @@ from sample import copy_sample, label_plainly, small_job
 from typer.testing import CliRunner
 
 from lazsl import fieldguide
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.run.estimate import estimate
 from lazsl.store.folder import Folder
 from lazsl.store.paths import done_shards, marker

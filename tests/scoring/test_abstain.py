@@ -22,7 +22,7 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from lazsl import fieldguide
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.evaluation.evaluate import evaluate
 from lazsl.evaluation.open_set import open_set_split
@@ -111,7 +111,7 @@ def test_one_class_takes_over_no_temperature_from_the_run_it_scores_anew(tmp_pat
     run = open_run(job)
     record_run(run)
     changes = {"labels": str(tmp_path / "one.json")}
-    relabelled = open_relabelling(job.workspace, run.key, changes)
+    relabelled = open_relabelling(Folder(job.workspace), run.key, changes)
     assert relabelled.job.scoring.temperature is relabelled.job.scoring.abstain_below is None
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lazsl import fieldguide
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from studies.fieldguide import sample, training
 from studies.fieldguide.species import look, make_species, random_traits
 from studies.fieldguide.traits import PARTS, all_phrases, attribute_phrases

@@ -1,0 +1,23 @@
+"""All commands: one module per group of them, registered by being imported."""
+
+from __future__ import annotations
+
+from lazsl.cli import (
+    audit,
+    datasets,
+    describe,
+    estimate,
+    evaluate,
+    explain,
+    label,
+    labels,
+    report,
+    runs,
+    warehouse,
+)
+from lazsl.cli.app import app
+
+__all__ = ["app"]
+
+
+_ = (audit, datasets, describe, estimate, evaluate, explain, label, labels, report, runs, warehouse)
