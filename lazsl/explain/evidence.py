@@ -29,6 +29,8 @@ class Evidence:
         passed_boxes, passed_similarity: the same of the regions that were not kept, (R', 4) and
             (R', N), where they are at hand: what an attribute is not seen in helps to say where
             it is.
+        presence: N chances that an attribute is there rather than one of its rivals, 0..1; None
+            where the run did not measure it.
     """
 
     image_id: str
@@ -46,6 +48,7 @@ class Evidence:
     similarity: np.ndarray
     passed_boxes: np.ndarray | None = None
     passed_similarity: np.ndarray | None = None
+    presence: tuple[float, ...] | None = None
 
     @property
     def contributions(self) -> np.ndarray:
@@ -97,7 +100,7 @@ def _read(
     while rows := found.fetchmany(256):
         for row in rows:
             image_id, key, uri, width, height, rank, label, score, texts, regions, *rest = row
-            boxes, *cells, passed_boxes, passed_over = rest
+            boxes, *cells, passed_boxes, passed_over, presence = rest
             mass, similarity = (
                 np.asarray(values, np.float64).reshape(len(regions), len(texts)) for values in cells
             )
@@ -120,6 +123,7 @@ def _read(
                 None
                 if passed is None
                 else np.asarray(passed_over, np.float64).reshape(len(passed), len(texts)),
+                presence and tuple(presence),
             )
 
 

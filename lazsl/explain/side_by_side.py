@@ -25,6 +25,8 @@ class Spoken:
         share: of all that speaks for or against the class, with its sign; where nothing speaks
             against it, this is the share of the score.
         box: left, top, right, bottom of the region that contributes most.
+        presence: chance that the attribute is there rather than one of its rivals, 0..1; None
+            where it was not measured.
     """
 
     index: int
@@ -33,6 +35,12 @@ class Spoken:
     similarity: float
     share: float
     box: tuple[int, int, int, int]
+    presence: float | None = None
+
+    @property
+    def unseen(self) -> bool:
+        """Whether a rival is likelier to be there than the attribute."""
+        return self.presence is not None and self.presence < 0.5
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,7 @@ def spoken(evidence: Evidence) -> list[Spoken]:
             float(totals[index] * len(totals)),
             float(totals[index] / everything),
             tuple(evidence.boxes[best[index]].tolist()),
+            None if evidence.presence is None else evidence.presence[index],
         )
         for index, text in enumerate(evidence.attributes)
     ]
@@ -103,6 +112,19 @@ def pair(this: Evidence, other: Evidence | None) -> list[Pair]:
             partners[mine] = waiting.pop(theirs)
     paired = [Pair(one, partners.get(one.index)) for one in left]
     return paired + [Pair(None, two) for two in right if two.index in waiting]
+
+
+def decisive(pairs: list[Pair], most: int = 3, enough: float = 0.6) -> list[Pair]:
+    """The pairs that made the difference to the other class, strongest first: as few as account
+    for this part of the lead, `most` at most. Without another class: what speaks most."""
+    ahead = sorted((p for p in pairs if p.difference > 0), key=lambda p: -p.difference)
+    margin = sum(p.difference for p in pairs)
+    chosen: list[Pair] = []
+    for candidate in ahead[:most]:
+        chosen.append(candidate)
+        if sum(p.difference for p in chosen) >= enough * margin:
+            break
+    return chosen
 
 
 def _likeness(one: str, other: str) -> float:

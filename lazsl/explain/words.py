@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from lazsl.display import short
 from lazsl.explain.explanation import Explanation
-from lazsl.explain.side_by_side import Pair
-
-_ENOUGH = 0.6
-"""Part of a lead that a sentence accounts for before it stops counting attributes."""
+from lazsl.explain.side_by_side import Pair, decisive
 
 
 def headline(explanation: Explanation) -> str:
@@ -34,22 +31,14 @@ def facts(explanation: Explanation) -> list[str]:
 
 
 def because(explanation: Explanation, pairs: list[Pair]) -> str:
-    """The attributes that made the difference to the other class, in a sentence."""
+    """What made the difference to the other class, in a sentence."""
     label = short(explanation.verdict.label)
     if explanation.other is None or explanation.margin is None:
         best = short(next(p.this.text for p in pairs if p.this))
-        return f"What speaks most for {label}: “{best}”."
+        return f"What speaks most for {label}: {best}."
     rival = short(explanation.other.label)
-    decisive = sorted((p for p in pairs if p.difference > 0), key=lambda p: -p.difference)
-    told: list[str] = []
-    sum_told = 0.0
-    for one in decisive[:3]:
-        told.append(_told(one, rival))
-        sum_told += one.difference
-        if sum_told >= _ENOUGH * explanation.margin:
-            break
-    lead = f"{label} rather than {rival} ({signed(explanation.margin)})"
-    return f"{lead} because of {'; '.join(told)}"
+    reasons = _listed([_reason(p, rival) for p in decisive(pairs)])
+    return f"{label} rather than {rival}, because of {reasons}."
 
 
 def number(value: float) -> str:
@@ -67,11 +56,25 @@ def percent(part: float) -> str:
     return f"{round(100 * part)}%".replace("-", "−")
 
 
-def _told(one: Pair, rival: str) -> str:
-    if one.this is None:
-        assert one.other is not None
-        return f"no “{short(one.other.text)}”, which {rival} has ({signed(one.difference)})"
-    mine = f"“{short(one.this.text)}”"
-    if one.other is not None and not one.shared:
-        return f"{mine} instead of “{short(one.other.text)}” ({signed(one.difference)})"
-    return f"{mine} ({signed(one.difference)})"
+def _reason(pair: Pair, rival: str) -> str:
+    """What a pair says: `a hooked bill instead of a straight one`."""
+    if pair.this is None:
+        assert pair.other is not None
+        return f"no sign of {short(pair.other.text)}, which {rival} has"
+    reason = short(pair.this.text)
+    if pair.other is None or pair.shared:
+        return reason
+    return f"{reason} instead of {_other(pair.this.text, pair.other.text)}"
+
+
+def _other(text: str, other: str) -> str:
+    """The other attribute, whose last word is not said twice: `a straight one`."""
+    words, others = text.split(), other.split()
+    if len(others) > 1 and words[-1].casefold() == others[-1].casefold():
+        single = others[0].casefold() in ("a", "an", "the", "one")
+        return short(" ".join([*others[:-1], "one" if single else "ones"]))
+    return short(other)
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -14,7 +14,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Circle, Rectangle
 
 from lazsl.display import visible
 
@@ -87,6 +87,14 @@ class Canvas:
         """Draw the frame's sides."""
         self._figure.add_artist(
             self._rectangle(frame, fill=False, ec=colour, lw=points, joinstyle="miter")
+        )
+
+    def ring(self, across: float, down: float, radius: float, colour: str, points: float) -> None:
+        """Draw a circle around a place."""
+        middle = (across, self.pixels[1] / DPI - down)
+        transform = self._figure.dpi_scale_trans
+        self._figure.add_artist(
+            Circle(middle, radius, transform=transform, fill=False, ec=colour, lw=points)
         )
 
     def text(

@@ -1,7 +1,7 @@
-"""The picture of an explanation: what was seen where, attribute by attribute, beside another class.
+"""The picture of an explanation: what decided, at a glance, and then attribute by attribute.
 
-Top to bottom: what the image was called and what made the difference; the image, the class's
-evidence and the contrast with the other class; the attributes of both; how to read it.
+Top to bottom: what the image was called and why; the image with the places that decided, beside
+what their regions show; the attributes of both classes in aligned rows; how to read it.
 """
 
 from __future__ import annotations
@@ -10,21 +10,14 @@ from PIL import Image as Pixels
 
 from lazsl.explain.explanation import Explanation
 from lazsl.explain.picture.canvas import Canvas, Style, height, wrap
-from lazsl.explain.picture.overlay import THIS
-from lazsl.explain.picture.panels import panels
+from lazsl.explain.picture.overlay import RIGHT, THIS, WRONG
+from lazsl.explain.picture.places import places
+from lazsl.explain.picture.rows import rows
 from lazsl.explain.picture.scene import INNER, MARGIN, NOTE, WIDTH, Band, Scene, make_scene
-from lazsl.explain.picture.tiles import tiles
 from lazsl.explain.words import because, facts, headline
 
-_COLOURS = {None: THIS, True: "#1a7f37", False: "#b30000"}
-_PLAIN = Style(10)
-_READING = (
-    "Maps show where a class or an attribute was found rather than elsewhere: green where regions "
-    "that show a place are more similar to it than regions that do not, pink where less, the "
-    "stronger the more this explains how regions differ. Maps are no sharper than regions are. "
-    "Small maps are on one scale. Figures: what an attribute adds to the score, and its share of "
-    "all that speaks for or against the class. Framed: the other class lacks it."
-)
+_COLOURS = {None: THIS, True: RIGHT, False: WRONG}
+_PLAIN = Style(11)
 
 
 def draw(explanation: Explanation, pixels: Pixels.Image | None) -> bytes:
@@ -32,10 +25,10 @@ def draw(explanation: Explanation, pixels: Pixels.Image | None) -> bytes:
 
     Args:
         explanation: what to draw.
-        pixels: the image, upright; None draws the maps without it.
+        pixels: the image, upright; None draws the rest without it.
     """
     scene = make_scene(explanation, pixels)
-    bands = [_heading(scene), panels(scene), tiles(scene), _footnote()]
+    bands = [_heading(scene), places(scene), rows(scene), _footnote(scene)]
     canvas = Canvas(WIDTH, 2 * MARGIN + sum(band.height for band in bands))
     top = MARGIN
     for band in bands:
@@ -56,9 +49,31 @@ def _heading(scene: Scene) -> Band:
         for lines, style in parts:
             top += canvas.text(MARGIN, top, lines, style) + 0.06
 
-    return Band(sum(height(lines, style) + 0.06 for lines, style in parts) + 0.22, draw)
+    return Band(sum(height(lines, style) + 0.06 for lines, style in parts) + 0.18, draw)
 
 
-def _footnote() -> Band:
-    lines = wrap(_READING, NOTE, INNER, 4)
+def _footnote(scene: Scene) -> Band:
+    lines = wrap(reading(scene), NOTE, INNER, 4)
     return Band(height(lines, NOTE), lambda canvas, top: canvas.text(MARGIN, top, lines, NOTE))
+
+
+def reading(scene: Scene) -> str:
+    """How to read what is drawn; nothing is explained that is not there."""
+    said = ["Framed crops: the region that speaks most for an attribute."]
+    maps = [
+        scene.maps(evidence)
+        for evidence in (scene.explanation.this, scene.explanation.other)
+        if evidence is not None
+    ]
+    if any(one.pointing.any() for one in maps):
+        said.append("Coloured places, and rings in the image: where the attribute was found.")
+    if not all(one.pointing.all() for one in maps):
+        said.append("Not localised: shuffled regions give maps as strong in 5 % of draws or more.")
+    spoken = [s for p in scene.pairs for s in (p.this, p.other) if s is not None]
+    said.append(
+        "Strength: mean similarity where it was found; the score is the mean of the strengths. "
+        "Share: of the score."
+    )
+    if any(one.presence is not None for one in spoken):
+        said.append("Presence: chance that it is there rather than its nearest rivals.")
+    return " ".join(said)

@@ -1,31 +1,18 @@
-"""Signed maps laid over a dimmed image."""
+"""Maps laid over a dimmed image, and the colours of all pictures of evidence.
+
+Two colours say which class is meant, everywhere: blue the best one, vermilion the other. They are
+Okabe and Ito's, which all kinds of eyes tell apart.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, ListedColormap
+from matplotlib.colors import to_rgb
 from PIL import Image as Pixels
 
-THIS, OTHER = "#b35806", "#542788"
-"""Orange speaks for the best class, purple for the other one. Told apart by all kinds of eyes."""
-
-FOR, AGAINST = "#276419", "#8e0152"
-"""Green speaks for a class, pink against it."""
-
-Colours = ListedColormap
-
-
-def _two(negative: tuple[str, str], positive: tuple[str, str]) -> Colours:
-    """Two hues that meet at zero without white between them, each from dark to light."""
-    sides = [
-        LinearSegmentedColormap.from_list("", one)(np.linspace(0, 1, 128))
-        for one in (negative, positive)
-    ]
-    return ListedColormap(np.concatenate(sides))
-
-
-CONTRAST = _two((OTHER, "#a99fd1"), ("#f4b15c", THIS))
-FOUND = _two((AGAINST, "#e48cc0"), ("#90ca5a", FOR))
+THIS, OTHER = "#0072b2", "#d55e00"
+RIGHT, WRONG = "#007a5e", "#b3261e"
+"""Of a verdict, where the truth is known."""
 
 
 def dimmed(pixels: Pixels.Image | None, size: tuple[int, int]) -> np.ndarray:
@@ -33,17 +20,16 @@ def dimmed(pixels: Pixels.Image | None, size: tuple[int, int]) -> np.ndarray:
     if pixels is None:
         return np.full((size[1], size[0], 3), 0.93)
     grey = np.asarray(pixels.convert("L").resize(size, Pixels.Resampling.LANCZOS), float) / 255
-    return np.repeat((0.55 + 0.45 * grey)[:, :, None], 3, axis=2)
+    return np.repeat((0.45 + 0.5 * grey)[:, :, None], 3, axis=2)
 
 
-def lay_over(base: np.ndarray, values: np.ndarray, largest: float, colours: Colours) -> np.ndarray:
-    """The base with a signed map over it: the stronger, the less shines through.
+def lay_over(base: np.ndarray, values: np.ndarray, colour: str) -> np.ndarray:
+    """The base with what is positive in a map over it: the stronger, the less shines through.
 
     Args:
         base: (H, W, 3) floats 0..1.
-        values: (h, w), stretched over the base.
-        largest: absolute value that is drawn in full colour.
-        colours: from negative over zero to positive.
+        values: (h, w), stretched over the base; the largest is drawn in full colour.
+        colour: of the map.
     """
     height, width = base.shape[:2]
     stretched = np.asarray(
@@ -51,13 +37,6 @@ def lay_over(base: np.ndarray, values: np.ndarray, largest: float, colours: Colo
             (width, height), Pixels.Resampling.BICUBIC
         )
     )
-    level = np.clip(stretched / (largest or 1.0), -1, 1)
-    opacity = 0.85 * np.abs(level)[:, :, None] ** 0.75
-    return np.asarray(base * (1 - opacity) + colours(level / 2 + 0.5)[:, :, :3] * opacity)
-
-
-def scale(colours: Colours, size: tuple[int, int]) -> np.ndarray:
-    """(h, w, 3): from full strength against over nothing to full strength for, on white."""
-    width, height = size
-    levels = np.broadcast_to(np.linspace(-1, 1, width), (height, width))
-    return lay_over(np.ones((height, width, 3)), levels, 1.0, colours)
+    level = np.clip(stretched / max(float(values.max()), 1e-12), 0, 1)
+    opacity = 0.9 * level[:, :, None] ** 2
+    return np.asarray(base * (1 - opacity) + np.asarray(to_rgb(colour)) * opacity)

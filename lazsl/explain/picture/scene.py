@@ -4,30 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 from PIL import Image as Pixels
 
+from lazsl.explain.evidence import Evidence
 from lazsl.explain.explanation import Explanation
-from lazsl.explain.maps import fitting_grid
-from lazsl.explain.picture.canvas import DPI, FAINT, Canvas, Frame, Style
-from lazsl.explain.side_by_side import Pair, Spoken, pair
+from lazsl.explain.localised import localised
+from lazsl.explain.maps import fitting_grid, place_maps
+from lazsl.explain.picture.canvas import FAINT, Canvas, Style
+from lazsl.explain.side_by_side import Pair, Spoken, decisive, pair
 
 WIDTH, MARGIN, GAP = 12.0, 0.45, 0.28
 INNER = WIDTH - 2 * MARGIN
 
-WIDE = 2.2
-"""Width over height from which pictures lie below each other, not side by side."""
+HEAD, NOTE, SMALL = Style(10.5, True), Style(8, colour=FAINT), Style(8.5)
 
-TALLEST = 1.6
-"""Height over width of a picture's place at most; a taller one leaves its sides free."""
-
-HEAD, NOTE = Style(10.5, True), Style(8, colour=FAINT)
-
-BADGE = 18 / DPI
-"""Inches of a side of a badge."""
-
-_BADGES = ("#e6550d", "#3182bd", "#31a354")
 _SHARPEST = 1600  # pixels of the image's longer side that are kept to draw with
+_CELLS = 96  # of a map's longer side
+
+
+@dataclass(frozen=True)
+class ClassMaps:
+    """Where the attributes of a class were found.
+
+    maps: (N, h, w), as `place_maps` makes them. pointing: (N,) bool, whether each is beyond chance.
+    """
+
+    maps: np.ndarray
+    pointing: np.ndarray
+
+    def peak(self, index: int) -> tuple[float, float] | None:
+        """Across and down, 0..1, of an attribute's strongest place; None where it is chance."""
+        if not self.pointing[index]:
+            return None
+        down, across = np.unravel_index(self.maps[index].argmax(), self.maps[index].shape)
+        rows, columns = self.maps[index].shape
+        return (float(across) + 0.5) / columns, (float(down) + 0.5) / rows
 
 
 @dataclass(frozen=True)
@@ -38,13 +52,11 @@ class Scene:
         explanation: what is explained.
         pixels: the image, upright; None where it cannot be had.
         pairs: the attributes of both classes.
-        strongest: the attributes whose best regions are outlined; they have a number and a colour.
     """
 
     explanation: Explanation
     pixels: Pixels.Image | None
     pairs: list[Pair]
-    strongest: list[Spoken]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -55,6 +67,39 @@ class Scene:
     def aspect(self) -> float:
         """Width over height."""
         return self.size[0] / self.size[1]
+
+    @cached_property
+    def reasons(self) -> list[Pair]:
+        """The pairs that decided and have an attribute of the best class, strongest first."""
+        return [p for p in decisive(self.pairs) if p.this is not None]
+
+    @cached_property
+    def decisive(self) -> list[Spoken]:
+        """Attributes of the best class that decided, strongest first; they are numbered from 1."""
+        return [p.this for p in self.reasons if p.this is not None]
+
+    @cached_property
+    def _maps(self) -> dict[str, ClassMaps]:
+        grid = fitting_grid(self.size, _CELLS)
+        both = (self.explanation.this, self.explanation.other)
+        return {
+            evidence.label: ClassMaps(place_maps(evidence, grid), localised(evidence))
+            for evidence in both
+            if evidence is not None
+        }
+
+    def maps(self, evidence: Evidence) -> ClassMaps:
+        """Of one of the two classes."""
+        return self._maps[evidence.label]
+
+    def crop(self, box: tuple[int, int, int, int]) -> Pixels.Image | None:
+        """What a region shows, from the image at drawing size."""
+        if self.pixels is None:
+            return None
+        across, down = self.pixels.width / self.size[0], self.pixels.height / self.size[1]
+        left, top = int(box[0] * across), int(box[1] * down)
+        right, bottom = round(box[2] * across), round(box[3] * down)
+        return self.pixels.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
 
 
 @dataclass(frozen=True)
@@ -68,21 +113,6 @@ class Band:
 
 def make_scene(explanation: Explanation, pixels: Pixels.Image | None) -> Scene:
     """What is to be drawn."""
-    pairs = pair(explanation.this, explanation.other)
-    strongest = [one.this for one in pairs if one.this is not None][: len(_BADGES)]
     if pixels is not None:
         pixels = pixels.resize(fitting_grid(pixels.size, _SHARPEST), Pixels.Resampling.LANCZOS)
-    return Scene(explanation, pixels, pairs, strongest)
-
-
-def badge_colour(number: int) -> str:
-    """The colour of one of the strongest attributes."""
-    return _BADGES[number]
-
-
-def draw_badge(canvas: Canvas, left: float, top: float, number: int) -> None:
-    """The number of one of the strongest attributes, in its colour."""
-    frame = Frame(left, top, BADGE, BADGE)
-    canvas.fill(frame, badge_colour(number))
-    canvas.outline(frame, "white", 1)
-    canvas.text(left + BADGE / 2, top + 0.01, [str(number + 1)], Style(8, True, "white"), "center")
+    return Scene(explanation, pixels, pair(explanation.this, explanation.other))
