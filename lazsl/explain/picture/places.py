@@ -18,7 +18,7 @@ BADGE = 18 / DPI
 """Inches of a side of a badge."""
 
 _LARGE = Style(13, True)
-_WIDEST, _TALLEST = 6.4, 4.6  # inches of the image
+WIDEST, TALLEST = 6.4, 4.6  # inches of the image
 _RING = 0.16  # inches: what is within is about as exact as a place is known
 _SIDES = (2.6, 2.0, 1.4)
 """Inches of a crop beside the image, where there are one, two or three of them."""
@@ -26,7 +26,7 @@ _SIDES = (2.6, 2.0, 1.4)
 
 def places(scene: Scene) -> Band:
     """The image with its numbered places, and beside it the crops that the numbers mean."""
-    frame = Frame(0, 0, _WIDEST, _TALLEST).fitted(scene.aspect)
+    frame = Frame(0, 0, WIDEST, TALLEST).fitted(scene.aspect)
     image = Frame(MARGIN, 0, max(frame.width, 0.05), max(frame.height, 0.05))
     beside = MARGIN + max(image.width, 1.2) + GAP
     room = MARGIN + INNER - beside
