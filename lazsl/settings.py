@@ -22,6 +22,8 @@ DEFAULT_MODEL = "ViT-B-16-quickgelu:openai"
 
 Rule = Literal["paper", "converged"]
 Aligner = Literal["paper", "one-sided"]
+Layout = Literal["random", "pyramid", "zoom"]
+Preset = Literal["paper", "parts", "parts-fast"]
 Resampling = Literal["exact", "fast"]
 RegionSource = Literal["crops", "dense"]
 CutOn = Literal["processor", "device"]
@@ -31,12 +33,22 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+WHOLE_LEVELS = {"pyramid": (4, 13, 29, 54, 90), "zoom": (29, 90)}
+"""Crops per image that a layout can have."""
+
+
 class RegionSettings(_Frozen):
     """Which crops are cut from an image. Defaults are the paper's."""
 
-    count: Annotated[int, Field(ge=1, le=1000, description="random square crops per image (M)")] = (
-        90
-    )
+    layout: Annotated[
+        Layout | None,
+        Field(
+            description="random: squares anywhere (default); pyramid: a grid of them at every "
+            "scale; zoom: a coarse grid, then closely where the subject is. Of zoom, count 29 is "
+            "the fast one for labels, 90 the full one for evidence"
+        ),
+    ] = None
+    count: Annotated[int, Field(ge=1, le=1000, description="square crops per image (M)")] = 90
     smallest: Annotated[
         float,
         Field(gt=0, le=1, description="smallest crop side over the shorter image side (alpha)"),
@@ -85,6 +97,30 @@ class RegionSettings(_Frozen):
             raise ValueError(
                 f"doubt {self.doubt:g} saves forward passes of crops, and dense regions have none; "
                 "set one of source and doubt"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_layout(self) -> RegionSettings:
+        counts = WHOLE_LEVELS.get(self.layout or "random")
+        if counts is None:
+            return self
+        if self.count not in counts:
+            *first, last = map(str, counts)
+            raise ValueError(
+                f"a {self.layout} of {self.count} crops has no whole levels; set count to "
+                f"{', '.join(first)} or {last}"
+            )
+        for name in ("smallest", "largest"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name} {getattr(self, name):g} belongs to random crops, and a "
+                    f"{self.layout} has sides of its own; leave {name} out, or set layout to random"
+                )
+        if self.layout == "zoom" and self.source == "dense":
+            raise ValueError(
+                "a zoom looks again where the first crops say, and dense regions come from one "
+                "look; set layout to pyramid, or source to crops"
             )
         return self
 
@@ -256,8 +292,30 @@ class ScoringSettings(_Frozen):
         return self
 
 
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "paper": {},
+    "parts": {"regions": {"layout": "zoom"}, "scoring": {"aligner": "one-sided"}},
+    "parts-fast": {
+        "regions": {"layout": "zoom", "count": 29},
+        "scoring": {"aligner": "one-sided"},
+    },
+}
+"""What each preset sets where nothing else is said."""
+
+_SECTIONS: dict[str, type[_Frozen]] = {"regions": RegionSettings, "scoring": ScoringSettings}
+
+
 class Job(_Frozen):
     """Everything about one labelling run."""
+
+    preset: Annotated[
+        Preset,
+        Field(
+            description="paper: as published, 91 forward passes; parts: one-sided plans over "
+            "regions at every scale, the full layout for evidence (91 passes); parts-fast: the "
+            "fast one for labels (30 passes). Any setting below may differ from it"
+        ),
+    ] = "paper"
 
     archive: Annotated[
         str,
@@ -364,6 +422,31 @@ class Job(_Frozen):
         int, Field(ge=2**20, description="bytes of working memory of the scoring task")
     ] = 512 * 2**20
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        values = dict(values)
+        for name, wanted in PRESETS.get(str(values.get("preset") or "paper"), {}).items():
+            given = values.get(name) or {}
+            if isinstance(given, BaseModel):
+                given = given.model_dump(exclude_unset=True)
+            if isinstance(given, dict):
+                values[name] = given | _unset(_SECTIONS[name], wanted, given)
+        return values
+
+    @model_validator(mode="after")
+    def _seen_enough_of_what_is_alike(self) -> Job:
+        layout = self.regions.layout or "random"
+        if self.regions.doubt is not None and layout != "random" and not self.scoring.one_sided:
+            raise ValueError(
+                f"doubt {self.regions.doubt:g} of the paper's plans speaks of crops that are drawn "
+                f"alike, and those of a {layout} are not; set scoring.aligner to one-sided, or "
+                "leave doubt out"
+            )
+        return self
+
     @model_validator(mode="after")
     def _cut_where_it_can_be(self) -> Job:
         if self.cut_on == "device" and self.regions.resampling != "fast":
@@ -400,6 +483,15 @@ class Job(_Frozen):
         if "://" in self.workspace and not self.workspace.startswith("file://"):
             return Path("warehouse.duckdb")
         return Path(self.workspace.removeprefix("file://")) / "warehouse.duckdb"
+
+
+def _unset(section: type[_Frozen], wanted: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Of what a preset wants, that of which nothing is said: nor is it where a form sends the
+    defaults along."""
+    defaults = {name: section.model_fields[name].default for name in wanted}
+    return {
+        name: value for name, value in wanted.items() if given.get(name) in (None, defaults[name])
+    }
 
 
 def make_job(**values: Any) -> Job:

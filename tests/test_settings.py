@@ -192,6 +192,7 @@ RESULTS: dict[str, Any] = {
     "regions": {"count": 91},
     "scoring": {"theta": 0.7},
     "only": str(TRUTH_FILE),
+    "preset": "parts",
 }
 """Settings that change results."""
 
@@ -395,3 +396,79 @@ def test_runs_from_before_there_were_aligners_keep_their_names() -> None:
     one_sided = ScoringSettings(aligner="one-sided").resolved(50.0)
     found = {keys.run_key(*how, one) for one in (ScoringSettings(), one_sided, paper)}
     assert len(found) == 3
+
+
+# Layouts and presets
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"regions": {"layout": "zoom", "count": 40}}, "a zoom of 40 crops has no whole levels"),
+        ({"regions": {"layout": "pyramid", "count": 30}}, "set count to 4, 13, 29, 54 or 90"),
+        ({"regions": {"layout": "zoom", "smallest": 0.3}}, "smallest 0.3 belongs to random crops"),
+        ({"regions": {"layout": "zoom", "source": "dense"}}, "a zoom looks again"),
+        (
+            {"regions": {"layout": "pyramid", "doubt": 0.01}},
+            "doubt 0.01 of the paper's plans speaks of crops that are drawn alike",
+        ),
+        ({"preset": "best"}, "preset"),
+        ({"preset": "parts", "scoring": {"theta": 0.5}}, "theta 0.5 belongs to the paper's plans"),
+    ],
+)
+def test_layouts_that_cannot_be_are_refused_in_a_sentence(
+    values: dict[str, Any], sentence: str
+) -> None:
+    assert sentence in refusal(**values)
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("paper", (None, 90, None)),
+        ("parts", ("zoom", 90, "one-sided")),
+        ("parts-fast", ("zoom", 29, "one-sided")),
+    ],
+)
+def test_a_preset_sets_layout_count_and_aligner(preset: str, expected: tuple[Any, ...]) -> None:
+    def of(job: Job) -> tuple[Any, ...]:
+        return job.regions.layout, job.regions.count, job.scoring.aligner
+
+    job = make_job(archive="a", labels="l", preset=preset)
+    assert of(job) == expected
+    # As a form sends it, with the defaults of everything else.
+    plain = Job(archive="a", labels="l").model_dump()
+    assert of(make_job(**{**plain, "preset": preset, "scoring": {}})) == expected
+    # As it was written down.
+    assert make_job(**job.model_dump(mode="json")) == job
+
+
+def test_any_setting_may_differ_from_its_preset() -> None:
+    values: dict[str, Any] = {"archive": "a", "labels": "l", "preset": "parts"}
+    job = make_job(**values, regions={"layout": "pyramid", "doubt": 0.01}, scoring={"top_k": 7})
+    assert (job.regions.layout, job.regions.doubt) == ("pyramid", 0.01)
+    assert (job.scoring.aligner, job.scoring.top_k) == ("one-sided", 7)
+    given = make_job(**values, regions=RegionSettings(seed=3), scoring={"aligner": "paper"})
+    assert (given.regions.layout, given.regions.seed) == ("zoom", 3)
+    assert given.scoring.aligner == "paper"
+
+
+def test_a_job_from_before_there_were_presets_is_the_papers() -> None:
+    old = Job(archive="a", labels="l").model_dump(mode="json")
+    for section, name in (("regions", "layout"), ("scoring", "aligner")):
+        del old[section][name]
+    del old["preset"], old["scoring"]["presence_temperature"]
+    assert make_job(**old) == Job(archive="a", labels="l")
+
+
+def test_regions_from_before_there_were_layouts_keep_their_names() -> None:
+    scoring = ScoringSettings()
+    assert keys.regions_key(RegionSettings(), 10, "l", scoring) == keys.regions_key(
+        RegionSettings(layout="random"), 10, "l", scoring
+    )
+    names = {
+        keys.regions_key(RegionSettings(layout=layout, count=count), 10, "l", scoring)
+        for layout in ("random", "pyramid", "zoom")
+        for count in (29, 90)
+    }
+    assert len(names) == 6

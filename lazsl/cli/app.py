@@ -127,6 +127,15 @@ TrustFile = Annotated[
         help="Abstain below the confidence that a trust.json of lazsl evaluate found.",
     ),
 ]
+PresetName = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        help="paper: as published; parts: one-sided plans over regions at every scale, for "
+        "evidence (91 forward passes); parts-fast: the same for labels (30). Default: paper; of "
+        "the sample, parts.",
+    ),
+]
 AlignerName = Annotated[
     str | None,
     typer.Option(

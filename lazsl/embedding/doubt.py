@@ -37,6 +37,7 @@ from torch import Tensor
 
 from lazsl.alignment.align import Plans, select_regions, top_classes, top_plans
 from lazsl.alignment.attributes import PackedAttributes, on_grid
+from lazsl.images.layouts import LEVELS
 from lazsl.settings import ScoringSettings
 
 FIRST = 8
@@ -46,6 +47,17 @@ RIVALS = 4
 """Classes behind the best that may overtake it; those behind them are further away."""
 
 _WIDTH = 0.1  # of the kernel, in mean squared distances
+
+
+def level_rounds(count: int) -> tuple[int, ...]:
+    """The same for the levels of a pyramid: each next one, from 13 squares on, as fewer tell no
+    variance.
+
+    >>> level_rounds(90)
+    (13, 29, 54, 90)
+    """
+    seen = np.cumsum([along**2 for along, _ in LEVELS]).tolist()
+    return (*(n for n in seen if 13 <= n < count), count)
 
 
 def rounds(count: int) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Regions as crops in rounds: an image's crops are embedded until its label is settled.
 
-Crops are the same as without rounds, in the order of `doubt.in_telling_order`; when there are
+Crops are the same as without rounds, those of a pyramid level by level, others in the order of
+`doubt.in_telling_order`; when there are
 enough of them is for `doubt.Stopping` to say.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lazsl.embedding.crop_source import CropSource
-from lazsl.embedding.doubt import Stopping, in_telling_order, rounds
+from lazsl.embedding.doubt import Stopping, in_telling_order, level_rounds, rounds
 from lazsl.embedding.source import Regions
 from lazsl.images.decoding import Picture
 from lazsl.model.encoder import Encoder
@@ -33,11 +34,14 @@ class RoundSource(CropSource):
     ) -> None:
         super().__init__(encoder, settings, cut_on)
         self._stopping = stopping
-        self._rounds = rounds(settings.count)
+        self._by_level = settings.layout == "pyramid"
+        self._rounds = (level_rounds if self._by_level else rounds)(settings.count)
         self.first_crops = 1 + self._rounds[0]
 
     def begin(self, picture: Picture, digest: str) -> Regions:
-        boxes = in_telling_order(super().begin(picture, digest).boxes)
+        boxes = super().begin(picture, digest).boxes
+        if not self._by_level:
+            boxes = in_telling_order(boxes)
         return Regions(boxes[: self.first_crops], boxes[self.first_crops :])
 
     def more(self, images: Sequence[Regions], vectors: np.ndarray) -> list[Regions | None]:

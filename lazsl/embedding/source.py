@@ -7,9 +7,10 @@ An image goes through a source like this, `schedule.Schedule` keeps many on thei
     ready   the same as tensors; regions that need no crop, embedded     beside the model
     more    which boxes to embed next, now that these have vectors; or that is all
                                                                          beside the model
-and, until `more` says that is all, through `cut` and `ready` again. There are three: `crop_source`
-(all crops at once), `round_source` (crops until the label is settled) and `dense_source` (regions
-pooled from one look at the picture). Whatever a source decides must depend on the image alone.
+and, until `more` says that is all, through `cut` and `ready` again. There are four: `crop_source`
+(all crops at once), `round_source` (crops until the label is settled), `zoom_source` (coarse crops,
+then fine ones where the subject is) and `dense_source` (regions pooled from one look at the
+picture). Whatever a source decides must depend on the image alone.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from lazsl.embedding.forward import ForwardPasses
 from lazsl.embedding.round_source import RoundSource
 from lazsl.embedding.schedule import Begun, Limits, Schedule
 from lazsl.embedding.source import Cut, Source
+from lazsl.embedding.zoom_source import ZoomSource
 from lazsl.images.decoding import Picture, Reject, decode
 from lazsl.model.encoder import Encoder
 from lazsl.settings import CutOn, RegionSettings
@@ -71,6 +72,8 @@ def make_source(
     """
     if settings.source == "dense":
         return DenseSource(encoder, settings)
+    if settings.layout == "zoom":
+        return ZoomSource(encoder, settings, cut_on, stopping)
     if stopping is not None:
         return RoundSource(encoder, settings, cut_on, stopping)
     return CropSource(encoder, settings, cut_on)

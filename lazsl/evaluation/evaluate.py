@@ -18,7 +18,8 @@ from lazsl.evaluation.sections.sweep_section import gather
 from lazsl.evaluation.sections.trust_section import trust_section
 from lazsl.evaluation.sentences import Sentences, read_sentences
 from lazsl.evaluation.stored import Known, StoredRun, join_truth, open_stored, read_images
-from lazsl.evaluation.sweeps import own_method, probes
+from lazsl.evaluation.sweeps import SETTINGS, own_method, probes, sweepable
+from lazsl.settings import ScoringSettings
 
 BESIDE = ("dclip", "crop-mean")
 """Methods that a sweep is drawn beside."""
@@ -74,8 +75,7 @@ class Evaluation:
             f"# How good are the labels of run {stored.key}?",
             f"Archive `{stored.job.archive}`, model `{stored.job.model}`, label set "
             f"`{stored.labels}`, truth `{self.truth}`. {_crops(stored)} per image; "
-            f"theta {scoring.theta:g}, epsilon {scoring.epsilon:g}, gamma {scoring.gamma:g}; seed "
-            f"{self.seed}.",
+            f"{_plans(scoring)}; seed {self.seed}.",
             *(f"Note: {plain(notice)}." for notice in self.known.notices),
         ]
         return "\n\n".join(lines) + "\n"
@@ -83,9 +83,16 @@ class Evaluation:
 
 def _crops(stored: StoredRun) -> str:
     regions = stored.job.regions
+    layout = regions.layout or "random"
     if regions.doubt is None:
-        return f"{regions.count} crops"
-    return f"At most {regions.count} crops (doubt {regions.doubt:g})"
+        return f"{regions.count} crops ({layout})"
+    return f"At most {regions.count} crops ({layout}, doubt {regions.doubt:g})"
+
+
+def _plans(scoring: ScoringSettings) -> str:
+    if scoring.one_sided:
+        return f"one-sided plans, epsilon {scoring.epsilon:.4g}"
+    return f"theta {scoring.theta:g}, epsilon {scoring.epsilon:g}, gamma {scoring.gamma:g}"
 
 
 def evaluate(
@@ -127,6 +134,14 @@ def evaluate(
             f"(regions.doubt is {stored.job.regions.doubt:g}), so other settings and other words "
             "cannot be tried on them; leave out --sweep and --controls, or label without "
             "regions.doubt"
+        )
+    possible = sweepable(stored.job.scoring, stored.job.regions)
+    if sweep == SETTINGS:  # all of them: all that are settings of this run
+        sweep = possible
+    if impossible := [one for one in sweep if one not in possible]:
+        raise UserError(
+            f"{', '.join(impossible)} cannot be swept on run {stored.key}, whose plans or regions "
+            f"are not the paper's; sweep {', '.join(possible)}"
         )
     known = join_truth(stored, truth, open_set)
     sentences = read_sentences(stored, cupl, say)

@@ -78,6 +78,15 @@ def parse_settings(text: str) -> tuple[str, ...]:
     return tuple(one for one in SETTINGS if one in asked)
 
 
+def sweepable(scoring: ScoringSettings, regions: RegionSettings) -> tuple[str, ...]:
+    """The settings that can be swept of a run, in the order of the page: of one-sided plans neither
+    theta nor gamma, and of crops that were not drawn at random neither their number nor sides."""
+    left_out = {"theta", "gamma"} if scoring.one_sided else set()
+    if regions.layout not in (None, "random"):
+        left_out |= {"regions", "crops"}
+    return tuple(one for one in SETTINGS if one not in left_out)
+
+
 def probes(
     settings: Iterable[str], scoring: ScoringSettings, regions: RegionSettings, sentences: Sentences
 ) -> tuple[Probe, ...]:
@@ -99,7 +108,7 @@ def probes(
             return lambda some: mine.top(views_of(some, how), sentences, how, DEPTH)
 
         return [
-            Probe(setting, "LaZSL", value, value == own, ask(value))
+            Probe(setting, mine.title, value, value == own, ask(value))
             for value in sorted({*values, own})
         ]
 
@@ -130,7 +139,7 @@ def probes(
             found += changed(setting, GAMMAS)
         elif setting == "regions":
             counts = sorted({*(m for m in COUNTS if m <= regions.count), regions.count})
-            for series, by in (("LaZSL", mine), (method("crop-mean").title, method("crop-mean"))):
+            for series, by in ((one.title, one) for one in (mine, method("crop-mean"))):
                 found += [
                     Probe(setting, series, m, by is mine and m == regions.count, first(m, by))
                     for m in counts

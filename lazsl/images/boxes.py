@@ -6,20 +6,22 @@ shard size or another machine cuts the same ones.
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 
+from lazsl.images.layouts import coarse, pyramid
+from lazsl.images.raw_uniform import raw_uniform
 from lazsl.settings import RegionSettings
 
 _OF_BOXES = {"count", "smallest", "largest", "seed"}
 
 
 def draw_boxes(width: int, height: int, digest: str, settings: RegionSettings) -> np.ndarray:
-    """The boxes of one image as (left, top, right, bottom): int32, shape (M + 1, 4).
+    """The boxes of one image as (left, top, right, bottom): int32, shape (M + 1, 4), right and
+    bottom exclusive; of a zoom, those of its first look.
 
-    Row 0 is the whole image. Rows 1..M are squares with side U(smallest, largest) of the shorter
-    side at a uniform position (LaZSL, arXiv 2506.23822, section 3), right and bottom exclusive.
+    Row 0 is the whole image. Rows 1..M are squares: of the random layout with side U(smallest,
+    largest) of the shorter side at a uniform position (LaZSL, arXiv 2506.23822, section 3), of the
+    others as `layouts` has them.
 
     Args:
         width: pixels after EXIF orientation.
@@ -27,11 +29,12 @@ def draw_boxes(width: int, height: int, digest: str, settings: RegionSettings) -
         digest: SHA-256 of the image's bytes.
         settings: the region settings; those of the boxes take part in the seed.
     """
+    if settings.layout == "pyramid":
+        return pyramid(width, height, settings.count)
+    if settings.layout == "zoom":
+        return pyramid(width, height, coarse(settings.count))
     text = f"{digest} {settings.model_dump_json(include=_OF_BOXES)}"
-    seed = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
-    # Raw bits, because NumPy promises the stream of a bit generator and not that of a distribution.
-    raw = np.random.PCG64(seed).random_raw(3 * settings.count).reshape(settings.count, 3)
-    uniform = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    uniform = raw_uniform(text, (settings.count, 3))
     shorter = min(width, height)
     span = settings.largest - settings.smallest
     side = np.maximum(1, ((settings.smallest + span * uniform[:, 0]) * shorter).astype(np.int64))

@@ -19,6 +19,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from lazsl.images.decoding import Picture
 from lazsl.images.framing import Framing
+from lazsl.images.layouts import finest
 from lazsl.settings import RegionSettings
 
 FACTORS = (8, 4, 2, 1)
@@ -44,7 +45,7 @@ def _factor(side: int, least: float) -> int:
 
 def decoding_factor(shorter: int, settings: RegionSettings, framing: Framing) -> int:
     """The largest of FACTORS that suits every crop of a picture with this shorter side."""
-    smallest = max(1, int(settings.smallest * shorter))
+    smallest = max(1, int(finest(settings) * shorter))
     return _factor(smallest, GAP * max(framing.size))
 
 

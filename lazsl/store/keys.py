@@ -64,6 +64,10 @@ def regions_key(
         del how["resampling"]
     else:
         how["resampling"] = [settings.resampling, _CUT]
+    if settings.layout in (None, "random"):
+        del how["layout"]
+    else:
+        del how["smallest"], how["largest"]
     if settings.source == "crops":
         del how["source"], how["scale"]
     if settings.doubt is None:

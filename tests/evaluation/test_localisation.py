@@ -22,7 +22,8 @@ from lazsl.evaluation.localisation import (
 from lazsl.evaluation.stored import StoredRun, open_stored, read_images
 from lazsl.evaluation.tally import Tally, Truth
 from lazsl.explain.evidence import Evidence, read_evidence
-from lazsl.explain.maps import explained, fitting_grid, place_maps
+from lazsl.explain.maps import place_maps
+from lazsl.images.places import explained, fitting_grid
 from lazsl.run.run import Run
 from lazsl.warehouse.opening import open_warehouse
 from studies.fieldguide import sample

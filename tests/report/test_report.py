@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from lazsl.cli.commands import app
 from lazsl.errors import UserError
-from lazsl.explain.maps import explained
+from lazsl.images.places import explained
 from lazsl.report.images import PART
 from lazsl.report.make import make_report
 from lazsl.report.site import Site, as_script, visible

@@ -121,11 +121,16 @@ def test_every_file_of_the_sample_ends_as_a_prediction_or_a_reject(labelled_samp
     }
 
 
-def test_lazsl_is_right_three_times_in_four_and_ahead_of_dclip(labelled_sample: Path) -> None:
+def test_the_sample_is_labelled_by_parts_and_rightly(labelled_sample: Path) -> None:
     result = CliRunner().invoke(app, ["evaluate", "--json", "-w", str(labelled_sample)])
     found = json.loads(result.stdout)
     assert found["methods"]["images"] == 247 and found["seconds"] < 30
     top1 = {row["name"]: row["top1"]["value"] for row in found["methods"]["methods"]}
+    assert found["scoring"]["aligner"] == "one-sided" and found["regions"]["layout"] == "zoom"
+    assert top1["one-sided"] >= 0.98
+    (own,) = [row for row in found["methods"]["methods"] if row["name"] == "one-sided"]
+    assert own["paired"]["only_this"] > own["paired"]["only_other"]
+    assert own["paired"]["p_value"] < 0.001
     assert top1["lazsl"] >= 0.75
     assert top1["dclip"] < top1["lazsl"]
     (dclip,) = [row for row in found["methods"]["methods"] if row["name"] == "dclip"]

@@ -1,0 +1,124 @@
+"""Layouts on their way through the model: boxes that are stored, and who is looked at again."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sample import copy_sample, label_plainly, sample_files, small_job
+
+from lazsl.embedding.vectors import RegionVectors, embed_regions
+from lazsl.images import layouts
+from lazsl.images.boxes import draw_boxes
+from lazsl.images.crops import cut_crops
+from lazsl.model.checkpoints import find_model
+from lazsl.model.encoder import Encoder, load_encoder
+from lazsl.run.run import Run
+from lazsl.run.steps import archive_shards
+from lazsl.scoring.embedded import images_alike
+from lazsl.settings import RegionSettings
+from lazsl.store import paths
+
+FILES = sample_files(3, odd=False)
+ZOOM = RegionSettings(layout="zoom", count=29)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_encoder(find_model("fieldguide", "float32"), "cpu", "vision")
+
+
+def embed(encoder: Encoder, settings: RegionSettings, **how: Any) -> RegionVectors:
+    given = {"batch_size": 64, "decoders": 2, "max_pixels": 10**8, **how}
+    return embed_regions(
+        len(FILES), lambda row: FILES[row].read_bytes(), encoder, settings, **given
+    )
+
+
+@pytest.mark.parametrize("resampling", ["exact", "fast"])
+def test_a_zoom_stores_coarse_squares_then_fine_ones_where_these_say(
+    encoder: Encoder, resampling: str
+) -> None:
+    settings = RegionSettings(layout="zoom", count=29, resampling=resampling)
+    found = embed(encoder, settings)
+    assert found.vectors.shape == (90, 128) and found.crops == 90
+    for row, (file, facts) in enumerate(zip(FILES, found.images, strict=True)):
+        assert facts.boxes is not None and facts.width is not None and facts.height is not None
+        size = (facts.width, facts.height)
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        first = draw_boxes(*size, digest, settings)
+        assert np.array_equal(facts.boxes[:14], first)
+        own = found.vectors[30 * row : 30 * row + 30]
+        left, top = layouts.window_corner(first, own[:14])
+        corner = np.array([left, top, left, top])
+        fine = layouts.window_squares(*size, digest, settings) + corner
+        assert np.array_equal(facts.boxes[14:], fine)
+        if resampling == "exact":
+            with Image.open(file) as opened:
+                crops = cut_crops(opened.convert("RGB"), facts.boxes, encoder.framing)
+            alone = encoder.encode_crops(torch.from_numpy(crops)).to(torch.float16).numpy()
+            assert np.array_equal(own, alone)
+
+
+@pytest.mark.parametrize("how", [{"batch_size": 7}, {"decoders": 1}, {"batch_size": 200}])
+def test_a_zoom_depends_on_neither_batch_nor_threads(encoder: Encoder, how: dict[str, int]) -> None:
+    plain, other = embed(encoder, ZOOM), embed(encoder, ZOOM, **how)
+    assert np.array_equal(plain.vectors, other.vectors)
+    for one, two in zip(plain.images, other.images, strict=True):
+        assert np.array_equal(one.boxes, two.boxes)  # type: ignore[arg-type]
+
+
+def test_a_pyramid_can_be_pooled_from_one_look(encoder: Encoder) -> None:
+    settings = RegionSettings(layout="pyramid", count=29, source="dense")
+    found = embed(encoder, settings)
+    assert found.vectors.shape == (90, 128) and found.crops < 30
+    boxes = draw_boxes(*Image.open(FILES[0]).size, "0" * 64, settings)
+    assert np.array_equal(found.images[0].boxes, boxes)  # type: ignore[arg-type]
+
+
+def labelled(tmp_path: Path, name: str, regions: dict[str, Any]) -> Run:
+    archive = copy_sample(tmp_path / "archive", 8, odd=False)
+    job = small_job(
+        archive,
+        tmp_path / "workspace",
+        warehouse=str(tmp_path / f"{name}.duckdb"),
+        preset="parts",
+        regions=regions,
+    )
+    return label_plainly(job, tmp_path / "scratch")
+
+
+def counts(run: Run) -> dict[str, int]:
+    """Regions stored of every image."""
+    found = {}
+    for shard in archive_shards(run):
+        table = run.workspace.read_table(paths.region_embeddings(run.encoder, run.regions, shard))
+        ids = table["image_id"].to_pylist()
+        for rows in images_alike(table):
+            found |= {ids[row[0]]: len(row) for row in rows}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("regions", "possible"),
+    [
+        ({"layout": "zoom", "count": 29}, {14, 30}),
+        ({"layout": "pyramid", "count": 90}, {14, 30, 55, 91}),
+    ],
+    ids=["zoom", "pyramid"],
+)
+def test_an_image_is_looked_at_again_only_where_its_label_is_in_doubt(
+    regions: dict[str, Any], possible: set[int], tmp_path: Path
+) -> None:
+    every = counts(labelled(tmp_path, "every", regions))
+    none = counts(labelled(tmp_path, "none", {**regions, "doubt": 0.4999}))
+    some = counts(labelled(tmp_path, "some", {**regions, "doubt": 0.0005}))
+    assert set(every.values()) == {max(possible)}
+    assert set(some.values()) <= possible
+    assert sum(none.values()) <= sum(some.values()) <= sum(every.values())
+    assert sum(none.values()) < sum(every.values())
