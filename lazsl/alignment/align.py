@@ -380,7 +380,7 @@ def _near(
             batch.rows.float(), batch.keep, packed, matching.epsilon, workspace
         )
     scores = one_sided.class_means(strengths, packed)
-    off = one_sided.rounding(packed.embeddings.shape[1], matching.epsilon)
+    off = one_sided.rounding(packed.embeddings.shape[1], batch.keep.shape[1])
     return Bounds(scores + off, scores - off)
 
 

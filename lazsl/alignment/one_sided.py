@@ -105,14 +105,16 @@ def class_means(strengths: Tensor, packed: PackedAttributes) -> Tensor:
     return scores
 
 
-def rounding(dimension: int, epsilon: float) -> float:
+def rounding(dimension: int, regions: int) -> float:
     """A bound of how far `strengths` in float32 are from exact ones.
 
-    A sum of D products by vectors of 8 numbers or more is off by (D / 8 + 8) units at most, as
-    the magnitudes of two unit vectors' products add up to 1 at most; the softmax multiplies that by
-    1 + 2 d / epsilon, where d, the mean deviation of S under w, is 1 / 2 at most.
+    A sum of D products by vectors of 8 numbers or more is off by (D / 8 + 8) units at most, as the
+    magnitudes of two unit vectors' products add up to 1 at most. By the derivative of a_j, the
+    softmax multiplies that by `1 + sum_i w_i |S_i - a| / epsilon` at most. Twice `max S - a` bounds
+    that sum, and `(max S - a) / epsilon` is the entropy of w less the logarithm of a number above
+    1: log M at most, whatever epsilon. The factor 2 leaves room for the powers and sums themselves.
     """
-    return 2 * (dimension / 8 + 8) * 2.0**-24 * (1 + 1 / epsilon)
+    return 2 * (dimension / 8 + 8) * 2.0**-24 * (1 + 2 * math.log(max(1, regions)))
 
 
 def _weights(

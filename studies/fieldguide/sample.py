@@ -34,9 +34,9 @@ TEMPLATE = "{class}, which has {attribute}."
 
 
 @cache
-def sample_species() -> tuple[Species, ...]:
-    """The 60 species of the sample archive: 15 families of four."""
-    return tuple(make_species(FAMILIES, MEMBERS, seed=SEED))
+def sample_species(seed: int = SEED) -> tuple[Species, ...]:
+    """The 60 species of the sample archive, 15 families of four, or as many of another draw."""
+    return tuple(make_species(FAMILIES, MEMBERS, seed=seed))
 
 
 @cache
@@ -58,14 +58,14 @@ def sample_key(number: int) -> str:
     return f"{SEED + number // 40}/plate-{number + 1:03d}.jpg"
 
 
-def sample_labels() -> dict[str, object]:
-    """The label set of the sample archive, in lazsl's native form."""
+def sample_labels(seed: int = SEED) -> dict[str, object]:
+    """The label set of the sample archive, in lazsl's native form, or that of another draw."""
     return {
         "template": TEMPLATE,
         "description": "Sixty invented birds of the field guide, as a field guide describes them.",
         "classes": {
             species.name: [phrase.text for phrase in attribute_phrases(species.traits)]
-            for species in sorted(sample_species(), key=lambda s: s.name)
+            for species in sorted(sample_species(seed), key=lambda s: s.name)
         },
     }
 

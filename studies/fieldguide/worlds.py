@@ -45,18 +45,21 @@ assert tuple(WORLDS) == get_args(World)
 _OTHERS = 3
 
 
-def world_scene(world: World, species: int, picture: int) -> tuple[Species, Scene]:
+def world_scene(
+    world: World, species: int, picture: int, draw: int = SEED
+) -> tuple[Species, Scene]:
     """Who is shown, and the picture with the part of every pixel.
 
     Args:
         world: one of `WORLDS`.
         species: 0..59, of `sample_species`.
         picture: 0 and up; the first four are those of the sample archive.
+        draw: of the species and their places; `SEED` is that of the sample archive.
     """
-    shown = sample_species()[species]
-    seed = [SEED, species * PICTURES + picture]
+    shown = sample_species(draw)[species]
+    seed = [draw, species * PICTURES + picture]
     if picture >= PICTURES:
-        seed = [SEED, 11, species, picture]
+        seed = [draw, 11, species, picture]
     # What a world adds is drawn from elsewhere, so that the scene itself stays the same.
     own = np.random.default_rng([*seed, 10 + list(WORLDS).index(world)])
     if world == "sketch":
@@ -64,7 +67,7 @@ def world_scene(world: World, species: int, picture: int) -> tuple[Species, Scen
     if world == "painting":
         return shown, painted(draw_flat(shown.traits, seed, FRAMING))
     if world == "clutter":
-        rest = [s.traits for s in sample_species() if s.name != shown.name]
+        rest = [s.traits for s in sample_species(draw) if s.name != shown.name]
         others = [rest[i] for i in own.choice(len(rest), size=_OTHERS, replace=False)]
         return shown, draw_scene(shown.traits, seed, FRAMING, strewn(others, own))
     scene = draw_scene(shown.traits, seed, FRAMING)
@@ -76,18 +79,20 @@ def world_key(number: int) -> str:
     return f"plate-{number + 1:03d}.jpg"
 
 
-def world_scenes(world: World, pictures: int) -> Iterator[tuple[str, Species, Scene]]:
+def world_scenes(
+    world: World, pictures: int, draw: int = SEED
+) -> Iterator[tuple[str, Species, Scene]]:
     """Key, species and scene of every picture of an archive, this many per species.
 
     With four per species and in `photo`, these are the pictures of the sample archive, in its
     order, under its numbers.
     """
     for number, index in enumerate(_order(pictures)):
-        species, scene = world_scene(world, index // pictures, index % pictures)
+        species, scene = world_scene(world, index // pictures, index % pictures, draw)
         yield world_key(number), species, scene
 
 
-def draw_world(folder: Path, world: World, pictures: int = PICTURES) -> int:
+def draw_world(folder: Path, world: World, pictures: int = PICTURES, draw: int = SEED) -> int:
     """Draw an archive and return how many pictures it has.
 
     The folder gets `images/`, `truth.csv` (key,label), `labels.json`, and in `parts/` a PNG per
@@ -105,13 +110,13 @@ def draw_world(folder: Path, world: World, pictures: int = PICTURES) -> int:
     for place in (images, parts):
         place.mkdir(parents=True, exist_ok=True)
     truth = []
-    for key, species, scene in world_scenes(world, pictures):
+    for key, species, scene in world_scenes(world, pictures, draw):
         scene.image.save(images / key, "JPEG", quality=QUALITY)
         Image.fromarray(scene.parts).save((parts / key).with_suffix(".png"))
         truth.append((key, species.name))
     with (scratch / "truth.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([("key", "label"), *truth])
-    text = json.dumps(sample_labels(), indent=1, ensure_ascii=False)
+    text = json.dumps(sample_labels(draw), indent=1, ensure_ascii=False)
     (scratch / "labels.json").write_text(text + "\n", encoding="utf-8")
     scratch.rename(folder)
     return len(truth)

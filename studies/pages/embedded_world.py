@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from lazsl.archive.manifest import plan_shards
 from lazsl.evaluation.stored import Known, StoredRun, join_truth, open_stored
 from lazsl.run import steps
 from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import make_job
+from studies.fieldguide.sample import SEED
 from studies.fieldguide.worlds import World, draw_world
 
 
-def embedded_world(folder: Path, world: World, pictures: int) -> tuple[Run, StoredRun, Known]:
-    """The run over `folder/{world}{pictures}`, what it stored, and what its pictures show.
+def embedded_world(
+    folder: Path, world: World, pictures: int, draw: int = SEED, **settings: Any
+) -> tuple[Run, StoredRun, Known]:
+    """The run over an archive of one world, what it stored, and what its pictures show.
 
     Args:
         folder: for the archive and a workspace, which worlds share. What is there is used.
         world: which.
         pictures: per species.
+        draw: of the species.
+        **settings: of the Job, where they are not the defaults.
     """
-    archive = folder / f"{world}{pictures}"
+    archive = folder / f"{world}-{draw}-{pictures}"
     if not archive.exists():
-        draw_world(archive, world, pictures)
+        draw_world(archive, world, pictures, draw)
     truth = str(archive / "truth.csv")
     job = make_job(
         archive=str(archive / "images"),
@@ -31,6 +37,7 @@ def embedded_world(folder: Path, world: World, pictures: int) -> tuple[Run, Stor
         model="fieldguide",
         device="cpu",
         truth=truth,
+        **settings,
     )
     run = open_run(job)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)

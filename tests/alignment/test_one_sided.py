@@ -71,7 +71,7 @@ def test_scores_and_plans_are_those_of_the_closed_form(epsilon: float) -> None:
             assert np.abs(plan.sum(axis=0) - 1 / size).max() < 1e-6
             assert abs(float(plans.scores[image, c]) - solved.score) < 1e-6
             assert abs((plan * similarity).sum() - solved.score) < 1e-6
-            assert abs(float(scores[image, c]) - solved.score) < rounding(DIMENSION, epsilon)
+            assert abs(float(scores[image, c]) - solved.score) < rounding(DIMENSION, REGIONS)
     assert not plans.iterations.any() and not plans.residual.any()
 
 
@@ -111,7 +111,7 @@ def test_an_attribute_is_as_strong_whatever_else_its_class_has(epsilon: float) -
         assert torch.equal(plans.similarity[:, c, :, :size], _columns(singles, start, size))
         assert (plans.plan[:, c, :, :size] * size - own).abs().max() < 1e-6
         start += size
-    assert (singles.scores - strengths).abs().max() < rounding(DIMENSION, epsilon)
+    assert (singles.scores - strengths).abs().max() < rounding(DIMENSION, REGIONS)
 
 
 def _columns(singles: Any, start: int, size: int) -> Tensor:

@@ -426,7 +426,7 @@ def test_embeddings_that_stopped_for_one_label_set_are_not_scored_with_another(
 
 def test_an_evaluation_measures_them_and_refuses_to_try_other_settings(run: Run) -> None:
     found = evaluate(run.job.workspace, run.key)
-    assert f"At most {COUNT} crops (doubt {DOUBT:g}) per image" in found.head()
+    assert f"At most {COUNT} crops (random, doubt {DOUBT:g}) per image" in found.head()
     assert len(found.answers.keys) == 31
     for asked in ({"sweep": ("theta",)}, {"controls": True}):
         with pytest.raises(UserError, match=r"regions\.doubt"):

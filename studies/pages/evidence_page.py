@@ -1,0 +1,342 @@
+"""Aligners and layouts, by how right they are and where they point:
+`nice python -m studies.pages.evidence_page FOLDER`.
+
+Draws species that nothing was chosen on, embeds their pictures with the embedded model under every
+layout and prints `docs/research/evidence.md`. What is drawn and embedded stays in the folder, so
+that the page can be printed again.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+from scipy.stats import binomtest
+
+from lazsl.evaluation.answers import ask_methods
+from lazsl.evaluation.controls import embedded, shuffled
+from lazsl.evaluation.localisation import ATTRIBUTIONS, evidence_of, mean_interval
+from lazsl.evaluation.methods import method
+from lazsl.evaluation.sections.section import table
+from lazsl.evaluation.sentences import Sentences, text_tower
+from lazsl.evaluation.stored import Images, Known, StoredRun, read_images
+from lazsl.evaluation.tally import Tally, Truth
+from lazsl.images.places import fitting_grid
+from lazsl.run.run import Run
+from lazsl.scoring.embedded import EmbeddedLabels
+from lazsl.settings import ScoringSettings
+from studies.fieldguide.traits import PARTS, all_phrases
+from studies.fieldguide.worlds import World, read_parts
+from studies.pages.embedded_world import embedded_world
+
+DRAWS = (4201, 4202)
+"""Of species and places; nothing was chosen on them."""
+
+SEEN: tuple[World, ...] = ("photo", "painting", "clutter")
+PICTURES = 1
+ONE_SIDED = {"aligner": "one-sided"}
+PART_OF = {phrase.text: phrase.part for phrase in all_phrases()}
+
+
+@dataclass(frozen=True)
+class Way:
+    """A row of the table: a layout, and the methods and maps that are measured on it."""
+
+    name: str
+    regions: dict[str, Any]
+    methods: tuple[str, ...] = ("one-sided",)
+    maps: tuple[str, ...] = ("place",)
+
+
+WAYS = (
+    Way(
+        "random, 0.6 to 0.9",
+        {},
+        ("lazsl", "crop-mean", "one-sided"),
+        ("place", "contribution"),
+    ),
+    Way("random, 0.2 to 0.9", {"smallest": 0.2}),
+    Way("pyramid of 30", {"layout": "pyramid", "count": 29}),
+    Way("zoom, 14 then 16", {"layout": "zoom", "count": 29}),
+    Way(
+        "zoom, 14 then 16, doubt 0.0005", {"layout": "zoom", "count": 29, "doubt": 0.0005}, maps=()
+    ),
+    Way("pyramid of 91", {"layout": "pyramid", "count": 90}),
+    Way("zoom, 30 then 61", {"layout": "zoom", "count": 90}, maps=("place", "contribution")),
+)
+FAST, FULL = WAYS[3], WAYS[6]
+
+
+class Near(Truth):
+    """Parts with all that is within a hundredth of the picture's shorter side of them."""
+
+    def mask(self, name: str | None) -> np.ndarray:
+        inside = super().mask(name)
+        if not inside.any():
+            return inside
+        near: np.ndarray = distance_transform_edt(~inside) <= 0.01 * min(inside.shape)
+        return near
+
+
+@dataclass
+class Found:
+    """What one way did, over all draws and worlds.
+
+    right: by method, by picture. passes: of every picture. pointing, near: by map, and with the
+    margin of `Near`.
+    """
+
+    right: dict[str, dict[str, bool]] = field(default_factory=dict)
+    passes: list[int] = field(default_factory=list)
+    pointing: dict[str, Tally] = field(default_factory=dict)
+    near: Tally = field(default_factory=Tally)
+    share: dict[str, list[float]] = field(default_factory=dict)
+
+
+def main() -> None:
+    """Print the page."""
+    logging.disable(logging.INFO)
+    folder = Path(sys.argv[1])
+    found = {way.name: Found() for way in WAYS}
+    control = Found()
+    for draw in DRAWS:
+        for world in SEEN:
+            for way in WAYS:
+                print(draw, world, way.name, file=sys.stderr, flush=True)
+                measure(folder, draw, world, way, found[way.name])
+            print(draw, world, "shuffled", file=sys.stderr, flush=True)
+            measure(folder, draw, world, FULL, control, shuffled_words=True)
+    print(page(found, control), end="")
+
+
+def measure(
+    folder: Path, draw: int, world: World, way: Way, found: Found, shuffled_words: bool = False
+) -> None:
+    """Add what a way does on one archive."""
+    # Both aligners are asked of the same crops, and what is stored does not depend on them, unless
+    # the label decides when to stop.
+    scoring = ONE_SIDED if "layout" in way.regions else {}
+    opened = embedded_world(folder, world, PICTURES, draw, regions=way.regions, scoring=scoring)
+    run, stored, known = opened
+    labels = stored.embedded_labels
+    if shuffled_words:
+        labels = embedded(stored, shuffled(stored.labelset, 0), text_tower(stored))
+    for name, right in right_pictures(stored, known, labels, way).items():
+        keyed = {f"{draw} {world} {key}": value for key, value in right.items()}
+        found.right.setdefault(name, {}).update(keyed)
+    archive = folder / f"{world}-{draw}-{PICTURES}"
+    for image in read_images(stored, set(known.class_index), memory_bytes=1):
+        found.passes.append(1 + image.crops.shape[1])
+        if way.maps:
+            point(image, archive, run, labels, known, way, found)
+
+
+def right_pictures(
+    stored: StoredRun, known: Known, labels: EmbeddedLabels, way: Way
+) -> dict[str, dict[str, bool]]:
+    """By method and key: was the picture called what it shows?"""
+    none: dict[str, str] = {}
+    one_sided = stored.one_sided
+    sentences = Sentences(labels.classes, labels.names, labels.packed, None, None, none, one_sided)
+    images = read_images(stored, set(known.class_index))
+    asked = [method(name) for name in way.methods]
+    answers = ask_methods(images, known, asked, sentences, stored.job.scoring)
+    return {
+        one.name: dict(zip(answers.keys, answers.right(one.name).tolist(), strict=True))
+        for one in asked
+    }
+
+
+def point(
+    image: Images,
+    archive: Path,
+    run: Run,
+    labels: EmbeddedLabels,
+    known: Known,
+    way: Way,
+    found: Found,
+) -> None:
+    """Add where the maps of one image point, of the class that it shows."""
+    shown = known.class_index[image.image_ids[0]]
+    parts_of_pixels = read_parts(archive, image.keys[0])
+    number = len(found.passes)
+    truth, near = Truth(number, parts_of_pixels, PARTS), Near(number, parts_of_pixels, PARTS)
+    for part in PARTS[1:]:
+        if (share := truth.share(part)) > 0:
+            found.share.setdefault(part, []).append(share)
+    for name, scoring in scorings(run, way).items():
+        (evidence,) = evidence_of(image, labels, scoring, np.array([[shown]]))[0]
+        grid = fitting_grid((evidence.width, evidence.height))
+        meant = [PART_OF[text] for text in evidence.attributes]
+        for kind in way.maps:
+            maps = ATTRIBUTIONS[kind](evidence, None, grid)
+            found.pointing.setdefault(f"{name} {kind}", Tally()).add(maps, meant, truth)
+            if name == "one-sided" and kind == "place":
+                found.near.add(maps, meant, near)
+
+
+def scorings(run: Run, way: Way) -> dict[str, ScoringSettings]:
+    """The aligners whose maps are measured."""
+    if "lazsl" in way.methods:
+        return {"lazsl": run.job.scoring}
+    scoring = run.job.scoring
+    if not scoring.one_sided:
+        from lazsl.model.logit_scale import logit_scale
+
+        scoring = ScoringSettings(aligner="one-sided").resolved(logit_scale(run.source))
+    return {"one-sided": scoring}
+
+
+def page(found: dict[str, Found], control: Found) -> str:
+    """The page in Markdown."""
+    published = found[WAYS[0].name].right["lazsl"]
+    rows = list(_rows(found, published))
+    full, fast = found[FULL.name], found[FAST.name]
+    pictures = len(published)
+    share = {part: float(np.mean(values)) for part, values in full.share.items()}
+    place = full.pointing["one-sided place"]
+    parts = [
+        (
+            part,
+            f"{share[part]:.1%}",
+            _figure(partial(place.figures, "pointing", part)),
+            _figure(partial(full.near.figures, "pointing", part)),
+            _figure(partial(fast.pointing["one-sided place"].figures, "pointing", part)),
+        )
+        for part in sorted(share, key=lambda part: share[part])
+    ]
+    worlds = [
+        (
+            world,
+            *(
+                f"{100 * np.mean([r for k, r in right.items() if k.split()[1] == world]):.1f}"
+                for right in (
+                    published,
+                    found[WAYS[0].name].right["crop-mean"],
+                    fast.right["one-sided"],
+                    full.right["one-sided"],
+                )
+            ),
+        )
+        for world in SEEN
+    ]
+    by_control = np.array(list(control.right["one-sided"].values()), float)
+    return _PAGE.format(
+        pictures=pictures,
+        draws=" and ".join(map(str, DRAWS)),
+        worlds=", ".join(SEEN),
+        ways=table(
+            ("score", "regions", "passes", "top-1", "published : it", "p", "pointing"),
+            rows,
+            text_columns=2,
+        ),
+        by_world=table(
+            ("world", "LaZSL as published", "plain mean", "parts-fast", "parts"), worlds
+        ),
+        parts=table(("part", "of the bird", "parts", "within 1 %", "parts-fast"), parts),
+        all_parts=_figure(partial(place.figures, "pointing")),
+        all_near=_figure(partial(full.near.figures, "pointing")),
+        control_right=_cell(by_control),
+        control_pointing=_figure(partial(control.pointing["one-sided place"].figures, "pointing")),
+    )
+
+
+TITLES = {"lazsl": "LaZSL as published", "crop-mean": "plain mean", "one-sided": "one-sided"}
+
+
+def _rows(found: dict[str, Found], published: dict[str, bool]) -> Iterator[tuple[str, ...]]:
+    for way in WAYS:
+        one = found[way.name]
+        for name in way.methods:
+            right = one.right[name]
+            assert right.keys() == published.keys()
+            mine = np.array([right[key] for key in published])
+            theirs = np.array(list(published.values()))
+            won, lost = int((mine & ~theirs).sum()), int((theirs & ~mine).sum())
+            test = ("", "")
+            if name != "lazsl":
+                p = binomtest(won, won + lost).pvalue if won + lost else 1.0
+                test = (f"{lost} : {won}", f"{p:.1g}")
+            kinds = [k for k in one.pointing if k.startswith(f"{name} ")]
+            pointing = ", ".join(
+                f"{_figure(partial(one.pointing[k].figures, 'pointing'))} ({k.split()[1]})"
+                for k in kinds
+            )
+            passes = f"{np.mean(one.passes):.1f}".removesuffix(".0")
+            yield TITLES[name], way.name, passes, _cell(mine), *test, pointing
+
+
+def _cell(right: np.ndarray) -> str:
+    mean, low, high = mean_interval(right.astype(float), np.arange(len(right)))
+    return f"{100 * mean:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+
+
+def _figure(figures: Callable[[], tuple[float, float, float]]) -> str:
+    mean, low, high = (100 * figure for figure in figures())
+    return f"{mean:.1f} ({low:.1f}-{high:.1f})"
+
+
+_PAGE = """# Evidence: aligners and layouts on species that chose nothing
+
+{pictures} pictures: two draws of 60 species and their places (seeds {draws}), one picture of each
+in each of the worlds {worlds}. Nothing was chosen on them: epsilon, sides and windows were set on
+other draws before. The model is the embedded one, and every figure comes from the product's own
+steps (`embed`, `score`, `evaluate`'s methods and maps). Nothing here was measured with a
+pretrained model. Regenerated by
+
+```sh
+nice .venv/bin/python -m studies.pages.evidence_page evidence-work > docs/research/evidence.md
+```
+
+Passes: forward passes of an image, the whole image's among them. Top-1 and pointing in percent,
+in brackets the 95 % interval of a bootstrap over images (2,000 draws, seed 0). Published : it:
+pictures that only LaZSL as published, and only this way, calls rightly; p: McNemar's exact paired
+test of both being right equally often. Pointing: the strongest place of an attribute's map lies
+on its part, over all attributes of the species shown whose part can be seen (`place`: where
+showing it explains the attribute's similarity; `contribution`: what is added up).
+
+{ways}
+
+By world:
+
+{by_world}
+
+What it says: the marginal that makes every region explain its share costs more than anything else
+here. Without it the same crops do better, smaller regions help instead of harming, and 30 passes
+do more than 91. Zooming pays twice: for the label with few passes, and for the map with many.
+
+## Parts
+
+Pointing of the map `place`, part by part, smallest first. Within 1 %: the strongest place is at
+most a hundredth of the picture's shorter side away from the part.
+
+{parts}
+
+Over all parts {all_parts} of `parts`, {all_near} within 1 %.
+
+## Control
+
+The same pictures and regions of `parts` with attributes shuffled between classes (seed 0): top-1
+{control_right}, where a guess is right for 1.7; pointing at the part that the shuffled attribute
+names {control_pointing}.
+
+## Presets
+
+`paper` is the default for your own archives: its accuracy with pretrained models is published,
+its run keys go on where they were, and `parts` was measured with no pretrained model yet; the
+smallest useful crop and epsilon may differ there. The sample archive is labelled by `parts`.
+`lazsl evaluate` shows both aligners side by side from whatever regions a run has stored. (The
+paper's own figures need its random crops: on a pyramid or a zoom its row is LaZSL's plan over
+other regions.)
+"""
+
+
+if __name__ == "__main__":
+    main()
