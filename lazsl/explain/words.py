@@ -36,9 +36,14 @@ def because(explanation: Explanation, pairs: list[Pair]) -> str:
     if explanation.other is None or explanation.margin is None:
         best = short(next(p.this.text for p in pairs if p.this))
         return f"What speaks most for {label}: {best}."
-    rival = short(explanation.other.label)
-    reasons = _listed([_reason(p, rival) for p in decisive(pairs)])
-    return f"{label} rather than {rival}, because of {reasons}."
+    return f"{label} {reasons(explanation.other.label, pairs)}"
+
+
+def reasons(rival: str, pairs: list[Pair]) -> str:
+    """What decided against another class: `rather than Wren, because of a hooked bill ...`."""
+    named = short(rival)
+    said = [_reason(p, named) for p in decisive(pairs)]
+    return f"rather than {named}, because of {_listed(said)}."
 
 
 def number(value: float) -> str:
@@ -77,4 +82,6 @@ def _other(text: str, other: str) -> str:
 
 
 def _listed(parts: list[str]) -> str:
+    if not parts:
+        return "nothing that tells them apart"
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

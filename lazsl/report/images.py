@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from lazsl.explain.evidence import Evidence, every_region, read_shard_evidence
+from lazsl.explain.side_by_side import Spoken, pair
+from lazsl.explain.words import reasons
 from lazsl.report.numbering import Names
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
@@ -58,9 +60,13 @@ def image_data(row: Row, plans: list[Evidence], names: Names, missing: str | Non
 
     Boxes are in source pixels, those of the kept `regions` first, then those passed over. `plans`
     has, per kept plan, the similarity of every region to every attribute, row by row: little-endian
-    int16 in base64, to be multiplied by `scale`.
+    int16 in base64, to be multiplied by `scale`. `pairs` are attributes of the best two classes
+    that say alike, as positions within their classes (-1: none) and what they add to the margin,
+    those that tell the classes apart first.
     """
     first = plans[0] if plans else None
+    second = plans[1] if len(plans) > 1 else None
+    pairs = [] if first is None else pair(first, second)
     return {
         "id": row["image_id"],
         "key": row["key"],
@@ -96,8 +102,21 @@ def image_data(row: Row, plans: list[Evidence], names: Names, missing: str | Non
         ],
         "regions": [] if first is None else first.regions.tolist(),
         "boxes": [] if first is None else every_region(first)[0].ravel().tolist(),
+        "because": None if second is None else reasons(second.label, pairs),
+        "pairs": [
+            [_index(p.this), _index(p.other), _rounded(p.difference)]
+            for p in sorted(pairs, key=lambda p: (p.shared, -abs(p.difference)))
+        ],
+        "presence": [
+            None if plan.presence is None else [_rounded(part) for part in plan.presence]
+            for plan in plans[:2]
+        ],
         "plans": [_packed(every_region(plan)[1]) for plan in plans],
     }
+
+
+def _index(spoken: Spoken | None) -> int:
+    return -1 if spoken is None else spoken.index
 
 
 def _packed(values: np.ndarray) -> Row:

@@ -114,6 +114,7 @@ def make_report(
         facts = overview(connection, about, total, sum(unpictured))
         written += site.data("labels", names.to_json())
         config = {
+            "run": about["run"],
             "images": total,
             "chunks": chunks,
             "files": files,

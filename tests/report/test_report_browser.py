@@ -20,8 +20,11 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from reported import HOSTILE_CLASSES, Two, hostile_run, two_runs
 
-from lazsl.explain.evidence import Evidence, read_evidence
+from lazsl.explain.evidence import Evidence, every_region, read_evidence
+from lazsl.explain.localised import localised, permutation
 from lazsl.explain.maps import class_place_map, place_maps
+from lazsl.explain.side_by_side import pair
+from lazsl.explain.words import reasons
 from lazsl.report.make import make_report
 from lazsl.report.site import visible
 from lazsl.run.run import Run
@@ -133,9 +136,9 @@ def keys(page: Page) -> list[str]:
 def point(page: Page, where: str) -> None:
     """Point with the mouse, or tap."""
     if is_phone(page):
-        page.locator(where).tap()
+        page.locator(where).first.tap()
     else:
-        page.locator(where).hover()
+        page.locator(where).first.hover()
 
 
 def pixels(page: Page) -> np.ndarray:
@@ -250,23 +253,29 @@ def test_pointing_at_an_attribute_lights_its_pixels_and_outlines_its_regions(
     expect(page.locator("#attributes button").first).to_be_visible()
     best, second = reported.evidence(key)
     assert page.locator("#label").text_content() == best.label
-    assert not pixels(page).any()
-    for side, plan in (("attributes", best), ("rival-attributes", second)):
-        order = np.argsort(-plan.contributions.sum(axis=0), kind="stable")
-        texts = page.locator(f"#{side} .text").all_text_contents()
-        assert texts == [plan.attributes[i] for i in order]
-        number = int(order[0])
-        point(page, f"#{side} li:nth-child(1) button")
+    pairs = sorted(pair(best, second), key=lambda p: (p.shared, -abs(p.difference)))
+    rows = page.locator("#attributes tbody tr")
+    expect(rows).to_have_count(len(pairs))
+    for side, plan in (("mine", best), ("theirs", second)):
+        spoken = [p.this if side == "mine" else p.other for p in pairs]
+        texts = page.locator(f"#attributes .{side} .text").all_text_contents()
+        assert texts == [s.text for s in spoken if s is not None]
+        pointing = localised(plan)
+        marked = page.locator(f"#attributes .{side}").filter(has_text="not localised").count()
+        assert marked == sum(not pointing[s.index] for s in spoken if s is not None)
+        number = next(s.index for s in spoken if s is not None and pointing[s.index])
+        place = texts.index(plan.attributes[number])
+        page.locator(f"#attributes .{side}").nth(place).hover()
         expect(page.locator("#lit")).to_contain_text(plan.attributes[number])
         lit = pixels(page)
-        # The opacity of the light grows with the map, but for the outlines over it.
+        # What lies elsewhere is darkened, the more the less it was found; but for the outline.
         opacity = lit[..., 3] / 255
         wanted = over(place_maps(plan)[number], opacity.shape).clip(0)
-        error = np.abs(opacity - (0.5 + 0.3 * wanted / wanted.max()))
+        error = np.abs(opacity - 0.65 * (1 - wanted / wanted.max()))
         assert np.quantile(error, 0.75) < 0.02
         # White lines run along the sides of the strongest region.
-        region = int(plan.similarity[:, number].argmax())
-        left, top, right, bottom = plan.boxes[region]
+        boxes, similarity = every_region(plan)
+        left, top, right, bottom = boxes[int(similarity[:, number].argmax())]
         x = (np.asarray((left, right)) * lit.shape[1] / plan.width).astype(int)
         y = (np.asarray((top, bottom)) * lit.shape[0] / plan.height).astype(int)
         white = (lit[..., :3].min(axis=-1) > 240) & (opacity > 0.98)
@@ -286,9 +295,35 @@ def test_the_runner_up_can_be_held_against_the_label(page: Page, reported: Repor
     lit = pixels(page)
     wanted = over(class_place_map(best, second), lit.shape[:2])
     clear = lit[..., 3] > 40
-    warm = lit[..., 0] > lit[..., 2]
+    blue = lit[..., 2] > lit[..., 0]
     assert clear.mean() > 0.1
-    assert (warm[clear] == (wanted[clear] > 0)).mean() > 0.98
+    assert (blue[clear] == (wanted[clear] > 0)).mean() > 0.98
+
+
+def test_a_page_opens_with_the_answer_and_lights_what_decided(
+    page: Page, reported: Reported
+) -> None:
+    key = keys(page)[4]
+    page.locator(".card a").nth(4).click()
+    best, second = reported.evidence(key)
+    pairs = pair(best, second)
+    expect(page.locator("#because")).to_have_text(reasons(second.label, pairs))
+    first = min((p for p in pairs if not p.shared), key=lambda p: -abs(p.difference))
+    if first.this is not None and first.difference > 0 and localised(best)[first.this.index]:
+        expect(page.locator("#lit")).to_contain_text(first.this.text)
+        assert pixels(page).any()
+    page.locator("#copy-key").click()
+    expect(page.locator("#copied")).not_to_have_text("")
+
+
+@pytest.mark.parametrize("count", [1, 7, 91])
+def test_a_page_shuffles_as_the_picture_of_explain_does(
+    page: Page, reported: Reported, count: int
+) -> None:
+    page.locator(".card a").first.click()
+    for draw in (1, 50, 99):
+        drawn = page.evaluate(f"lazsl.maps.permutation({draw}, {count})")
+        assert drawn == permutation(draw, count).tolist()
 
 
 def test_an_image_shows_every_method_and_what_else_it_might_be(
@@ -325,10 +360,9 @@ def test_a_person_with_a_keyboard_gets_everywhere(browser: Browser, reported: Re
         for step, row in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1)):
             page.keyboard.press(step)
             expect(page.locator("#about")).to_contain_text(rows[row]["key"])
-        page.locator("#label a").focus()
+        page.locator("#why-not a").focus()
         page.keyboard.press("Tab")
         expect(page.locator("#attributes button").first).to_be_focused()
-        assert pixels(page).any()
         texts = page.locator("#attributes .text").all_text_contents()
         expect(page.locator("#lit")).to_contain_text(texts[0])
         page.keyboard.press("Tab")
@@ -415,7 +449,7 @@ def test_every_page_is_accessible_and_fits_the_screen(
             if name == "image.html":
                 page.goto(f"{reported.base}/gallery.html")
                 page.locator(".card a").first.click()
-                point(page, "#attributes li:nth-child(2) button")
+                point(page, "#attributes tr:nth-child(2) button")
             else:
                 page.goto(f"{reported.base}/{name}")
             expect(page.locator("h1")).to_be_visible()

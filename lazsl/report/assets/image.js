@@ -5,7 +5,6 @@
    { contrast: true }. The one that is pointed at comes before the one that was pressed. */
 
 (() => {
-  const OUTLINED = 3;
   const KEPT_FILES = 8;
   const { el, said, find, bar, score, count } = lazsl;
   const { names, attributes, ...index } = lazsl.index;
@@ -17,6 +16,7 @@
   let rows = [];
   let pressed = null;
   let pointed = null;
+  const pointing = new Map();
 
   const texts = (rank) => {
     const number = image.classes[rank].class;
@@ -80,13 +80,17 @@
     const similar = values(view);
     const { contributions, scores } = image.classes[view.plan];
     const total = view.attribute < 0 ? scores[0] : contributions[view.attribute];
+    if (view.attribute >= 0 && !localised(view.plan, view.attribute)) {
+      find("legend").classList.add("unused");
+      find("lit").textContent = `${texts(view.plan)[view.attribute]}: not localised, no place stands out for it.`;
+      return;
+    }
     maps.paint(canvas, maps.positive(places(similar)), cellsOf, maps.lit);
-    const strongest = image.regions.map((_, r) => r).sort((a, b) => similar[b] - similar[a]).slice(0, OUTLINED);
-    strongest.reverse().forEach((r, i) =>
-      outline(context, image.boxes.slice(4 * r, 4 * r + 4), i === strongest.length - 1 ? 2 : 0.75));
+    const strongest = similar.indexOf(Math.max(...similar));
+    outline(context, image.boxes.slice(4 * strongest, 4 * strongest + 4), 2);
     const what = view.attribute < 0 ? names[image.classes[view.plan].class] : texts(view.plan)[view.attribute];
-    tell("no more than elsewhere", "most", maps.lit);
-    find("lit").textContent = `${what}: ${total < 0 ? "takes away" : "contributes"} ${score(Math.abs(total))}; its ${strongest.length} most similar regions are outlined.`;
+    tell("elsewhere", "found here", maps.lit);
+    find("lit").textContent = `${what}: ${total < 0 ? "takes away" : "contributes"} ${score(Math.abs(total))}; its most similar region is outlined.`;
   }
 
   function tell(least, most, colour) {
@@ -113,23 +117,54 @@
     return button;
   }
 
-  function list(rank) {
-    const { contributions } = image.classes[rank];
-    const most = Math.max(...contributions, 1e-9);
-    const total = image.classes[rank].scores[0];
-    return contributions
-      .map((contribution, number) => ({ contribution, number }))
-      .sort((a, b) => b.contribution - a.contribution || a.number - b.number)
-      .map(({ contribution, number }) => {
-        const inside = [
-          el("span", { class: "text" }, said(texts(rank)[number])),
-          el("span", { class: "number" }, total > 0 ? `${(100 * contribution / total).toFixed(0)}\u202f%`.replace("-", "−") : score(contribution)),
-          bar(contribution / most, rank ? "rival" : ""),
-        ];
-        if (!plans[rank]) return el("li", {}, el("span", { class: "attribute" }, ...inside));
-        const button = el("button", { type: "button", class: "attribute" }, ...inside);
-        return el("li", {}, showing(button, { plan: rank, attribute: number }));
-      });
+  /* What an attribute is called, with its share, and what makes it doubtful. */
+  function attribute(rank, number) {
+    const { contributions, scores } = image.classes[rank];
+    const total = scores[0];
+    const contribution = contributions[number];
+    const presence = image.presence[rank] ? image.presence[rank][number] : null;
+    const share = total > 0 ? `${(100 * contribution / total).toFixed(0)}\u202f%`.replace("-", "−") : score(contribution);
+    const doubts = [
+      presence !== null && presence < 0.5 ? `not seen (presence ${(100 * presence).toFixed(0)}\u202f%)` : null,
+      plans[rank] && !localised(rank, number) ? "not localised" : null,
+    ].filter((doubt) => doubt);
+    const inside = [
+      el("span", { class: "text" }, said(texts(rank)[number])),
+      el("span", { class: "number" }, share),
+      doubts.length ? el("span", { class: "doubt" }, doubts.join(", ")) : null,
+    ];
+    const kind = `attribute ${rank ? "theirs" : "mine"}`;
+    if (!plans[rank]) return el("span", { class: kind }, ...inside);
+    return showing(el("button", { type: "button", class: kind }, ...inside), { plan: rank, attribute: number });
+  }
+
+  function localised(rank, number) {
+    const key = `${rank} ${number}`;
+    if (!pointing.has(key)) {
+      pointing.set(key, maps.localised(image.boxes, values({ plan: rank, attribute: number }), image.size));
+    }
+    return pointing.get(key);
+  }
+
+  /* Attributes of the best two classes, like beside like; of one class where no plan is kept. */
+  function table() {
+    const alone = image.classes[0].contributions
+      .map((contribution, number) => [number, -1, contribution])
+      .sort((a, b) => b[2] - a[2] || a[0] - b[0]);
+    const pairs = image.pairs.length ? image.pairs : alone;
+    const most = Math.max(...pairs.map(([, , difference]) => Math.abs(difference)), 1e-9);
+    return pairs.map(([mine, theirs, difference]) =>
+      el("tr", {},
+        el("td", {}, mine < 0 ? el("span", { class: "quiet" }, "nothing like it") : attribute(0, mine)),
+        el("td", { class: "middle", title: score(difference) }, difference ? tilt(difference / most) : null),
+        el("td", {}, theirs >= 0 ? attribute(1, theirs)
+          : plans[1] ? el("span", { class: "quiet" }, "nothing like it") : null)));
+  }
+
+  /* A bar towards the class that a pair speaks for: the best one is on the left. */
+  function tilt(part) {
+    const one = bar(Math.abs(part), part > 0 ? "mine" : "rival");
+    return el("span", { class: `tilt ${part > 0 ? "left" : "right"}` }, one);
   }
 
   function verdict(row) {
@@ -157,13 +192,12 @@
     document.title = document.title.replace(/^.*? · /, () => `${label}: ${image.key} · `);
     find("label").replaceChildren(el("a", { href: `class.html#class=${best.class}` }, said(label)));
     verdict();
+    find("because").hidden = !image.because;
+    if (image.because) find("because").replaceChildren(said(image.because));
     find("why").replaceChildren("Because of");
-    find("attributes").replaceChildren(...list(0));
-    find("rival-side").hidden = !second;
-    if (second) {
-      find("why-not").replaceChildren("Rather than ", el("a", { href: `class.html#class=${second.class}` }, said(names[second.class])));
-      find("rival-attributes").replaceChildren(...list(1));
-    }
+    find("attributes").tBodies[0].replaceChildren(...table());
+    find("why-not").replaceChildren(...(second
+      ? ["Rather than ", el("a", { href: `class.html#class=${second.class}` }, said(names[second.class]))] : []));
     find("whole").hidden = !plans[0];
     find("contrast").hidden = !plans[1];
     photo();
@@ -192,10 +226,30 @@
     ];
     find("about").replaceChildren(...facts.map(([name, text]) =>
       el("div", {}, el("dt", {}, name), el("dd", { class: "path" }, said(text)))));
+    find("copied").textContent = "";
     find("image").hidden = false;
-    pressed = pointed = null;
+    pressed = opening();
+    pointed = null;
     show();
   }
+
+  /* What is lit before anything is pointed at: the attribute that decided, where it was found. */
+  function opening() {
+    const [first] = image.pairs;
+    const there = first && plans[0] && first[0] >= 0 && first[2] > 0 && localised(0, first[0]);
+    return there ? { plan: 0, attribute: first[0] } : null;
+  }
+
+  function copying(name, text) {
+    find(name).addEventListener("click", () => {
+      const done = (answer) => { find("copied").textContent = answer; };
+      const refused = () => done(text());
+      if (!navigator.clipboard) return refused();
+      navigator.clipboard.writeText(text()).then(() => done("copied"), refused);
+    });
+  }
+
+  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
   function photo() {
     const [width, height] = image.size;
@@ -215,6 +269,7 @@
   }
 
   function unpack() {
+    pointing.clear();
     plans = image.plans.map((plan, rank) => ({ cells: maps.cells(plan), columns: image.classes[rank].contributions.length }));
   }
 
@@ -267,6 +322,8 @@
 
   showing(find("whole"), { plan: 0, attribute: -1 });
   showing(find("contrast"), { contrast: true });
+  copying("copy-key", () => image.key);
+  copying("copy-command", () => `lazsl explain ${quoted(image.key)} --run ${report.run}`);
   addEventListener("hashchange", () => open().catch(lazsl.trouble));
   addEventListener("resize", () => { if (image) show(); });
   addEventListener("keydown", (event) => {

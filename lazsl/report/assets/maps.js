@@ -11,8 +11,11 @@ lazsl.maps = (() => {
     [8, 6, 22], [40, 17, 82], [86, 22, 118], [134, 38, 120], [183, 55, 108],
     [225, 85, 84], [246, 132, 66], [252, 187, 94], [252, 244, 178],
   ];
-  const AGAINST = [19, 130, 150];
-  const FOR = [226, 116, 30];
+  /* Okabe and Ito's blue and vermilion, as in the pictures of lazsl explain. */
+  const FOR = [0, 114, 178];
+  const AGAINST = [213, 94, 0];
+  const SHUFFLES = 99;
+  const CHANCE = 0.05;
 
   function decode(text) {
     const binary = atob(text);
@@ -81,8 +84,8 @@ lazsl.maps = (() => {
     return HEAT[below].map((value, i) => value + (at - below) * (HEAT[below + 1][i] - value));
   }
 
-  /* Red, green, blue and opacity of a value from 0 to 1. */
-  const lit = (t) => [...heat(t), 0.5 + 0.3 * t];
+  /* Red, green, blue and opacity of a value from 0 to 1: the picture shines where it was found. */
+  const lit = (t) => [14, 15, 18, 0.65 * (1 - t)];
 
   /* The same of a value from -1 (against) to 1 (for); nothing at 0. */
   const contrasting = (t) => [...(t < 0 ? AGAINST : FOR), 0.85 * Math.abs(t)];
@@ -119,5 +122,45 @@ lazsl.maps = (() => {
     return map.map((value) => (most ? value / most : 0));
   }
 
-  return { decode, cells, grid, explained, paint, positive, signed, lit, contrasting, heat };
+  /* A permutation of `count` numbers, the same as `permutation` in lazsl/explain/localised.py. */
+  function permutation(draw, count) {
+    const keys = Array.from({ length: count }, (_, i) => {
+      let mixed = (Math.imul(draw, 2654435769) + i) >>> 0;
+      mixed = Math.imul(mixed ^ (mixed >>> 16), 0x7feb352d) >>> 0;
+      mixed = Math.imul(mixed ^ (mixed >>> 15), 0x846ca68b) >>> 0;
+      return (mixed ^ (mixed >>> 16)) >>> 0;
+    });
+    return keys.map((_, i) => i).sort((a, b) => keys[a] - keys[b] || a - b);
+  }
+
+  /* What is left of the values when a line over the logarithm of the regions' sides is fitted. */
+  function withoutSize(boxes, values) {
+    const sides = values.map((_, r) => {
+      const [left, top, right, bottom] = boxes.slice(4 * r, 4 * r + 4);
+      return Math.log((right - left) * (bottom - top)) / 2;
+    });
+    const mean = (numbers) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
+    const [middle, level] = [mean(sides), mean(values)];
+    const spread = mean(sides.map((x) => (x - middle) ** 2));
+    const slope = spread > 1e-12
+      ? mean(sides.map((x, r) => (x - middle) * (values[r] - level))) / spread : 0;
+    return values.map((value, r) => value - level - slope * (sides[r] - middle));
+  }
+
+  /* Whether the peak of a map is beyond chance: `localised` in lazsl/explain/localised.py. */
+  function localised(boxes, values, size) {
+    const scale = 24 / Math.max(...size);
+    const cellsOf = size.map((side) => Math.max(1, Math.round(side * scale)));
+    const left = withoutSize(boxes, values);
+    const peak = (some) => explained(boxes, some, size, cellsOf).reduce((a, b) => Math.max(a, b), -Infinity);
+    const found = peak(left);
+    let asHigh = 1;
+    for (let draw = 1; draw <= SHUFFLES; draw++) {
+      asHigh += peak(permutation(draw, left.length).map((r) => left[r])) >= found;
+      if (asHigh / (SHUFFLES + 1) > CHANCE) return false;
+    }
+    return true;
+  }
+
+  return { localised, permutation, decode, cells, grid, explained, paint, positive, signed, lit, contrasting, heat };
 })();
