@@ -74,6 +74,10 @@ def prepare(
     partial: Annotated[
         bool, typer.Option("--partial", help="Take what is there, where images are missing.")
     ] = False,
+    published: Annotated[
+        bool,
+        typer.Option("--published", help="Make the published script's sentences, to the letter."),
+    ] = False,
     force: Force = False,
 ) -> None:
     """Join a data set's split with a label set by the names of classes. Nothing is downloaded."""
@@ -87,6 +91,7 @@ def prepare(
         aliases=aliases,
         archive=archive,
         partial=partial,
+        published=published,
     )
     datasets.write(found, output, force)
     note(found.notes)

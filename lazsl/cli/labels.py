@@ -52,7 +52,7 @@ def import_(
     _keep(output, force)
     labels, found, notes = import_labels(file, form)
     write_labels(labels, output)
-    note(notes)
+    note([*notes, *filter(None, [labels.spoken_note()])])
     out.print(f"read {escape(shown(file))} as {found}: {_size(labels)}", highlight=False)
     out.print(f"wrote [bold]{escape(shown(output))}[/]", highlight=False, soft_wrap=True)
 
@@ -70,11 +70,11 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a label set in a published form, and say what that form cannot hold."""
-    from lazsl.labelset.formats import CLASSNAMES, export_labels
-    from lazsl.labelset.reading import load_labelset
+    from lazsl.labelset.formats import export_labels
+    from lazsl.labelset.reading import FOLDER_NAMES, load_labelset
 
     labels = load_labelset(file)
-    _keep(f"{output.rstrip('/')}/{CLASSNAMES}" if form == "clip-benchmark" else output, force)
+    _keep(f"{output.rstrip('/')}/{FOLDER_NAMES}" if form == "clip-benchmark" else output, force)
     lost = export_labels(labels, form, output)
     if lost:
         note([f"{form} cannot hold {', '.join(lost)}; {shown(file)} still does"])
@@ -97,29 +97,104 @@ def check(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Print a line per kind of finding, with an example.")
+    ] = False,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", help="Only this kind of finding; repeatable.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Findings printed at most; 0 prints all of them.")
+    ] = 100,
+    fix: Annotated[
+        str | None,
+        typer.Option(
+            "--fix",
+            metavar="FILE",
+            help="Write what can be put right mechanically to a .yaml or .json file, and check it.",
+        ),
+    ] = None,
+    force: Force = False,
 ) -> None:
     """Read a label set critically. Exit code 1 when there are findings, 0 when there are none."""
-    from lazsl.labelset.checks import check as check_labels
-    from lazsl.labelset.checks import in_order
+    from lazsl.labelset.finding import KINDS
     from lazsl.labelset.reading import read_labels
     from lazsl.store.urls import masked
 
+    if strangers := [name for name in kind or () if name not in KINDS]:
+        raise UserError(
+            f"there is no kind of finding {strangers[0]!r}; there are {', '.join(KINDS)}"
+        )
     read = read_labels(file)
-    findings = check_labels(read) if model is None else in_order(_by_model(read, model, device))
+    if fix is not None:
+        read = _mend(read, fix, force)
+    every = _findings(read, model, device)
+    findings = [finding for finding in every if not kind or finding.kind in kind]
     if as_json:
         found = {
-            "file": masked(file),
+            "file": masked(file if fix is None else fix),
             "classes": len(read.labels),
             "sentences": sum(read.labels.sizes),
+            "form": read.form,
+            "notes": list(read.labels.notes),
+            "said": dict(read.labels.said),
             "findings": [finding.to_json() for finding in findings],
         }
         typer.echo(json.dumps(found, indent=1, ensure_ascii=True))
     else:
-        if findings:
-            out.print(_table(findings))
+        note([*read.labels.notes, *filter(None, [read.labels.spoken_note()])])
+        if summary:
+            out.print(_kinds(findings))
+        elif findings:
+            out.print(_table(findings[: limit or None]))
+            if limit and len(findings) > limit:
+                note([f"{len(findings) - limit:,} more; --limit 0 prints all, --summary counts"])
         out.print(_summary(read.labels, findings), highlight=False, soft_wrap=True)
+        if fix is None and (easy := sum(finding.mended is not None for finding in findings)):
+            note([f"{easy:,} of them can be put right by --fix FILE"])
     if findings:
         raise typer.Exit(1)
+
+
+def _findings(read: Read, model: str | None, device: str) -> list[Finding]:
+    from lazsl.labelset.checks import check as check_labels
+    from lazsl.labelset.checks import in_order
+
+    return check_labels(read) if model is None else in_order(_by_model(read, model, device))
+
+
+def _mend(read: Read, url: str, force: bool) -> Read:
+    """The label set as it was put right and written; what is left of its problems."""
+    from lazsl.labelset.mending import mend
+    from lazsl.labelset.reading import read_labels, write_labels
+
+    if not url.lower().endswith((".yaml", ".yml", ".json")):
+        raise UserError(f"--fix {url!r} must end in .yaml or .json; YAML reads best")
+    _keep(url, force)
+    mended = mend(read)
+    if mended.read.problems:
+        problem = mended.read.problems[0]
+        raise UserError(f"nothing was written: {problem.reason}; {problem.suggestion}")
+    write_labels(mended.labels, url)
+    err.print(
+        f"put right {len(mended.changes):,} texts; wrote [bold]{escape(shown(url))}[/]",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return read_labels(url)
+
+
+def _kinds(findings: list[Finding]) -> Table:
+    """One row per kind of finding: how many, and the first."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("findings", justify="right", no_wrap=True)
+    table.add_column("kind", style="yellow", no_wrap=True)
+    table.add_column("such as", overflow="fold")
+    kinds = Counter(finding.kind for finding in findings)
+    for name, count in kinds.most_common():
+        first = next(finding for finding in findings if finding.kind == name)
+        table.add_row(f"{count:,}", name, Text(visible(first.reason)))
+    return table
 
 
 def _by_model(read: Read, model: str, device: str) -> list[Finding]:

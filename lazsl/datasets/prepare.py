@@ -21,7 +21,7 @@ from lazsl.datasets.layout import DataSet, Split
 from lazsl.datasets.registry import DATASETS
 from lazsl.errors import UserError
 from lazsl.labelset.formats import import_labels
-from lazsl.labelset.labels import LabelSet
+from lazsl.labelset.labels import PUBLISHED, PUBLISHED_STOPPED, LabelSet
 from lazsl.labelset.native import native_form, parse_labelset
 from lazsl.labelset.reading import dump
 from lazsl.settings import IMAGE_SUFFIXES
@@ -72,6 +72,7 @@ def prepare(
     aliases: str | None = None,
     archive: str | None = None,
     partial: bool = False,
+    published: bool = False,
 ) -> Prepared:
     """The data set in a folder, joined with a label set by the names of its classes.
 
@@ -84,14 +85,19 @@ def prepare(
         aliases: a CSV of class,label for classes whose names do not say what belongs together.
         archive: where the images are, if not in `folder`: a URL, with the same paths below it.
         partial: some images or classes may be missing; what is there is taken.
+        published: sentences are made to the letter as LaZSL's published script does, which ends
+            them with a full stop for ImageNet's validation images alone.
 
     Raises:
-        UserError: the folder has another layout, is not complete, or a class has no label.
+        UserError: the folder has another layout, is not complete, a class has no label, or there
+            are no attributes for `published` sentences.
     """
     split = dataset.read(folder)
     where = archive or str(split.archive)
     truth, beyond, notes = _found(dataset, split, where, partial)
     labelset, joined, more = _labelled(split, labels, form, aliases)
+    if published:
+        labelset = _published(labelset, dataset)
     keys = sorted(truth)
     names = [truth[key] for key in keys]
     table = pa.table({"key": keys, "label": [joined[name] for name in names], "class": names})
@@ -184,6 +190,16 @@ def _labelled(
     return _restricted(given, kept), joined, notes
 
 
+def _published(labels: LabelSet, dataset: DataSet) -> LabelSet:
+    if labels.template is not None or not any(labels.attributes):
+        raise UserError(
+            f"label set {labels.name} has no attributes of which published sentences could be "
+            "made; give DCLIP's descriptors, or leave --published out"
+        )
+    stopped = dataset.name == "imagenet"
+    return replace(labels, template=PUBLISHED_STOPPED if stopped else PUBLISHED)
+
+
 def _bare(split: Split) -> LabelSet:
     return parse_labelset({names[0]: [] for names in split.classes.values()}, "names", "names")
 
@@ -196,6 +212,7 @@ def _restricted(labels: LabelSet, kept: set[str]) -> LabelSet:
         attributes=tuple(labels.attributes[index] for index in at),
         synonyms={label: names for label, names in labels.synonyms.items() if label in kept},
         sources={label: source for label, source in labels.sources.items() if label in kept},
+        said={label: said for label, said in labels.said.items() if label in kept},
     )
 
 

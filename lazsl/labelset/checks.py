@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from lazsl.labelset.contents import ClassNames, absent, language, unseen
 from lazsl.labelset.finding import Finding
 from lazsl.labelset.grammar import complaints
-from lazsl.labelset.labels import PENDING, LabelSet
+from lazsl.labelset.labels import PENDING, WHOLE, LabelSet
 from lazsl.labelset.native import Lines, Read
 from lazsl.labelset.text import folded, oddity
 
@@ -31,7 +32,7 @@ def check(read: Read, tokens: Mapping[str, int] | None = None, context: int = 0)
     labels, at = read.labels, read.lines
     found = [*read.problems, *_review(read)]
     found += [*_classes(labels, at), *_odd(labels, at), *_attributes(labels, at)]
-    found += _shared(labels, at)
+    found += [*_contents(labels, at), *_language(labels), *_shared(labels, at)]
     if tokens is not None:
         found += _too_long(labels, tokens, context, at)
     return in_order(found)
@@ -160,6 +161,7 @@ def _attributes(labels: LabelSet, at: Lines) -> Iterator[Finding]:
                     "keep one",
                     line,
                     attribute,
+                    "",
                 )
             seen.add(text)
             if named and name in f" {text} ":
@@ -171,8 +173,84 @@ def _attributes(labels: LabelSet, at: Lines) -> Iterator[Finding]:
                     line,
                     attribute,
                 )
-            for reason, suggestion in complaints(prompts[j], attribute, labels.template):
-                yield Finding("grammar", label, reason, suggestion, line, attribute)
+            for complaint in complaints(prompts[j], attribute, labels.template):
+                yield Finding(
+                    "grammar",
+                    label,
+                    complaint.reason,
+                    complaint.suggestion,
+                    line,
+                    attribute,
+                    complaint.mended,
+                )
+
+
+def _contents(labels: LabelSet, at: Lines) -> Iterator[Finding]:
+    """What attributes say of other classes, of what is absent, and of what cannot be seen."""
+    spoken = dict(zip(labels.classes, labels.spoken, strict=True))
+    names = ClassNames(spoken)
+    for label, attributes in zip(labels.classes, labels.attributes, strict=True):
+        for j, attribute in enumerate(attributes):
+            line = at.get((label, j))
+            if other := names.in_text(attribute, label):
+                yield Finding(
+                    "names-other",
+                    label,
+                    f"attribute {attribute!r} of {label!r} names the class {other!r}",
+                    "say what is to be seen, so that it does not draw pictures of the other",
+                    line,
+                    attribute,
+                )
+            if word := absent(attribute):
+                yield Finding(
+                    "says-absent",
+                    label,
+                    f"{attribute!r} says what is not there ({word!r}); text encoders read it "
+                    "as if it were",
+                    "say what is there instead",
+                    line,
+                    attribute,
+                )
+            if word := unseen(attribute):
+                yield Finding(
+                    "not-visible",
+                    label,
+                    f"{attribute!r} says what no picture shows ({word!r})",
+                    "say what is to be seen, or remove it",
+                    line,
+                    attribute,
+                )
+
+
+def _language(labels: LabelSet) -> Iterator[Finding]:
+    """At most one: the language of most attributes, or names, is not that of the template."""
+    named = not any(labels.attributes)
+    if labels.template == WHOLE and not named:
+        return
+    frame = " ".join(labels.name_templates) if named else labels.template or ""
+    texts = (
+        list(labels.spoken)
+        if named
+        else [attribute for attributes in labels.attributes for attribute in attributes]
+    )
+    spoken = language(texts)
+    if spoken is None or (frame and _same_language(frame, spoken)):
+        return
+    field, what = ("name_templates", "names") if named else ("template", "attributes")
+    yield Finding(
+        "other-language",
+        "",
+        f"most {what} are in another language than the sentences made of them ({spoken}), such as "
+        f"{(labels.prompts[0][0])!r}",
+        f"set {field} to a sentence in that language",
+    )
+
+
+def _same_language(frame: str, spoken: str) -> bool:
+    """True for a template of the user's own that is not plainly English."""
+    words = set(frame.casefold().replace("{class}", "").replace("{attribute}", "").split())
+    english = {"a", "of", "photo", "which", "has", "is", "the", "with", "an", "picture", "this"}
+    return not words & english
 
 
 def _shared(labels: LabelSet, at: Lines) -> Iterator[Finding]:

@@ -39,6 +39,7 @@ class Document:
     value: Any
     lines: dict[Place, int] = field(default_factory=dict)
     repeated: tuple[tuple[Place, int], ...] = ()
+    again: tuple[tuple[Place, Any], ...] = ()
 
 
 def read_json(text: str) -> Document:
@@ -142,6 +143,7 @@ def _build(events: Iterator[_Event]) -> Document:
     anchors: dict[str, tuple[Any, int]] = {}
     lines: dict[Place, int] = {}
     repeated: list[tuple[Place, int]] = []
+    again: list[tuple[Place, Any]] = []
     for event in events:
         inner = open_[-1]
         if event.kind == "end":
@@ -175,7 +177,9 @@ def _build(events: Iterator[_Event]) -> Document:
         if isinstance(inner.value, dict):
             # What stands below a repeated key is nowhere: no line of it may hide the first one's.
             place = (*inner.place, inner.key or "", *((-event.line,) if inner.again else ()))
-            if not inner.again:
+            if inner.again:
+                again.append(((*inner.place, inner.key or ""), value))
+            else:
                 inner.value[inner.key or ""] = value
             inner.key = None
         else:
@@ -191,7 +195,7 @@ def _build(events: Iterator[_Event]) -> Document:
             open_.append(_Open(value, place, event.anchor))
         else:
             _add_size(inner, size, event.line)
-    return Document(root[0] if root else None, lines, tuple(repeated))
+    return Document(root[0] if root else None, lines, tuple(repeated), tuple(again))
 
 
 def _key(value: Any, line: int) -> str:

@@ -20,6 +20,10 @@ KINDS = {
     "too-long": "A sentence is longer than the model reads (with `--model`).",
     "look-alike": "Two classes are nearly one to the text encoder (with `--model`).",
     "names-class": "An attribute repeats the name of its class.",
+    "names-other": "An attribute names another class.",
+    "says-absent": "An attribute says what is not there, which no picture shows.",
+    "not-visible": "An attribute says what cannot be seen: where a thing lives, how it tastes.",
+    "other-language": "Texts are in another language or script than the sentences around them.",
     "grammar": "A sentence does not read as English: "
     '"which is antennae", "has has", "a a", "a wings", "a orange bill", "has made of", '
     '"feathers..".',
@@ -32,7 +36,8 @@ class Finding:
     """One thing that a careful reader would object to.
 
     `reason` and `suggestion` are clauses that end without a full stop; `line` counts from 1 and is
-    None where the label set came from no file.
+    None where the label set came from no file. `mended` is the attribute put right where that is
+    mechanical; an empty text removes it.
     """
 
     kind: str
@@ -41,6 +46,7 @@ class Finding:
     suggestion: str
     line: int | None = None
     attribute: str | None = None
+    mended: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The finding as values that JSON can hold; `class` is what Python calls `label`."""

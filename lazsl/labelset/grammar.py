@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lazsl.labelset.labels import WHOLE
 
 _SMALL = "a|an|the|has|have|is|are|with|of|and|in|on|or|to|which"
 _DOUBLED = re.compile(rf"\b({_SMALL})\s+\1\b(?!-)", re.IGNORECASE)
@@ -56,60 +59,101 @@ _SINGULAR_S = frozenset(
 )
 
 
-def complaints(prompt: str, attribute: str, template: str | None) -> Iterator[tuple[str, str]]:
-    """What is wrong with a sentence, and what to do about it, as two clauses each.
+@dataclass(frozen=True)
+class Complaint:
+    """What is wrong with a sentence and what to do about it, as two clauses.
+
+    `mended` is the attribute put right, where that is mechanical.
+    """
+
+    reason: str
+    suggestion: str
+    mended: str | None = None
+
+
+def complaints(prompt: str, attribute: str, template: str | None) -> Iterator[Complaint]:
+    """What is wrong with a sentence.
 
     Args:
         prompt: the sentence.
         attribute: what it says.
-        template: how it was made, as in `LabelSet`; None for the published way.
+        template: how it was made, as in `LabelSet`; None for the default way.
     """
     if not re.search(r"\w", attribute):
-        yield f"{attribute!r} has no word in it", "write what is to be seen, or remove it"
+        yield Complaint(
+            f"{attribute!r} has no word in it", "write what is to be seen, or remove it", ""
+        )
         return
     ending = _ENDING.search(attribute)
     if ending and prompt != attribute:
         bare = attribute[: ending.start()]
-        yield f"{attribute!r} ends in {ending[0]!r} inside {prompt!r}", f"write {bare!r}"
+        yield Complaint(
+            f"{attribute!r} ends in {ending[0]!r} inside {prompt!r}", f"write {bare!r}", bare
+        )
     for pattern in (_DOUBLED, _ARTICLES, _VERBS):
         if found := pattern.search(prompt):
-            yield f"{found[0]!r} stands in {prompt!r}", f"write {_once(found)!r}, or say it anew"
+            once = _once(found)
+            mended = attribute.replace(found[0], once) if found[0] in attribute else None
+            yield Complaint(
+                f"{found[0]!r} stands in {prompt!r}", f"write {once!r}, or say it anew", mended
+            )
             break
     if (found := _A_VOWEL.search(attribute)) and not found[0][2:].isupper():  # "a US flag"
-        yield f"{found[0]!r} stands in {attribute!r}", f"write {'an' + found[0][1:]!r}"
+        yield _article(attribute, found, found[0][0] + "n" + found[0][1:])
     if found := _AN_CONSONANT.search(attribute):
-        yield f"{found[0]!r} stands in {attribute!r}", f"write {'a' + found[0][2:]!r}"
-    if found := re.match(r"(an?)\s+(.*)", attribute, re.IGNORECASE | re.DOTALL):
-        head = _head(found[2])
-        if head is not None and _is_plural(head):
-            yield (
-                f"{found[1]!r} stands before the plural {head!r} in {attribute!r}",
-                f"write {found[2]!r}",
-            )
-    elif _says_which_is(prompt, attribute) and (head := _head(attribute)) and _is_plural(head):
-        yield f"'which is' stands before the plural {head!r} in {prompt!r}", "write 'which has'"
+        yield _article(attribute, found, "a" + found[0][2:])
+    if template != WHOLE:  # in a sentence, what follows "A cannon" is a verb
+        yield from _number(prompt, attribute)
     if template is None:
         yield from _published(prompt, attribute)
 
 
-def _published(prompt: str, attribute: str) -> Iterator[tuple[str, str]]:
+def _article(attribute: str, found: re.Match[str], right: str) -> Complaint:
+    mended = attribute[: found.start()] + right + attribute[found.end() :]
+    return Complaint(f"{found[0]!r} stands in {attribute!r}", f"write {right!r}", mended)
+
+
+def _number(prompt: str, attribute: str) -> Iterator[Complaint]:
+    if found := re.match(r"(an?)\s+(.*)", attribute, re.IGNORECASE | re.DOTALL):
+        head = _head(found[2])
+        if head is not None and _is_plural(head):
+            yield Complaint(
+                f"{found[1]!r} stands before the plural {head!r} in {attribute!r}",
+                f"write {found[2]!r}",
+                found[2],
+            )
+    elif _says_which_is(prompt, attribute) and (head := _head(attribute)) and _is_plural(head):
+        yield Complaint(
+            f"'which is' stands before the plural {head!r} in {prompt!r}", "write 'which has'"
+        )
+
+
+def _published(prompt: str, attribute: str) -> Iterator[Complaint]:
     """What goes wrong when the sentence is made in the published way."""
     if _OWN_SENTENCE.match(attribute):
-        yield (
+        yield Complaint(
             f"{attribute!r} is a sentence of its own inside {prompt!r}",
             "write only what the class has, such as 'a wooden porch'",
         )
     if prompt.endswith(f", which has {attribute}."):
         if found := _PARTICIPLE.match(attribute):
-            yield f"'which has {found[0]}' stands in {prompt!r}", f"write {'is ' + attribute!r}"
+            yield Complaint(
+                f"'which has {found[0]}' stands in {prompt!r}",
+                f"write {'is ' + attribute!r}",
+                f"is {attribute}",
+            )
         elif found := _MIDDLE.match(attribute):
-            yield (
+            yield Complaint(
                 f"'which has {found[0]}' stands in {prompt!r}",
                 "begin with what is to be seen",
             )
     found = _ADVERB.match(attribute)
     if found and not _VERB_LIKE.fullmatch(found[2]):
-        yield f"{prompt!r} lacks a verb after {found[1]!r}", f"write {'is ' + attribute!r}"
+        yield Complaint(
+            f"{prompt!r} lacks a verb after {found[1]!r}",
+            f"write {'is ' + attribute!r}",
+            f"is {attribute}",
+        )
 
 
 def _once(found: re.Match[str]) -> str:

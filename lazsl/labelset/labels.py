@@ -16,12 +16,19 @@ NAME_TEMPLATE = "a photo of a {class}."
 WHOLE = "{attribute}"
 """The template of a label set whose attributes are whole prompts, as CuPL's are."""
 
+PUBLISHED = "published"
+"""The template that makes sentences to the letter as LaZSL's published script does."""
+
+PUBLISHED_STOPPED = "published."
+"""The same with a full stop, which the published script adds for ImageNet alone."""
+
 PENDING, REVIEWED = "pending", "reviewed"
 """The states of review of a label set that a language model wrote."""
 
 _FIELD = re.compile(r"\{class\}|\{attribute\}")
 _IS = re.compile(r"(a|an|used)\b", re.IGNORECASE)
 _VERB = re.compile(r"(has|have|often|typically|usually|may|can|is|are)\b", re.IGNORECASE)
+_PUBLISHED_VERBS = ("has", "often", "typically", "may", "can")
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,10 @@ class LabelSet:
 
     `template` makes a sentence of a class and an attribute; without one, `sentence` does.
     `name_templates` are the sentences of a class without attributes; without any, NAME_TEMPLATE is.
+    `said` has the names that a model reads where they are not those that are shown, by class.
     `synonyms` are other names of a class, by class: a truth may use them, no model ever reads them.
+    `parents` are what a class or a parent is a kind of, by class or parent: together a forest.
+    `notes` are what the reader of a file had to decide, for a person.
     `sources` say by class where its attributes are from; `provenance` says it for all of them.
     `review` is `pending` until a person has read what a language model wrote, then `reviewed`.
     """
@@ -45,6 +55,9 @@ class LabelSet:
     provenance: Any = field(default=None, hash=False)
     sources: Mapping[str, Any] = field(default_factory=dict, hash=False)
     review: str | None = None
+    said: Mapping[str, str] = field(default_factory=dict, hash=False)
+    parents: Mapping[str, str] = field(default_factory=dict, hash=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -53,11 +66,18 @@ class LabelSet:
     def prompts(self) -> tuple[tuple[str, ...], ...]:
         """Per class one sentence per attribute; a class without attributes has its name's."""
         nameless = self.name_templates or (NAME_TEMPLATE,)
+        if self.template in (PUBLISHED, PUBLISHED_STOPPED) and any(self.attributes):
+            nameless = (sentence("{class}", "", self.template),)
         return tuple(
-            tuple(sentence(label, attribute, self.template) for attribute in attributes)
-            or tuple(template.replace("{class}", label) for template in nameless)
-            for label, attributes in zip(self.classes, self.attributes, strict=True)
+            tuple(sentence(name, attribute, self.template) for attribute in attributes)
+            or tuple(template.replace("{class}", name) for template in nameless)
+            for name, attributes in zip(self.spoken, self.attributes, strict=True)
         )
+
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """The classes' names as they are said to a model."""
+        return tuple(self.said.get(label, label) for label in self.classes)
 
     @property
     def phrases(self) -> tuple[tuple[str, ...], ...]:
@@ -73,7 +93,7 @@ class LabelSet:
     @property
     def name_prompts(self) -> tuple[str, ...]:
         """One sentence per class that names it and says nothing else."""
-        return tuple(NAME_TEMPLATE.replace("{class}", label) for label in self.classes)
+        return tuple(NAME_TEMPLATE.replace("{class}", name) for name in self.spoken)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -85,6 +105,15 @@ class LabelSet:
         """The class that a name means: every class's own name, and every synonym."""
         others = {other: label for label in self.classes for other in self.synonyms.get(label, ())}
         return others | {label: label for label in self.classes}
+
+    def spoken_note(self) -> str | None:
+        """Which names a model reads otherwise than they are shown, in a sentence; None if none."""
+        if not self.said:
+            return None
+        label, name = next(iter(self.said.items()))
+        many = f"{len(self.said)} names are" if len(self.said) > 1 else "1 name is"
+        more = ", ..." if len(self.said) > 1 else ""
+        return f"{many} said otherwise to the model: {label!r} as {name!r}{more}"
 
     @property
     def key(self) -> str:
@@ -99,8 +128,11 @@ def sentence(label: str, attribute: str, template: str | None = None) -> str:
 
     Without a template: "{class}, which has {attribute}.", but "which is" before an article or
     "used", and the bare verb before "has", "often", "may", ... as the published prompts do;
-    word boundaries keep "antennae" from reading as an article.
+    word boundaries keep "antennae" from reading as an article. The template PUBLISHED does without
+    them, and without the full stop, as the published script does.
     """
+    if template in (PUBLISHED, PUBLISHED_STOPPED):
+        return _published(label, attribute) + ("." if template == PUBLISHED_STOPPED else "")
     if template is not None:
         # In one pass: a name or an attribute that holds a field's name says just that.
         said = {"{class}": label, "{attribute}": attribute}
@@ -110,3 +142,11 @@ def sentence(label: str, attribute: str, template: str | None = None) -> str:
     if _VERB.match(attribute):
         return f"{label}, which {attribute}."
     return f"{label}, which has {attribute}."
+
+
+def _published(label: str, attribute: str) -> str:
+    if attribute.startswith(("a", "used")):
+        return f"{label}, which is {attribute}"
+    if attribute.startswith(_PUBLISHED_VERBS):
+        return f"{label}, which {attribute}"
+    return f"{label}, which has {attribute}"

@@ -19,10 +19,27 @@ from typing import Any
 from lazsl.errors import UserError
 from lazsl.labelset.document import Document, Place
 from lazsl.labelset.finding import Finding
-from lazsl.labelset.labels import NAME_TEMPLATE, PENDING, REVIEWED, WHOLE, LabelSet
+from lazsl.labelset.labels import (
+    NAME_TEMPLATE,
+    PENDING,
+    PUBLISHED,
+    PUBLISHED_STOPPED,
+    REVIEWED,
+    WHOLE,
+    LabelSet,
+)
+from lazsl.labelset.spoken import spoken
 
-FIELDS = ("description", "provenance", "review", "template", "name_templates", "classes")
-CLASS_FIELDS = ("synonyms", "attributes", "provenance")
+FIELDS = (
+    "description",
+    "provenance",
+    "review",
+    "template",
+    "name_templates",
+    "parents",
+    "classes",
+)
+CLASS_FIELDS = ("name", "said", "synonyms", "parent", "attributes", "provenance")
 REVIEWS = (PENDING, REVIEWED)
 
 Lines = Mapping[tuple[str, int | None], int]
@@ -33,13 +50,17 @@ Lines = Mapping[tuple[str, int | None], int]
 class Read:
     """A label set as it was written down.
 
-    `problems` are what had to be left out of it, `review_line` is where its state of review stands.
+    `problems` are what had to be left out of it, `review_line` is where its state of review stands,
+    `form` is which form it was written in. `again` has the attributes of entries of a class that
+    stands there already, which `problems` name too; None where an entry is no list of attributes.
     """
 
     labels: LabelSet
     problems: tuple[Finding, ...] = ()
     lines: Lines = field(default_factory=dict)
     review_line: int | None = None
+    form: str = "native"
+    again: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
 
 
 def parse_labelset(document: Any, name: str, where: str = "the label set") -> LabelSet:
@@ -55,12 +76,16 @@ def strict(read: Read, where: str) -> LabelSet:
     """The label set, if nothing had to be left out of it.
 
     Raises:
-        UserError: the first of its problems.
+        UserError: the first of its problems, and how many others there are.
     """
-    for problem in read.problems:
-        line = f" (line {problem.line})" if problem.line is not None else ""
-        raise UserError(f"{where}: {problem.reason}{line}; {problem.suggestion}")
-    return read.labels
+    if not read.problems:
+        return read.labels
+    problem, others = read.problems[0], len(read.problems) - 1
+    line = f" (line {problem.line})" if problem.line is not None else ""
+    raise UserError(
+        f"{where}: {problem.reason}{line}; {problem.suggestion}"
+        + (f". {others:,} more like it: lazsl labels check lists them" if others else "")
+    )
 
 
 def interpret(document: Document, name: str, where: str = "the label set") -> Read:
@@ -100,6 +125,8 @@ def interpret(document: Document, name: str, where: str = "the label set") -> Re
         template=about.get("template"),
         name_templates=() if templates == (NAME_TEMPLATE,) else templates,
         synonyms=reader.synonyms,
+        said=_said(tuple(reader.attributes), reader.said),
+        parents=reader.tree(about.get("parents", {})),
         description=about.get("description"),
         provenance=about.get("provenance"),
         sources=reader.sources,
@@ -107,7 +134,14 @@ def interpret(document: Document, name: str, where: str = "the label set") -> Re
     )
     if not labels.classes:
         raise UserError(f"{where} holds no class with a name; add at least one")
-    return Read(labels, tuple(reader.problems), reader.lines, document.lines.get(("review",)))
+    form = "native" if about else "dclip"
+    line = document.lines.get(("review",))
+    again = tuple(
+        (str(place[-1]), _attributes_again(entry))
+        for place, entry in document.again
+        if place[:-1] == below
+    )
+    return Read(labels, tuple(reader.problems), reader.lines, line, form, again)
 
 
 def native_form(labels: LabelSet) -> dict[str, Any]:
@@ -118,10 +152,18 @@ def native_form(labels: LabelSet) -> dict[str, Any]:
         "review": labels.review,
         "template": labels.template,
         "name_templates": list(labels.name_templates) or None,
+        "parents": {
+            node: parent for node, parent in labels.parents.items() if node not in labels.classes
+        }
+        or None,
     }
     classes: dict[str, Any] = {}
+    unasked = spoken(labels.classes)
     for label, attributes in zip(labels.classes, labels.attributes, strict=True):
+        said = labels.said.get(label, label)
         more = {
+            "said": None if said == unasked.get(label, label) else said,
+            "parent": labels.parents.get(label),
             "synonyms": list(labels.synonyms.get(label, ())) or None,
             "provenance": labels.sources.get(label),
         }
@@ -130,6 +172,18 @@ def native_form(labels: LabelSet) -> dict[str, Any]:
     return {field: value for field, value in about.items() if value is not None} | {
         "classes": classes
     }
+
+
+def _attributes_again(entry: Any) -> tuple[str, ...] | None:
+    if isinstance(entry, list) and all(isinstance(text, str) for text in entry):
+        return tuple(text.strip() for text in entry if text.strip())
+    return None
+
+
+def _said(classes: tuple[str, ...], given: Mapping[str, str]) -> dict[str, str]:
+    """The names that are not said as they are shown: as given, or as `spoken` has it."""
+    every = {**spoken(classes), **given}
+    return {label: said for label, said in every.items() if said != label}
 
 
 def _called(value: Any) -> str:
@@ -144,6 +198,8 @@ class _Reader:
         self.where = where
         self.attributes: dict[str, tuple[str, ...]] = {}
         self.synonyms: dict[str, tuple[str, ...]] = {}
+        self.said: dict[str, str] = {}
+        self.parents: dict[str, str] = {}
         self.sources: dict[str, Any] = {}
         self.problems: list[Finding] = []
         self.lines: dict[tuple[str, int | None], int] = {}
@@ -160,12 +216,15 @@ class _Reader:
         template, review = about.get("template"), about.get("review")
         if template is not None and not (
             isinstance(template, str)
-            and "{attribute}" in template
-            and ("{class}" in template or template == WHOLE)
+            and (
+                template in (WHOLE, PUBLISHED, PUBLISHED_STOPPED)
+                or ("{attribute}" in template and "{class}" in template)
+            )
         ):
             raise UserError(
                 f"{self.where}: the template {template!r} must be a sentence with {{class}} and "
-                f"{{attribute}}, or {WHOLE!r} where attributes are whole prompts"
+                f"{{attribute}}, {WHOLE!r} where attributes are whole prompts, or {PUBLISHED!r} "
+                f"({PUBLISHED_STOPPED!r} for ImageNet) for the published script's sentences"
             )
         templates = about.get("name_templates", [NAME_TEMPLATE])
         if not (
@@ -192,6 +251,15 @@ class _Reader:
                 )
             attributes, inner = entry.get("attributes", []), (*place, "attributes")
             synonyms = entry.get("synonyms", [])
+            texts = {name: self.text(label, name, entry, place) for name in CLASS_FIELDS[:2]}
+            if texts["name"] is not None and texts["name"] != label:
+                self.check_texts(label, "synonyms", synonyms, place)
+                synonyms = [label, *synonyms]
+                label = self.renamed(label, texts["name"], place)
+            if texts["said"] is not None:
+                self.said[label] = texts["said"]
+            if (parent := self.text(label, "parent", entry, place)) is not None:
+                self.parents[label] = parent
         self.check_texts(label, "attributes", attributes, place)
         self.check_texts(label, "synonyms", synonyms, place)
         if not label.strip():
@@ -230,6 +298,55 @@ class _Reader:
             self.synonyms[label] = tuple(synonym.strip() for synonym in synonyms)
         if isinstance(entry, dict) and entry.get("provenance") is not None:
             self.sources[label] = entry["provenance"]
+
+    def text(self, label: str, field: str, entry: dict[str, Any], place: Place) -> str | None:
+        value = entry.get(field)
+        if value is not None and not (isinstance(value, str) and value.strip()):
+            raise UserError(
+                f"{self.where}: class {label!r} has the {field} {value!r}{self.at(place)}; it must "
+                "be a non-empty string"
+            )
+        return None if value is None else str(value).strip()
+
+    def renamed(self, key: str, name: str, place: Place) -> str:
+        if name in self.attributes:
+            raise UserError(
+                f"{self.where}: {key!r} and another class are both named {name!r}{self.at(place)}; "
+                "a name must mean one class: add what tells them apart, and set said to what both "
+                "are called"
+            )
+        return name
+
+    def tree(self, inner: Any) -> dict[str, str]:
+        """Parents of classes and of parents.
+
+        Raises:
+            UserError: a class is a parent, a parent is among its own ancestors, or one has two.
+        """
+        if not (
+            isinstance(inner, dict)
+            and all(isinstance(parent, str) and parent.strip() for parent in inner.values())
+        ):
+            raise UserError(
+                f"{self.where}: parents must be an object of parent -> its own parent, such as "
+                '{"finch": "songbird"}'
+            )
+        parents = {**{node: parent.strip() for node, parent in inner.items()}, **self.parents}
+        for node, parent in parents.items():
+            if parent in self.attributes:
+                raise UserError(
+                    f"{self.where}: class {parent!r} is the parent of {node!r}, but a class has "
+                    "no kinds; give the parent another name"
+                )
+            above, walked = parent, {node}
+            while above in parents:
+                if above in walked:
+                    raise UserError(
+                        f"{self.where}: {above!r} is among its own parents; break the circle"
+                    )
+                walked.add(above)
+                above = parents[above]
+        return parents
 
     def check_texts(self, label: str, what: str, texts: Any, place: Place) -> None:
         if not isinstance(texts, list):

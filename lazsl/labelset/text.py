@@ -14,6 +14,7 @@ _INVISIBLE = {
     "Zl": "a line break",
     "Zp": "a line break",
 }
+_SENTENCE = re.compile(r"^\W*[^\W\d_a-z].*[.!?]\W*$|[。！？]$", re.DOTALL)
 _MARKUP = re.compile(r"</?[a-z!][^<>]*>|&#?\w+;|```|\]\(", re.IGNORECASE)
 
 
@@ -26,6 +27,11 @@ def spelling(name: str) -> str:
     """A name without what files and folders differ in: capitals, and signs where others have
     spaces."""
     return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name).casefold()).strip()
+
+
+def is_sentence(text: str) -> bool:
+    """True for a text that begins and ends like a sentence."""
+    return _SENTENCE.search(text) is not None and len(text.split()) > 2
 
 
 def oddity(text: str) -> str | None:

@@ -165,6 +165,9 @@ def notices(
     said = []
     if source is not None and source.note is not None:
         said.append(source.note)
+    if labelset is not None:
+        spoken = labelset.spoken_note()
+        said += [*labelset.notes, *([spoken] if spoken else [])]
     if labelset is not None and labelset.review == PENDING:
         said.append(
             f"a language model wrote label set {masked(job.labels)} and its review is pending: "

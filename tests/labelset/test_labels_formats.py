@@ -139,7 +139,8 @@ def test_a_full_size_file_of_sentences_is_read_whole(form: str, tmp_path: Path) 
 
 
 def test_a_plain_list_of_names_is_read(tmp_path: Path) -> None:
-    text = "\n".join(["", *names(), "", ""])
+    escaped = (name.replace("#", "\\#", 1) if name[0] == "#" else name for name in names())
+    text = "\n".join(["", *escaped, "", ""])
     labels, found, _ = import_labels(stored(tmp_path, "birds.txt", text.replace("\n", "\r\n")))
     assert found == "names" and list(labels.classes) == names()
     assert labels.name == "birds" and set(labels.attributes) == {()}
@@ -183,7 +184,7 @@ def test_an_empty_attribute_is_left_out_and_that_is_said(tmp_path: Path) -> None
 
 
 REFUSED: dict[str, tuple[str, object, str, str]] = {
-    "a name twice": ("n.txt", "Wren\nCrow\n Wren\n", "names", "at line 1 and again at line 3"),
+    "a name twice": ("n.txt", "Wren\nCrow\n Wren\n", "names", "first at line 1 and again .line 3."),
     "no name": ("n.txt", "\n \n", "names", "holds no class"),
     "a number in a list": ("n.json", ["Wren", 3], "auto", "3 is no name"),
     "a mapping for a list": ("n.json", {"Wren": []}, "names", "no list of names"),
@@ -251,7 +252,7 @@ def test_what_a_form_can_hold_comes_back(form: str, tmp_path: Path) -> None:
     if made is not None:
         source = stored(tmp_path / "in", url, made)
     elif form == "names":
-        source = stored(tmp_path / "in", url, "\n".join(names()))
+        source = stored(tmp_path / "in", url, "\n".join(names()).replace("\n#", "\n\\#"))
     else:
         source = str(tmp_path / "in" / url)
         stored(Path(source), "classnames.txt", "\n".join(names()))

@@ -148,7 +148,7 @@ MALFORMED: dict[str, tuple[object, str]] = {
     "half a character": ('{"Wren": ["\\ud800"]}', "cannot be used"),
     "a class twice": ('{"Wren": ["a tail"], "Wren": ["wings"]}', "'Wren' stands twice"),
     "a class twice inside": ('{"classes": {"Wren": [], "Wren": []}}', "'Wren' stands twice"),
-    "a list": (["Wren"], "is a list"),
+    "a list of numbers": ([3], "3 is no name"),
     "a string": ('"Wren"', "is a str"),
     "null": ("null", "is a NoneType"),
     "attributes are a string": ({"Wren": "a tail"}, "'Wren' must have a list"),

@@ -1,0 +1,327 @@
+"""Label sets in files that were not written for lazsl, turned into documents of the native form.
+
+| form | what it is |
+| --- | --- |
+| names | a list of names, JSON or YAML, or a text with one a line |
+| coco | COCO categories: `{"categories": [{"id": 1, "name": "person", "supercategory": ...}]}` |
+| id2label | a mapping of numbers or ids to names, alone or as `id2label` in a model's config |
+| class-index | Keras' `{"0": ["n01440764", "tench"], ...}` |
+| clip-benchmark | CLIP_benchmark's own JSON: data set -> class names |
+| csv | a table with the columns class and attribute |
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lazsl.errors import UserError
+from lazsl.labelset.document import Document, Place
+from lazsl.labelset.spoken import taken_apart
+
+_DATA_SETS = frozenset(
+    "caltech101 cars cifar10 cifar100 clevr country211 diabetic_retinopathy dmlab dsprites dtd "
+    "eurosat fer2013 fgvc_aircraft flickr8k flowers food101 gtsrb imagenet1k imagenet imagenet-a "
+    "imagenet-r imagenet_sketch imagenetv2 kitti mnist objectnet pcam pets places365 renderedsst2 "
+    "resisc45 smallnorb stl10 sun397 svhn voc2007 voc2007_multilabel".split()
+)
+_TEMPLATE = re.compile(r"\{(c|class|)\}")
+_LONG = 30
+"""Texts per entry, in the mean, from which they are taken for names of classes."""
+
+_COLUMNS = {
+    "class": ("class", "label", "name", "class_name", "classname", "category", "display_name"),
+    "attribute": ("attribute", "attributes", "description", "descriptor", "sentence", "prompt"),
+    "synonyms": ("synonyms", "synonym", "aliases"),
+    "parent": ("parent", "supercategory"),
+    "id": ("id", "index", "wnid", "synset", "class_id", "label_id"),
+}
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A document of the native form, which form it was read from, and what had to be decided."""
+
+    document: Document
+    form: str
+    notes: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+
+
+def recognise(document: Document, member: str | None, where: str) -> Foreign | None:
+    """What a JSON or YAML document of another form means; None for the plain and native forms.
+
+    Args:
+        document: the parsed file.
+        member: which of several lists is meant (`FILE.json#NAME`).
+        where: how sentences name the file.
+
+    Raises:
+        UserError: it is not clear what is meant, or it is no label set; says what to do.
+    """
+    value = document.value
+    if isinstance(value, list):
+        if value and all(isinstance(entry, dict) and "name" in entry for entry in value):
+            return _coco(value, document, (), where)
+        return _listed(document, where)
+    if not isinstance(value, dict):
+        return None
+    if isinstance(value.get("categories"), list):
+        return _coco(value["categories"], document, ("categories",), where)
+    for field in ("id2label", "label2id"):
+        if isinstance(value.get(field), dict):
+            return _by_id(value[field], document, (field,))
+    if value and all(isinstance(name, str) for name in value.values()) and _are_ids(value):
+        return _by_id(value, document, ())
+    if value and all(isinstance(number, int) for number in value.values()):
+        return _by_id(value, document, ())
+    if value and _are_ids(value) and all(_is_index_entry(entry) for entry in value.values()):
+        pairs = (
+            (f"{entry[0]} {entry[1]}", document.lines.get((key,))) for key, entry in value.items()
+        )
+        return Foreign(named(pairs), "class-index")
+    if member is not None or _holds_lists_of_names(value):
+        return _of_data_sets(document, member, where)
+    return None
+
+
+def named(names: Iterable[tuple[str, int | None]]) -> Document:
+    """The document of bare names, in which ids and further words have become synonyms.
+
+    A name that stands twice is repeated in the document, so that its readers say so.
+    """
+    names = [(name, line) for name, line in names if name.strip()]
+    unique = list(dict.fromkeys(name for name, _ in names))
+    parts = dict(zip(unique, taken_apart(unique), strict=True))
+    classes: dict[str, Any] = {}
+    lines: dict[Place, int] = {}
+    repeated: list[tuple[Place, int]] = []
+    called = _labels(parts)
+    owners: dict[str, int] = {}
+    for part in parts.values():
+        for other in (part.said, *part.others):
+            owners[other] = owners.get(other, 0) + 1
+    for name, line in names:
+        label, part = called[name], parts[name]
+        if label in classes:
+            repeated.append((("classes", label), line or 0))
+            continue
+        others = [other for other in part.others if owners[other] == 1 and other != label]
+        number = [part.number] if part.number and label != name else []
+        synonyms = [*number, *others]
+        classes[label] = {"attributes": []} | ({"synonyms": synonyms} if synonyms else {})
+        if line is not None:
+            lines["classes", label] = line
+    return Document({"classes": classes}, lines, tuple(repeated))
+
+
+def _labels(parts: Mapping[str, Any]) -> dict[str, str]:
+    """The class that each name becomes: without its WordNet id where that leaves it unique."""
+    short = {name: part.said if part.number else name for name, part in parts.items()}
+    counts: dict[str, int] = {}
+    for label in short.values():
+        counts[label] = counts.get(label, 0) + 1
+    return {
+        name: label
+        if counts[label] == 1
+        else ", ".join((label, *parts[name].others))
+        if parts[name].others
+        else name
+        for name, label in short.items()
+    }
+
+
+def names_of_text(text: str) -> tuple[list[tuple[str, int | None]], int]:
+    """Names and their lines, one a line, and how many comment lines were left out.
+
+    A line that begins with `#` is a comment; a name that begins with it is written `\\#`.
+    """
+    names: list[tuple[str, int | None]] = []
+    comments = 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        name = line.strip()
+        if name.startswith("#"):
+            comments += 1
+            continue
+        names.append((name.removeprefix("\\") if name.startswith("\\#") else name, number))
+    return names, comments
+
+
+def of_text(text: str, where: str) -> Foreign:
+    """A list of names in a text file.
+
+    Raises:
+        UserError: it is a list of templates.
+    """
+    names, comments = names_of_text(text)
+    _refuse_templates([name for name, _ in names if name], where)
+    notes = (f"{comments} comment line{'s were' if comments > 1 else ' was'} left out",)
+    return Foreign(named(names), "names", notes if comments else ())
+
+
+def of_table(text: str, where: str, separator: str = ",") -> Foreign:
+    """A table with a class and at most one attribute a row, or several with `|` between them.
+
+    Raises:
+        UserError: the first line does not name the columns.
+    """
+    rows = csv.reader(io.StringIO(text), delimiter=separator)
+    try:
+        head = [column.strip().casefold() for column in next(rows, [])]
+        body = [(row, rows.line_num) for row in rows if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise UserError(f"{where} is no CSV: {error}; save it as CSV in UTF-8") from None
+    columns = {
+        kind: head.index(name)
+        for kind, names in _COLUMNS.items()
+        for name in names[::-1]
+        if name in head
+    }
+    if "class" not in columns:
+        raise UserError(
+            f"{where} has the columns {', '.join(head) or 'none'}, of which none is class; name "
+            "them in the first line: class, and where there are some attribute (a row each), "
+            "synonyms, parent, id"
+        )
+    classes: dict[str, dict[str, Any]] = {}
+    lines: dict[Place, int] = {}
+    for row, line in body:
+        cells = {kind: row[at].strip() for kind, at in columns.items() if at < len(row)}
+        label = cells.get("class", "")
+        place: Place = ("classes", label)
+        lines.setdefault(place, line)
+        entry = classes.setdefault(label, {"attributes": []})
+        for attribute in _several(cells.get("attribute", "")):
+            lines[*place, "attributes", len(entry["attributes"])] = line
+            entry["attributes"].append(attribute)
+        for synonym in (*_several(cells.get("synonyms", "")), cells.get("id", "")):
+            if synonym and synonym != label and synonym not in entry.get("synonyms", ()):
+                entry.setdefault("synonyms", []).append(synonym)
+        if cells.get("parent"):
+            entry["parent"] = cells["parent"]
+    return Foreign(Document({"classes": classes}, lines), "csv")
+
+
+def _several(cell: str) -> Iterator[str]:
+    return (part.strip() for part in cell.split("|") if part.strip())
+
+
+def _listed(document: Document, where: str) -> Foreign:
+    names: list[tuple[str, int | None]] = []
+    for index, name in enumerate(document.value):
+        line = document.lines.get((index,))
+        if not isinstance(name, str):
+            raise UserError(f"{where}: {name!r} is no name (line {line}); write text")
+        names.append((name.strip(), line))
+    _refuse_templates([name for name, _ in names if name], where)
+    return Foreign(named(names), "names")
+
+
+def _coco(entries: list[Any], document: Document, below: Place, where: str) -> Foreign:
+    classes: dict[str, Any] = {}
+    lines: dict[Place, int] = {}
+    repeated: list[tuple[Place, int]] = []
+    for index, entry in enumerate(entries):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        line = document.lines.get((*below, index))
+        if not isinstance(name, str):
+            raise UserError(
+                f"{where}: a category has no name (line {line}); each needs one, as in "
+                '{"id": 1, "name": "person"}'
+            )
+        if name in classes:
+            repeated.append((("classes", name), line or 0))
+            continue
+        parent = entry.get("supercategory")
+        parented = isinstance(parent, str) and parent.strip() and parent != name
+        classes[name] = {"attributes": []} | ({"parent": parent} if parented else {})
+        lines["classes", name] = line or 0
+    _without_own_parents(classes)
+    return Foreign(Document({"classes": classes}, lines, tuple(repeated)), "coco")
+
+
+def _without_own_parents(classes: dict[str, Any]) -> None:
+    """COCO's `person` may be its own supercategory's name; a class is no parent."""
+    for entry in classes.values():
+        if entry.get("parent") in classes:
+            del entry["parent"]
+
+
+def _by_id(value: dict[str, Any], document: Document, below: Place) -> Foreign:
+    numbers = all(isinstance(number, int) for number in value.values())
+    pairs = [
+        (
+            key
+            if numbers
+            else f"{key} {name}"
+            if key.startswith("n0") or key.startswith("n1")
+            else str(name),
+            document.lines.get((*below, key)),
+        )
+        for key, name in value.items()
+    ]
+    return Foreign(named(pairs), "id2label")
+
+
+def _are_ids(value: dict[str, Any]) -> bool:
+    return all(re.fullmatch(r"\d+|n\d{8}", key) for key in value)
+
+
+def _is_index_entry(entry: Any) -> bool:
+    return (
+        isinstance(entry, list)
+        and len(entry) == 2
+        and isinstance(entry[0], str)
+        and re.fullmatch(r"n\d{8}", entry[0]) is not None
+    )
+
+
+def _holds_lists_of_names(value: dict[str, Any]) -> bool:
+    if not value or not all(isinstance(texts, list) for texts in value.values()):
+        return False
+    if 2 * sum(key.casefold() in _DATA_SETS for key in value) > len(value):
+        return True
+    texts = [text for texts in value.values() for text in texts if isinstance(text, str)]
+    sentences = sum(text.rstrip().endswith((".", "!", "?")) for text in texts)
+    templates = sum(_TEMPLATE.search(text) is not None for text in texts)
+    many = len(texts) > _LONG * len(value)
+    return 2 * templates > len(texts) > 0 or (many and 2 * sentences <= len(texts))
+
+
+def _of_data_sets(document: Document, member: str | None, where: str) -> Foreign:
+    value: dict[str, Any] = document.value
+    for texts in value.values():
+        if isinstance(texts, list):
+            _refuse_templates([text for text in texts if isinstance(text, str)], where)
+    if member is None and len(value) > 1:
+        names = ", ".join(list(value)[:20]) + (", ..." if len(value) > 20 else "")
+        first = next(iter(value))
+        raise UserError(
+            f"{where} looks like {len(value)} lists of class names ({names}), not like attributes "
+            f"of classes; say which list is meant, as in FILE.json#{first}, or, if these are "
+            'attributes, put {"classes": ...} around them'
+        )
+    chosen = next(iter(value)) if member is None else member
+    if chosen not in value:
+        raise UserError(f"{where} has no list {chosen!r}; there are {', '.join(list(value)[:40])}")
+    if not isinstance(value[chosen], list):
+        raise UserError(f"{where}: {chosen!r} is no list of names; write a list of texts")
+    lines = {place[1:]: line for place, line in document.lines.items() if place[:1] == (chosen,)}
+    found = _listed(Document(value[chosen], lines), where)
+    note = f"read as the class names of {chosen}"
+    return Foreign(found.document, "clip-benchmark", (note, *found.notes))
+
+
+def _refuse_templates(texts: list[str], where: str) -> None:
+    templates = [text for text in texts if _TEMPLATE.search(text)]
+    if texts and 2 * len(templates) > len(texts):
+        raise UserError(
+            f"{where} holds {len(templates)} templates such as {templates[0]!r}, not names of "
+            "classes; give a list of names, and these as name_templates with {class} in the "
+            "native form, or both in a folder as classnames.txt and "
+            "zeroshot_classification_templates.txt"
+        )
