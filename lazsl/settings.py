@@ -196,6 +196,26 @@ class ScoringSettings(_Frozen):
         float | None,
         Field(ge=0, le=1, description="no label below this confidence; needs a temperature"),
     ] = None
+    abstain_by: Annotated[
+        Literal["confidence", "presence"] | None,
+        Field(
+            description="what abstain_below is held against; presence: confidence times presence, "
+            "where images may show no known class (one-sided plans only); default: confidence"
+        ),
+    ] = None
+    floor: Annotated[
+        float | None,
+        Field(ge=-1, le=1, description="no label where the best score is below this"),
+    ] = None
+    parents_above: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="an image without a label gets its best class's deepest parent of at least "
+            "this chance; needs a temperature and a label set with parents",
+        ),
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -283,6 +303,16 @@ class ScoringSettings(_Frozen):
             raise ValueError(
                 f"abstain_below {self.abstain_below} is a confidence, and there is none without a "
                 "temperature; set both, or take both from a trust file with --trust"
+            )
+        if self.parents_above is not None and self.temperature is None:
+            raise ValueError(
+                f"parents_above {self.parents_above} is a chance, and there is none without a "
+                "temperature; set both, or take both from a trust file with --trust"
+            )
+        if self.abstain_by == "presence" and not self.one_sided:
+            raise ValueError(
+                "abstain_by is presence, which the paper's plans do not measure; set aligner to "
+                "one-sided, or leave abstain_by out"
             )
         if self.temperature is not None and self.top_k < 2:
             raise ValueError(

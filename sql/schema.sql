@@ -159,7 +159,9 @@ create table if not exists predictions (
     seen smallint,
     doubt float,
     presence float,
-    gap float
+    gap float,
+    parent_label varchar,
+    parent_chance float
 );
 -- Version 2: runs that were loaded before never abstained.
 alter table predictions add column if not exists confidence float;
@@ -170,6 +172,9 @@ alter table predictions add column if not exists doubt float;
 -- Version 5: runs that were loaded before have the paper's plans.
 alter table predictions add column if not exists presence float;
 alter table predictions add column if not exists gap float;
+-- Version 5: runs that were loaded before labelled by classes alone.
+alter table predictions add column if not exists parent_label varchar;
+alter table predictions add column if not exists parent_chance float;
 comment on table predictions is 'one row per run and labelled image';
 comment on column predictions.run is 'run key';
 comment on column predictions.shard is 'shard the image belongs to';
@@ -194,7 +199,7 @@ comment on column predictions.crop_mean_score is 'its mean cosine';
 comment on column predictions.confidence is
     'chance that the best class is right, 0..1; null when the run had no temperature';
 comment on column predictions.abstained is
-    'true where the confidence is below what was asked for: the image gets no label';
+    'true where the confidence, or best score, is below what was asked for: the image gets no label';
 comment on column predictions.seen is
     'crops the label was made from; null: all, of a run from before crops were counted';
 comment on column predictions.doubt is
@@ -203,6 +208,10 @@ comment on column predictions.presence is
     'geometric mean presence of the attributes of the best class, 0..1; null: paper''s plans';
 comment on column predictions.gap is
     'minus the mean similarity that attributes of the best class lack to rivals; null: paper''s plans';
+comment on column predictions.parent_label is
+    'where abstained, the deepest parent of the best class that can be defended; null: none';
+comment on column predictions.parent_chance is
+    'chance that the parent is right, held against the threshold; null: no parent';
 
 create table if not exists scores (
     run varchar not null,

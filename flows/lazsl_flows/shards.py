@@ -117,6 +117,8 @@ def embed_labels(run: Run, towers: Towers = "both") -> None:
     Raises:
         UserError: with the sentence of the task.
     """
+    if notice := steps.cut_sentences(run):
+        get_run_logger().warning(notice)
     watcher.get().waiting("embedding the label set")
     embedded = attributes(run, towers, return_state=True)
     if not embedded.is_completed():

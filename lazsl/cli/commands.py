@@ -11,6 +11,7 @@ from lazsl.cli import (
     explain,
     label,
     labels,
+    labels_tree,
     report,
     runs,
     warehouse,
@@ -20,4 +21,17 @@ from lazsl.cli.app import app
 __all__ = ["app"]
 
 
-_ = (audit, datasets, describe, estimate, evaluate, explain, label, labels, report, runs, warehouse)
+_ = (
+    audit,
+    datasets,
+    describe,
+    estimate,
+    evaluate,
+    explain,
+    label,
+    labels,
+    labels_tree,
+    report,
+    runs,
+    warehouse,
+)

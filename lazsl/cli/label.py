@@ -152,12 +152,11 @@ def label(
     with _prefect(talk):
         from lazsl_flows.label import label_archive
 
-        from lazsl.run.run import notices, open_run
+        from lazsl.run.run import open_run
 
         run = open_run(job)
         _load_model(run, "both")
-        for notice in notices(job, run.labelset, run.source):
-            err.print(f"[yellow]note:[/] {escape(notice)}")
+        _say_notices(run)
         _warn_of_other_trust(trust, run)
         _follow(lambda: label_archive(job, return_state=True), "labelling", talk)
         if not quiet:
@@ -226,14 +225,13 @@ def relabel(
     with _prefect(talk):
         from lazsl_flows.label import relabel as relabel_flow
 
-        from lazsl.run.run import notices, open_relabelling, rescoring
+        from lazsl.run.run import open_relabelling, rescoring
 
         if how:
             changes["scoring"] = rescoring(record["job"]["scoring"], how["scoring"])
         opened = open_relabelling(folder, record["run"], changes)
         _load_model(opened, "text")
-        for notice in notices(opened.job, opened.labelset, opened.source):
-            err.print(f"[yellow]note:[/] {escape(notice)}")
+        _say_notices(opened)
         _warn_of_other_trust(trust, opened)
         _follow(
             lambda: relabel_flow(
@@ -272,7 +270,7 @@ def _scoring(
 
 
 def _from_trust(url: str | None) -> dict[str, Any]:
-    """The two settings that a trust file gives; none where there is no file."""
+    """The settings that a trust file gives; none where there is no file."""
     if url is None:
         return {}
     from lazsl.evaluation.trust import read_trust
@@ -286,7 +284,20 @@ def _from_trust(url: str | None) -> dict[str, Any]:
     return {
         "scoring.temperature": measured.temperature,
         "scoring.abstain_below": measured.threshold,
+        "scoring.abstain_by": measured.abstain_by,
+        "scoring.floor": measured.floor,
+        "scoring.parents_above": measured.parents_above,
     }
+
+
+def _say_notices(run: Any) -> None:
+    """What the person who starts a run should know beforehand."""
+    from lazsl.run.run import notices
+    from lazsl.run.steps import cut_sentences
+
+    cut = cut_sentences(run)
+    for notice in [*notices(run.job, run.labelset, run.source), *([cut] if cut else [])]:
+        err.print(f"[yellow]note:[/] {escape(notice)}")
 
 
 def _warn_of_other_trust(url: str | None, run: Any) -> None:

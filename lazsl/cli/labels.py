@@ -49,7 +49,7 @@ def import_(
     from lazsl.labelset.formats import import_labels
     from lazsl.labelset.reading import write_labels
 
-    _keep(output, force)
+    keep(output, force)
     labels, found, notes = import_labels(file, form)
     write_labels(labels, output)
     note([*notes, *filter(None, [labels.spoken_note()])])
@@ -74,7 +74,7 @@ def export(
     from lazsl.labelset.reading import FOLDER_NAMES, load_labelset
 
     labels = load_labelset(file)
-    _keep(f"{output.rstrip('/')}/{FOLDER_NAMES}" if form == "clip-benchmark" else output, force)
+    keep(f"{output.rstrip('/')}/{FOLDER_NAMES}" if form == "clip-benchmark" else output, force)
     lost = export_labels(labels, form, output)
     if lost:
         note([f"{form} cannot hold {', '.join(lost)}; {shown(file)} still does"])
@@ -170,7 +170,7 @@ def _mend(read: Read, url: str, force: bool) -> Read:
 
     if not url.lower().endswith((".yaml", ".yml", ".json")):
         raise UserError(f"--fix {url!r} must end in .yaml or .json; YAML reads best")
-    _keep(url, force)
+    keep(url, force)
     mended = mend(read)
     if mended.read.problems:
         problem = mended.read.problems[0]
@@ -270,7 +270,7 @@ def is_there(url: str) -> bool:
     return Folder(folder).exists(name)
 
 
-def _keep(url: str, force: bool) -> None:
+def keep(url: str, force: bool) -> None:
     """Refuse to replace a file that somebody may have edited."""
     from lazsl.store.urls import masked
 

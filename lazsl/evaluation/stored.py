@@ -7,7 +7,7 @@ their names; never by position.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -250,6 +250,20 @@ def _read_shard(
                 boxes=boxes[some[:, 1:]],
                 sizes=np.array([(row["width"], row["height"]) for row in mine], np.int32),
             )
+
+
+def stored_presence(stored: StoredRun, image_ids: Sequence[str]) -> np.ndarray | None:
+    """(B,) float32, the presence of each image's best class as the run stored it; None where the
+    run did not measure it, or has not scored all of these images."""
+    found: dict[str, float | None] = {}
+    for shard in paths.done_shards(stored.folder, stored.key):
+        table = stored.folder.read_table(paths.run_table(stored.key, "predictions", shard))
+        if "presence" not in table.column_names:
+            return None
+        presence = table["presence"].to_pylist()
+        found.update(zip(map(str, table["image_id"].to_pylist()), presence, strict=True))
+    values = [found.get(image_id) for image_id in image_ids]
+    return None if None in values else np.array(values, np.float32)
 
 
 def _labelset(job: Job, key: str, embedded: pa.Table) -> LabelSet:

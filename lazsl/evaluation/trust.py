@@ -7,14 +7,15 @@ an image below the threshold gets no label.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lazsl.errors import UserError
+from lazsl.evaluation.backing_off import BackingOff, Candidates, measure_backing_off
 from lazsl.evaluation.calibration import (
     CERTAINTY,
     Bin,
@@ -31,11 +32,15 @@ from lazsl.evaluation.calibration import (
 from lazsl.evaluation.stored import StoredRun
 from lazsl.run.run import Run, uncalibrated
 from lazsl.scoring.confidence import confidence
+from lazsl.scoring.tree import Tree
 from lazsl.store.folder import Folder
 from lazsl.store.urls import masked, split_url
 
 CLIP_TEMPERATURE = 0.01
 """What CLIP was trained with (its logit scale ends at 100): the confidence before any fitting."""
+
+FLOOR = 0.01
+"""Part of the images of known classes that may lie below the floor."""
 
 FEWEST = 20
 """Images of known classes below which nothing is measured."""
@@ -74,6 +79,10 @@ class Trust:
         confidence: (B,) at `temperature`.
         right: (B,) bool, the label is the truth.
         known: (B,) bool, the truth is in the label set.
+        abstain_by: what the threshold is held against, as `ScoringSettings.abstain_by`.
+        floor: the best score that all but a hundredth of the images of known classes reach, below
+            which there is no label; None where every image shows a known class.
+        backing_off: what a tree of labels adds; None where there is no tree, or nothing to add.
     """
 
     images: int
@@ -99,6 +108,9 @@ class Trust:
     confidence: np.ndarray
     right: np.ndarray
     known: np.ndarray
+    abstain_by: str | None = None
+    floor: float | None = None
+    backing_off: BackingOff | None = None
 
     @property
     def threshold(self) -> float | None:
@@ -124,6 +136,9 @@ class Trust:
         return {
             **plain,
             "threshold": self.threshold,
+            "abstain_by": self.abstain_by,
+            "floor": self.floor,
+            "tree": self.backing_off and self.backing_off.to_json(),
             "coverage_at_threshold": self.coverage_at_threshold,
             "precision_at_threshold": self.precision_at_threshold,
             **{name: getattr(self, name) and asdict(getattr(self, name)) for name in _CUTS},
@@ -146,7 +161,16 @@ _BINS = ("bins_before", "bins_after")
 
 
 def measure_trust(
-    top_scores: np.ndarray, right: np.ndarray, known: np.ndarray, precision: float, seed: int = 0
+    top_scores: np.ndarray,
+    right: np.ndarray,
+    known: np.ndarray,
+    precision: float,
+    seed: int = 0,
+    presence: np.ndarray | None = None,
+    opened: bool = False,
+    tree: Tree | None = None,
+    best: np.ndarray | None = None,
+    truth: np.ndarray | None = None,
 ) -> Trust:
     """What the scores of images whose truth is known say of the labels' worth.
 
@@ -159,6 +183,12 @@ def measure_trust(
         known: (B,) bool, the truth is in the label set; false for images of an open set.
         precision: the part of the given labels that is to be right, above 0 and below 1.
         seed: of the halves.
+        presence: (B,) P of each image's best class, where a known class may not be shown at all:
+            thresholds are then put on confidence times presence.
+        opened: images may show nothing that the label set knows: a floor is put under the best
+            score.
+        tree: of the label set, with `best` (B, k), the classes of `top_scores`, and `truth` (B,),
+            the index of what is shown, -1 where the label set lacks it.
 
     Raises:
         UserError: only one class was stored per image, there are too few images, or the precision
@@ -168,19 +198,28 @@ def measure_trust(
     known = np.asarray(known, bool)
     right = np.asarray(right, bool) & known
     _check(top_scores, known, precision)
+    there = np.ones(len(known)) if presence is None else np.asarray(presence, np.float64)
+    floor = None
+    if opened:
+        floor = float(np.quantile(top_scores[known, 0].astype(np.float64), FLOOR))
+        there = there * (top_scores[:, 0] >= floor)
     half = np.random.default_rng(seed).permutation(len(known)) % 2 == 0
     # Of each half at the temperature of the other.
     crossed = np.empty(len(known), np.float32)
     loss_after = labelled = correct = 0.0
+    halves: list[tuple[np.ndarray, float, float]] = []
     for mine, other in ((half, ~half), (~half, half)):
         fitted = fit_temperature(top_scores[other & known], right[other & known])
         crossed[mine] = confidence(top_scores[mine], fitted)
         mine_known = mine & known
         loss_after += mine_known.sum() * log_loss(top_scores[mine_known], right[mine_known], fitted)
         chosen = widest_cut(
-            risk_coverage(confidence(top_scores[other], fitted), right[other]), precision
+            risk_coverage(confidence(top_scores[other], fitted) * there[other], right[other]),
+            precision,
         )
-        given = mine & (crossed >= chosen.threshold) if chosen else np.zeros_like(mine)
+        threshold = chosen.threshold if chosen else np.inf
+        halves.append((mine, fitted, threshold))
+        given = mine & (crossed * there >= threshold)
         labelled += given.sum()
         correct += (given & right).sum()
     before = confidence(top_scores[known], CLIP_TEMPERATURE)
@@ -190,14 +229,20 @@ def measure_trust(
     bins_after = reliability(crossed[known], right[known], bins)
     temperature = fit_temperature(top_scores[known], right[known])
     sure = confidence(top_scores, temperature)
-    curve = risk_coverage(sure, right)
+    curve = risk_coverage(sure * there, right)
     cut, raw_cut = widest_cut(curve, precision), widest_cut(curve, precision, assured=False)
     scores = {
         "confidence": sure,
         "best score": top_scores[:, 0],
         "margin": top_scores[:, 0] - top_scores[:, 1],
     }
+    if presence is not None:
+        scores |= {"presence": np.asarray(presence), "confidence x presence": sure * presence}
     areas = {} if known.all() else {name: auroc(value, known) for name, value in scores.items()}
+    backing_off = None
+    if tree is not None and best is not None and truth is not None:
+        own = (temperature, cut.threshold if cut else np.inf)
+        backing_off = _backed_off(tree, top_scores, best, truth, there, precision, own, halves)
     return Trust(
         images=len(known),
         unknown=int((~known).sum()),
@@ -222,7 +267,31 @@ def measure_trust(
         confidence=sure,
         right=right,
         known=known,
+        abstain_by=None if presence is None else "presence",
+        floor=floor,
+        backing_off=backing_off,
     )
+
+
+def _backed_off(
+    tree: Tree,
+    top_scores: np.ndarray,
+    best: np.ndarray,
+    truth: np.ndarray,
+    there: np.ndarray,
+    precision: float,
+    whole: tuple[float, float],
+    halves: list[tuple[np.ndarray, float, float]],
+) -> BackingOff | None:
+    """What the tree adds at the temperature and threshold of all images, and of halves."""
+
+    def fitted(heat: float, threshold: float) -> tuple[Candidates, np.ndarray]:
+        images = Candidates.of(tree, best, top_scores, truth, heat)
+        images = replace(images, chance=images.chance * there[:, None])
+        return images, confidence(top_scores, heat) * there >= threshold
+
+    crossed = tuple((half, *fitted(*how)) for half, *how in halves)
+    return measure_backing_off(*fitted(*whole), precision, crossed)
 
 
 def _check(top_scores: np.ndarray, known: np.ndarray, precision: float) -> None:
@@ -269,6 +338,9 @@ class TrustFile(BaseModel):
 
     temperature: float = Field(gt=0, le=1000)
     threshold: float | None = Field(ge=0, le=1)
+    abstain_by: Literal["presence"] | None = None
+    floor: float | None = Field(default=None, ge=-1, le=1)
+    parents_above: float | None = Field(default=None, ge=0, le=1)
     precision: float = Field(gt=0, lt=1)
     sentence: str
     images: int
@@ -284,6 +356,9 @@ def write_trust(path: Path, trust: Trust, run: Run | StoredRun) -> None:
     file = TrustFile(
         temperature=trust.temperature,
         threshold=trust.threshold,
+        abstain_by="presence" if trust.abstain_by == "presence" else None,
+        floor=trust.floor,
+        parents_above=trust.backing_off.threshold if trust.backing_off else None,
         precision=trust.precision,
         sentence=trust.sentence,
         images=trust.images,

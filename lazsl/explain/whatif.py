@@ -19,18 +19,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import pyarrow as pa
 import torch
 
-from lazsl.embedding.label_set import embed_labels
+from lazsl.embedding.label_set import Remembering, embed_labels
 from lazsl.errors import UserError
 from lazsl.explain.evidence import Evidence
 from lazsl.explain.explanation import find_class
-from lazsl.explain.recomputed import StoredImage, align, vectors
+from lazsl.explain.recomputed import StoredImage, align
 from lazsl.labelset.labels import LabelSet
-from lazsl.model.encoder import Encoder
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.scoring.tables import score_table
 from lazsl.settings import ScoringSettings
@@ -282,18 +280,12 @@ def _which(attributes: list[str], text: str, label: str) -> int:
 
 def _embedded(labels: LabelSet, known: pa.Table, embed: Embed) -> pa.Table:
     """`records.attributes(D)` of the label set, its known sentences as they were embedded."""
-    stored = vectors(known)
-    rows = {prompt: row for row, prompt in enumerate(known["prompt"].to_pylist())}
 
-    class Remembering:
+    class Given:
         def encode_sentences(self, sentences: Sequence[str]) -> torch.Tensor:
-            new = [one for one in dict.fromkeys(sentences) if one not in rows]
-            every = torch.cat([stored, embed(new)]) if new else stored
-            place = rows | {one: len(stored) + number for number, one in enumerate(new)}
-            return every[[place[one] for one in sentences]]
+            return embed(list(sentences))
 
-    # All that embedding a label set asks of an encoder.
-    return embed_labels(labels, cast(Encoder, Remembering()))
+    return embed_labels(labels, Remembering(Given, [known]))
 
 
 def _scored(

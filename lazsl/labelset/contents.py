@@ -102,10 +102,9 @@ def language(texts: Sequence[str]) -> str | None:
     Scripts are told by letters; languages in Latin letters by their function words, and only where
     these say so in at least half of five texts or more.
     """
-    scripts: Counter[str] = Counter(_script(text) for text in texts)
-    script, count = max(scripts.items(), key=lambda item: item[1], default=("", 0))
-    if script not in ("", "LATIN") and 2 * count > len(texts):
-        return f"{script.capitalize()} script"
+    scripts = Counter(script for text in texts if (script := _script(text)) not in ("", "LATIN"))
+    if 2 * scripts.total() > len(texts):
+        return f"{' and '.join(name.capitalize() for name, _ in scripts.most_common(2))} script"
     votes: Counter[str] = Counter()
     for text in texts:
         words = set(_WORDS.findall(text.casefold()))

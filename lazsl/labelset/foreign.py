@@ -297,12 +297,14 @@ def _of_data_sets(document: Document, member: str | None, where: str) -> Foreign
     for texts in value.values():
         if isinstance(texts, list):
             _refuse_templates([text for text in texts if isinstance(text, str)], where)
-    if member is None and len(value) > 1:
+    known = all(name.casefold() in _DATA_SETS for name in value)
+    if member is None and not (known and len(value) == 1):
         names = ", ".join(list(value)[:20]) + (", ..." if len(value) > 20 else "")
         first = next(iter(value))
         raise UserError(
-            f"{where} looks like {len(value)} lists of class names ({names}), not like attributes "
-            f"of classes; say which list is meant, as in FILE.json#{first}, or, if these are "
+            f"{where} looks like {len(value)} list{'s' * (len(value) > 1)} of class names "
+            f"({names}), not like attributes of classes; say which list is meant, as in "
+            f"FILE.json#{first}, or, if these are "
             'attributes, put {"classes": ...} around them'
         )
     chosen = next(iter(value)) if member is None else member

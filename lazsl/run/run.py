@@ -21,10 +21,14 @@ from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import ModelSource, find_model
 from lazsl.model.encoder import choose_device, choose_precision
 from lazsl.model.logit_scale import logit_scale
+from lazsl.scoring.tree import Tree, make_tree
 from lazsl.settings import Job, make_job
 from lazsl.store import keys, paths
 from lazsl.store.folder import Folder
 from lazsl.store.urls import masked
+
+MEASURED = ("temperature", "abstain_below", "abstain_by", "floor", "parents_above")
+"""Settings of scoring that a trust file brings."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,11 @@ class Run:
         """Where the run's artifacts live."""
         return Folder(self.job.workspace)
 
+    @cached_property
+    def tree(self) -> Tree | None:
+        """The parents of the label set's classes; None where there are none."""
+        return make_tree(self.labelset.classes, self.labelset.parents)
+
 
 def open_run(job: Job, archive: str | None = None) -> Run:
     """The run of a job: label set read, model found, keys made; nothing is written.
@@ -68,6 +77,11 @@ def open_run(job: Job, archive: str | None = None) -> Run:
             f"{masked(job.labels)!r} has one; add a class, or leave temperature and abstain_below "
             "out"
         )
+    if job.scoring.parents_above is not None and not labelset.parents:
+        raise UserError(
+            f"parents_above is set, but label set {masked(job.labels)!r} has no parents; give its "
+            "classes a parent each, or leave parents_above out"
+        )
     precision = choose_precision(job.precision, choose_device(job.device))
     source = find_model(job.model, precision)
     if archive is None:
@@ -77,7 +91,7 @@ def open_run(job: Job, archive: str | None = None) -> Run:
     if scoring.needs_logit_scale:
         scoring = scoring.resolved(logit_scale(source))
     regions = keys.regions_key(job.regions, job.max_pixels, labelset.key, scoring)
-    key = keys.run_key(archive, source.key, regions, labelset.key, scoring)
+    key = keys.run_key(archive, source.key, regions, labelset.key, scoring, labelset.parents)
     resolved = job.model_copy(update={"precision": precision, "scoring": scoring})
     return Run(resolved, key, archive, source.key, regions, labelset.key, source, labelset)
 
@@ -118,7 +132,7 @@ def open_relabelling(workspace: Folder, run: str, changes: dict[str, Any]) -> Ru
 
 def uncalibrated(scoring: dict[str, Any]) -> dict[str, Any]:
     """Scoring settings without what was measured for one label set and one way of scoring."""
-    return {k: v for k, v in scoring.items() if k not in ("temperature", "abstain_below")}
+    return {k: v for k, v in scoring.items() if k not in MEASURED}
 
 
 def rescoring(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

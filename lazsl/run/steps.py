@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 from lazsl.archive.manifest import read_manifest, shard_images
 from lazsl.archive.staging import Staged, stage
 from lazsl.embedding.doubt import Stopping
-from lazsl.embedding.label_set import embed_labels
+from lazsl.embedding.label_set import Remembering, embed_labels, embedded_before
 from lazsl.embedding.shard import embed_images
 from lazsl.errors import DamagedError, UserError
-from lazsl.model.encoder import choose_device
+from lazsl.model.encoder import choose_device, count_tokens, load_tokenizer
 from lazsl.model.towers import Towers
 from lazsl.run.models import load_model
 from lazsl.run.run import Run, now
@@ -67,8 +67,38 @@ def embed_attributes(run: Run, towers: Towers = "both") -> bool:
     if attributes_embedded(run):
         return False
     name = paths.attributes(run.encoder, run.labels)
-    run.workspace.write_table(name, embed_labels(run.labelset, load_model(run, towers)))
+    known = embedded_before(run.workspace, run.encoder, run.labelset)
+    encoder = Remembering(lambda: load_model(run, towers), known)
+    run.workspace.write_table(name, embed_labels(run.labelset, encoder))
     return True
+
+
+def cut_sentences(run: Run) -> str | None:
+    """Which sentences the model's tokenizer would cut, in a sentence; None where there are none, or
+    where the label set was embedded before."""
+    if attributes_embedded(run):
+        return None
+    tokenizer = load_tokenizer(run.source)
+    context = int(tokenizer.context_length)
+    # A token stands for a byte at least, and two mark the ends.
+    sentences = dict.fromkeys(
+        sentence
+        for sentences in run.labelset.prompts
+        for sentence in sentences
+        if len(sentence.encode()) > context - 2
+    )
+    if not sentences:
+        return None
+    counts = count_tokens(tokenizer, list(sentences))
+    long = [text for text, count in zip(sentences, counts, strict=True) if count > context]
+    if not long:
+        return None
+    shown = long[0] if len(long[0]) <= 200 else f"{long[0][:200]}..."
+    return (
+        f"{len(long):,} of {sum(run.labelset.sizes):,} sentences are longer than the {context} "
+        f"tokens that the model reads, and their ends are cut, such as {shown!r}; lazsl labels "
+        "check --model lists them"
+    )
 
 
 def stage_shard(run: Run, shard: str, directory: Path) -> Staged:
@@ -149,7 +179,7 @@ def score_shard(run: Run, shard: str) -> dict[str, Any]:
     labels = embedded_labels(workspace, run.encoder, run.labels)
     settings = run.job.regions
     count = None if settings.doubt is None else settings.count
-    tables = score_table(regions, labels, run.job.scoring, run.job.scoring_memory, count)
+    tables = score_table(regions, labels, run.job.scoring, run.job.scoring_memory, count, run.tree)
     counts = _reconcile(shard, images, tables["predictions"])
     files = {
         name: workspace.write_table(name, table)

@@ -27,6 +27,7 @@ from lazsl.scoring.aligned import taking_part
 from lazsl.scoring.confidence import confidence
 from lazsl.scoring.embedded import EmbeddedLabels, embeddings_of, images_alike
 from lazsl.scoring.presence import Presence, measure_presence
+from lazsl.scoring.tree import Tree, chances, chances_above, deepest
 from lazsl.settings import ScoringSettings
 from lazsl.store import schemas
 
@@ -37,6 +38,7 @@ def score_table(
     settings: ScoringSettings,
     memory_bytes: int,
     count: int | None = None,
+    tree: Tree | None = None,
 ) -> dict[str, pa.Table]:
     """The tables of `records.RUN_TABLES` for the images of one shard.
 
@@ -46,6 +48,7 @@ def score_table(
         settings: how to score.
         memory_bytes: bound of the working memory, beyond the tables themselves.
         count: crops that an image has, where not all of them may have been embedded.
+        tree: of the label set, for images that get a parent of their best class as their label.
     """
     device = labels.names.device
     vectors = embeddings_of(regions)
@@ -58,7 +61,7 @@ def score_table(
             some = rows[start : start + at_once]
             chunk = torch.from_numpy(vectors[some].astype(np.float32)).to(device)
             ids = image_ids.take(pa.array(some[:, 0]))
-            parts.append(_score(ids, chunk, labels, settings, memory_bytes, count))
+            parts.append(_score(ids, chunk, labels, settings, memory_bytes, count, tree))
     if not parts:
         return {name: schema.empty_table() for name, schema in schemas.RUN_TABLES.items()}
     tables = {name: pa.concat_tables([part[name] for part in parts]) for name in parts[0]}
@@ -81,6 +84,7 @@ def _score(
     settings: ScoringSettings,
     memory_bytes: int,
     count: int | None,
+    tree: Tree | None,
 ) -> dict[str, pa.Table]:
     whole, crops = vectors[:, 0], vectors[:, 1:]
     how = settings.aligning(memory_bytes // 2)
@@ -104,7 +108,7 @@ def _score(
         found = doubts(crops, whole, count, labels.packed, settings, memory_bytes // 2)
         doubt = pa.array(found, pa.float32())
     return {
-        "predictions": _predictions(ranked, crops.shape[1], baselines, settings, doubt),
+        "predictions": _predictions(ranked, crops.shape[1], baselines, settings, doubt, tree),
         "scores": _scores(ranked, baselines),
         "evidence": _evidence(ranked, labels),
         "plans": _plans(ranked, settings.plans, passed),
@@ -188,11 +192,12 @@ def _predictions(
     baselines: dict[str, torch.Tensor],
     settings: ScoringSettings,
     doubt: pa.Array[Any],
+    tree: Tree | None,
 ) -> pa.Table:
     scores = ranked.plans.scores
     images, k = scores.shape
     nothing = pa.nulls(images)
-    sure, abstained = _confidence(scores, settings)
+    sure, abstained = _confidence(ranked, settings)
     best_class = ranked.named(ranked.classes[:, 0])
     columns = [
         ranked.image_ids,
@@ -215,19 +220,56 @@ def _predictions(
             _column(ranked.presence.of_image, pa.float32()),
             _column(ranked.presence.gap, pa.float32()),
         ]
+    columns += _parents(ranked, settings, abstained, tree)
     return pa.Table.from_arrays(columns, schema=schemas.PREDICTIONS)
 
 
-def _confidence(
-    scores: torch.Tensor, settings: ScoringSettings
-) -> tuple[pa.Array[Any], pa.Array[Any]]:
+def _confidence(ranked: _Ranked, settings: ScoringSettings) -> tuple[pa.Array[Any], pa.Array[Any]]:
     """Columns confidence and abstained."""
+    scores = ranked.plans.scores
+    low = _below_floor(ranked, settings)
     if settings.temperature is None:
-        nothing = pa.nulls(len(scores), pa.float32())
-        return nothing, pa.repeat(pa.scalar(False), len(scores))
+        return pa.nulls(len(scores), pa.float32()), pa.array(low)
     sure = confidence(scores.cpu().numpy(), settings.temperature)
     # In double precision, or a threshold between two float32 numbers would be rounded to one.
-    return pa.array(sure), pa.array(sure.astype(np.float64) < (settings.abstain_below or 0.0))
+    held = sure.astype(np.float64) * _there(ranked, settings)
+    return pa.array(sure), pa.array(low | (held < (settings.abstain_below or 0.0)))
+
+
+def _below_floor(ranked: _Ranked, settings: ScoringSettings) -> np.ndarray:
+    """(B,) bool, images that look like nothing that the threshold was measured on."""
+    best = ranked.plans.scores[:, 0].cpu().numpy().astype(np.float64)
+    return np.asarray(best < (-np.inf if settings.floor is None else settings.floor))
+
+
+def _there(ranked: _Ranked, settings: ScoringSettings) -> np.ndarray:
+    """(B,) float64, the presence by which chances are multiplied; 1 where it does not count."""
+    if settings.abstain_by != "presence" or ranked.presence is None:
+        return np.ones(len(ranked.classes))
+    return ranked.presence.of_image.cpu().numpy().astype(np.float64)
+
+
+def _parents(
+    ranked: _Ranked, settings: ScoringSettings, abstained: pa.Array[Any], tree: Tree | None
+) -> list[pa.Array[Any]]:
+    """Columns parent_label and parent_chance."""
+    images = len(ranked.classes)
+    if tree is None or settings.parents_above is None or settings.temperature is None:
+        return [pa.nulls(images, pa.string()), pa.nulls(images, pa.float32())]
+    chance = chances(ranked.plans.scores.cpu().numpy(), settings.temperature)
+    nodes, above = chances_above(tree, ranked.classes.cpu().numpy(), chance)
+    above = above * _there(ranked, settings)[:, None]
+    node, level = deepest(nodes, above, settings.parents_above)
+    without = abstained.to_numpy(zero_copy_only=False) & ~_below_floor(ranked, settings)
+    missing = ~without | (node < 0)
+    places: Any = pa.array(np.where(missing, 0, node))
+    names = pa.array(tree.nodes, pa.string()).take(places)
+    nothing = pa.array(missing)
+    values = pa.array(above[np.arange(images), level].astype(np.float32))
+    return [
+        pc.if_else(nothing, pa.scalar(None, pa.string()), names),
+        pc.if_else(nothing, pa.scalar(None, pa.float32()), values),
+    ]
 
 
 def _scores(ranked: _Ranked, baselines: dict[str, torch.Tensor]) -> pa.Table:

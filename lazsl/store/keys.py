@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from lazsl.settings import RegionSettings, ScoringSettings
@@ -85,9 +86,21 @@ def _not_deciding(scoring: ScoringSettings) -> set[str]:
     return {"aligner"}
 
 
-def run_key(archive: str, encoder: str, regions: str, labels: str, scoring: ScoringSettings) -> str:
-    """Name of a run: what is labelled, by which model, regions, label set and scoring."""
+def run_key(
+    archive: str,
+    encoder: str,
+    regions: str,
+    labels: str,
+    scoring: ScoringSettings,
+    parents: Mapping[str, str] | None = None,
+) -> str:
+    """Name of a run: what is labelled, by which model, regions, label set and scoring.
+
+    Parents of classes are part of it where labels may be parents.
+    """
     prefix = archive.rsplit("-", 1)[0]
     # What is not set has no part in it: runs from before such a setting existed keep their names.
     how = scoring.model_dump(exclude_none=True, exclude=_not_deciding(scoring))
+    if scoring.parents_above is not None:
+        how["parents"] = dict(parents or {})
     return f"{prefix}-{digest('run', archive, encoder, regions, labels, how)}"

@@ -100,7 +100,11 @@ PREDICTIONS = _schema(
     ("runner_up", _text, "class of the second best score; null when there is one class"),
     ("margin", pa.float32(), "score minus the runner-up's; null when there is one class"),
     ("confidence", pa.float32(), "chance that the best class is right; null: no temperature set"),
-    ("abstained", pa.bool_(), "true where the confidence is below what was asked for"),
+    (
+        "abstained",
+        pa.bool_(),
+        "true where the confidence, or the best score, is below what was asked for",
+    ),
     ("kept", pa.int16(), "regions that passed the selection (M'); of one-sided plans, all"),
     ("clip_label", _text, "best class by the bare class name on the whole image"),
     ("clip_score", pa.float32(), "its cosine"),
@@ -121,6 +125,12 @@ PREDICTIONS = _schema(
         "minus the mean similarity that the best class's attributes lack to their best rivals, "
         "0 where they lead; null: paper's plans",
     ),
+    (
+        "parent_label",
+        _text,
+        "where abstained, the deepest parent of the best class that can be defended; null: none",
+    ),
+    ("parent_chance", pa.float32(), "chance that it is right, held against the threshold"),
 )
 
 SCORES = _schema(
@@ -189,6 +199,8 @@ LATER: dict[str, dict[str, bool | None]] = {
         "doubt": None,
         "presence": None,
         "gap": None,
+        "parent_label": None,
+        "parent_chance": None,
     },
     "evidence": {"presence": None},
     "plans": {"passed_over": None, "marginals": None},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.labelset.formats import import_labels
 from lazsl.labelset.labels import LabelSet

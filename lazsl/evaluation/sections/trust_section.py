@@ -13,9 +13,10 @@ from rich.table import Table
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import Answers
 from lazsl.evaluation.sections.section import plain, table
-from lazsl.evaluation.stored import StoredRun
+from lazsl.evaluation.stored import StoredRun, stored_presence
 from lazsl.evaluation.sweeps import own_method
 from lazsl.evaluation.trust import Trust, measure_trust, write_trust
+from lazsl.scoring.tree import make_tree
 
 TRUST_FILE = "trust.json"
 
@@ -104,8 +105,21 @@ def trust_section(
     own = own_method(stored.job.scoring).name
     # What `label` sees of an image: the scores that are stored.
     top_scores = answers.scores[own][:, : stored.job.scoring.top_k]
+    known = answers.truth >= 0
+    opened = stored.job.open_set or not bool(known.all())
     try:
-        trust = measure_trust(top_scores, answers.right(own), answers.truth >= 0, precision, seed)
+        trust = measure_trust(
+            top_scores,
+            answers.right(own),
+            known,
+            precision,
+            seed,
+            presence=stored_presence(stored, answers.image_ids) if opened else None,
+            opened=opened,
+            tree=make_tree(stored.labelset.classes, stored.labelset.parents),
+            best=answers.best[own][:, : top_scores.shape[1]],
+            truth=answers.truth,
+        )
     except UserError as error:
         return TrustSection(stored, None, str(error))
     return TrustSection(stored, trust, "")
@@ -125,6 +139,27 @@ def _facts(trust: Trust) -> list[tuple[str, str]]:
             f"{trust.held_out_coverage:.1%}, {_or_none(trust.held_out_precision, '.1%')}",
         ),
     ]
+    if trust.floor is not None:
+        facts.append(("floor under the best score", f"{trust.floor:.4f}"))
+    if (tree := trust.backing_off) is not None:
+        facts += [
+            ("with parents: threshold", f"{tree.threshold:.4f}"),
+            ("with parents: labelled, right", f"{tree.coverage:.1%}, {tree.precision:.1%}"),
+            (
+                "with parents, held out: labelled, right",
+                f"{tree.held_out_coverage:.1%}, {_or_none(tree.held_out_precision, '.1%')}",
+            ),
+        ]
+        facts += [
+            (
+                "labels that are classes" if depth.level == 0 else f"parents, level {depth.level}",
+                f"{depth.labelled:,}, {depth.right / depth.labelled:.1%} right",
+            )
+            for depth in tree.depths
+            if depth.labelled
+        ]
+        if tree.severity is not None:
+            facts.append(("steps from a wrong class to a shared parent", f"{tree.severity:.2f}"))
     if trust.auroc_open_set is not None:
         facts.append(("images of no known class", f"{trust.unknown} of {trust.images}"))
         facts.append(("AUROC known against unknown, confidence", f"{trust.auroc_open_set:.3f}"))

@@ -1,0 +1,54 @@
+"""`lazsl labels tree`: parents of classes, proposed for a person to accept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from lazsl.cli.app import Force, in_words, out
+from lazsl.cli.labels import counted, keep, labels_app, shown
+from lazsl.display import short, visible
+from lazsl.errors import UserError
+
+
+@labels_app.command(epilog="Example: lazsl labels tree birds.yaml --output birds-tree.yaml")
+@in_words
+def tree(
+    file: Annotated[str, typer.Argument(help="The label set: path or URL.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The file to review: .yaml or .json.")
+    ],
+    force: Force = False,
+) -> None:
+    """Propose a parent for every class, by the attributes that classes share.
+
+    With parents, lazsl evaluate finds the threshold above which a parent is the label of an image
+    whose class cannot be told surely enough. Read the groups, rename or correct them in the file.
+    """
+    from lazsl.labelset.proposing import propose_parents
+    from lazsl.labelset.reading import load_labelset, write_labels
+
+    if not output.lower().endswith((".yaml", ".yml", ".json")):
+        raise UserError(f"--output {output!r} must end in .yaml or .json; YAML reads best")
+    keep(output, force)
+    labels = propose_parents(load_labelset(file))
+    write_labels(labels, output)
+    groups: dict[str, list[str]] = {}
+    for label, parent in labels.parents.items():
+        groups.setdefault(parent, []).append(label)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("parent", overflow="fold")
+    table.add_column("classes", overflow="fold")
+    for parent, members in groups.items():
+        table.add_row(Text(visible(parent)), Text(short(", ".join(members), 200)))
+    out.print(table)
+    out.print(
+        f"{counted(len(labels.parents), 'class')} in {counted(len(groups), 'group')}; wrote "
+        f"[bold]{escape(shown(output))}[/]",
+        highlight=False,
+        soft_wrap=True,
+    )
