@@ -79,6 +79,7 @@ class Trust:
         confidence: (B,) at `temperature`.
         right: (B,) bool, the label is the truth.
         known: (B,) bool, the truth is in the label set.
+        held_against: (B,) what the threshold is held against: the confidence, or times presence.
         abstain_by: what the threshold is held against, as `ScoringSettings.abstain_by`.
         floor: the best score that all but a hundredth of the images of known classes reach, below
             which there is no label; None where every image shows a known class.
@@ -108,6 +109,7 @@ class Trust:
     confidence: np.ndarray
     right: np.ndarray
     known: np.ndarray
+    held_against: np.ndarray
     abstain_by: str | None = None
     floor: float | None = None
     backing_off: BackingOff | None = None
@@ -267,6 +269,7 @@ def measure_trust(
         confidence=sure,
         right=right,
         known=known,
+        held_against=sure * there,
         abstain_by=None if presence is None else "presence",
         floor=floor,
         backing_off=backing_off,

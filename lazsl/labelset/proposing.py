@@ -45,7 +45,7 @@ def propose_parents(labels: LabelSet) -> LabelSet:
             "no two classes share an attribute, so that none is like another; write parents by hand"
         )
     groups = _best_cut(distance)
-    parents = {}
+    parents: dict[str, str] = {}
     for number, members in enumerate(_members(groups), start=1):
         if len(members) > 1:
             name = _name(labels, members, number)

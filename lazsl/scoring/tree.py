@@ -86,7 +86,9 @@ def chances_above(
     below = np.stack(
         [tree.shared(best, np.broadcast_to(node[:, None], best.shape)) for node in nodes.T], axis=1
     )
-    return nodes, np.einsum("blk,bk->bl", below, chance)
+    # Rounded as they are stored, so that a threshold taken from stored values parts images alike.
+    sums = np.einsum("blk,bk->bl", below, chance).astype(np.float32)
+    return nodes, sums.astype(np.float64)
 
 
 def deepest(

@@ -53,7 +53,7 @@ def test_every_file_and_command_of_the_page_works(
                     assert not said(line.partition(" > ")[0]).endswith("[exit code 2]")
                     run += 1
     server.close()
-    assert run == 12 and sorted(set(server.asked())) == [
+    assert run == 13 and sorted(set(server.asked())) == [
         "Great crested grebe",
         "Moorhen",
         "Tufted duck",

@@ -59,8 +59,8 @@ def test_the_chance_of_a_parent_is_the_sum_over_the_classes_below_it() -> None:
         assert [tree.nodes[node] for node in nodes[image] if node >= 0] == names
         for level, name in enumerate(names):
             plain = sum(exact[k] for k in range(4) if name in ancestors(CLASSES[best[image, k]]))
-            assert above[image, level] == pytest.approx(plain)
-        assert (np.diff(above[image, : len(names)]) >= -1e-12).all()  # never less on the way up
+            assert above[image, level] == pytest.approx(plain, rel=1e-6)
+        assert (np.diff(above[image, : len(names)]) >= -1e-7).all()  # never less on the way up
 
 
 def test_the_label_is_the_deepest_parent_above_the_threshold() -> None:
