@@ -120,13 +120,13 @@ def _answers(run: Run) -> dict[str, np.ndarray]:
         said = run.workspace.read_table(paths.run_table(run.key, "predictions", shard))
         k = int(np.max(scores["rank"].to_numpy(), initial=1))
         top = scores["score"].to_numpy().reshape(-1, k)
-        best = np.array([place[name] for name in scores["class"].to_pylist()]).reshape(-1, k)
+        best = np.array([place[str(name)] for name in scores["class"].to_pylist()]).reshape(-1, k)
         rows = zip(said["image_id"].to_pylist(), said["presence"].to_pylist(), strict=True)
         for row, (image_id, presence) in enumerate(rows):
             if keys[image_id] in truth:
                 columns["top"].append(top[row])
                 columns["best"].append(best[row])
-                columns["truth"].append(place.get(truth[keys[image_id]], -1))
+                columns["truth"].append(place.get(str(truth[keys[image_id]]), -1))
                 columns["presence"].append(np.nan if presence is None else presence)
     return {name: np.array(values) for name, values in columns.items()}
 
