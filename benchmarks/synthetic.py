@@ -285,7 +285,8 @@ def _tables(
         best = baseline.argmax(1)
         columns.append(names.take(pa.array(np.take_along_axis(ranked, best[:, None], 1)[:, 0])))
         columns.append(pa.array(baseline.max(1)))
-    columns += [pa.array(np.full(images, CROPS, np.int16)), pa.nulls(images, pa.float32())]
+    columns.append(pa.array(np.full(images, CROPS, np.int16)))
+    columns += [pa.nulls(images, field.type) for field in [*schemas.PREDICTIONS][len(columns) :]]
     tables = {
         "predictions": pa.Table.from_arrays(columns, schema=schemas.PREDICTIONS),
         "scores": pa.Table.from_arrays(
@@ -365,6 +366,7 @@ def _evidence(
             pa.array((contribution * sizes[:, :, None])[real].astype(np.float32)),
             pa.array((region[real] + 1).astype(np.int16)),
             pa.array(share[real].astype(np.float32)),
+            pa.nulls(len(row), pa.float32()),  # no presence: the paper's plans
         ],
         schema=schemas.EVIDENCE,
     )
@@ -399,6 +401,7 @@ def _plans_table(
             _lists(counts * sizes, mass[cells]),
             _lists(counts * sizes, similarity[cells]),
             _lists((CROPS - counts) * sizes, similarity[passed]),
+            _lists(counts, np.where(real, mass, 0).sum(3)[regions].astype(np.float32)),
         ],
         schema=schemas.PLANS,
     )
