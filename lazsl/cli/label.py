@@ -273,17 +273,17 @@ def _from_trust(url: str | None) -> dict[str, Any]:
     """The settings that a trust file gives; none where there is no file."""
     if url is None:
         return {}
-    from lazsl.evaluation.trust import read_trust
+    from lazsl.evaluation.trust import CERTAIN, read_trust
 
     measured = read_trust(url)
-    if measured.threshold is None:
+    if measured.threshold is None and measured.parents_above is None:
         raise UserError(
             f"trust file {masked(url)!r} has no threshold: {measured.sentence} (measure again "
             "for another precision, or set scoring.temperature and scoring.abstain_below by hand)"
         )
     return {
         "scoring.temperature": measured.temperature,
-        "scoring.abstain_below": measured.threshold,
+        "scoring.abstain_below": CERTAIN if measured.threshold is None else measured.threshold,
         "scoring.abstain_by": measured.abstain_by,
         "scoring.floor": measured.floor,
         "scoring.parents_above": measured.parents_above,

@@ -39,6 +39,9 @@ from lazsl.store.urls import masked, split_url
 CLIP_TEMPERATURE = 0.01
 """What CLIP was trained with (its logit scale ends at 100): the confidence before any fitting."""
 
+CERTAIN = 1.0
+"""Confidence that a class needs where no threshold will do for classes, but one of parents will."""
+
 FLOOR = 0.01
 """Part of the images of known classes that may lie below the floor."""
 
@@ -220,7 +223,7 @@ def measure_trust(
             precision,
         )
         threshold = chosen.threshold if chosen else np.inf
-        halves.append((mine, fitted, threshold))
+        halves.append((mine, fitted, min(threshold, CERTAIN)))
         given = mine & (crossed * there >= threshold)
         labelled += given.sum()
         correct += (given & right).sum()
@@ -243,7 +246,7 @@ def measure_trust(
     areas = {} if known.all() else {name: auroc(value, known) for name, value in scores.items()}
     backing_off = None
     if tree is not None and best is not None and truth is not None:
-        own = (temperature, cut.threshold if cut else np.inf)
+        own = (temperature, cut.threshold if cut else CERTAIN)
         backing_off = _backed_off(tree, top_scores, best, truth, there, precision, own, halves)
     return Trust(
         images=len(known),
