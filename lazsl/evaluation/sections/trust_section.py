@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import Answers
+from lazsl.evaluation.calibration import lower_bound
 from lazsl.evaluation.sections.section import plain, table
 from lazsl.evaluation.stored import StoredRun, stored_presence
 from lazsl.evaluation.sweeps import own_method
@@ -19,6 +22,27 @@ from lazsl.evaluation.trust import Trust, measure_trust, write_trust
 from lazsl.scoring.tree import make_tree
 
 TRUST_FILE = "trust.json"
+
+
+FEWEST_OF_A_FOLDER = 20
+"""Labels of a folder below which its precision is not shown."""
+
+FOLDERS_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class OfFolder:
+    """Labels given to the images of a folder, at the threshold for all of them."""
+
+    folder: str
+    images: int
+    labelled: int
+    right: int
+
+    @property
+    def precision(self) -> float:
+        """Part of the labels that is right."""
+        return self.right / self.labelled
 
 
 @dataclass(frozen=True)
@@ -29,17 +53,22 @@ class TrustSection:
         stored: the run.
         trust: what was found; None where it could not be measured.
         reason: why not; empty where it was.
+        folders: what the threshold does to the images of each folder, the least right first: a
+            promise for a mix holds for no part of it alone.
     """
 
     stored: StoredRun
     trust: Trust | None
     reason: str
+    folders: tuple[OfFolder, ...] = ()
 
     name = "trust"
 
     def to_json(self) -> dict[str, Any]:
         """As `Trust.to_json`, or the reason."""
-        return {"reason": self.reason} if self.trust is None else self.trust.to_json()
+        if self.trust is None:
+            return {"reason": self.reason}
+        return {**self.trust.to_json(), "folders": [asdict(one) for one in self.folders]}
 
     def show(self, console: Console) -> None:
         """Confidence in a few lines, and what the threshold promises."""
@@ -52,6 +81,11 @@ class TrustSection:
             shown.add_row(name, value)
         console.print(shown)
         console.print(escape(self.trust.sentence), highlight=False)
+        if self.folders:
+            shown = Table("folder", "labelled", "right", title=_BY_FOLDER, title_justify="left")
+            for row in _folder_rows(self.folders):
+                shown.add_row(*map(escape, row))
+            console.print(shown)
 
     def to_markdown(self) -> str:
         """Figures, pictures, and how to apply them."""
@@ -68,6 +102,9 @@ class TrustSection:
             "![part wrong over part labelled](risk_coverage.png)",
             "![how sure labels were](confidence.png)",
         ]
+        if self.folders:
+            rows = [[plain(cell) for cell in row] for row in _folder_rows(self.folders)]
+            parts += [f"{_BY_FOLDER}:", table(["folder", "labelled", "right"], rows)]
         if self.trust.threshold is not None:
             parts.append(
                 f"`lazsl relabel {self.stored.key} --trust {TRUST_FILE}` gives images below this "
@@ -122,7 +159,52 @@ def trust_section(
         )
     except UserError as error:
         return TrustSection(stored, None, str(error))
-    return TrustSection(stored, trust, "")
+    return TrustSection(stored, trust, "", by_folder(trust, answers.keys))
+
+
+def by_folder(trust: Trust, keys: Sequence[str]) -> tuple[OfFolder, ...]:
+    """What the threshold does to the images of each folder that has labels enough, the least right
+    first; nothing where there is no threshold or one folder.
+
+    Args:
+        trust: measured on the images.
+        keys: (B,) of theirs, paths below the archive's root.
+    """
+    if trust.threshold is None:
+        return ()
+    given = trust.held_against >= trust.threshold
+    counts: dict[str, list[int]] = {}
+    for key, labelled, right in zip(keys, given, trust.right, strict=True):
+        of = counts.setdefault(key.rpartition("/")[0], [0, 0, 0])
+        of[0] += 1
+        of[1] += int(labelled)
+        of[2] += int(labelled and right)
+    if len(counts) < 2:
+        return ()
+    found = [OfFolder(folder, *of) for folder, of in counts.items()]
+    enough = [one for one in found if one.labelled >= FEWEST_OF_A_FOLDER]
+    return tuple(sorted(enough, key=lambda one: (one.precision, one.folder)))
+
+
+_BY_FOLDER = "What is promised for all images holds for no folder alone"
+
+
+def _folder_rows(folders: tuple[OfFolder, ...]) -> list[list[str]]:
+    rows = [
+        [
+            one.folder or "(none)",
+            f"{one.labelled:,} of {one.images:,}",
+            f"{one.precision:.1%} (at least {_at_least(one):.1%})",
+        ]
+        for one in folders[:FOLDERS_SHOWN]
+    ]
+    if len(folders) > FOLDERS_SHOWN:
+        rows.append([f"{len(folders) - FOLDERS_SHOWN:,} more", "", "better"])
+    return rows
+
+
+def _at_least(one: OfFolder) -> float:
+    return float(lower_bound(np.array([one.right]), np.array([one.labelled]))[0])
 
 
 def _facts(trust: Trust) -> list[tuple[str, str]]:
