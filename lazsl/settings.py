@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -27,6 +27,29 @@ Preset = Literal["paper", "parts", "parts-fast"]
 Resampling = Literal["exact", "fast"]
 RegionSource = Literal["crops", "dense"]
 CutOn = Literal["processor", "device"]
+
+
+class DeviceDefaults(NamedTuple):
+    """What a job leaves to the kind of device that it runs on."""
+
+    precision: Literal["float32", "bfloat16", "float16"]
+    batch_size: int
+    cut_on: CutOn
+
+
+DEVICE_DEFAULTS = {
+    "cpu": DeviceDefaults("float32", 256, "processor"),
+    "cuda": DeviceDefaults("float16", 256, "processor"),
+    "mps": DeviceDefaults("float32", 256, "processor"),
+}
+"""By the kind of device. On CUDA nothing has been measured yet: float16 is what trained CLIP models
+were published in, the others are those of a processor. Which figures decide them stands in
+docs/research/device.md, and `make device` measures them."""
+
+
+def device_defaults(device: str) -> DeviceDefaults:
+    """Those of a device such as `cuda:1`."""
+    return DEVICE_DEFAULTS.get(device.partition(":")[0], DEVICE_DEFAULTS["cpu"])
 
 
 class _Frozen(BaseModel):
@@ -351,7 +374,9 @@ class Job(_Frozen):
         str,
         Field(
             min_length=1,
-            description="where the images are: a path or any fsspec URL, such as s3://bucket/prefix",
+            description="where the images are: a path or any fsspec URL, such as "
+            "s3://bucket/prefix; also a .zip, .tar, .parquet or .csv file (tars://::FOLDER and "
+            "parquet://::FOLDER: many of them)",
         ),
     ]
     labels: Annotated[
@@ -418,17 +443,21 @@ class Job(_Frozen):
         int, Field(ge=1, description="larger images are rejected before they are decoded")
     ] = 200_000_000
     shard_size: Annotated[int, Field(ge=1, le=100_000, description="images per shard")] = 256
-    batch_size: Annotated[int, Field(ge=1, le=65_536, description="crops per forward pass")] = 256
+    batch_size: Annotated[
+        int | None,
+        Field(ge=1, le=65_536, description="crops per forward pass; default: by the device (256)"),
+    ] = None
     decoders: Annotated[
         int, Field(ge=1, le=256, description="threads that decode and crop ahead of the model")
     ] = max(1, os.cpu_count() or 1)
     cut_on: Annotated[
-        CutOn,
+        CutOn | None,
         Field(
             description="where fast crops are cut: by the processor's threads, or all of an image "
-            "at once beside the model (for a GPU that the threads cannot feed)"
+            "at once beside the model (for a GPU that the threads cannot feed); default: by the "
+            "device (processor)"
         ),
-    ] = "processor"
+    ] = None
     fetchers: Annotated[
         int, Field(ge=1, le=256, description="objects fetched at a time from the archive")
     ] = 16

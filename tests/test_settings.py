@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lazsl.errors import UserError
 from lazsl.fieldguide import TRUTH_FILE
+from lazsl.model.encoder import choose_precision
+from lazsl.run import steps
 from lazsl.run.run import Run, open_run
-from lazsl.settings import Job, RegionSettings, ScoringSettings, make_job
+from lazsl.settings import (
+    DEVICE_DEFAULTS,
+    DeviceDefaults,
+    Job,
+    RegionSettings,
+    ScoringSettings,
+    device_defaults,
+    make_job,
+)
 from lazsl.store import keys
 
 
@@ -266,6 +277,37 @@ def test_exact_crops_are_never_cut_on_the_device() -> None:
         make_job(archive="a", labels="l", cut_on="device")
     fast = RegionSettings(resampling="fast")
     assert make_job(archive="a", labels="l", cut_on="device", regions=fast).cut_on == "device"
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1", "mps", "xpu"])
+def test_what_is_left_to_the_device_stands_in_one_table(device: str) -> None:
+    defaults = device_defaults(device)
+    assert choose_precision("auto", device) == defaults.precision
+    assert defaults == DEVICE_DEFAULTS.get(device.split(":")[0], DEVICE_DEFAULTS["cpu"])
+    job = make_job(archive="a", labels="l")
+    assert (job.batch_size, job.cut_on) == (None, None), "not chosen before the device is known"
+
+
+@pytest.mark.parametrize("asked", [{}, {"batch_size": 9, "cut_on": "processor"}])
+def test_a_shard_is_embedded_as_the_job_says_or_else_the_device(
+    asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def embed_images(*arguments: Any, **options: Any) -> None:
+        given.update(options)
+        raise InterruptedError
+
+    monkeypatch.setitem(DEVICE_DEFAULTS, "cuda", DeviceDefaults("float16", 7, "device"))
+    monkeypatch.setattr(steps, "embed_images", embed_images)
+    monkeypatch.setattr(steps, "shard_images", lambda *_: None)
+    monkeypatch.setattr(steps, "load_model", lambda *_: SimpleNamespace(device="cuda:1"))
+    job = make_job(archive="a", labels="l", regions={"resampling": "fast"}, **asked)
+    run = SimpleNamespace(job=job, workspace=None, archive=None)
+    with pytest.raises(InterruptedError):
+        steps.embed_shard(run, "s", SimpleNamespace(read=None))  # type: ignore[arg-type]
+    expected = {"batch_size": 7, "cut_on": "device", **asked}
+    assert {name: given[name] for name in expected} == expected
 
 
 def test_exact_crops_have_the_name_they_had_before_there_were_others() -> None:

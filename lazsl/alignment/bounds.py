@@ -88,7 +88,9 @@ def class_bounds(
     eight = rows.device.type == "cpu" and len(packed.embeddings) >= _FEW and eight_bits_pay()
     measure = _in_eight_bits if eight else _in_floats
     # An eighth of the memory for products, and as much for them in the other arithmetic.
-    step = min(_STEP_BYTES, matching.memory_bytes // 8)
+    step = matching.memory_bytes // 8
+    if rows.device.type == "cpu":
+        step = min(_STEP_BYTES, step)
     found = measure(rows, mean, packed, step, workspace)
     for place in (_Y, _RHO, _LEAD):
         found[place] += _ROUNDING

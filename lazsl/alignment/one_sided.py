@@ -27,6 +27,8 @@ from lazsl.alignment.sums import fold, ordered_sum, whole_vectors
 from lazsl.alignment.transport import Transport, Workspace
 
 _STEP_BYTES = 4 * 2**20  # similarities of one step: larger ones leave a CPU's cache
+_GPU_STEP_BYTES = 16 * _STEP_BYTES  # there, small steps cost more than they hold
+
 _UNSHIFTED = 0.025
 """Epsilon from which exp(S / epsilon) of cosines is summed in float32 as it is: nothing of it
 overflows (e^40), and what is lost to the largest is below rounding."""
@@ -82,8 +84,9 @@ def strengths(
     found = rows.new_empty((images, len(packed.embeddings)))
     rows = rows.view(images, regions, -1)
     padded = None if bool(keep.all()) else keep[:, :, None]
+    step_bytes = _STEP_BYTES if rows.device.type == "cpu" else _GPU_STEP_BYTES
     for block in packed.blocks:
-        step = max(1, _STEP_BYTES // (4 * regions * len(block.rows)))
+        step = max(1, step_bytes // (4 * regions * len(block.rows)))
         for start in range(0, images, step):
             some = slice(start, start + step)
             similarity = product(rows[some].flatten(0, 1), block.matrix, len(block.rows))

@@ -32,6 +32,7 @@ class CropSource:
         self.first_crops = 1 + settings.count
         self.on_device = cuts_on_device(encoder, settings, cut_on)
         self._encoder = encoder
+        self._on_gpu = encoder.device.startswith("cuda")
         self._framing = encoder.framing
 
     def decoding_factor(self, shorter: int) -> int:
@@ -47,7 +48,7 @@ class CropSource:
             # Row 0 of what is cut stands for the whole image, and is left out.
             boxes = np.concatenate([boxes[:1], boxes])
         if self.on_device:
-            return Cut(leave_uncut(picture, boxes, self._framing, whole))
+            return Cut(leave_uncut(picture, boxes, self._framing, whole, self._on_gpu))
         if self.settings.resampling == "fast":
             return Cut(cut_fast(picture, boxes, self._framing, whole))
         return Cut(cut_crops(picture.image, boxes, self._framing, whole))
@@ -55,9 +56,10 @@ class CropSource:
     def ready(self, cut: Cut) -> Ready:
         if not isinstance(cut.pixels, Uncut):
             return Ready(torch.from_numpy(cut.pixels))
-        device = self._encoder.device
-        dtype = self._encoder.dtype if device.startswith("cuda") else torch.float32
-        return Ready(cut_on_device(cut.pixels, self._framing, device, dtype))
+        # Filters need more digits than bfloat16 has, whatever the model takes.
+        half = self._on_gpu and self._encoder.dtype != torch.float32
+        dtype = torch.float16 if half else torch.float32
+        return Ready(cut_on_device(cut.pixels, self._framing, self._encoder.device, dtype))
 
     def more(self, images: Sequence[Regions], vectors: np.ndarray) -> list[Regions | None]:
         return [None] * len(images)

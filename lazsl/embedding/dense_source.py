@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from lazsl.embedding.forward import fetching
 from lazsl.embedding.source import Cut, Ready, Regions
 from lazsl.images.boxes import draw_boxes
 from lazsl.images.decoding import Picture
@@ -49,7 +50,7 @@ class DenseSource:
 
     def ready(self, cut: Cut) -> Ready:
         assert isinstance(cut.pixels, np.ndarray) and cut.look is not None
-        pooled = self._dense.encode(cut.look).cpu().to(torch.float16).numpy()
+        pooled = fetching(self._dense.encode(cut.look), self._dense.encoder)
         return Ready(torch.from_numpy(cut.pixels), pooled, self._dense.passes(cut.look))
 
     def more(self, images: Sequence[Regions], vectors: np.ndarray) -> list[Regions | None]:

@@ -1,13 +1,20 @@
-"""Crops on their way through the model, in batches of constant size."""
+"""Crops on their way through the model, in batches of constant size.
+
+On a GPU, libraries choose their kernels by the number of rows, so that the last bits of an
+embedding depend on it. Every pass there has `batch_size` rows, the last one of a shard too (what
+fills it up is thrown away): an image's embeddings then depend on the batch size, but not on its
+shard, its neighbours, or its place. On a processor they do not depend on the batch size either.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 
+from lazsl.errors import UserError
 from lazsl.model.encoder import Encoder
 
 
@@ -24,7 +31,8 @@ class ForwardPasses:
 
     def __init__(self, encoder: Encoder, batch_size: int, on_device: bool) -> None:
         width, height = encoder.framing.size
-        pinned = encoder.device.startswith("cuda") and not on_device
+        self._on_gpu = encoder.device.startswith("cuda")
+        pinned = self._on_gpu and not on_device
         where = encoder.device if on_device else "cpu"
         shape = (batch_size, height, width, 3)
         self._buffers = [
@@ -32,12 +40,16 @@ class ForwardPasses:
         ]
         self._encoder = encoder
         self._filled = 0
-        self._running: torch.Tensor | None = None
+        self._running: Callable[[], np.ndarray] | None = None
         self.seconds = 0.0
         self.crops = 0
 
     def add(self, crops: torch.Tensor) -> Iterator[np.ndarray]:
-        """Float16 embeddings (n, D) of crops that were added before, as their batches come back."""
+        """Float16 embeddings (n, D) of crops that were added before, as their batches come back.
+
+        Raises:
+            UserError: the model gave values that are no numbers.
+        """
         taken = 0
         self.crops += len(crops)
         while taken < len(crops):
@@ -58,10 +70,60 @@ class ForwardPasses:
         started = time.perf_counter()
         before, self._running = self._running, None
         if self._filled:
-            self._running = self._encoder.encode_crops(self._buffers[0][: self._filled])
+            rows = len(self._buffers[0]) if self._on_gpu else self._filled
+            vectors = self._encoder.encode_crops(self._buffers[0][:rows])
+            if rows != self._filled:
+                vectors = vectors[: self._filled]
+            self._running = fetching(vectors, self._encoder)
             self._buffers.reverse()
             self._filled = 0
-        found = None if before is None else before.cpu().to(torch.float16).numpy()
+        fetched = None if before is None else before()
         self.seconds += time.perf_counter() - started
-        if found is not None:
-            yield found
+        if fetched is not None:
+            yield fetched
+
+
+def fetching(vectors: torch.Tensor, encoder: Encoder) -> Callable[[], np.ndarray]:
+    """What brings embeddings (n, D) to the processor, as float16, once it is called.
+
+    On a GPU the copy is queued right behind the pass that makes them: waiting for it waits for
+    nothing that is queued later.
+
+    Raises:
+        UserError: when called, if they are no numbers.
+    """
+    if not encoder.device.startswith("cuda"):
+        return lambda: checked(vectors.cpu().to(torch.float16).numpy(), encoder)
+    stored = vectors.to(torch.float16)
+    here = torch.empty(stored.shape, dtype=stored.dtype, pin_memory=True)
+    here.copy_(stored, non_blocking=True)
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record(torch.cuda.current_stream(encoder.device))
+
+    def wait() -> np.ndarray:
+        copied.synchronize()
+        return checked(here.numpy(), encoder)
+
+    return wait
+
+
+def checked(vectors: np.ndarray, encoder: Encoder) -> np.ndarray:
+    """The embeddings (n, D), if they are numbers.
+
+    Raises:
+        UserError: they are not; says what to do.
+    """
+    numbers = np.isfinite(vectors).all(axis=1)
+    if numbers.all():
+        return vectors
+    source = encoder.source
+    raise UserError(
+        f"model {source.given!r} in {source.precision} gave embeddings that are no numbers, for "
+        f"{len(vectors) - int(numbers.sum())} of {len(vectors)} regions; "
+        + (
+            "its weights are damaged: fetch them again"
+            if source.precision == "float32"
+            else "set precision to "
+            + ("bfloat16 or float32" if source.precision == "float16" else "float32")
+        )
+    )

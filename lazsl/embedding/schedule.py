@@ -69,7 +69,7 @@ class _Open:
     picture: Picture | None
     held: int
     vectors: list[np.ndarray] = field(default_factory=list)
-    pooled: np.ndarray | None = None
+    pooled: Callable[[], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class Schedule:
             else:
                 complete.append(image)
         for image in complete:
-            parts = image.vectors if image.pooled is None else [*image.vectors, image.pooled]
+            parts = image.vectors if image.pooled is None else [*image.vectors, image.pooled()]
             image.vectors, image.pooled = [np.concatenate(parts)], None
         for group in _by_vectors(complete):
             self._go_on(group)

@@ -15,7 +15,7 @@ picture). Whatever a source decides must depend on the image alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -60,12 +60,12 @@ class Ready:
     """What the model takes.
 
     crops: uint8 (n, height, width, 3), which share batches with other images' crops.
-    pooled: (m, D) float16, vectors of the boxes after these n, embedded already; or None.
+    pooled: brings (m, D) float16, vectors of the boxes after these n, embedded already; or None.
     passes: what `pooled` cost, in forward passes of a crop.
     """
 
     crops: torch.Tensor
-    pooled: np.ndarray | None = None
+    pooled: Callable[[], np.ndarray] | None = None
     passes: float = 0.0
 
 

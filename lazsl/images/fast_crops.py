@@ -58,8 +58,8 @@ class Uncut:
     `boxes` are those of the source.
     """
 
-    whole: np.ndarray | None
-    pixels: np.ndarray
+    whole: torch.Tensor | None
+    pixels: torch.Tensor
     factor: int
     boxes: np.ndarray
 
@@ -91,11 +91,18 @@ def cut_fast(
     return crops if whole else crops[1:]
 
 
-def leave_uncut(picture: Picture, boxes: np.ndarray, framing: Framing, whole: bool = True) -> Uncut:
-    """What `cut_on_device` needs: one picture instead of M + 1 crops, with row 0 or without."""
+def leave_uncut(
+    picture: Picture, boxes: np.ndarray, framing: Framing, whole: bool = True, pinned: bool = False
+) -> Uncut:
+    """What `cut_on_device` needs: one picture instead of M + 1 crops, with row 0 or without;
+    `pinned`: in memory that a GPU fetches by itself."""
     factor = min(level.factor for level, _, _ in _by_level(boxes, framing))
-    pixels = np.asarray(Level(factor).of(picture))
-    return Uncut(_whole(picture, framing) if whole else None, pixels, factor, boxes)
+
+    def held(levels: np.ndarray) -> torch.Tensor:
+        return _pinned(torch.from_numpy(levels)) if pinned else torch.tensor(levels)
+
+    pixels = held(np.array(Level(factor).of(picture)))
+    return Uncut(held(_whole(picture, framing).copy()) if whole else None, pixels, factor, boxes)
 
 
 @torch.inference_mode()
@@ -116,8 +123,8 @@ def cut_on_device(
     side = framing.size[0]
     crops = torch.empty((len(uncut.boxes), side, side, 3), dtype=torch.uint8, device=device)
     if uncut.whole is not None:
-        crops[0] = torch.tensor(uncut.whole)
-    pixels = torch.tensor(uncut.pixels).to(device).permute(2, 0, 1)
+        crops[0] = send(uncut.whole, device)
+    pixels = send(uncut.pixels, device).permute(2, 0, 1)
     for level, rows, edges in _by_level(uncut.boxes, framing):
         # (W, 3, H), so that the first product leaves y where the second one needs it.
         small = _pooled(pixels, level, uncut.factor).permute(2, 0, 1).to(dtype).contiguous()
@@ -125,14 +132,27 @@ def cut_on_device(
         step = max(1, _WORKING_BYTES // (4 * side * (6 * max(width, height) + 4 * height)))
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
-            left, top, right, bottom = torch.tensor(edges[part].T, dtype=torch.float32).to(device)
+            corners = torch.tensor(edges[part].T, dtype=torch.float32)
+            left, top, right, bottom = send(corners, device)
             along_x = _filters(left, right, side, width, framing).to(dtype)
             along_y = _filters(top, bottom, side, height, framing).to(dtype)
             narrow = _rounded(along_x.flatten(0, 1) @ small.flatten(1))
             cut = _rounded(torch.bmm(narrow.view(-1, side * 3, height), along_y.mT))
-            where = torch.from_numpy(rows[part]).to(device)
+            where = send(torch.from_numpy(rows[part]), device)
             crops[where] = cut.view(-1, side, 3, side).permute(0, 3, 1, 2).to(torch.uint8)
     return crops if uncut.whole is not None else crops[1:]
+
+
+def send(values: torch.Tensor, device: str) -> torch.Tensor:
+    """The tensor on the device. A GPU fetches it by itself, so that nobody waits here for what is
+    queued there; `torch.Tensor.to` alone would."""
+    if device.startswith("cuda"):
+        values = _pinned(values)
+    return values.to(device, non_blocking=True)
+
+
+def _pinned(values: torch.Tensor) -> torch.Tensor:
+    return values if values.is_pinned() else values.pin_memory()
 
 
 @dataclass(frozen=True, order=True)

@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, linear, normalize
 
 from lazsl.errors import UserError
-from lazsl.images.fast_crops import FACTORS
+from lazsl.images.fast_crops import FACTORS, send
 from lazsl.model.encoder import Encoder
 
 GAP = 4
@@ -97,9 +97,10 @@ class DenseEncoder:
 
     @torch.inference_mode()
     def encode(self, look: Look) -> Tensor:
-        """Unit-length embeddings of the boxes, float32 (R, D) on the model's device."""
-        pixels = torch.from_numpy(look.pixels.copy()).to(self.encoder.device)
-        boxes = torch.from_numpy(look.boxes).to(self.encoder.device)
+        """Unit-length embeddings of the boxes, float32 (R, D) on the model's device, perhaps not
+        computed yet."""
+        pixels = send(torch.from_numpy(look.pixels.copy()), self.encoder.device)
+        boxes = send(torch.from_numpy(look.boxes), self.encoder.device)
         ready = self.encoder.ready(pixels[None])
         return normalize(self.pooling(ready, boxes).float(), dim=1)
 

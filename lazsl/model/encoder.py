@@ -20,6 +20,7 @@ from lazsl.model.checkpoints import (
 )
 from lazsl.model.preprocessing import framing_of
 from lazsl.model.towers import Towers, load_towers
+from lazsl.settings import device_defaults
 
 ROW_MULTIPLE = 16
 """Forward batches are padded to a multiple of this many rows. Matrix kernels treat the last few
@@ -51,15 +52,26 @@ def choose_device(device: str) -> str:
 
 
 def choose_precision(precision: str, device: str) -> str:
-    """The precision to use: as asked, or for `auto` float16 on CUDA and float32 elsewhere.
+    """The precision to use: as asked, or for `auto` the device's own (`settings`).
 
     `auto` never looks at the processor's features: the same job on another machine without a GPU
     must give the same bits. (bfloat16 is twice as fast where a processor multiplies in it, and
     slower where not: docs/research/performance/arithmetic.md.)
     """
-    if precision != "auto":
-        return precision
-    return "float16" if device.startswith("cuda") else "float32"
+    return device_defaults(device).precision if precision == "auto" else precision
+
+
+def keep_precision() -> None:
+    """Let CUDA compute in the precision that was asked for, in this process from now on.
+
+    Left alone, torch lets float32 convolutions round their operands to TF32, and half-precision
+    products add up their parts in half precision, which may overflow.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    products = torch.backends.cuda.matmul
+    products.allow_tf32 = False
+    products.allow_fp16_reduced_precision_reduction = False
+    products.allow_bf16_reduced_precision_reduction = False
 
 
 class Encoder:
@@ -99,6 +111,8 @@ class Encoder:
         """
         rows = len(crops)
         padding = -rows % ROW_MULTIPLE
+        # Moved first, because memory that a GPU fetches by itself cannot be appended to.
+        crops = crops.to(self.device, non_blocking=True)
         if padding:
             crops = torch.cat([crops, crops[-1:].expand(padding, *crops.shape[1:])])
         embeddings = self.model.encode_image(self.ready(crops))[:rows].to(torch.float32)
@@ -115,14 +129,16 @@ class Encoder:
     def encode_sentences(self, sentences: Sequence[str], batch: int = 256) -> torch.Tensor:
         """Unit-length embeddings, float32 (N, D) on the processor, row i for sentence i.
 
-        Batches are padded like those of crops. Sentences over the model's context length are cut
-        by its tokenizer; `count_tokens` tells.
+        Batches are padded like those of crops, and on a GPU to `batch` rows, so that a sentence's
+        bits do not depend on the label set. Sentences over the model's context length are cut by
+        its tokenizer; `count_tokens` tells.
         """
+        multiple = batch if self.device.startswith("cuda") else ROW_MULTIPLE
         found = []
         for start in range(0, len(sentences), batch):
             part = list(sentences[start : start + batch])
             rows = len(part)
-            part += part[-1:] * (-rows % ROW_MULTIPLE)
+            part += part[-1:] * (-rows % multiple)
             tokens = self.tokenizer(part).to(self.device)
             embeddings = self.model.encode_text(tokens)[:rows].to(torch.float32)
             found.append(torch.nn.functional.normalize(embeddings, dim=1).cpu())
@@ -186,6 +202,8 @@ def load_encoder(source: ModelSource, device: str, towers: Towers = "both") -> E
     Raises:
         UserError: the weights are unreadable or do not fit the architecture.
     """
+    if device.startswith("cuda"):
+        keep_precision()
     tokenizer = load_tokenizer(source)
     try:
         with reading(source):

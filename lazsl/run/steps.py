@@ -27,6 +27,7 @@ from lazsl.run.models import load_model
 from lazsl.run.run import Run, now
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.scoring.tables import score_table
+from lazsl.settings import device_defaults
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from lazsl.store.urls import masked
@@ -124,15 +125,17 @@ def embed_shard(
         UserError: more of its images were rejected than the job allows; nothing is written.
     """
     job = run.job
+    encoder = load_model(run, "vision")
+    defaults = device_defaults(encoder.device)
     embedded = embed_images(
         staged.images,
         staged.read,
-        load_model(run, "vision"),
+        encoder,
         job.regions,
-        batch_size=job.batch_size,
+        batch_size=job.batch_size or defaults.batch_size,
         decoders=job.decoders,
         max_pixels=job.max_pixels,
-        cut_on=job.cut_on,
+        cut_on=job.cut_on or defaults.cut_on,
         stopping=_stopping(run),
         progress=progress,
     )

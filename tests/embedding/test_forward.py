@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lazsl.embedding.forward import ForwardPasses
+from lazsl.errors import UserError
 
 SECONDS = 0.01
 
@@ -69,3 +70,81 @@ def test_all_waiting_for_the_model_is_counted() -> None:
     _, passes, noted = passed([3, 4], 3)
     assert noted.count("fetch 3") + noted.count("fetch 1") == 3
     assert 3 * SECONDS <= passes.seconds <= time.perf_counter() - started
+
+
+class Queue:
+    """A GPU's queue, imitated: passes wait in it until an event behind them is waited for. What
+    cannot be had without a GPU (pinned memory, streams, events) is replaced by this."""
+
+    device, framing = "cuda", SimpleNamespace(size=(1, 1))
+    source = SimpleNamespace(given="imitated", precision="float16")
+
+    def __init__(self, patch: pytest.MonkeyPatch, values: torch.Tensor | None = None) -> None:
+        self.rows: list[int] = []
+        self.done = 0
+        self.values = values
+        plain = torch.empty
+
+        def empty(*shape: Any, pin_memory: bool = False, **options: Any) -> torch.Tensor:
+            return plain(*shape, **options).zero_()
+
+        queue = self
+
+        class Event:
+            def record(self, stream: object) -> None:
+                self.behind = len(queue.rows)
+
+            def synchronize(self) -> None:
+                queue.done = max(queue.done, self.behind)
+
+        patch.setattr("lazsl.embedding.forward.torch.empty", empty)
+        patch.setattr("torch.cuda.Event", Event)
+        patch.setattr("torch.cuda.current_stream", lambda device: None)
+
+    def encode_crops(self, crops: torch.Tensor) -> torch.Tensor:
+        self.rows.append(len(crops))
+        return crops[:, 0, 0].float() if self.values is None else self.values[: len(crops)]
+
+
+def numbered(count: int) -> torch.Tensor:
+    return torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 1, 3)
+
+
+def test_fetching_a_batch_from_a_gpu_does_not_wait_for_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue = Queue(monkeypatch)
+    passes = ForwardPasses(queue, 4, on_device=False)  # type: ignore[arg-type]
+    assert not list(passes.add(numbered(4)))
+    [first] = passes.add(numbered(4))
+    assert (len(queue.rows), queue.done) == (2, 1), "the second pass is queued and not waited for"
+    assert first[:, 0].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("adding", [[3], [5], [4, 4], [1] * 9])
+def test_every_pass_on_a_gpu_has_the_same_number_of_rows(
+    adding: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Queue(monkeypatch)
+    passes = ForwardPasses(queue, 4, on_device=False)  # type: ignore[arg-type]
+    crops = torch.split(numbered(sum(adding)), adding)
+    vectors = np.concatenate(
+        [part for some in crops for part in passes.add(some)] + [*passes.flush()]
+    )
+    assert set(queue.rows) == {4}
+    assert vectors[:, 0].tolist() == list(range(sum(adding)))
+
+
+def test_values_that_are_no_numbers_are_refused_wherever_the_model_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = torch.ones(4, 3)
+    broken[2, 1] = torch.nan
+    queue = Queue(monkeypatch, broken)
+    for device in ("cuda", "cpu"):
+        queue.device = device
+        passes = ForwardPasses(queue, 4, on_device=False)  # type: ignore[arg-type]
+        list(passes.add(numbered(4)))
+        with pytest.raises(UserError, match=r"float16 gave .* no numbers, for 1 of 4") as refusal:
+            list(passes.flush())
+        assert "set precision to bfloat16 or float32" in str(refusal.value)

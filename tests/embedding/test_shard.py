@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 
 from lazsl.embedding.label_set import embed_labels
 from lazsl.embedding.shard import Embedded, embed_images
+from lazsl.errors import UserError
 from lazsl.fieldguide import IMAGES_DIR, TRUTH_FILE
 from lazsl.images import decoding
 from lazsl.images.boxes import draw_boxes
@@ -391,3 +392,22 @@ def test_sample_files_are_where_these_tests_look_for_them(files: list[File]) -> 
     assert len(keys) == len(set(keys)) >= 12
     assert sum(not key.startswith("odd/") for key in keys) == 6
     assert all(Path(IMAGES_DIR / key).is_file() for key in keys)
+
+
+@pytest.mark.parametrize("source", ["crops", "dense"])
+def test_a_model_that_overflows_in_half_precision_says_so(source: Any, files: list[File]) -> None:
+    settings = RegionSettings(count=6, source=source)
+    encoders = {
+        precision: load_encoder(find_model("fieldguide", precision), "cpu")
+        for precision in ("float16", "bfloat16")
+    }
+    for encoder in encoders.values():
+        # The same weights as ever, but large: a product of them is beyond 65,504.
+        encoder.model.visual.attnpool.c_proj.weight.mul_(30_000)
+    with pytest.raises(
+        UserError, match="in float16 gave embeddings that are no numbers"
+    ) as refusal:
+        embed(files[:1], encoders["float16"], settings=settings)
+    assert "set precision to bfloat16 or float32" in str(refusal.value)
+    vectors = vectors_of(embed(files[:1], encoders["bfloat16"], settings=settings).regions)
+    assert np.isfinite(vectors).all()

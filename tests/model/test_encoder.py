@@ -646,3 +646,21 @@ def test_a_device_that_cannot_be_used_is_told_in_one_sentence(device: str) -> No
     sentence = str(caught.value)
     assert repr(device) in sentence and "use auto or cpu" in sentence
     assert sentence.isprintable() and len(sentence) < 400
+
+
+def test_a_model_on_cuda_computes_in_the_precision_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No GPU is needed for this: the flags are torch's own, and loading stops at the device."""
+    products = torch.backends.cuda.matmul
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before = products.allow_fp16_reduced_precision_reduction
+    products.allow_fp16_reduced_precision_reduction = True
+    if torch.cuda.is_available():
+        load_encoder(find_model("fieldguide", "float32"), "cuda")
+    else:
+        with pytest.raises(UserError):
+            load_encoder(find_model("fieldguide", "float32"), "cuda")
+    assert not torch.backends.cudnn.allow_tf32 and not products.allow_tf32
+    assert not products.allow_fp16_reduced_precision_reduction
+    products.allow_fp16_reduced_precision_reduction = before
