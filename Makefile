@@ -9,7 +9,7 @@ export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help install label serve drill test check lint format types bench fieldguide measure evaluation cookbook pictures docs clean
+.PHONY: help install label serve drill test check lint format types bench device device-wheels device-page fieldguide measure evaluation cookbook pictures docs clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,15 @@ types: install ## check types
 
 bench: install ## run all benchmarks, keep their figures, draw them; fails when one misses its target
 	$(BIN)/python -m benchmarks $(BENCH)
+
+device: ## measure the GPU of this machine, right first and then fast (8 min; needs torch and torchvision)
+	$(or $(wildcard $(BIN)/python),python3) -m benchmarks.device $(DEVICE)
+
+device-wheels: ## what `make device` needs on a machine without a network, into device-wheels/
+	$(or $(wildcard $(BIN)/python),python3) -m benchmarks.device.wheels device-wheels
+
+device-page: ## keep the figures of the last `make device`, and make docs/research/device.md anew
+	$(or $(wildcard $(BIN)/python),python3) -m benchmarks.device.keep device-figures/device.json
 
 fieldguide: install ## draw the sample archive anew and train the embedded model (under an hour on 2 cores)
 	$(BIN)/python -m studies.fieldguide.sample

@@ -38,10 +38,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_embedding import photographs, plates
+from bench_embedding import plates
 from crop_agreement import SCORING, Seen, compare, random_model
 from figures import Figure, best_of_turns, conclude, options
 from history import processor
+from noise import photographs
 
 from lazsl import fieldguide
 from lazsl.alignment.align import class_scores, select_regions

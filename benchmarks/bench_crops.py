@@ -22,8 +22,8 @@ import time
 from collections.abc import Callable
 
 import torch
-from bench_embedding import photographs
 from figures import Figure, best_of_turns, conclude, options
+from noise import photographs
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
 from lazsl.images.boxes import draw_boxes

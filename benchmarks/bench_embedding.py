@@ -13,11 +13,10 @@ import statistics
 import sys
 import time
 
-import numpy as np
 import pyarrow as pa
 import torch
 from figures import Figure, conclude, options, random_weights
-from PIL import Image
+from noise import photographs
 
 from lazsl import fieldguide
 from lazsl.embedding.shard import embed_images
@@ -27,26 +26,6 @@ from lazsl.settings import RegionSettings
 
 WANTED = {"ViT-B-32": 0.9, "fieldguide": 0.6}
 QUICK = ("--rounds", "1")
-
-
-def photographs(count: int) -> list[bytes]:
-    """Detailed JPEGs of 1600 x 1200, made of noise at every scale."""
-    import io
-
-    rng = np.random.default_rng(0)
-    found = []
-    for _ in range(count):
-        picture = np.zeros((1200, 1600, 3), dtype=np.float32)
-        for scale in (4, 16, 64, 256):
-            tile = rng.uniform(0, 255, size=(1200 // scale + 1, 1600 // scale + 1, 3))
-            layer = Image.fromarray(tile.astype(np.uint8)).resize(
-                (1600, 1200), Image.Resampling.BICUBIC
-            )
-            picture += np.asarray(layer, dtype=np.float32) / 4
-        buffer = io.BytesIO()
-        Image.fromarray(picture.astype(np.uint8)).save(buffer, "JPEG", quality=88)
-        found.append(buffer.getvalue())
-    return found
 
 
 def plates(count: int) -> list[bytes]:

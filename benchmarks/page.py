@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import cost, history, plots
+from benchmarks.device import keep
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "research" / "performance.md"
 PICTURES = PAGE.parent / "performance"
@@ -212,7 +213,18 @@ def prices(_: Records) -> str:
             for h in cost.HARDWARE
         ],
     )
-    return f"{counted}\n\n{assumed}\n\n{computed}"
+    return f"{counted}\n\n{assumed}\n\n{computed}\n\n{measured()}"
+
+
+def measured() -> str:
+    """Images a second on GPUs that `make device` ran on, beside what is computed for them."""
+    rates = keep.measured_rates(history.read(keep.RECORDS))
+    if not rates:
+        return "Measured: nothing yet; no GPU was at hand (`make device` measures one)."
+    rows: list[tuple[object, ...]] = [
+        (card, model, regions, f"{rate:,.1f}") for card, model, regions, rate in rates
+    ]
+    return table(("measured, end to end", "model", "regions", "images a second"), rows)
 
 
 def feeding(records: Records) -> str:

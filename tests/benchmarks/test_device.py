@@ -1,0 +1,154 @@
+"""`make device` on a processor, in small: every section measures, none stops another, and no figure
+of a processor is shown as one of a GPU."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks import page as performance
+from benchmarks.device import __main__ as measuring
+from benchmarks.device import fast, keep, page, right, wheels
+from benchmarks.device.common import SIZES, Place
+
+GIVEN = argparse.Namespace(size="small")
+ALL = {**right.SECTIONS, **fast.SECTIONS}
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place("cpu", SIZES["small"], time.monotonic() + 60)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    """On a busy machine two threads wait for each other longer than these tests take."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_every_section_has_a_time_and_a_sentence() -> None:
+    assert set(ALL) == set(measuring.SECONDS) == set(page.ABOUT)
+    assert sum(measuring.SECONDS[name] for name in ("machine", "throughput", "forward")) < 480
+
+
+def test_what_is_right_is_right_on_a_processor(place: Place) -> None:
+    for row in right.embeddings(place):
+        assert row["least_cosine"] > (0.999 if row["precision"] == "bfloat16" else 0.99999), row
+    for row in right.bits(place):
+        assert row["same_bits"], row
+    for row in right.scores(place):
+        assert row["same_best_5"] == row["images"] and row["largest_score_difference"] == 0, row
+    refused, kept = right.overflow(place)
+    assert refused["said"].startswith("refused: model 'fieldguide' in float16")
+    assert kept["said"] == "all are numbers"
+
+
+@pytest.mark.parametrize("name", ["machine", "regions", "throughput", "scoring", "first"])
+def test_a_section_measures_on_a_processor(name: str, place: Place) -> None:
+    rows = list(ALL[name](place))
+    assert rows and not any("not_measured" in row for row in rows)
+    assert page.table(rows).count("\n") == len(rows) + 1
+    assert page.verdict(name, rows)
+
+
+def test_labels_that_change_are_counted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(right, "PRECISIONS", {"float32": "fp32"})
+    expected = list(right.labels(place))
+    assert all(row["same_label"] == row["images"] for row in expected if row["regions"] == "exact")
+    scores, calls = right.scores_of, iter(range(100))
+    # The first ones are the reference's; the others are turned about.
+    ways = len(expected)
+    monkeypatch.setattr(
+        right, "scores_of", lambda *a: scores(*a) * (1 if next(calls) < ways else -1)
+    )
+    assert sum(row["same_label"] for row in right.labels(place)) == 0
+
+
+def test_a_section_that_fails_or_takes_too_long_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write = "import sys,time; open(sys.argv[sys.argv.index('--rows') + 1], 'w').write({!r}); {}"
+    programs = {
+        "machine": write.format('{"a": 1}\n', "0"),
+        "labels": write.format('{"a": 1}\n{"b', "time.sleep(60)"),
+        "bits": "raise SystemError('the card is gone')",
+    }
+    monkeypatch.setattr(
+        measuring, "section_command", lambda name: [sys.executable, "-c", programs[name]]
+    )
+    monkeypatch.setattr(measuring, "SECONDS", dict.fromkeys(programs, 2))
+    end = time.monotonic() + 30
+    found = {name: measuring.run(name, GIVEN, "cpu", "", end) for name in programs}
+    assert found["machine"] | {"seconds": 0} == {"rows": [{"a": 1}], "seconds": 0, "error": None}
+    assert found["labels"]["rows"] == [{"a": 1}], "what it knew by then is kept"
+    assert found["labels"]["error"] == "stopped after 6 s"
+    assert found["bits"]["error"] == "SystemError: the card is gone"
+    late = measuring.run("machine", GIVEN, "cpu", "", time.monotonic() + 2)
+    assert late["error"] == "not begun: out of time"
+
+
+def record(card: str | None, rate: float) -> dict[str, Any]:
+    row = {"model": "ViT-B-16", "picture": "1600 x 1200", "regions": "fast", "images_per_s": rate}
+    about = {
+        "date": "2026-01-01T00:00", "commit": "abc", "processor": "EPYC", "cores": 2, "threads": 2,
+        "python": "3.12", "torch": "2", "load": 0, "size": "full", "card": card, "cuda": "13",
+        "memory_GiB": 80,
+    }  # fmt: skip
+    section = {"rows": [row], "seconds": 1, "error": None}
+    return {"surroundings": about, "sections": {"throughput": section}}
+
+
+def test_a_processor_s_figures_are_never_shown_as_a_card_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "<!-- begin gpu -->\n<!-- end gpu -->\n<!-- begin processor -->\n<!-- end processor -->"
+    alone = keep.filled(text, [record(None, 7)])
+    assert keep.NOT_YET in alone and "no figure here says anything of a GPU" in alone
+    both = keep.filled(alone, [record(None, 7), record("Card A", 70), record("Card A", 71)])
+    gpu, processor = both.split("<!-- end gpu -->")
+    assert "**Card A**" in gpu and "| 71 |" in gpu and "| 70 |" not in gpu
+    assert "Card A" not in processor and "| 7 |" in processor
+    monkeypatch.setattr(keep, "RECORDS", tmp_path / "records.jsonl")
+    assert "nothing yet" in performance.measured()
+    rates = keep.measured_rates([record(None, 7), record("Card A", 70)])
+    assert rates == [("Card A", "ViT-B-16", "fast", 70)]
+
+
+def test_the_page_that_is_kept_says_what_was_not_measured() -> None:
+    text = keep.PAGE.read_text(encoding="utf-8")
+    records = keep.history.read(keep.RECORDS)
+    assert keep.filled(text, records) == text, "the page is not that of the records"
+    if not any(one["surroundings"]["card"] for one in records):
+        assert keep.NOT_YET in text
+
+
+def test_what_is_missing_comes_from_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wheels, "MODULES", {"torch": "torch", "a_b": "a-b", "nowhere": "nowhere"})
+    with zipfile.ZipFile(tmp_path / "a_b-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("a_b/__init__.py", "")
+    assert wheels.missing() == ["a_b", "nowhere"]
+    assert wheels.unpack(tmp_path, tmp_path / "site") == ["nowhere"]
+    assert (tmp_path / "site/a_b/__init__.py").exists()
+
+
+def test_the_measurements_need_nothing_that_is_neither_there_nor_a_wheel() -> None:
+    """What they import, asked of a process: no Prefect, DuckDB, pyarrow or server."""
+    import subprocess
+
+    code = (
+        "import sys, benchmarks.device.fast, benchmarks.device.right\n"
+        "print([m for m in ('prefect', 'duckdb', 'pyarrow', 'fastapi', 's3fs', 'rich')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
