@@ -8,12 +8,14 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
 
+from lazsl.archive.containers import Container, advice, archive_url
 from lazsl.archive.selection import Selection
+from lazsl.archive.versions import version_of
 from lazsl.errors import UserError
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
@@ -22,11 +24,7 @@ from lazsl.store.urls import canonical_url, masked
 LISTING = pa.schema([schemas.MANIFEST.field(n) for n in ("key", "uri", "size", "version")])
 """What `list_archive` returns: these columns of `records.MANIFEST`."""
 
-UNVERSIONED = "unversioned"
-"""Version of an object whose store tells neither an etag nor a time: its changes go unseen."""
-
-_ETAGS = ("ETag", "etag", "e_tag")
-_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+_ASKED_AT_ONCE = 16
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +48,10 @@ def list_archive(url: str, suffixes: tuple[str, ...], only: Selection | None = N
     """
     archive = open_archive(url)
     found = _find(archive)
-    start = len(archive.root) + 1
-    ends = tuple(suffix.lower() for suffix in suffixes)
+    # Paths in a container are keys already.
+    start = len(archive.root) + 1 if archive.root else 0
+    any_name = isinstance(archive.fs, Container) and archive.fs.any_name
+    ends = ("",) if any_name else tuple(suffix.lower() for suffix in suffixes)
     files = {name[start:]: info for name, info in found.items() if not name.endswith("/")}
     images = {key: info for key, info in files.items() if key.lower().endswith(ends)}
     if not images:
@@ -59,7 +59,7 @@ def list_archive(url: str, suffixes: tuple[str, ...], only: Selection | None = N
     if only is not None:
         only.check(images, url)
         images = {key: info for key, info in images.items() if key in only.keys}
-    base = canonical_url(url)
+    base = canonical_url(archive.url)
     try:
         listing = pa.table(
             [
@@ -93,33 +93,15 @@ def check_archive(url: str) -> None:
         raise UserError(_nowhere(archive.url))
 
 
-def version_of(info: Mapping[str, Any]) -> str:
-    """What changes when an object does: its etag, else the time of its last change and its size.
-
-    Args:
-        info: an object as fsspec's `info` or `find(detail=True)` tells it.
-    """
-    for name in _ETAGS:
-        if info.get(name):
-            return str(info[name]).removeprefix("W/").strip('"')
-    for name in _TIMES:
-        moment = info.get(name)
-        if moment is not None:
-            seconds = moment.timestamp() if hasattr(moment, "timestamp") else moment
-            # Microseconds, because stores and Python's floats keep no more.
-            stamp = round(seconds * 1e6) if isinstance(seconds, int | float) else seconds
-            return f"{stamp}-{info.get('size')}"
-    return UNVERSIONED
-
-
 def open_archive(url: str) -> Folder:
-    """The archive as a folder; nothing is listed yet.
+    """The archive as a folder; nothing is listed yet. What is no folder is opened by
+    `containers.archive_url`.
 
     Raises:
         UserError: the scheme is unknown, or the host cannot be reached.
     """
     try:
-        return Folder(url)
+        return Folder(archive_url(url))
     except UserError as error:
         raise UserError(masked(error, url)) from None
     except Exception as error:  # some stores connect at once, and each has its own errors
@@ -141,7 +123,21 @@ def _find(archive: Folder) -> dict[str, dict[str, Any]]:
         )
     if archive.is_local:
         return _local_files(archive, found)
-    return {name: info for name, info in found.items() if info["type"] == "file"}
+    files = {name: info for name, info in found.items() if info["type"] == "file"}
+    return _asked(archive, files) if hasattr(archive.fs, "encode_url") else files
+
+
+def _asked(archive: Folder, files: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Files of a web server, whose listing says nothing of them, with what it says when asked."""
+
+    def ask(name: str) -> dict[str, Any]:
+        try:
+            return {**files[name], **archive.fs.info(name)}
+        except Exception:  # what is the matter is told when it is fetched
+            return files[name]
+
+    with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="ask") as threads:
+        return dict(zip(files, threads.map(ask, files), strict=True))
 
 
 def _local_files(archive: Folder, found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -201,4 +197,5 @@ def _no_image(url: str, others: list[str], ends: tuple[str, ...]) -> str:
     return (
         f"no image in archive {masked(url)}: {len(others)} other files ({told}), none ends with "
         f"{', '.join(ends)}; check the path, or add to the suffixes that count as images"
+        + advice(kinds, masked(url))
     )

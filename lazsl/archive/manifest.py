@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.listing import LISTING, list_archive, version_of
+from lazsl.archive.listing import LISTING, list_archive
 from lazsl.archive.selection import Selection
+from lazsl.archive.versions import version_of
 from lazsl.errors import UserError
 from lazsl.store import keys, schemas
 from lazsl.store.folder import Folder

@@ -20,7 +20,9 @@ import pyarrow as pa
 from botocore.exceptions import FlexibleChecksumError
 from fsspec.implementations.local import LocalFileSystem
 
-from lazsl.archive.listing import UNVERSIONED, open_archive, version_of
+from lazsl.archive.containers import Container
+from lazsl.archive.listing import open_archive
+from lazsl.archive.versions import UNVERSIONED, version_of
 from lazsl.errors import UserError
 from lazsl.images.decoding import CHANGED, MISSING, UNREADABLE, Reject
 from lazsl.store import schemas
@@ -122,32 +124,43 @@ def stage(
         )
     stop = threading.Event()
 
-    def one(image: dict[str, Any]) -> str | Reject:
+    def fetch(images: list[dict[str, Any]]) -> list[str | Reject]:
+        """Images that are read together: one, or those of a shard that lie in one container."""
+        image = images[0]
         for attempt in range(1, attempts + 1):
             try:
                 if archive.is_local:
-                    return _point_at(archive, image)
+                    return [_point_at(archive, image)]
+                if _reads_together(archive):
+                    return _fetch_together(archive, images, directory)
                 data = _fetch(archive, image)
                 break
+            except UserError:
+                raise
             except Exception as error:  # every store has its own; each is judged, none is lost
                 reject = _about_object(error, image)
                 if reject is None and attempt == attempts and isinstance(error, _NEVER_WHOLE):
                     reject = Reject(UNREADABLE, f"not as listed in {attempts} attempts: {error}")
                 if reject is not None:
-                    return reject
+                    return [reject] * len(images)
                 longest = min(_LONGEST_PAUSE, pause * 2 ** (attempt - 1))
                 if attempt == attempts or stop.wait(longest * random.uniform(0.5, 1.5)):
                     raise UserError(_store_failed(archive, image, attempt, error)) from None
-        return data if isinstance(data, Reject) else _keep(directory, image, data)
+        return [data if isinstance(data, Reject) else _keep(directory, image, data)]
 
     rows = images.select(_FROM_MANIFEST).to_pylist()
     outcomes: list[str | Reject] = [""] * len(rows)
     _make(directory)
     with ThreadPoolExecutor(max_workers=fetchers, thread_name_prefix="fetch") as pool:
-        futures = {pool.submit(one, image): row for row, image in enumerate(rows)}
+        groups = _groups(archive, rows)
+        futures = {pool.submit(fetch, [rows[row] for row in group]): group for group in groups}
+        count = 0
         try:
-            for count, future in enumerate(as_completed(futures), start=1):
-                outcomes[futures[future]] = future.result()
+            for future in as_completed(futures):
+                group = futures[future]
+                for row, outcome in zip(group, future.result(), strict=True):
+                    outcomes[row] = outcome
+                count += len(group)
                 if on_progress is not None:
                     on_progress(count, len(rows))
         except BaseException:
@@ -214,6 +227,33 @@ def _fetch(archive: Folder, image: dict[str, Any]) -> bytes | Reject:
     if image["size"] is not None and len(data) != image["size"]:
         raise _Incomplete(f"{len(data)} bytes of {image['size']} arrived of {image['key']}")
     return data
+
+
+def _reads_together(archive: Folder) -> bool:
+    return isinstance(archive.fs, Container) and archive.fs.reads_together
+
+
+def _groups(archive: Folder, rows: list[dict[str, Any]]) -> list[list[int]]:
+    """Rows that are read together: those of one container file, or each by itself."""
+    if not _reads_together(archive):
+        return [[row] for row in range(len(rows))]
+    groups: dict[str, list[int]] = {}
+    for row, image in enumerate(rows):
+        groups.setdefault(archive.fs.file_of(image["key"])[0], []).append(row)
+    return list(groups.values())
+
+
+def _fetch_together(
+    archive: Folder, images: list[dict[str, Any]], directory: Path
+) -> list[str | Reject]:
+    """Images of one container file, in one reading of it."""
+    outcomes: dict[str, str | Reject] = {}
+    by_key = {image["key"]: image for image in images}
+    for key, version, data in archive.fs.read_together(list(by_key)):
+        image = by_key[key]
+        outcomes[key] = _same(image, version) or _keep(directory, image, data)
+    gone = Reject(MISSING, f"listed, but no longer in its file of {masked(archive.url)}")
+    return [outcomes.get(image["key"], gone) for image in images]
 
 
 def _same(image: dict[str, Any], version: str) -> Reject | None:

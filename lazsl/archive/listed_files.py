@@ -1,0 +1,113 @@
+"""A list of paths and URLs as an archive: a CSV or Parquet file with a column of them.
+
+Relative paths count from the list's folder; only a list on this machine may name files of it. Every
+entry is asked for what changes with it (an HTTP HEAD, a time); where nothing is told, or the entry
+does not answer, changes go unseen.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from lazsl.archive.containers import Container, entry
+from lazsl.archive.versions import UNVERSIONED, version_of
+from lazsl.errors import UserError
+
+COLUMNS = ("path", "url", "uri", "image", "file", "key")
+"""Names of columns with entries; the first that is there counts."""
+
+_ASKED_AT_ONCE = 16
+
+
+class ListedFiles(Container):
+    """See the module."""
+
+    protocol = "list"
+    suffix = ".csv"
+    any_name = True
+    reads_together = False
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(path).removeprefix("list://")
+
+    def entries(self, file: str, info: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="ask") as threads:
+            yield from threads.map(self._entry, self._listed())
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        return self._info(_key(path))
+
+    def cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, **_: Any
+    ) -> bytes:
+        fs, place = self._opened(_key(path))
+        return bytes(fs.cat_file(place, start, end))
+
+    def _info(self, key: str) -> dict[str, Any]:
+        fs, place = self._opened(key)
+        info: dict[str, Any] = fs.info(place)
+        return info
+
+    def _entry(self, key: str) -> tuple[str, dict[str, Any]]:
+        try:
+            info = self._info(key)
+        except Exception:  # of any store's kind: what is the matter is told when it is fetched
+            return entry(key, None, UNVERSIONED)
+        return entry(key, info.get("size"), version_of(info))
+
+    def _opened(self, key: str) -> tuple[Any, str]:
+        """The file system of an entry, and its place there.
+
+        Raises:
+            PermissionError: it is no business of such a list: another archive, or, in a list that
+                lies elsewhere, a file of this machine.
+        """
+        local = isinstance(self.inner, LocalFileSystem)
+        scheme = key.partition("://")[0] if "://" in key else None
+        if "::" in key or (scheme in ("file", "local") and not local):
+            raise PermissionError(f"{key} may not stand in this list")
+        if scheme is not None:
+            fs, place = fsspec.core.url_to_fs(key, use_listings_cache=False)
+            return fs, str(place)
+        if key.startswith("/") and local:
+            return self.inner, key
+        folder, _, _ = self.root.rpartition("/")
+        return self.inner, f"{folder}/{key.lstrip('/')}"
+
+    def _listed(self) -> list[str]:
+        """The entries, each once, in their order."""
+        data = self.inner.cat_file(self.root)
+        try:
+            if self.root.lower().endswith(".parquet"):
+                table = pq.read_table(pa.BufferReader(data))
+            else:
+                names = pacsv.read_csv(io.BytesIO(data)).column_names
+                kinds = {name: pa.string() for name in names}
+                options = pacsv.ConvertOptions(column_types=kinds)
+                table = pacsv.read_csv(io.BytesIO(data), convert_options=options)
+        except pa.ArrowException as error:
+            raise UserError(f"list {self.root} cannot be read ({error}); {_WANTED}") from None
+        name = next((name for name in COLUMNS if name in table.column_names), None)
+        if name is None:
+            found = ", ".join(table.column_names)
+            raise UserError(f"list {self.root} has the columns {found}; {_WANTED}")
+        entries = table[name].cast(pa.string()).to_pylist()
+        return list(dict.fromkeys(str(one) for one in entries if one))
+
+
+def _key(path: str) -> str:
+    """Paths below a root that has no name begin with a slash; a key may have one of its own."""
+    return path.removeprefix("/")
+
+
+_WANTED = f"give a CSV or Parquet file with a column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}"

@@ -1,0 +1,104 @@
+"""Parquet files with pictures as an archive, as img2dataset and Hugging Face's datasets write them.
+
+A picture's key is its row. Its version is that of its file, and its row: whatever is done to a file
+is seen, and makes all of its pictures new. Its size is not known before it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lazsl.archive.containers import Container, entry
+from lazsl.archive.versions import version_of
+from lazsl.errors import UserError
+
+COLUMNS = ("image", "jpg", "jpeg", "png", "webp", "img", "bytes", "picture")
+"""Names of columns with pictures; the first that is there counts."""
+
+
+class ParquetImages(Container):
+    """See the module."""
+
+    protocol = "parquet"
+    suffix = ".parquet"
+    any_name = True
+
+    def entries(self, file: str, info: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        version = version_of(info)
+        with self.inner.open(self.path_of(file), "rb") as data:
+            parquet = _opened(data, self.path_of(file))
+            picture_column(parquet.schema_arrow, self.path_of(file))
+            rows = parquet.metadata.num_rows
+        for row in range(rows):
+            yield entry(self.key_of(file, f"{row:08d}"), None, f"{version}-{row}")
+
+    def read_together(self, keys: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
+        file, _ = self.file_of(keys[0])
+        path = self.path_of(file)
+        version = version_of(self.inner.info(path))
+        wanted = {int(self.file_of(key)[1]): key for key in keys}
+        with self.inner.open(path, "rb") as data:
+            parquet = _opened(data, path)
+            column = picture_column(parquet.schema_arrow, path)
+            start = 0
+            for group in range(parquet.num_row_groups):
+                end = start + parquet.metadata.row_group(group).num_rows
+                rows = np.array([row for row in sorted(wanted) if start <= row < end], np.int64)
+                if len(rows):
+                    pictures = parquet.read_row_group(group, columns=[column])
+                    at: Any = pa.array(rows - start)
+                    taken = pictures.take(at)
+                    name = column.partition(".")[0]
+                    for row, value in zip(rows.tolist(), taken[name], strict=True):
+                        yield wanted[row], f"{version}-{row}", _bytes(value.as_py())
+                start = end
+
+
+def picture_column(schema: pa.Schema, path: str) -> str:
+    """The column with the pictures' bytes, such as `jpg` or `image.bytes`.
+
+    Raises:
+        UserError: there is none.
+    """
+    columns = {}
+    for field in schema:
+        if _is_binary(field.type):
+            columns[field.name] = field.name
+        elif pa.types.is_struct(field.type):
+            inner = field.type.get_field_index("bytes")
+            if inner >= 0 and _is_binary(field.type.field(inner).type):
+                columns[field.name] = f"{field.name}.bytes"
+    named = [name for name in COLUMNS if name in columns]
+    if not named and len(columns) == 1:
+        named = list(columns)
+    if not named:
+        raise UserError(
+            f"{path} has no column of pictures (bytes in a column called {', '.join(COLUMNS)}, or "
+            f"in the only one with bytes); it has {', '.join(schema.names)}. If it lists paths or "
+            f"URLs, give it as list://::{path}"
+        )
+    return columns[named[0]]
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _bytes(value: Any) -> bytes:
+    """What a cell holds; nothing, where it is null."""
+    return (value.get("bytes") if isinstance(value, dict) else value) or b""
+
+
+def _opened(data: Any, path: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(data)
+    except pa.ArrowException as error:
+        raise UserError(
+            f"{path} cannot be read as Parquet ({error}); write it anew, or take it out of the "
+            "archive"
+        ) from None
