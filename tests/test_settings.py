@@ -300,12 +300,11 @@ def test_a_shard_is_embedded_as_the_job_says_or_else_the_device(
 
     monkeypatch.setitem(DEVICE_DEFAULTS, "cuda", DeviceDefaults("float16", 7, "device"))
     monkeypatch.setattr(steps, "embed_images", embed_images)
-    monkeypatch.setattr(steps, "shard_images", lambda *_: None)
     monkeypatch.setattr(steps, "load_model", lambda *_: SimpleNamespace(device="cuda:1"))
     job = make_job(archive="a", labels="l", regions={"resampling": "fast"}, **asked)
     run = SimpleNamespace(job=job, workspace=None, archive=None)
     with pytest.raises(InterruptedError):
-        steps.embed_shard(run, "s", SimpleNamespace(read=None))  # type: ignore[arg-type]
+        steps.embed_shard(run, "s", SimpleNamespace(read=None, images=None))  # type: ignore[arg-type]
     expected = {"batch_size": 7, "cut_on": "device", **asked}
     assert {name: given[name] for name in expected} == expected
 
