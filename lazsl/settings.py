@@ -66,26 +66,27 @@ class RegionSettings(_Frozen):
     layout: Annotated[
         Layout | None,
         Field(
-            description="random: squares anywhere (default); pyramid: a grid of them at every "
-            "scale; zoom: a coarse grid, then closely where the subject is. Of zoom, count 29 is "
-            "the fast one for labels, 90 the full one for evidence"
+            description="Where crops lie: random (squares anywhere; default), pyramid (a grid at "
+            "every scale) or zoom (a coarse grid, then closer to the subject; with a count of 29 "
+            "for labels alone, 90 for evidence as well)."
         ),
     ] = None
-    count: Annotated[int, Field(ge=1, le=1000, description="square crops per image (M)")] = 90
+    count: Annotated[int, Field(ge=1, le=1000, description="Square crops per image.")] = 90
     smallest: Annotated[
         float,
-        Field(gt=0, le=1, description="smallest crop side over the shorter image side (alpha)"),
+        Field(gt=0, le=1, description="Smallest crop, as a fraction of the image's shorter side."),
     ] = 0.6
     largest: Annotated[
-        float, Field(gt=0, le=1, description="largest crop side over the shorter image side")
+        float,
+        Field(gt=0, le=1, description="Largest crop, as a fraction of the image's shorter side."),
     ] = 0.9
-    seed: Annotated[int, Field(ge=0, description="another seed cuts other crops")] = 0
+    seed: Annotated[int, Field(ge=0, description="Random seed of the crops.")] = 0
     resampling: Annotated[
         Resampling,
         Field(
-            description="exact: every crop in one step from the source pixels; fast: five times as "
-            "fast, by vector instructions, and as near as a picture saved once more (other "
-            "embeddings)"
+            description="How crops are resampled: exact, or fast: about five times faster "
+            "(SIMD), differs from exact about as much as re-saving the JPEG would; "
+            "stored under its own key."
         ),
     ] = "exact"
     doubt: Annotated[
@@ -93,16 +94,18 @@ class RegionSettings(_Frozen):
         Field(
             gt=0,
             lt=0.5,
-            description="stop cutting an image where the chance that its other crops change the "
-            "label is at most this, such as 0.02; not set: every crop is embedded",
+            description="Stop embedding an image's crops once the chance that the rest would "
+            "change its label is at most this, such as 0.02 (default: embed every "
+            "crop).",
         ),
     ] = None
 
     source: Annotated[
         RegionSource,
         Field(
-            description="crops: every region is cut and embedded by itself; dense: all are pooled "
-            "from one look at the whole picture (other embeddings, far fewer forward passes)"
+            description="How regions are embedded: crops (each by itself), or dense (all pooled "
+            "from one pass over the image: far fewer forward passes, other "
+            "embeddings)."
         ),
     ] = "crops"
     scale: Annotated[
@@ -110,7 +113,8 @@ class RegionSettings(_Frozen):
         Field(
             ge=1,
             le=8,
-            description="for dense regions: shorter side of the picture, over the model's input",
+            description="For dense regions: the image's shorter side, as a multiple of the "
+            "model's input.",
         ),
     ] = 2.0
 
@@ -170,54 +174,72 @@ class ScoringSettings(_Frozen):
     aligner: Annotated[
         Aligner | None,
         Field(
-            description="paper: every region explains its share (default); one-sided: each "
-            "attribute takes its mass from whichever regions show it"
+            description="How regions and attributes are aligned: paper (every region explains "
+            "its share; default), or one-sided (each attribute takes its mass from "
+            "whichever regions show it)."
         ),
     ] = None
     theta: Annotated[
-        float, Field(ge=0, le=1, description="weight of the region against the whole image")
+        float, Field(ge=0, le=1, description="Weight of the regions against the whole image.")
     ] = 0.8
     epsilon: Annotated[
         float | None,
         Field(
             gt=0,
             le=100,
-            description="entropic regularisation; default: 0.1, for one-sided plans 2.5 over the "
-            "model's logit scale",
+            description="Entropic regularisation (default: 0.1; for one-sided plans 2.5 / the "
+            "model's logit scale).",
         ),
     ] = None
     gamma: Annotated[
-        float, Field(ge=-2, le=2, description="keep regions this much above the mean similarity")
+        float,
+        Field(
+            ge=-2,
+            le=2,
+            description="Keep regions whose similarity to the whole image is this much above the "
+            "mean.",
+        ),
     ] = 0.0
     rule: Annotated[
-        Rule, Field(description="when Sinkhorn stops: as published, or at converged marginals")
+        Rule, Field(description="When Sinkhorn stops: paper (as published) or converged.")
     ] = "paper"
     max_iterations: Annotated[
-        int, Field(ge=1, le=1_000_000, description="updates of Sinkhorn's scalings, at most")
+        int, Field(ge=1, le=1_000_000, description="Maximum number of Sinkhorn iterations.")
     ] = 100
     tolerance: Annotated[
-        float, Field(gt=0, description="change or error at which Sinkhorn stops")
+        float,
+        Field(
+            gt=0,
+            description="Change (paper) or marginal error (converged) at which Sinkhorn stops.",
+        ),
     ] = 1e-2
-    top_k: Annotated[int, Field(ge=1, le=1000, description="classes kept per image")] = 5
+    top_k: Annotated[int, Field(ge=1, le=1000, description="Classes kept per image.")] = 5
     plans: Annotated[
-        int, Field(ge=0, le=1000, description="best classes whose whole transport plan is kept")
+        int,
+        Field(
+            ge=0, le=1000, description="Best classes per image whose whole transport plan is kept."
+        ),
     ] = 2
     presence_temperature: Annotated[
         float | None,
         Field(
             gt=0,
             le=100,
-            description="for one-sided plans, of the presence of attributes; default: 1 over the "
-            "model's logit scale",
+            description="For one-sided plans: temperature of the presence of attributes "
+            "(default: 1 / the model's logit scale).",
         ),
     ] = None
     temperature: Annotated[
         float | None,
-        Field(gt=0, le=1000, description="of the confidence, as `lazsl evaluate` fits it"),
+        Field(
+            gt=0,
+            le=1000,
+            description="Temperature of the confidence, as fitted by `lazsl evaluate`.",
+        ),
     ] = None
     abstain_below: Annotated[
         float | None,
-        Field(ge=0, le=1, description="no label below this confidence; needs a temperature"),
+        Field(ge=0, le=1, description="Give no label below this confidence (needs a temperature)."),
     ] = None
     abstain_by: Annotated[
         Literal["confidence", "presence"] | None,
@@ -374,73 +396,77 @@ class Job(_Frozen):
         str,
         Field(
             min_length=1,
-            description="where the images are: a path or any fsspec URL, such as "
+            description="Where the images are: a path or any fsspec URL, such as "
             "s3://bucket/prefix; also a .zip, .tar, .parquet or .csv file (tars://::FOLDER and "
-            "parquet://::FOLDER: many of them)",
+            "parquet://::FOLDER: many of them).",
         ),
     ]
     labels: Annotated[
         str,
         Field(
             min_length=1,
-            description="the label set: path or URL of a JSON file, class -> attributes",
+            description="Label set (class -> attributes): path or URL of a JSON or YAML file.",
         ),
     ]
     only: Annotated[
         str | None,
         Field(
-            description="a file of keys (CSV or Parquet with a column key, or one a line): no "
-            "other image of the archive is labelled"
+            description="Label only the images in this file of keys (CSV or Parquet with a "
+            "column key, or one key a line; a truth file will do)."
         ),
     ] = None
     workspace: Annotated[
         str,
         Field(
-            min_length=1, description="where embeddings and results are kept: a path or fsspec URL"
+            min_length=1,
+            description="Where embeddings and results are kept: a path or any fsspec URL.",
         ),
     ] = "workspace"
     warehouse: Annotated[
         str | None,
         Field(
-            description="the DuckDB file, on a local disk; default: in a local workspace, "
-            "else beside the caller"
+            description="The DuckDB file, on a local disk (default: in a local workspace, else "
+            "in the current folder)."
         ),
     ] = None
     truth: Annotated[
         str | None,
         Field(
-            description="optional: what is really shown, as a CSV or Parquet file of key,label, or "
-            "as `folders` that are named after classes"
+            description="What the images really show, if you know: CSV or Parquet of key,label, "
+            "or `folders` if folders are named after classes."
         ),
     ] = None
     open_set: Annotated[
         bool,
-        Field(description="the truth may name classes that the label set does not have"),
+        Field(description="Allow truth to name classes that the label set lacks."),
     ] = False
     model: Annotated[
         str,
         Field(
             min_length=1,
-            description="open_clip model: NAME:TAG, NAME:/file.safetensors, local-dir:/folder, "
-            "hf-hub:org/name, or fieldguide",
+            description="Model, by open_clip's name: NAME:TAG, NAME:/file.safetensors, "
+            "local-dir:/folder, hf-hub:org/name, or fieldguide (the embedded one).",
         ),
     ] = DEFAULT_MODEL
     precision: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
         Field(
-            description="of the forward pass; auto: float16 on CUDA, float32 elsewhere; bfloat16: "
-            "twice as fast on processors that multiply in it (AVX-512 BF16, AMX)"
+            description="Precision of the forward pass: auto (float16 on CUDA, else float32), "
+            "float32, bfloat16 (twice as fast on CPUs with AVX-512 BF16 or AMX) or "
+            "float16."
         ),
     ] = "auto"
-    device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
+    device: Annotated[
+        str, Field(description="Device of the model: auto, cpu, cuda, cuda:1 or mps.")
+    ] = "auto"
     regions: RegionSettings = RegionSettings()
     scoring: ScoringSettings = ScoringSettings()
     suffixes: Annotated[
         tuple[str, ...],
-        Field(min_length=1, description="file names that count as images (any case)"),
+        Field(min_length=1, description="File suffixes that count as images (any case)."),
     ] = IMAGE_SUFFIXES
     max_pixels: Annotated[
-        int, Field(ge=1, description="larger images are rejected before they are decoded")
+        int, Field(ge=1, description="Reject larger images before they are decoded.")
     ] = 200_000_000
     shard_size: Annotated[int, Field(ge=1, le=100_000, description="images per shard")] = 256
     batch_size: Annotated[
@@ -448,7 +474,7 @@ class Job(_Frozen):
         Field(ge=1, le=65_536, description="crops per forward pass; default: by the device (256)"),
     ] = None
     decoders: Annotated[
-        int, Field(ge=1, le=256, description="threads that decode and crop ahead of the model")
+        int, Field(ge=1, le=256, description="Threads that decode and crop ahead of the model.")
     ] = max(1, os.cpu_count() or 1)
     cut_on: Annotated[
         CutOn | None,
@@ -459,26 +485,32 @@ class Job(_Frozen):
         ),
     ] = None
     fetchers: Annotated[
-        int, Field(ge=1, le=256, description="objects fetched at a time from the archive")
+        int, Field(ge=1, le=256, description="Objects fetched from the archive at a time.")
     ] = 16
     reject_ceiling: Annotated[
         float,
         Field(
             gt=0,
             le=1,
-            description="a shard with a larger share of rejects fails, so that nobody overlooks "
-            "it; 1: never",
+            description="Fail a shard if a larger fraction of its images is rejected (1: never).",
         ),
     ] = 1.0
     staged_shards: Annotated[
         int,
-        Field(ge=1, le=64, description="shards fetched ahead of the model (bounds the disk used)"),
+        Field(
+            ge=1,
+            le=64,
+            description="Shards fetched ahead of the model; bounds the disk space used.",
+        ),
     ] = 2
     scratch: Annotated[
-        str | None, Field(description="local folder for staged images; default: the system's")
+        str | None,
+        Field(
+            description="Local folder for staged images (default: the system's temporary folder)."
+        ),
     ] = None
     scoring_memory: Annotated[
-        int, Field(ge=2**20, description="bytes of working memory of the scoring task")
+        int, Field(ge=2**20, description="Working memory of the scoring task, in bytes.")
     ] = 512 * 2**20
 
     @model_validator(mode="before")

@@ -37,8 +37,8 @@ def label(
 ) -> Results:
     """Label an archive, and return its results.
 
-    Interrupt it at any time: the same call goes on where it was. On a grown archive it labels what
-    is new or changed.
+    Interrupt it at any time: the same call resumes where it stopped. Once the archive has grown, it
+    labels only what is new or changed.
 
     Args:
         archive: where the images are: a path or any fsspec URL.

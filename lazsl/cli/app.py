@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import wraps
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
@@ -15,7 +16,7 @@ from typer.core import TyperGroup
 
 from lazsl import __version__
 from lazsl.errors import UserError
-from lazsl.settings import make_job
+from lazsl.settings import Job, make_job
 
 _ORDER = (
     *("estimate", "label", "relabel", "status", "runs", "load", "sql"),
@@ -59,6 +60,22 @@ def _lazsl(
     """Label large image archives without training and without annotation, and keep the evidence."""
 
 
+def meaning(setting: str) -> str:
+    """The sentence that `lazsl.settings` has about a setting, such as `scoring.theta`."""
+    *sections, name = setting.split(".")
+    model: Any = Job
+    for section in sections:
+        model = model.model_fields[section].annotation
+    return str(model.model_fields[name].description)
+
+
+def reflowed(text: str | None) -> str | None:
+    """A docstring with one line per paragraph, so that a terminal of any width can wrap it."""
+    if text is None:
+        return None
+    return "\n\n".join(" ".join(part.split()) for part in cleandoc(text).split("\n\n"))
+
+
 out = Console()
 err = Console(stderr=True)
 
@@ -80,70 +97,66 @@ def in_words(function: Callable[P, R]) -> Callable[P, R]:
             err.print("[bold red]lazsl:[/] stopped; run the same command again to go on from here")
             raise typer.Exit(130) from None
 
+    command.__doc__ = reflowed(function.__doc__)
     return command
 
 
 Workspace = Annotated[
     str,
-    typer.Option("--workspace", "-w", help="Where embeddings and results are kept: path or URL."),
+    typer.Option("--workspace", "-w", help=meaning("workspace")),
 ]
-WarehouseFile = Annotated[
-    Path | None, typer.Option("--warehouse", help="The DuckDB file. Default: in the workspace.")
-]
-Labels = Annotated[
-    str | None, typer.Option("--labels", "-l", help="Label set: path or URL of JSON or YAML.")
-]
+WarehouseFile = Annotated[Path | None, typer.Option("--warehouse", help=meaning("warehouse"))]
+Labels = Annotated[str | None, typer.Option("--labels", "-l", help=meaning("labels"))]
 Only = Annotated[
     str | None,
-    typer.Option("--only", help="File of keys (a truth file is one): label no other image."),
+    typer.Option("--only", help=meaning("only")),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace the output if it is there.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the output if it exists.")]
 Truth = Annotated[
     str | None,
     typer.Option(
         "--truth",
-        help="What is really shown, if you know: CSV or Parquet of key,label, or `folders`, where "
-        "these are named after classes.",
+        help=meaning("truth"),
     ),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting of the Job; repeatable."),
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Any other setting (see `lazsl settings`); repeatable."
+    ),
 ]
-Theta = Annotated[
-    float | None, typer.Option(help="Weight of regions against the whole image, 0..1.")
-]
-Epsilon = Annotated[float | None, typer.Option(help="Entropic regularisation.")]
-Gamma = Annotated[float | None, typer.Option(help="Keep regions this much above the mean.")]
-RuleName = Annotated[str | None, typer.Option("--rule", help="paper or converged.")]
+Theta = Annotated[float | None, typer.Option(help=meaning("scoring.theta"))]
+Epsilon = Annotated[float | None, typer.Option(help=meaning("scoring.epsilon"))]
+Gamma = Annotated[float | None, typer.Option(help=meaning("scoring.gamma"))]
+RuleName = Annotated[str | None, typer.Option("--rule", help=meaning("scoring.rule"))]
 OpenSet = Annotated[
     bool,
-    typer.Option("--open-set", help="The truth may name classes that the label set lacks."),
+    typer.Option("--open-set", help=meaning("open_set")),
 ]
 TrustFile = Annotated[
     str | None,
     typer.Option(
         "--trust",
-        help="Abstain below the confidence that a trust.json of lazsl evaluate found.",
+        help="Abstain below the confidence threshold in this trust.json of `lazsl evaluate`.",
     ),
 ]
 PresetName = Annotated[
     str | None,
     typer.Option(
         "--preset",
-        help="paper: as published; parts: one-sided plans over regions at every scale, for "
-        "evidence (91 forward passes); parts-fast: the same for labels (30). Default: paper; of "
-        "the sample, parts.",
+        help="Group of settings: paper (as published; default), parts (one-sided plans over regions "
+        "at every scale, for evidence; the sample's default) or parts-fast (the same for labels: 30 "
+        "instead of 91 forward passes).",
     ),
 ]
 AlignerName = Annotated[
     str | None,
     typer.Option(
         "--aligner",
-        help="paper, or one-sided: attributes take mass from the regions that show them.",
+        help=meaning("scoring.aligner"),
     ),
 ]
-TopK = Annotated[int | None, typer.Option(help="Classes kept per image.")]
+TopK = Annotated[int | None, typer.Option(help=meaning("scoring.top_k"))]
 
 
 def warehouse_of(workspace: str, warehouse: Path | None) -> Path:

@@ -14,11 +14,14 @@ from lazsl.cli.app import Force, WarehouseFile, Workspace, app, in_words, out, w
 from lazsl.errors import UserError
 
 audit_app = typer.Typer(
-    help="Let a person judge a sample, and estimate how right a run is.", no_args_is_help=True
+    help="Have a person judge a random sample, and estimate the accuracy of a run.",
+    no_args_is_help=True,
 )
 app.add_typer(audit_app, name="audit")
 
-Run = Annotated[str | None, typer.Argument(help="Key of a run or its beginning; default: latest.")]
+Run = Annotated[
+    str | None, typer.Argument(help="Key of a run, or the beginning of it (default: the latest).")
+]
 
 
 @audit_app.command(epilog="Example: lazsl audit sample --images 200 --output audit.csv")
@@ -26,28 +29,31 @@ Run = Annotated[str | None, typer.Argument(help="Key of a run or its beginning; 
 def sample(
     run: Run = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", help="File to judge in; for fiftyone a folder.")
+        str, typer.Option("--output", "-o", help="File to fill in (fiftyone: a folder).")
     ] = "audit.csv",
-    images: Annotated[int, typer.Option("--images", "-n", help="Images to draw.")] = 200,
+    images: Annotated[int, typer.Option("--images", "-n", help="Number of images to draw.")] = 200,
     by: Annotated[
-        str, typer.Option(help="Strata: label, margin, label,margin, or none.")
+        str,
+        typer.Option(
+            help="Stratify by label, margin or label,margin; none: a simple random sample."
+        ),
     ] = "label",
-    seed: Annotated[int, typer.Option(help="Another seed draws other images.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the draw.")] = 0,
     how: Annotated[
         str | None,
         typer.Option(
             "--format",
-            help="csv, label-studio or fiftyone. Default: by the file's name (.csv, .json).",
+            help="csv, label-studio or fiftyone (default: by the file's suffix, .csv or .json).",
         ),
     ] = None,
     force: Force = False,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
 ) -> None:
-    """Draw a stratified random sample of a run's images, and write what a person judges in.
+    """Draw a random sample of labelled images and write a file to judge them in.
 
     Fill in `judged_label` with the class that the image shows, or with `(none of these)`; leave it
-    empty where you cannot tell. Then `lazsl audit import FILE`.
+    empty if you cannot tell. Then run `lazsl audit import FILE`.
     """
     from lazsl.audit import judgements, judging_files
     from lazsl.audit import sample as audit
@@ -92,20 +98,25 @@ def sample(
 @audit_app.command("import", epilog="Example: lazsl audit import audit.csv --reviewer Ada")
 @in_words
 def import_file(
-    file: Annotated[str, typer.Argument(help="CSV, Label Studio's JSON, FiftyOne's labels.json.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="The file you filled in: CSV, Label Studio's JSON or FiftyOne's labels.json."
+        ),
+    ],
     reviewer: Annotated[
-        str | None, typer.Option(help="Who judged, where the file does not say.")
+        str | None, typer.Option(help="Name of the reviewer, unless the file names one.")
     ] = None,
     sample: Annotated[
-        str | None, typer.Option(help="The sample it belongs to, where the file does not say.")
+        str | None, typer.Option(help="Sample that the file belongs to, unless the file names one.")
     ] = None,
     run: Annotated[
-        str | None, typer.Option(help="Whose labels were judged, where there is no sample.")
+        str | None, typer.Option(help="Run whose labels were judged, if there is no sample.")
     ] = None,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
 ) -> None:
-    """Bring judgements in. They are kept for good: no run and no later import replaces them."""
+    """Import judgements. They are permanent: later runs and imports never overwrite them."""
     from lazsl.audit.judgements import import_judgements
     from lazsl.store.folder import Folder
 
@@ -128,16 +139,15 @@ def import_file(
 def estimate(
     run: Run = None,
     sample: Annotated[
-        str | None, typer.Option(help="Which sample to use. Default: the one most judged.")
+        str | None, typer.Option(help="Sample to use (default: the one with the most judgements).")
     ] = None,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Estimate how right a run is, overall and per class, with 95 % intervals.
+    """Estimate the accuracy of a run, overall and per class, with 95 % intervals.
 
-    Any run over the archive can be estimated from the same judgements, whichever run the sample
-    was drawn from.
+    The same judgements serve any run over the archive, whichever run the sample was drawn from.
     """
     from lazsl.audit.estimate import Estimate, estimate_run
     from lazsl.warehouse.opening import open_warehouse

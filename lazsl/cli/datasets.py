@@ -13,16 +13,18 @@ from rich.table import Table
 from lazsl.cli.app import Force, app, in_words, out
 from lazsl.cli.labels import note
 
-datasets_app = typer.Typer(help="Published data sets, ready to be graded.", no_args_is_help=True)
+datasets_app = typer.Typer(
+    help="Prepare published benchmarks (ImageNet, CUB, …) for evaluation.", no_args_is_help=True
+)
 app.add_typer(datasets_app, name="datasets")
 
-Name = Annotated[str, typer.Argument(help="Of the data set, as lazsl datasets list has it.")]
+Name = Annotated[str, typer.Argument(help="Data set name (see `lazsl datasets list`).")]
 
 
 @datasets_app.command("list", epilog="Example: lazsl datasets list")
 @in_words
 def list_datasets() -> None:
-    """The data sets that are known, with what their split holds as published."""
+    """List the known data sets, with the size of their split as published."""
     from lazsl.datasets.registry import DATASETS
 
     table = Table("name", "data set", "split")
@@ -37,7 +39,7 @@ def list_datasets() -> None:
 @datasets_app.command(epilog="Example: lazsl datasets show pets")
 @in_words
 def show(name: Name) -> None:
-    """How a data set's files lie, which of its images count, and which label set is for it."""
+    """Show the layout of a data set, which images count, and which label set fits."""
     from lazsl.datasets.prepare import find_dataset
 
     one = find_dataset(name)
@@ -52,27 +54,35 @@ def show(name: Name) -> None:
 @in_words
 def prepare(
     name: Name,
-    folder: Annotated[Path, typer.Argument(help="Where it lies on the local disk.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the data set on the local disk.")],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="Folder for truth.csv, labels.json, classes.csv.")
+        str,
+        typer.Option(
+            "--output", "-o", help="Folder to write truth.csv, labels.json and classes.csv to."
+        ),
     ],
     labels: Annotated[
         str | None,
-        typer.Option("--labels", "-l", help="Label set. Default: the classes' bare names."),
+        typer.Option("--labels", "-l", help="Label set (default: the bare class names)."),
     ] = None,
     form: Annotated[
-        str, typer.Option("--format", help="Of the label set, as lazsl labels import has it.")
+        str, typer.Option("--format", help="Format of the label set (see `lazsl labels import`).")
     ] = "auto",
     aliases: Annotated[
         str | None,
-        typer.Option("--aliases", help="CSV of class,label: what names do not say themselves."),
+        typer.Option(
+            "--aliases", help="CSV of class,label, for classes that do not match a label by name."
+        ),
     ] = None,
     archive: Annotated[
         str | None,
-        typer.Option("--archive", help="URL of the same images elsewhere, such as in a bucket."),
+        typer.Option(
+            "--archive",
+            help="URL of the images, if they are to be labelled elsewhere, such as in a bucket.",
+        ),
     ] = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Take what is there, where images are missing.")
+        bool, typer.Option("--partial", help="Accept missing images, and use those that are there.")
     ] = False,
     published: Annotated[
         bool,
@@ -80,7 +90,7 @@ def prepare(
     ] = False,
     force: Force = False,
 ) -> None:
-    """Join a data set's split with a label set by the names of classes. Nothing is downloaded."""
+    """Match a data set's split with a label set, by class name. Downloads nothing."""
     from lazsl.datasets import prepare as datasets
 
     found = datasets.prepare(

@@ -28,49 +28,68 @@ if TYPE_CHECKING:
 )
 @in_words
 def describe(
-    file: Annotated[str, typer.Argument(help="A list of names, or any label set: path or URL.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="List of class names, or any label set: path or URL.",
+        ),
+    ],
     output: Annotated[
         str,
-        typer.Option("--output", "-o", help="The file to review: .yaml or .json."),
+        typer.Option("--output", "-o", help="Draft to write for review: .yaml or .json."),
     ],
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", envvar="LAZSL_DESCRIBE_MODEL", help="The endpoint's name of the model."
+            "--model",
+            "-m",
+            envvar="LAZSL_DESCRIBE_MODEL",
+            help="Model name, as the endpoint knows it.",
         ),
     ] = None,
-    about: Annotated[str, typer.Option(help="What the classes are, in a few words.")] = "",
-    least: Annotated[int, typer.Option(help="Attributes per class, at least.")] = 4,
-    most: Annotated[int, typer.Option(help="Attributes per class, at most.")] = 8,
+    about: Annotated[
+        str,
+        typer.Option(
+            help="What the classes are, in a few words, such as garden birds.",
+        ),
+    ] = "",
+    least: Annotated[int, typer.Option(help="Minimum number of attributes per class.")] = 4,
+    most: Annotated[int, typer.Option(help="Maximum number of attributes per class.")] = 8,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Ask nothing; say what would be asked, and how much.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the prompt and the number of tokens, and ask nothing.",
+        ),
     ] = False,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Questions at a time.")] = 4,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds that the endpoint may be silent.")
-    ] = 60.0,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Requests in flight at a time.")] = 4,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 60.0,
     retries: Annotated[
-        int, typer.Option(min=0, max=20, help="Times to try again when it is busy or away.")
+        int, typer.Option(min=0, max=20, help="Retries when the endpoint is busy or unreachable.")
     ] = 5,
     request: Annotated[
         list[str] | None,
         typer.Option(
-            "--request", metavar="NAME=VALUE", help="A field of every request; repeatable."
+            "--request",
+            metavar="NAME=VALUE",
+            help="Extra field for every request, such as temperature=0.2; repeatable.",
         ),
     ] = None,
     cache: Annotated[
         str | None,
-        typer.Option(help="Where answers are kept. Default: lazsl/described in the user's cache."),
+        typer.Option(
+            help="Folder to cache answers in (default: lazsl/described in the user's cache).",
+        ),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Ask again where an answer is kept.")
+        bool, typer.Option("--fresh", help="Ignore cached answers and ask again.")
     ] = False,
 ) -> None:
-    """Have a language model write attributes for the classes that have none.
+    """Draft attributes with a language model, for classes that have none.
 
-    OPENAI_BASE_URL and OPENAI_API_KEY say which endpoint is asked; any that speaks OpenAI's
-    protocol will do. What the output holds already stays as it is, so the same command goes on
-    where it stopped. Exit code 1 when a class is still without attributes.
+    Set OPENAI_BASE_URL and OPENAI_API_KEY to choose the endpoint; any that speaks OpenAI's protocol
+    will do. Classes already in the output are kept, so the same command resumes where it stopped.
+    Exit code 1 if a class is still without attributes.
     """
     from lazsl.labelset.describing import answers as answers_module
     from lazsl.labelset.describing import asking as asking_module

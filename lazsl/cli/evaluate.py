@@ -20,35 +20,36 @@ def evaluate(
     run: Annotated[
         str | None,
         typer.Argument(
-            help="Key of a run or its beginning; default: latest.", autocompletion=run_keys
+            help="Key of a run, or the beginning of it (default: the latest).",
+            autocompletion=run_keys,
         ),
     ] = None,
     truth: Annotated[
         str | None,
         typer.Option(
             "--truth",
-            help="What is really shown: folders (named after classes), file.csv, file.parquet, or "
-            "file.csv:COLUMN. Default: as the run was labelled with.",
+            help="What the images really show: file.csv or file.parquet (key,label), "
+            "file.csv:COLUMN, or `folders` (default: the truth of the run).",
         ),
     ] = None,
     open_set: OpenSet = False,
     cupl: Annotated[
         str | None,
-        typer.Option("--cupl", help="JSON of class -> whole sentences, for the row of CuPL."),
+        typer.Option("--cupl", help="JSON of class -> whole sentences, to compare with CuPL."),
     ] = None,
     precision: Annotated[
-        float, typer.Option(help="Part of the labels that is to be right when label may abstain.")
+        float, typer.Option(help="Precision that the abstention threshold must guarantee.")
     ] = 0.95,
     sweep: Annotated[
         str,
         typer.Option(
-            "--sweep", help="Settings to sweep: theta,epsilon,gamma,regions,crops, or all."
+            "--sweep", help="Settings to sweep: any of theta,epsilon,gamma,regions,crops, or all."
         ),
     ] = "",
     controls: Annotated[
         bool,
         typer.Option(
-            "--controls", help="Would other words do as well? Shuffled, foreign, random attributes."
+            "--controls", help="Also evaluate with shuffled, foreign and random attributes."
         ),
     ] = False,
     output: Annotated[
@@ -56,19 +57,22 @@ def evaluate(
         typer.Option(
             "--output",
             "-o",
-            help="Folder of the page, the pictures, trust.json and evaluation.json: path or URL. "
-            "Default: evaluations/RUN in the workspace.",
+            help="Folder for evaluation.md, its pictures, trust.json and evaluation.json: path or "
+            "URL (default: evaluations/RUN in the workspace).",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of bootstrap draws and halves.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed for the bootstrap and the held-out split.")
+    ] = 0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, and write nothing unless --output is given.")
+        bool, typer.Option("--json", help="Print JSON; write files only if --output is given.")
     ] = False,
     workspace: Workspace = "workspace",
 ) -> None:
-    """Measure a run where the truth is known: every method side by side, and when to trust a label.
+    """Measure a run against known labels: compare methods, and find when to trust a label.
 
-    All from stored embeddings. `lazsl label --trust trust.json` then abstains as was measured here.
+    Uses stored embeddings only. Pass the resulting file to `lazsl label --trust trust.json`, and it
+    abstains below the threshold found here.
     """
     from lazsl.store.folder import Folder
     from lazsl.store.paths import read_run_record

@@ -26,9 +26,9 @@ _WIDE = 110  # characters of a terminal that has room for the regions' corners, 
 
 @app.command(
     epilog="Example: lazsl explain plate-012.jpg --what-if 'drop a white head'\n\n"
-    "What-ifs, repeatable, made in order: 'drop crest' (an attribute of the label, by any part "
-    "that only it has, or its number), 'add Wren: a cocked tail', 'rewrite a red head => a ruby "
-    "head', 'drop class Wren', 'add class Roller: blue wings; a stout bill'."
+    "Edits for --what-if are applied in order: 'drop crest' (an attribute of the label, by its "
+    "number or any words that only it has), 'add Wren: a cocked tail', 'rewrite a red head => a "
+    "ruby head', 'drop class Wren', 'add class Roller: blue wings; a stout bill'."
 )
 @in_words
 def explain(
@@ -43,35 +43,39 @@ def explain(
         str | None,
         typer.Option(
             "--run",
-            help="Key of a run or its beginning; default: latest.",
+            help="Key of a run, or the beginning of it (default: the latest).",
             autocompletion=run_keys,
         ),
     ] = None,
     against: Annotated[
         str | None,
         typer.Option(
-            help="Hold the label against this class instead of the runner-up.",
+            help="Compare the label with this class instead of the runner-up.",
             autocompletion=class_names,
         ),
     ] = None,
     edits: Annotated[
         list[str] | None,
         typer.Option(
-            "--what-if", metavar="EDIT", help="Score again with other words; see below. Repeatable."
+            "--what-if",
+            metavar="EDIT",
+            help="Score again with an edited label set (see below); repeatable.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="The PNG to write. Default: explanation-NAME.png here."
+            "--output",
+            "-o",
+            help="PNG to write (default: explanation-NAME.png in the current folder).",
         ),
     ] = None,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
 ) -> None:
-    """Show why an image was called what it was called, beside the runner-up: a table, a picture.
+    """Explain the label of one image, beside the runner-up: a table and a picture.
 
-    With --what-if: what it would have been called with other words. No picture is drawn then.
+    With --what-if, print what the label would be with an edited label set; no picture is drawn.
     """
     from lazsl.explain.lookup import find_image, find_run
     from lazsl.warehouse.opening import open_warehouse

@@ -36,6 +36,7 @@ from lazsl.cli.app import (
     assigned,
     err,
     in_words,
+    meaning,
     nested,
     out,
 )
@@ -46,15 +47,11 @@ from lazsl.errors import UserError
 from lazsl.settings import DEFAULT_MODEL, Job, make_job
 from lazsl.store.urls import masked
 
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Say nothing unless something is wrong.")
-]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show the log of every task as well.")
-]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also print the log of every task.")]
 LogJson = Annotated[
     bool,
-    typer.Option("--log-json", help="Report progress on stderr as one JSON object a line."),
+    typer.Option("--log-json", help="Report progress on stderr, one JSON object per line."),
 ]
 
 
@@ -76,16 +73,12 @@ class Talk:
 )
 @in_words
 def label(
-    archive: Annotated[
-        str | None, typer.Argument(help="Where the images are: a path or any fsspec URL.")
-    ] = None,
+    archive: Annotated[str | None, typer.Argument(help=meaning("archive"))] = None,
     labels: Labels = None,
     workspace: Workspace = "workspace",
     model: Annotated[
         str,
-        typer.Option(
-            "--model", "-m", help="NAME:TAG, NAME:/file, local-dir:/folder, hf-hub:org/name."
-        ),
+        typer.Option("--model", "-m", help=meaning("model")),
     ] = DEFAULT_MODEL,
     truth: Truth = None,
     open_set: OpenSet = False,
@@ -96,27 +89,27 @@ def label(
         typer.Option("--sample", help="Label the embedded sample archive with the embedded model."),
     ] = False,
     preset: PresetName = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
-    regions: Annotated[int | None, typer.Option(help="Crops per image.")] = None,
+    device: Annotated[str, typer.Option(help=meaning("device"))] = "auto",
+    precision: Annotated[str, typer.Option(help=meaning("precision"))] = "auto",
+    regions: Annotated[int | None, typer.Option(help=meaning("regions.count"))] = None,
     aligner: AlignerName = None,
     theta: Theta = None,
     epsilon: Epsilon = None,
     gamma: Gamma = None,
     rule: RuleName = None,
     top_k: TopK = None,
-    shard_size: Annotated[int | None, typer.Option(help="Images per shard.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Crops per forward pass.")] = None,
+    shard_size: Annotated[int | None, typer.Option(help=meaning("shard_size"))] = None,
+    batch_size: Annotated[int | None, typer.Option(help=meaning("batch_size"))] = None,
     trust: TrustFile = None,
     settings: Set = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_json: LogJson = False,
 ) -> None:
-    """Label an archive: list, stage, cut, embed, score, load.
+    """Label an image archive.
 
-    Stop it at any time; the same command goes on where it was. Run it again on a grown archive and
-    it labels only what is new or changed.
+    Stop it at any time: the same command resumes where it stopped. Run it again after the archive
+    has grown, and it labels only what is new or changed.
     """
     values: dict[str, Any] = {
         "archive": archive,
@@ -171,7 +164,8 @@ def relabel(
     run: Annotated[
         str,
         typer.Argument(
-            help="The run whose embeddings to score: its key or beginning.", autocompletion=run_keys
+            help="Run whose embeddings to score: its key, or the beginning of it.",
+            autocompletion=run_keys,
         ),
     ],
     labels: Labels = None,
@@ -189,17 +183,19 @@ def relabel(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="scoring.NAME=VALUE", help="Any other setting of scoring; repeatable."
+            "--set",
+            metavar="scoring.NAME=VALUE",
+            help="Any other scoring setting (see `lazsl settings scoring`); repeatable.",
         ),
     ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_json: LogJson = False,
 ) -> None:
-    """Score stored embeddings with another label set or other settings. No image is read.
+    """Label again from stored embeddings, with another label set or other settings. Reads no image.
 
-    The confidence below which the run abstained is not taken over: it holds only for the label set
-    and the settings it was measured with. Measure again, and give --trust.
+    The abstention threshold is not carried over, because it only holds for the label set and
+    settings it was measured with. Re-run `lazsl evaluate` and pass --trust.
     """
     from lazsl.store.folder import Folder
     from lazsl.store.paths import read_run_record
@@ -318,7 +314,7 @@ def _job(values: dict[str, Any], settings: list[str] | None) -> Job:
         if name not in values:
             what = "an archive" if name == "archive" else "a label set with --labels"
             raise UserError(
-                f"{what} is needed; see lazsl label --help, or try lazsl label --sample"
+                f"{what} is required; see `lazsl label --help`, or try `lazsl label --sample`"
             )
     return make_job(**nested(values | _set(settings)))
 
@@ -432,11 +428,11 @@ def _show_run(run: Any) -> None:
     command = str(started) if started.name == "lazsl" and started.parts[0] == ".venv" else "lazsl"
     default = str(path) == "workspace/warehouse.duckdb"
     option = "" if default else f" --warehouse {shlex.quote(str(path))}"
-    out.print("\nWhy was a picture called that? One explained, then a site to look through all:\n")
+    out.print("\nSee why: explain one image, or build a report of all of them:\n")
     for asked in (["explain", image], ["report"]):
         line = shlex.join([*asked, *_where(run.job)])
         out.print(f"  {command} {line}", soft_wrap=True, markup=False, highlight=False)
-    out.print(f"\nThe warehouse is [bold]{escape(str(path))}[/]. Three questions to ask it:\n")
+    out.print(f"\nThe warehouse is [bold]{escape(str(path))}[/]. Three queries to try:\n")
     for query in (
         "select label, count(*) as images, round(avg(margin), 3) as margin "
         "from predictions group by label order by images desc limit 10",

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lazsl.cli.app import Force, app, err, in_words, out
+from lazsl.cli.app import Force, app, err, in_words, meaning, out
 from lazsl.display import visible
 from lazsl.errors import UserError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lazsl.labelset.native import Read
 
 labels_app = typer.Typer(
-    help="Import, export, check and describe label sets.", no_args_is_help=True
+    help="Check, import, export and describe label sets.", no_args_is_help=True
 )
 app.add_typer(labels_app, name="labels")
 
@@ -34,18 +34,23 @@ app.add_typer(labels_app, name="labels")
 @in_words
 def import_(
     file: Annotated[
-        str, typer.Argument(help="What to read: path or URL; for clip-benchmark its folder.")
+        str, typer.Argument(help="File to read: path or URL (clip-benchmark: a folder).")
     ],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="The label set: a .yaml or .json path or URL.")
+        str,
+        typer.Option(
+            "--output", "-o", help="Label set to write: path or URL of a .yaml or .json file."
+        ),
     ],
     form: Annotated[
         str,
-        typer.Option("--from", help="dclip, cupl, names, clip-benchmark, native; auto tells."),
+        typer.Option(
+            "--from", help="Format: dclip, cupl, names, clip-benchmark or native (default: detect)."
+        ),
     ] = "auto",
     force: Force = False,
 ) -> None:
-    """Read a published form and write it as a label set of ours."""
+    """Convert a published format into a label set."""
     from lazsl.labelset.formats import import_labels
     from lazsl.labelset.reading import write_labels
 
@@ -62,14 +67,16 @@ def import_(
 )
 @in_words
 def export(
-    file: Annotated[str, typer.Argument(help="The label set: path or URL of JSON or YAML.")],
-    form: Annotated[str, typer.Option("--to", help="dclip, cupl, names, clip-benchmark, native.")],
+    file: Annotated[str, typer.Argument(help="Label set: path or URL of a JSON or YAML file.")],
+    form: Annotated[
+        str, typer.Option("--to", help="Format: dclip, cupl, names, clip-benchmark or native.")
+    ],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="Where to: a file; for clip-benchmark a folder.")
+        str, typer.Option("--output", "-o", help="File to write (clip-benchmark: a folder).")
     ],
     force: Force = False,
 ) -> None:
-    """Write a label set in a published form, and say what that form cannot hold."""
+    """Convert a label set into a published format, and report what is lost."""
     from lazsl.labelset.formats import export_labels
     from lazsl.labelset.reading import FOLDER_NAMES, load_labelset
 
@@ -88,14 +95,16 @@ def export(
 @labels_app.command(epilog="Example: lazsl labels check birds.yaml --model fieldguide")
 @in_words
 def check(
-    file: Annotated[str, typer.Argument(help="The label set: path or URL of JSON or YAML.")],
+    file: Annotated[str, typer.Argument(help="Label set: path or URL of a JSON or YAML file.")],
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="Also find what this model cannot read whole or tell apart."
+            "--model",
+            "-m",
+            help="Also report sentences too long for this model, and classes it cannot tell apart.",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, typer.Option(help=meaning("device"))] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     summary: Annotated[
         bool, typer.Option("--summary", help="Print a line per kind of finding, with an example.")
@@ -116,7 +125,7 @@ def check(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Read a label set critically. Exit code 1 when there are findings, 0 when there are none."""
+    """Check a label set for mistakes. Exit code 1 if there are findings."""
     from lazsl.labelset.finding import KINDS
     from lazsl.labelset.reading import read_labels
     from lazsl.store.urls import masked

@@ -19,7 +19,8 @@ def report(
     run: Annotated[
         str | None,
         typer.Argument(
-            help="Key of a run or its beginning; default: latest.", autocompletion=run_keys
+            help="Key of a run, or the beginning of it (default: the latest).",
+            autocompletion=run_keys,
         ),
     ] = None,
     against: Annotated[
@@ -28,7 +29,7 @@ def report(
             "--against",
             "-a",
             autocompletion=run_keys,
-            help="Compare with this other run of the same archive.",
+            help="Compare with another run over the same archive.",
         ),
     ] = None,
     output: Annotated[
@@ -36,7 +37,8 @@ def report(
         typer.Option(
             "--output",
             "-o",
-            help="Folder of the site: path or URL. Default: reports/RUN in the workspace.",
+            help="Folder to write the site to: path or URL (default: reports/RUN in the "
+            "workspace).",
         ),
     ] = None,
     images: Annotated[
@@ -44,16 +46,16 @@ def report(
         typer.Option(
             "--images",
             min=1,
-            help="Give only so many images a page: half of them the least certain, half at random.",
+            help="Include only this many images: half least certain, half random.",
         ),
     ] = None,
     previews: Annotated[
-        bool, typer.Option(help="Show the images themselves, which fetches each once.")
+        bool, typer.Option(help="Include the images themselves (fetches each one once).")
     ] = True,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
 ) -> None:
-    """Make a site to look through a run: every label, and the pixels that spoke for it."""
+    """Build a static site to browse a run: every label and the regions behind it."""
     from lazsl.report.make import make_report
     from lazsl.report.site import in_bytes
     from lazsl.warehouse.opening import open_warehouse

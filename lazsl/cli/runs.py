@@ -23,7 +23,7 @@ def runs(
     workspace: Workspace = "workspace",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the runs of a workspace, the latest first."""
+    """List the runs of a workspace, latest first."""
     from lazsl.store.folder import Folder
     from lazsl.store.paths import done_shards, run_records
     from lazsl.store.urls import masked
@@ -56,11 +56,11 @@ def runs(
 @in_words
 def settings(
     name: Annotated[
-        str | None, typer.Argument(help="A setting or a section, such as regions; default: all.")
+        str | None, typer.Argument(help="Setting or section, such as regions (default: all).")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List every setting that --set takes, with its default and its meaning."""
+    """List every setting, with its default and meaning."""
     rows = [
         row
         for row in described(Job)

@@ -36,14 +36,15 @@ def status(
     run: Annotated[
         str | None,
         typer.Argument(
-            help="Key of a run or its beginning; default: latest.", autocompletion=run_keys
+            help="Key of a run, or the beginning of it (default: the latest).",
+            autocompletion=run_keys,
         ),
     ] = None,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show how a run stands: reconciled counts, accuracy, timings. Exit code 1 while incomplete."""
+    """Show the progress of a run: counts, accuracy, timings. Exit code 1 while it is incomplete."""
     from lazsl.run.status import run_status
     from lazsl.store.folder import Folder
 
@@ -59,7 +60,7 @@ def status(
 @app.command(epilog="Example: lazsl load --workspace s3://bucket/lazsl --warehouse archive.duckdb")
 @in_words
 def load(workspace: Workspace = "workspace", warehouse: WarehouseFile = None) -> None:
-    """Load every finished shard that the warehouse does not hold yet; also while a run goes on."""
+    """Load finished shards into the warehouse. Safe while a run is in progress."""
     from lazsl.store.folder import Folder
     from lazsl.store.paths import runs
     from lazsl.store.urls import masked
@@ -87,7 +88,7 @@ def load(workspace: Workspace = "workspace", warehouse: WarehouseFile = None) ->
 @in_words
 def sql(
     query: Annotated[
-        str | None, typer.Argument(help="A query, or nothing to read it from stdin.")
+        str | None, typer.Argument(help="Query to run (default: read it from stdin).")
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Read the query from a file.")
@@ -99,7 +100,7 @@ def sql(
         typer.Option(
             "--with",
             metavar="NAME=FILE",
-            help="A Parquet or CSV file of yours that the query may read by this name; repeatable.",
+            help="Let the query read a Parquet or CSV file of yours under this name; repeatable.",
         ),
     ] = None,
     output: Annotated[
@@ -107,11 +108,11 @@ def sql(
         typer.Option("--output", "-o", help="Write all rows to a .csv, .parquet or .json file."),
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
-    rows: Annotated[int, typer.Option(min=1, help="Rows shown in the table.")] = 40,
+    rows: Annotated[int, typer.Option(min=1, help="Number of rows to print.")] = 40,
 ) -> None:
-    """Ask the warehouse, read-only; never in the way of a load.
+    """Query the warehouse (read-only; never blocks a load).
 
-    docs/sql.md has questions to begin with; `show tables` lists tables and views.
+    Try `show tables`, and see docs/sql.md for queries to start from.
     """
     import duckdb
 
@@ -249,5 +250,5 @@ def show_status(found: dict[str, Any]) -> None:
             f"embedded would change an estimated {found['doubt']:.2%} of the labels",
         )
     if not found["loaded"]:
-        table.add_row("warehouse", "not everything that is done is loaded; run lazsl load")
+        table.add_row("warehouse", "some finished shards are not loaded yet; run `lazsl load`")
     out.print(table)

@@ -1,0 +1,99 @@
+"""Claims about the help of every command, at the widths that people have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lazsl.cli import app
+from lazsl.cli.app import meaning
+from lazsl.cli.runs import described
+from lazsl.settings import Job
+
+ROOT: Any = typer.main.get_command(app)
+SETTINGS = {
+    "archive": "archive",
+    "labels": "labels",
+    "workspace": "workspace",
+    "model": "model",
+    "truth": "truth",
+    "open_set": "open_set",
+    "only": "only",
+    "warehouse": "warehouse",
+    "device": "device",
+    "precision": "precision",
+    "regions": "regions.count",
+    "aligner": "scoring.aligner",
+    "theta": "scoring.theta",
+    "epsilon": "scoring.epsilon",
+    "gamma": "scoring.gamma",
+    "rule": "scoring.rule",
+    "top_k": "scoring.top_k",
+    "shard_size": "shard_size",
+    "batch_size": "batch_size",
+}
+
+
+def commands(command: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Path of every command, groups included."""
+    yield path
+    for name, child in getattr(command, "commands", {}).items():
+        yield from commands(child, (*path, name))
+
+
+def find(path: tuple[str, ...]) -> Any:
+    command = ROOT
+    for name in path:
+        command = command.commands[name]
+    return command
+
+
+PATHS = list(commands())
+
+
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+@pytest.mark.parametrize("width", [80, 120])
+def test_help_fits_its_terminal_and_breaks_no_line_early(path: tuple[str, ...], width: int) -> None:
+    result = CliRunner().invoke(
+        app, [*path, "--help"], env={"COLUMNS": str(width), "TERMINAL_WIDTH": str(width)}
+    )
+    assert result.exit_code == 0
+    lines = [line.rstrip() for line in result.output.splitlines()]
+    assert max(map(len, lines)) <= width
+    prose = [line.strip() for line in lines if line and line[0] == " "]
+    for line, following in pairwise(lines):
+        if line.strip() in prose and following.strip() in prose:
+            first_word = following.split()[0]
+            # A line ends because the next word would not fit (a column is left on either side).
+            assert len(line) + 1 + len(first_word) > width - 2, f"broken early: {line!r}"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+def test_every_command_argument_and_option_has_a_sentence(path: tuple[str, ...]) -> None:
+    command = find(path)
+    first = command.help.split("\n\n")[0]
+    assert re.match(r"[A-Z].*\.$", first), first
+    for parameter in command.params:
+        told = parameter.help
+        assert told, f"{parameter.name} has no help"
+        assert re.match(r"([A-Z]|csv).*[.)]$", told), f"{parameter.name}: {told}"
+
+
+@pytest.mark.parametrize("name", ["label", "relabel"])
+def test_options_that_are_settings_say_what_the_settings_say(name: str) -> None:
+    parameters = {p.name: p.help for p in find((name,)).params}
+    checked = SETTINGS.keys() & parameters.keys()
+    assert len(checked) >= 9
+    for option in checked:
+        assert parameters[option] == meaning(SETTINGS[option])
+
+
+def test_every_setting_has_a_sentence() -> None:
+    for row in described(Job):
+        assert re.match(r"[A-Z].*\.$", row["meaning"]), row
