@@ -31,7 +31,7 @@ class Selection:
         return digest("only", sorted(self.keys), length=32)
 
     def check(self, found: Collection[str], archive: str) -> None:
-        """Nothing, when every key is among `found`, the images of an archive.
+        """Raise if a key is not among `found`, the images of an archive.
 
         Raises:
             UserError: the archive lacks one; the sentence gives the nearest keys it has.

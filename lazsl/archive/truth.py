@@ -45,7 +45,7 @@ def read_truth(
     if url == FOLDERS:
         if keys is None:
             raise UserError(
-                "truth from folders needs the archive's listing, which there is none of here; "
+                "truth from folders needs the archive's listing, which is not available here; "
                 "give a CSV or Parquet file of key,label"
             )
         return _from_folders(keys, labels, open_set)

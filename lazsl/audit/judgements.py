@@ -123,7 +123,7 @@ def _read(url: str) -> bytes:
     try:
         return Folder(folder).read_bytes(name)
     except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"there is no file {masked(url)!r}; give what was judged in") from None
+        raise UserError(f"there is no file {masked(url)!r}; pass the file you filled in") from None
 
 
 def _one_sample(samples: Sequence[str | None], where: str) -> str | None:
@@ -201,7 +201,7 @@ def _class_of(answer: str, classes: Sequence[str], where: str) -> str | None:
 
 
 def _check_contradictions(rows: Sequence[dict[str, Any]], where: str) -> None:
-    """Nothing, unless one person gave two answers on one image at one time.
+    """Raise if one person gave two answers on one image at one time.
 
     Raises:
         UserError: which image.

@@ -55,7 +55,7 @@ def subset(name: str) -> tuple[str, ...]:
 
 
 def check_names(said: Names, known: Names, where: str) -> None:
-    """Nothing, when what a file calls the classes is what they are known by.
+    """Raise if a file calls the classes by other names than they are known by.
 
     Raises:
         UserError: an id is unknown, or too many names are: the file is out of step.

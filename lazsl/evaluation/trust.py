@@ -177,10 +177,10 @@ def measure_trust(
     best: np.ndarray | None = None,
     truth: np.ndarray | None = None,
 ) -> Trust:
-    """What the scores of images whose truth is known say of the labels' worth.
+    """Measure calibration and the abstention threshold on images with known truth.
 
-    Nothing that is said of the calibration was measured on the images it was fitted on: the images
-    are split in two halves, and each half is measured with what was fitted on the other.
+    Calibration is never measured on the images it was fitted on: each half of the images is
+    measured with the temperature fitted on the other half.
 
     Args:
         top_scores: (B, k) scores as stored, best first; k at least 2, the `top_k` of the run.

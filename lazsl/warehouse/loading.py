@@ -72,10 +72,10 @@ def unloaded(connection: Connection, news: News) -> list[tuple[str, str]]:
 
 
 def check_truth(truth: pa.Table | None) -> None:
-    """Nothing, when no key has two labels.
+    """Raise if a key has two labels.
 
     Raises:
-        UserError: a key has two labels; the sentence names one such key.
+        UserError: names one such key.
     """
     if truth is None:
         return

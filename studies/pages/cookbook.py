@@ -33,8 +33,8 @@ from lazsl.warehouse import publishing, sqlfiles
 from lazsl.warehouse.export import readable
 from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import CONFIG
+from studies.pages.filled import DOCS
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
 ROWS = 8  # shown of every answer
 
 COPIES = {

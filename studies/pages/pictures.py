@@ -22,7 +22,8 @@ from lazsl.explain.pixels import read_pixels
 from lazsl.report.make import make_report
 from lazsl.run.run import Run
 from lazsl.warehouse.opening import open_warehouse
-from studies.pages.cookbook import DOCS, prepare
+from studies.pages.cookbook import prepare
+from studies.pages.filled import DOCS
 
 PICTURES = DOCS / "pictures"
 EXPLAINED = "1858/plate-023.jpg"

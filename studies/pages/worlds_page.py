@@ -160,7 +160,7 @@ Every method that sees crops is far ahead of DCLIP, which sees the whole image o
 paintings and amid pieces of other birds; and pieces of other birds cost it less, since they lie in
 some regions and not in others.
 
-Against it: the transport itself pays for nothing here. The plain mean over all crops and attributes
+Against it: transport itself brings no gain here. The plain mean over all crops and attributes
 is as good or better in every world, and on paintings clearly better. There, OT over all crops is
 as good as the mean; selecting crops by their likeness to the whole image costs some of that, and
 mixing the whole image's similarity in costs more. Both lean on one embedding of the whole image,

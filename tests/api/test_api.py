@@ -115,7 +115,7 @@ def test_relabel_scores_stored_embeddings_into_the_same_warehouse(tmp_path: Path
         path.unlink()
     by_results = lazsl.relabel(first, scoring={"theta": 0.5}, progress=False)
     by_key = lazsl.relabel(
-        first.run[:9], workspace=tmp_path / "own", scoring={"theta": 0.5}, progress=False
+        first.run[:-2], workspace=tmp_path / "own", scoring={"theta": 0.5}, progress=False
     )
     assert by_results.run == by_key.run != first.run
     assert by_results.warehouse == first.warehouse

@@ -19,7 +19,7 @@ from reported import two_runs
 from lazsl.run.run import Run
 from lazsl.warehouse import sqlfiles
 from studies.pages import cookbook
-from studies.pages.cookbook import DOCS
+from studies.pages.filled import DOCS
 
 Row = dict[str, Any]
 EXAMPLES = sorted(name for names in cookbook.CHAPTERS.values() for name in names)
