@@ -25,13 +25,11 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from lazsl.archive.manifest import Plan, plan_shards
-from lazsl.archive.selection import select
+from lazsl.archive.manifest import Plan
 from lazsl.archive.staging import Staged, unstage
 from lazsl.errors import UserError
 from lazsl.model.towers import Towers
 from lazsl.run import steps
-from lazsl.run.into_warehouse import check_folders
 from lazsl.run.run import Run, notices, open_run, record_run
 from lazsl.settings import Job
 from lazsl_flows.attempts import in_words
@@ -48,13 +46,7 @@ _model = threading.Lock()
 @in_words
 def plan(run: Run) -> Plan:
     """List the archive and cut what is new into shards."""
-    job = run.job
-    only = select(job.only)
-    planned = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only)
-    if planned.archive != run.archive:
-        raise UserError(f"the keys in {job.only} were changed while the run began; run it again")
-    check_folders(run.workspace, job, run.labelset, run.archive)
-    return planned
+    return steps.plan_archive(run)
 
 
 @task(name="attributes", task_run_name="attributes", cache_policy=NO_CACHE)

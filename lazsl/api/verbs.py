@@ -95,10 +95,11 @@ def relabel(
     changes: dict[str, Any] = {name: fspath(path) for name, path in given.items() if path}
     if isinstance(run, Results):
         changes["warehouse"] = str(run.warehouse)
-    record = read_run_record(Folder(url), key)
+    workspace_folder = Folder(url)
+    record = read_run_record(workspace_folder, key)
     if scoring:
         changes["scoring"] = rescoring(record["job"]["scoring"], scoring)
-    opened = open_relabelling(url, record["run"], changes)
+    opened = open_relabelling(workspace_folder, record["run"], changes)
     _check_truth(opened)
     with _bar("scoring images", progress) as show:
         relabel_archive(opened, show)

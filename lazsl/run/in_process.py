@@ -6,16 +6,15 @@ What one of the two ways has finished, the other does not do again.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from lazsl.archive.manifest import plan_shards
-from lazsl.archive.selection import select
 from lazsl.archive.staging import Staged, unstage
 from lazsl.errors import UserError
 from lazsl.run import steps
-from lazsl.run.into_warehouse import check_folders, load_run
+from lazsl.run.into_warehouse import load_run
 from lazsl.run.run import Run, record_run
 
 Progress = Callable[[int, int], None]
@@ -29,9 +28,7 @@ def label_archive(run: Run, progress: Progress | None = None) -> None:
         UserError: some shards failed; the others are done and loaded, and the same call does only
             what is missing.
     """
-    job = run.job
-    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, select(job.only))
-    check_folders(job, run.labelset, run.archive)
+    plan = steps.plan_archive(run)
     record_run(run)
     steps.embed_attributes(run)
     _finish(run, list(plan.shards), progress)
@@ -72,7 +69,7 @@ def _finish(
         for shard in missing:
             try:
                 if shard in to_stage:
-                    steps.embed_shard(run, shard, staged.take(shard), progress=show)
+                    steps.embed_shard(run, shard, *staged.take(shard), show)
                 steps.score_shard(run, shard)
             except UserError as error:
                 failures.append(str(error).rstrip("."))
@@ -80,7 +77,7 @@ def _finish(
                 unstage(Path(scratch) / shard)
             done += counts[shard]
             show(0)
-    load_run(run.job, run.key, run.archive)
+    load_run(run.workspace, run.job, run.key, run.archive)
     if failures:
         raise UserError(
             f"{len(failures)} of {len(shards)} shards failed: {failures[0]}; the others are done "
@@ -96,17 +93,20 @@ class _Ahead:
     ) -> None:
         self._run, self._scratch, self._pool = run, scratch, pool
         self._waiting = list(shards)
-        self._staging: dict[str, Future[Staged]] = {}
+        self._staging: dict[str, Future[tuple[Staged, float]]] = {}
 
-    def take(self, shard: str) -> Staged:
-        """The shard's images on the local disk.
+    def take(self, shard: str) -> tuple[Staged, float]:
+        """The shard's images on the local disk, and the seconds it took to fetch them.
 
         Raises:
             UserError: as `steps.stage_shard`.
         """
         while self._waiting and len(self._staging) <= self._run.job.staged_shards:
             name = self._waiting.pop(0)
-            self._staging[name] = self._pool.submit(
-                steps.stage_shard, self._run, name, self._scratch / name
-            )
+            self._staging[name] = self._pool.submit(self._stage, name)
         return self._staging.pop(shard).result()
+
+    def _stage(self, shard: str) -> tuple[Staged, float]:
+        started = time.perf_counter()
+        staged = steps.stage_shard(self._run, shard, self._scratch / shard)
+        return staged, time.perf_counter() - started

@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.manifest import read_manifest, shard_images
+from lazsl.archive.manifest import Plan, plan_shards, read_manifest, shard_images
+from lazsl.archive.selection import select
 from lazsl.archive.staging import Staged, stage
 from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.label_set import Remembering, embed_labels, embedded_before
@@ -23,6 +24,7 @@ from lazsl.embedding.shard import embed_images
 from lazsl.errors import DamagedError, UserError
 from lazsl.model.encoder import choose_device, count_tokens, load_tokenizer
 from lazsl.model.towers import Towers
+from lazsl.run.into_warehouse import check_folders
 from lazsl.run.models import load_model
 from lazsl.run.run import Run, now
 from lazsl.scoring.embedded import EmbeddedLabels
@@ -31,6 +33,21 @@ from lazsl.settings import device_defaults
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from lazsl.store.urls import masked
+
+
+def plan_archive(run: Run) -> Plan:
+    """List the archive and cut what is new into shards.
+
+    Raises:
+        UserError: as `plan_shards` and `check_folders`; or the file of keys was changed meanwhile.
+    """
+    job = run.job
+    only = select(job.only)
+    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only)
+    if plan.archive != run.archive:
+        raise UserError(f"the keys in {job.only} were changed while the run began; run it again")
+    check_folders(run.workspace, job, run.labelset, run.archive)
+    return plan
 
 
 def archive_shards(run: Run) -> list[str]:
