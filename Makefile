@@ -78,9 +78,8 @@ evaluation: install ## measure the sample archive anew and write docs/research/e
 	@for page in trust localisation controls; do $(BIN)/python -m studies.pages.$${page}_page workspace > docs/research/evaluation/$$page.new && mv docs/research/evaluation/$$page.new docs/research/evaluation/$$page.md || exit 1; done
 	$(BIN)/python -m studies.pages.worlds_page > docs/research/evaluation/worlds.new && mv docs/research/evaluation/worlds.new docs/research/evaluation/worlds.md
 
-docs: install ## print the help of every command, and what every SQL file answers
-	@for c in "" label relabel status load sql explain report audit evaluate labels datasets; do $(BIN)/lazsl $$c --help; done
-	@grep -rh -m1 '^-- ' sql | sed 's/^-- /  /'
+docs: install ## write docs/commands.md, the reference of commands and settings, anew
+	$(BIN)/python -m studies.pages.commands_page
 
 clean: ## remove the environment and what runs left behind
 	rm -rf $(VENV) .prefect workspace

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import Labels, Only, Set, app, assigned, in_words, nested, out
+from lazsl.cli.app import Labels, Only, Set, app, assigned, in_words, meaning, nested, out
 from lazsl.cli.progress import duration
 from lazsl.errors import UserError
 from lazsl.settings import DEFAULT_MODEL, Job, make_job
@@ -24,27 +24,25 @@ if TYPE_CHECKING:
 )
 @in_words
 def estimate(
-    archive: Annotated[str, typer.Argument(help="Where the images are: a path or any fsspec URL.")],
+    archive: Annotated[str, typer.Argument(help=meaning("archive"))],
     labels: Labels = None,
-    model: Annotated[str, typer.Option("--model", "-m", help="As of lazsl label.")] = DEFAULT_MODEL,
+    model: Annotated[str, typer.Option("--model", "-m", help=meaning("model"))] = DEFAULT_MODEL,
     only: Only = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    pictures: Annotated[
-        int, typer.Option(min=1, max=1000, help="Pictures of the archive to try.")
-    ] = 16,
+    device: Annotated[str, typer.Option(help=meaning("device"))] = "auto",
+    pictures: Annotated[int, typer.Option(min=1, max=1000, help="Number of images to try.")] = 16,
     images: Annotated[
         float | None,
         typer.Option(min=1, help="Estimate for this many images instead of those listed."),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=0, help="Price of an hour of this machine, for the money.")
+        float | None, typer.Option(min=0, help="Price of this machine per hour.")
     ] = None,
     settings: Set = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Estimate what labelling an archive takes: hours, forward passes, gigabytes, money.
 
-    A few of its pictures are labelled here, and what they took is multiplied. Nothing is kept.
+    Labels a few of its images on this machine and scales up what they took. Keeps nothing.
     """
     if labels is None:
         raise UserError("a label set is needed: --labels FILE, as for lazsl label")

@@ -13,6 +13,7 @@ from lazsl.evaluation.controls import CONTROLS, Controls, measure_controls
 from lazsl.evaluation.sections.section import table
 from lazsl.evaluation.stored import join_truth, open_stored
 from lazsl.labelset.labels import LabelSet
+from studies.pages.filled import filled
 
 SEEDS = (0, 1, 2)
 
@@ -32,7 +33,8 @@ def page(controls: Controls, labels: LabelSet) -> str:
         (one.title, *(f"{accuracy:.1%}" for accuracy in one.by_seed["lazsl"]))
         for one in controls.rows[1:]
     ]
-    return _PAGE.format(
+    return filled(
+        "controls.md",
         images=controls.images,
         chance=controls.chance,
         examples=table(("attributes", "first sentence"), examples),
@@ -40,40 +42,6 @@ def page(controls: Controls, labels: LabelSet) -> str:
         verdict=controls.verdict,
         seeds=table(("attributes", *(f"seed {seed}" for seed in SEEDS)), seeds),
     )
-
-
-_PAGE = """# Do the words matter?
-
-Evidence needs a control. In published work random words in place of attributes come close to real
-ones (WaffleCLIP, arXiv 2306.07282): where they do, what is shown as a reason is none. So the same
-images are labelled with label sets that keep the class names, the number of attributes and the
-template, and say nothing of the classes. `lazsl evaluate --controls` does it for your archive and
-says in words what it means. Measured on the sample archive by
-
-```sh
-make label
-.venv/bin/python -m studies.pages.controls_page workspace > docs/research/evaluation/controls.md
-```
-
-{examples}
-
-Top-1 on {images} images, the mean over seeds 0, 1 and 2; kept is what is left of LaZSL's accuracy
-above chance ({chance:.1%}):
-
-{table}
-
-{verdict}
-
-LaZSL by seed:
-
-{seeds}
-
-It had to come out so: the names of these species are invented, and the embedded model has never
-read one. With a pretrained model and real names expect the opposite, since names alone say much; a
-label set whose controls keep more than half of the accuracy above chance is told so, more than a
-fifth: that it carries the label in part. Where the evidence sits with each of them is in
-[localisation.md](localisation.md).
-"""
 
 
 if __name__ == "__main__":

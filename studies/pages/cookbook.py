@@ -33,7 +33,7 @@ from lazsl.warehouse import publishing, sqlfiles
 from lazsl.warehouse.export import readable
 from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import CONFIG
-from studies.pages.filled import DOCS
+from studies.pages.filled import DOCS, filled
 
 ROWS = 8  # shown of every answer
 
@@ -75,29 +75,6 @@ CHAPTERS = {
     "With your own data, and without the warehouse": ("sites", "plans_in_bucket"),
 }
 
-OPENING = """\
-# Questions to the warehouse
-
-Each question is a file of [sql/examples](../sql/examples); ask it with
-
-```sh
-lazsl sql --file sql/examples/why.sql
-lazsl sql --file sql/examples/why.sql --output why.csv     # or .parquet, .json: all rows
-```
-
-A query asks about the latest run; another one is named by another first line. `lazsl sql` opens the
-warehouse for reading only. `lazsl sql "show tables"` lists tables and views, `lazsl sql "describe
-labelled"` the columns of one, and `lazsl sql "from duckdb_columns()"` what each means.
-
-The answers below are real. They come from the sample archive with three of its pictures in it a
-second time, as archives have them ({files} files), labelled twice:
-
-- {first} with the first four attributes of every class, abstaining below a confidence of 0.5,
-- {second} with all attributes.
-
-The reviewer is the sample's truth file, which was asked about the {judged} images that `lazsl audit
-sample` drew. At most {rows} rows of an answer are shown. `make cookbook` writes this page anew.
-"""
 
 SITES = """\
 The query reads `sites` like a table. Any Parquet or CSV file will do, as many as you like:
@@ -139,7 +116,8 @@ def main(folder: Path) -> None:
     """Write docs/sql.md from runs below the folder, which are made where they are missing."""
     first, second, judged = prepare(folder)
     answered = answers(second)
-    page = OPENING.format(
+    page = filled(
+        "sql.md",
         files=len(read_manifest(second.workspace, second.archive)),
         first=f"`{first.key}`",
         second=f"`{second.key}`",

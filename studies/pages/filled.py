@@ -16,6 +16,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["as"] = format  # {{ accuracy | as(".1%") }}, as in a format string
 
 
 def filled(template: str, **values: Any) -> str:

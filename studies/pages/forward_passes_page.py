@@ -8,6 +8,7 @@ from typing import Any
 from lazsl.evaluation.sections.figures import BLUE, GREEN, GREY, OLIVE, ORANGE, figure, percent
 from lazsl.evaluation.sections.section import table
 from studies.fieldguide.worlds import WORLDS
+from studies.pages.filled import filled
 
 Found = dict[str, Any]
 
@@ -87,7 +88,8 @@ def page(found: Found) -> str:
     worlds = found["worlds"]
     half = found["pictures"] // 2
     first = next(iter(worlds.values()))
-    return _PAGE.format(
+    return filled(
+        "forward_passes.md",
         passes=found["passes"],
         crops=found["passes"] - 1,
         doubt=chosen_doubt(worlds),
@@ -248,101 +250,3 @@ def _verdict(found: Found) -> str:
 
 def _met(agreement: float, passes: float, third: float) -> str:
     return "met" if agreement >= WANTED and passes <= third else "**not met**"
-
-
-_PAGE = """# Labels from fewer forward passes
-
-Every image costs {passes} forward passes: the whole image and {crops} crops. Two settings spend
-less, both off by default, measured in the field guide's worlds by
-
-```sh
-.venv/bin/python -m studies.pages.forward_passes docs/research/evaluation --json forward_passes.json
-```
-
-- `--set regions.doubt=0.02`: crops are embedded in rounds (8, 11, 15, 20, ...), and no more of an
-  image once its other crops would hardly change the label. What is asked is the *same label*.
-- `--set regions.source=dense`: all regions are pooled from one look at the whole picture. These
-  are other embeddings; what is asked is whether the *label is right*.
-
-{worlds}
-
-## Seen enough
-
-![Agreement over forward passes](pictures/forward_passes.png)
-
-How the chance is estimated, and in which order crops are visited, is told in
-[doubt.py](../../../lazsl/embedding/doubt.py). Per world {images}
-images ({half} pictures of each of 60 species; of `photo`, the sample archive's). Forward passes per
-image, and images whose label is that of all crops:
-
-{anytime}
-
-Together, with what the estimate says of itself, the mean doubt that images were left with, and
-the exact 95 % interval of what was measured:
-
-{pooled}
-
-**Target: the same label for 99.5 % of the images at no more than {third:.1f} forward passes.**
-The doubt is chosen on *other* pictures of all worlds (pictures {after} to {last} of each
-species): the largest whose exact 95 % interval keeps 99.5 %, which is {doubt:g}. Judged on these:
-
-{verdict}
-
-In each world alone, 240 images without a single change say no more than 98.5 %. What is missed is
-missed by forward passes and not by labels: where the model reads a world poorly, best and second
-best class lie close together, and the rule does what it should and looks longer.
-
-{margins}
-
-The pictures that doubts were chosen on:
-
-{choosing}
-
-All images alike, with the same number of crops, in the order drawn / visited, percent with the
-label of all crops (dotted in the picture: drawn):
-
-{first}
-
-A number that suits all images wastes crops on the clear ones and has too few for the close ones.
-
-### Could one be certain?
-
-No: before nearly every crop is seen, no label is safe from the others, because a crop's embedding
-may point anywhere. Images whose label changes when all unseen crops speak for one of its rivals
-as strongly as unit vectors can:
-
-{certain}
-
-A rule that is never wrong could not stop for these. So the rule estimates, and says how well.
-
-### What it costs besides
-
-Each round scores the images that are open anew, with the best five classes. Embeddings that
-stopped for one label set say nothing of another: `lazsl relabel` with other labels, theta,
-epsilon, gamma or stopping rule is refused, and so are sweeps and controls of `lazsl evaluate`.
-Every label says how many crops it was made from (`seen`) and the chance left that others change
-it (`doubt`), in Parquet and in the warehouse; `lazsl status` has both means.
-
-## Dense regions
-
-![Accuracy over forward passes](pictures/forward_passes_accuracy.png)
-
-The same boxes, pooled by the model's own attention from the cells inside each
-([dense.py](../../../lazsl/model/dense.py)), on {looked} images per world. A look at
-a picture counts by its area; `scale` is its shorter side over the model's input; one ordinary pass
-gives the whole image's embedding, and is counted. *ms* are of one core, to cut and embed a
-picture's regions.
-*Same label* is with crops, *only it* counts images that only one of the two is right for (McNemar's
-exact test), *mean* is the plain mean over regions and attributes.
-
-{dense}
-
-Read with care. These are not approximations of crops: at a scale of 2 the bird has more pixels
-than in any crop, and where it is small and sharp that helps more than the crop's own framing;
-smaller crops may gain some of it too. Where the picture is dark, blurred or drawn, more pixels do
-not help, and `dusk` loses by them. The embedded model is a small ResNet, whose cells see far
-beyond a box. How well it goes with CLIP's own weights, and with a ViT, was not measured: none
-were at hand. For a ViT it is tested that the box of the whole picture has the model's own
-embedding, and that a box's class token sees its own patches alone. Other towers are refused in a
-sentence.
-"""

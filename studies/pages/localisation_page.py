@@ -39,6 +39,7 @@ from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import RegionSettings, ScoringSettings
 from studies.fieldguide.sample import sample_key, sample_scene
 from studies.fieldguide.traits import PARTS, all_phrases
+from studies.pages.filled import filled
 
 PICTURES = 240
 SMALL = RegionSettings(smallest=0.2)
@@ -105,7 +106,8 @@ def page(stored: StoredRun) -> str:
         for part in PARTS[1:]
     }
     large = [part for part in shares if shares[part] >= SMALLEST_SHARE]
-    return _PAGE.format(
+    return filled(
+        "localisation.md",
         images=len(birds),
         pairs=len(tallies[BEST].images),
         parts=table(
@@ -261,98 +263,6 @@ def _better(tallies: dict[str, Tally], parts: list[str]) -> str:
             f"{', '.join(behind) or 'none'}"
         )
     return "\n".join(said)
-
-
-_PAGE = """# Does the evidence sit where it should?
-
-The curator's question: does the evidence of "a tall red crest" sit on the crest? Measured on the
-sample archive, where it is known what every pixel shows, by
-
-```sh
-make evaluation
-```
-
-On {images} images, {pairs:,} pairs of image and attribute: the attributes of the species that is
-really shown, wherever some of the part can be seen. All figures are percentages; in brackets, the
-95 % interval of a bootstrap over images (2,000 draws, seed 0).
-
-- **Pointing**: the strongest place of the map lies in the part (places equally strong share).
-- **Pointing at the bird**: the same for any of its parts.
-- **Energy**: the share of what is positive in the map that lies inside the part.
-
-## Maps
-
-Of an attribute j, from a plan T and similarities S over regions i:
-
-- `place`: the part of the variance of S_ij over regions that is explained by whether region i shows
-  the place; negative where regions that show it have less. Over all regions, also those that were
-  passed over.
-- `place, kept`: the same over the kept regions alone, as for runs that did not store the others.
-- `above floor`: T_ij S_ij above 70 % of its mean over regions, spread over boxes with soft edges.
-- `contribution`: T_ij S_ij spread over box i; adds up to the score.
-- `above mean`: T_ij (S_ij - mean_i S_ij) spread over box i.
-- `above runner-up`: T_ij S_ij less an even share of what the runner-up gets from the region.
-- `above even`: T_ij above its even share of the region's mass, spread over box i.
-- `best crop`: the region of largest S_ij alone, strongest in its middle.
-- `centre`: a bell over the middle of the image, whatever the attribute.
-- `uniform`: the same everywhere, which is chance.
-
-{kinds}
-
-Contributions are what is stored and what adds up, and a poor pointer: regions have 0.6 to 0.9 of
-the image's shorter side, so nearly all of them show the middle, and their sum glows there whatever
-the attribute says. Weights above a mean or a runner-up have the same boxes to be spread over. What
-helps is to ask a place, not a region: are the regions that show it more like the attribute than the
-others? `lazsl.explain.maps.place_maps` answers that. It adds up to nothing: what an attribute
-contributes is stored, and stands in the tables, as before. It is what `lazsl explain` and
-`lazsl report` draw.
-
-The regions that were passed over are half of the answer: they show what the bird is not in. Maps
-from the kept regions alone, all of which show most of the bird, have little to compare with. So
-stored plans hold the similarities of both kinds.
-
-## Part by part
-
-Every part that fills at least 2 % of the bird (smaller: {small_parts}). Pointing:
-
-{parts}
-
-By the means, `place`, all regions, is
-
-{better}
-
-## Deletion
-
-The strongest places of a map are blurred away ({fractions} of the pixels), the picture is embedded
-again, and the attribute's mean similarity to {deletion_regions} of its kept regions (with the whole
-image's, as the score mixes them) is followed. The lower the area under the curve, the more of the
-evidence was where the map said. {deletion_images} images, {deletion_pairs} attributes; intact, the
-similarity is {intact:.4f}.
-
-{deleted}
-
-## Other words
-
-The map `place` for attributes that say nothing of the class ([controls](controls.md), seed 0).
-A shuffled attribute should be at the part it names, which the bird has, though not as described;
-where a foreign one should be is taken from the attribute it replaced.
-
-{controls}
-
-Only real attributes find their part. Words that say nothing still find the bird, even more often
-than real ones do: the map says where regions differ in their likeness to a sentence, and a region
-with a bird differs from one without, whatever the sentence. A glow on the bird is no evidence for
-an attribute; a glow on the right part of it is, and where all attributes of a class glow in the
-same place, none of them says much.
-
-## Smaller regions
-
-Regions of {small_smallest} to {small_largest} of the shorter side in place of 0.6 to 0.9, on the
-first {small_images} images ({small_right:.0%} of them then score higher for the right species than
-for any other):
-
-{small}
-"""
 
 
 if __name__ == "__main__":

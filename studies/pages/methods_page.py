@@ -15,6 +15,7 @@ from lazsl.evaluation.evaluate import Evaluation, evaluate
 from lazsl.evaluation.sweeps import SETTINGS
 from lazsl.store import paths
 from lazsl.store.folder import Folder
+from studies.pages.filled import filled
 
 SEED = 0
 PRECISION = 0.9
@@ -62,7 +63,8 @@ def page(found: Evaluation) -> str:
     sections = "\n".join(section.to_markdown() for section in found.sections)
     sections = re.sub(r"(!\[[^]]*\]\()(?=\w+\.png\))", rf"\1{PICTURES}/", sections)
     return (
-        _HEAD.format(
+        filled(
+            "methods.md",
             images=found.comparison.images,
             classes=len(found.comparison.classes),
             crops=regions.count,
@@ -84,29 +86,6 @@ def _figures(found: Evaluation) -> dict[str, str]:
     mean = by_name["crop-mean"].paired
     assert mean is not None  # only LaZSL itself has none
     return {**told, "mean_p": f"{mean.p_value:.1g}"}
-
-
-_HEAD = """# Every method on the sample archive
-
-Measured by
-
-```sh
-make evaluation
-```
-
-which labels the embedded sample and evaluates it as `lazsl evaluate --precision 0.9 --sweep all
---seed {seed}` would. {images} images of {classes} invented birds with truth; {crops} crops per
-image with sides from {smallest:g} to {largest:g} of the shorter one; theta {theta:g}, epsilon
-{epsilon:g}, gamma {gamma:g}. The model is a small CLIP that knows this drawn world and nothing
-else, so these figures compare methods with each other, and say nothing of photographs.
-
-In short: the names of the birds are invented and tell nothing (CLIP: {clip}; chance is 1.7%).
-Attributes on the whole image find {dclip}; LaZSL finds {lazsl}; the plain mean over crops and
-attributes, which the same embeddings give for free, {crop_mean} (p = {mean_p} against LaZSL), and
-transport over all crops without the global mix {ot_all}. What transport adds is the plan: which
-region spoke for which attribute.
-
-"""
 
 
 if __name__ == "__main__":

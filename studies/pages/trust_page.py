@@ -26,6 +26,7 @@ from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from studies.fieldguide.sample import sample_species
+from studies.pages.filled import filled
 from studies.pages.methods_page import sample_run
 
 PRECISIONS = (0.85, 0.9, 0.95, 0.99)
@@ -70,7 +71,8 @@ def page(run: Run, scratch: Path) -> str:
                 ]
             )
         areas[name] = _area_table(opened)
-    return _PAGE.format(
+    return filled(
+        "trust.md",
         closed=closed[0],
         bins=len(closed[0].bins_after),
         thresholds="\n".join(map(_threshold_row, closed)),
@@ -164,83 +166,6 @@ _OTHERS = ("margin", "best score")
 
 def _row(*cells: object) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
-
-
-_PAGE = """# How far a label can be trusted
-
-Measured on the sample archive by
-
-```sh
-make label
-.venv/bin/python -m studies.pages.trust_page workspace > docs/research/evaluation/trust.md
-```
-
-The split in halves has seed 0. The sample has {closed.images} images with truth, so every figure
-here is a rough one; `lazsl evaluate` gives those of your archive.
-
-## Confidence
-
-The confidence of a label is the first entry of the softmax over the image's stored scores (the best
-`top_k`), divided by a temperature. The temperature is the one under which it is most likely that
-exactly those labels are right which are (an image whose truth lies behind the first class, within
-the stored ones or beyond them, was wrong; nothing more is asked, so no floor is needed). ECE is the
-expected calibration error over {bins} bins of equal mass. What is said of the fitted temperature is
-measured on halves: each half at the temperature of the other.
-
-| | temperature | ECE | negative log likelihood |
-| --- | ---: | ---: | ---: |
-| as CLIP is trained | 0.01 | {closed.ece_before:.3f} | {closed.loss_before:.3f} |
-| fitted | {closed.temperature:.5f} | {closed.ece_after:.3f} | {closed.loss_after:.3f} |
-
-Without abstaining {closed.accuracy:.1%} of the labels are right. The area under the risk-coverage
-curve (AURC) is {closed.aurc:.3f}.
-
-## Abstaining
-
-For a wanted precision, the threshold that labels the most images while the lower bound of the
-precision (Clopper and Pearson, one-sided, 95 %) reaches it; "held out" chooses temperature and
-threshold on one half of the images and applies them to the other, both ways, and has half the
-images to be sure with. The last column is what the plain fraction would choose: more labels, and
-in about half of all cases a broken promise.
-
-| wanted | threshold | labelled | right | at least | held out: labelled | right | plain fraction |
-| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-{thresholds}
-
-`lazsl label --trust trust.json` and `lazsl relabel RUN --trust trust.json` then give an image
-below the threshold no label: `label` is null, `abstained` is true, and `best_guess` in the view
-`labelled` says what it was nearest to. Scores, evidence and plans are the same as without. The
-threshold holds for the encoder, the label set and the settings it was measured with; anything else
-is warned of, and a relabelling does not take it over.
-
-## Images of no known class
-
-The same archive is labelled with a label set that lacks a seeded part ({fraction:.0%}) of what is
-in it (`lazsl relabel RUN --labels known.json --open-set`). AUROC is the chance that an image of a
-known species scores higher than one of a species that was taken out; 0.5 is a coin. Seeds {seeds}.
-
-Far from anything known: of the {groups} families, whole ones are taken out.
-
-| seed | unknown images | accuracy of known | confidence | margin | best score |
-| ---: | ---: | ---: | ---: | ---: | ---: |
-{families}
-
-Close to something known: of the {classes} species, single ones are taken out, and every one of them
-has members of its family left, which differ from it in one to three local traits.
-
-| seed | unknown images | accuracy of known | confidence | margin | best score |
-| ---: | ---: | ---: | ---: | ---: | ---: |
-{species}
-
-Read it as a warning. Confidence compares classes with each other: it tells a clear case from a
-close one among the classes it knows, and is little help with what it does not know. The best score
-compares with nothing, and tells a bird of an unknown family well. A bird whose family is known is
-called by the name of a relative ({relatives:.0%} of them here), about as surely as the relative
-itself would be, and none of these scores tells it well. A threshold that was measured on known
-classes alone promises nothing about others. Where images of no known class are in the truth
-(`--open-set`), they count as wrong whenever they are labelled, and the threshold is chosen, or
-refused, accordingly.
-"""
 
 
 if __name__ == "__main__":

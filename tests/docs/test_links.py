@@ -16,7 +16,8 @@ def _pages() -> list[str]:
     listed = subprocess.run(
         ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return [name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
+    names = [name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
+    return [name for name in names if "/templates/" not in name]
 
 
 def _anchors(page: Path) -> set[str]:
