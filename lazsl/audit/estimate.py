@@ -164,7 +164,7 @@ def _sample(connection: Connection, archive: str, sample: str | None) -> tuple[s
     if not judged:
         raise UserError(
             f"none of the {drawn} images of sample {name} was judged yet; "
-            "bring judgements in: lazsl audit import FILE"
+            "import judgements with lazsl audit import FILE"
         )
     return name, run
 

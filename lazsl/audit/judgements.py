@@ -196,7 +196,7 @@ def _class_of(answer: str, classes: Sequence[str], where: str) -> str | None:
     near = difflib.get_close_matches(answer, classes, n=3)
     hint = f"; nearest: {', '.join(near)}" if near else ""
     raise UserError(
-        f"{where} answers {answer!r}, which is no class of the label set and not {NONE!r}{hint}"
+        f"{where} answers {answer!r}, which is neither a class of the label set nor {NONE!r}{hint}"
     )
 
 

@@ -57,7 +57,7 @@ def draw_sample(
     if strange := [name for name in by if name not in STRATA]:
         raise UserError(f"strata cannot be made by {strange[0]!r}; make them by label or margin")
     if images < LEAST:
-        raise UserError(f"a sample of {images} images tells nothing; draw {LEAST} at least")
+        raise UserError(f"a sample of {images} images is too small; draw {LEAST} at least")
     how = {"run": run, "by_label": "label" in by, "by_margin": "margin" in by}
     with closing(open_warehouse(path)) as connection:
         archive = archive_of(connection, run)

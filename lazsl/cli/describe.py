@@ -99,7 +99,7 @@ def describe(
 
     if model is None:
         raise UserError(
-            "no model is named; say --model NAME, or set LAZSL_DESCRIBE_MODEL, as the endpoint "
+            "no model is named; pass --model NAME, or set LAZSL_DESCRIBE_MODEL, as the endpoint "
             "calls it"
         )
     fields = assigned(request, "--request", "temperature=0.2")

@@ -209,8 +209,8 @@ def relabel(
     scoring = {k: v for k, v in scoring.items() if v is not None} | _set(settings)
     if other := [name for name in scoring if name.rpartition(".")[0] != "scoring"]:
         raise UserError(
-            f"--set {other[0]} is no setting of scoring, and nothing else can change where only "
-            "stored embeddings are scored; see lazsl label --help"
+            f"--set {other[0]} is not a scoring setting, and nothing else can change when only "
+            "stored embeddings are scored; see `lazsl settings scoring`"
         )
     how = nested(scoring)
     talk = Talk(quiet, verbose, log_json)

@@ -285,6 +285,6 @@ def keep(url: str, force: bool) -> None:
 
     if not force and is_there(url):
         raise UserError(
-            f"{masked(url)!r} is there already; choose another --output, or say --force to "
-            "replace it"
+            f"{masked(url)!r} already exists; choose another --output, or pass --force to "
+            "overwrite it"
         )

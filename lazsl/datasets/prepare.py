@@ -156,7 +156,7 @@ def _found(
     if not truth or not partial:
         raise UserError(
             f"{dataset.title}, {dataset.split}, was published with {published}, but {archive} has "
-            f"{found}; complete it, or say --partial to take what is there"
+            f"{found}; complete it, or pass --partial to use what is there"
         )
     return (
         truth,
@@ -231,7 +231,7 @@ def _read_aliases(url: str | None) -> dict[str, str]:
         columns = rows.fieldnames or ()
         found = [(row.get("class"), row.get("label")) for row in rows]
     except csv.Error as error:
-        raise UserError(f"{where} is no CSV: {error}; give a CSV of class,label") from None
+        raise UserError(f"{where} is not a CSV file: {error}; give a CSV of class,label") from None
     if not {"class", "label"} <= set(columns):
         raise UserError(
             f"{where} must have columns class and label, but has {', '.join(columns) or 'none'}"

@@ -312,7 +312,7 @@ def _check(top_scores: np.ndarray, known: np.ndarray, precision: float) -> None:
             "more"
         )
     if not 0 < precision < 1:
-        raise UserError(f"a precision of {precision} was asked for; ask for one between 0 and 1")
+        raise UserError(f"a precision of {precision} is not between 0 and 1")
     if (np.diff(top_scores, axis=1) > 0).any():
         raise ValueError("the scores of an image must come best first")
 

@@ -203,7 +203,7 @@ def edit(labels: LabelSet, text: str, called: str) -> tuple[LabelSet, str]:
     else:
         old, arrow, new = (part.strip() for part in attribute.partition("=>"))
         if not arrow or not new:
-            raise UserError(f"cannot understand {text!r}: what is it to become? {HOW}")
+            raise UserError(f"cannot understand {text!r}: what should it become? {HOW}")
         mine[_which(mine, old, label)] = new
     return _with(labels, label, tuple(mine)), label
 

@@ -56,7 +56,7 @@ def import_labels(url: str, form: str = "auto") -> tuple[LabelSet, str, list[str
     notes: list[str] = list(read.labels.notes)
     labels = replace(_without_empty(read, url, notes), notes=())
     if form in ("dclip", "cupl") and read.form == "native" and labels != _bare(labels):
-        raise UserError(f"{describe_url(url)} is in the native form; say --from native")
+        raise UserError(f"{describe_url(url)} is in the native form; use --from native")
     if form == "auto" or read.form != "native":
         form = read.form
     if form == "native" and labels == _bare(labels):

@@ -254,7 +254,7 @@ def _check_rejects(shard: str, images: pa.Table, ceiling: float) -> None:
         raise UserError(
             f"{reasons.total()} of the {images.num_rows} images of shard {shard} cannot be used "
             f"({why}), more than the share of {ceiling:g} that reject_ceiling "
-            "allows: look at the archive, or raise it"
+            "allows: check the archive, or raise it"
         )
 
 

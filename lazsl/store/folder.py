@@ -123,8 +123,8 @@ class Folder:
         for name, data in files.items():
             if not force and self.exists(name) and self.read_bytes(name) != data:
                 raise UserError(
-                    f"{masked(self.path(name))} is there already and holds something else; choose "
-                    "another --output, or say --force to replace it"
+                    f"{masked(self.path(name))} already exists with other content; choose "
+                    "another --output, or pass --force to overwrite it"
                 )
         for name, data in files.items():
             self.write_bytes(name, data)

@@ -48,7 +48,9 @@ def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
     if path.is_dir():
         raise UserError(f"{path} is a folder; name the warehouse's file, such as {path}/w.duckdb")
     if not path.is_file():
-        raise UserError(f"there is no warehouse at {path}; loading a labelling run makes one")
+        raise UserError(
+            f"there is no warehouse at {path}; label an archive first, or run `lazsl load`"
+        )
     # Attached to an empty database: a plain connection would be handed the version that another
     # connection of this process has open, even after a newer one was published.
     # What does not fit in memory goes to a folder of its own, which is made when it is needed.

@@ -135,7 +135,7 @@ def _in_words(path: Path) -> Iterator[None]:
     except (OSError, duckdb.OperationalError, duckdb.FatalException) as error:
         raise UserError(
             f"the load into {path} was cut off ({first_line(error)}): make room on the disk, then "
-            "load again; it goes on where it was"
+            "load again; it resumes where it stopped"
         ) from None
 
 

@@ -458,7 +458,7 @@ def test_a_sheet_that_was_judged_in_is_replaced_only_when_asked_for(hostile: Pla
     lazsl(*command)  # the same again is well
     sheet.write_bytes(blank + b"judged")
     refused = CliRunner().invoke(app, command)
-    assert refused.exit_code == 2 and "is there already" in refused.stderr
+    assert refused.exit_code == 2 and "already exists" in refused.stderr
     assert sheet.read_bytes() == blank + b"judged"
     lazsl(*command, "--force")
     assert sheet.read_bytes() == blank

@@ -390,9 +390,7 @@ def test_what_was_edited_since_is_replaced_only_when_asked_for(tmp_path: Path) -
     edited = '{"edited": []}'
     (out / "labels.json").write_text(edited)
     (out / "truth.csv").unlink()
-    assert "labels.json is there already" in complaint(
-        lambda: prepare_module.write(found, str(out))
-    )
+    assert "labels.json already exists" in complaint(lambda: prepare_module.write(found, str(out)))
     assert (out / "labels.json").read_text() == edited and not (out / "truth.csv").exists()
     prepare_module.write(found, str(out), force=True)
     assert (out / "labels.json").read_text() != edited and (out / "truth.csv").exists()

@@ -330,7 +330,7 @@ def test_a_file_that_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
         ["export", edited, "--to", "clip-benchmark", "--output", str(tmp_path / "folder")],
     ):
         result = lazsl(*command)
-        assert result.exit_code == 2 and "is there already" in result.stderr
+        assert result.exit_code == 2 and "already exists" in result.stderr
     assert Path(edited).read_text() == "Crow: []\n" and Path(source).read_text() == "Wren\n"
     assert lazsl("import", source, "--output", edited, "--force").exit_code == 0
     assert load_labelset(edited).classes == ("Wren",)

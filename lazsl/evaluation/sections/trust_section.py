@@ -138,7 +138,7 @@ def trust_section(
             says so instead.
     """
     if not 0 < precision < 1:
-        raise UserError(f"a precision of {precision} was asked for; ask for one between 0 and 1")
+        raise UserError(f"a precision of {precision} is not between 0 and 1")
     own = own_method(stored.job.scoring).name
     # What `label` sees of an image: the scores that are stored.
     top_scores = answers.scores[own][:, : stored.job.scoring.top_k]
