@@ -595,7 +595,7 @@ def test_estimating_without_a_sample_or_a_judgement_says_what_to_do(here: Place)
     with pytest.raises(UserError, match="draw one: lazsl audit sample"):
         estimate.estimate_run(here.path, "run-a")
     here.drawn()
-    with pytest.raises(UserError, match="bring judgements in: lazsl audit import"):
+    with pytest.raises(UserError, match="import judgements with lazsl audit import"):
         estimate.estimate_run(here.path, "run-a")
     with pytest.raises(UserError, match="no run in the warehouse begins with 'nope'"):
         estimate.estimate_run(here.path, "nope")

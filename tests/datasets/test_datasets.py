@@ -350,7 +350,7 @@ def test_what_one_file_of_aliases_says_is_in_the_truth(tmp_path: Path) -> None:
     aliases.write_text("class,label\nsaint_bernard\n")
     assert "label ''" in complaint(lambda: prepare(aliases=str(aliases)))
     aliases.write_text(f"class,label\nsaint_bernard,{'x' * 200_000}\n")
-    assert "is no CSV" in complaint(lambda: prepare(aliases=str(aliases)))
+    assert "is not a CSV file" in complaint(lambda: prepare(aliases=str(aliases)))
     aliases.write_text("from,to\na,b\n")
     assert "must have columns class and label" in complaint(lambda: prepare(aliases=str(aliases)))
     missing = str(tmp_path / "none.csv")

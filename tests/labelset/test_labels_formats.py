@@ -193,7 +193,7 @@ REFUSED: dict[str, tuple[str, object, str, str]] = {
         "d.json",
         {"template": "{class} {attribute}", "classes": {"Wren": []}},
         "dclip",
-        "say --from native",
+        "use --from native",
     ),
     "a class twice": ("d.json", '{"Wren": [],\n"Wren": []}', "dclip", "stands twice"),
 }
