@@ -93,7 +93,7 @@ def desk(labelled: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     shutil.copytree(labelled.job.workspace, tmp_path / "workspace")
     shutil.copyfile(fieldguide.TRUTH_FILE, tmp_path / "truth.csv")
     pictures = copy_sample(tmp_path / "sample", 4)
-    explained = "1858/plate-021.jpg"
+    explained = "1858/plate-012.jpg"
     shutil.copyfile(fieldguide.IMAGES_DIR / explained, pictures / explained)
     monkeypatch.setattr(fieldguide, "IMAGES_DIR", pictures)
     monkeypatch.chdir(tmp_path)
