@@ -1,13 +1,13 @@
-"""One image, and why it was called what it was called: found, gathered, questioned and drawn.
+"""Why one image got its label.
 
-    case.py         which image is meant, and what it was called
-    explanation.py  the evidence of two classes
-    anew.py         plans from stored embeddings, where none are kept
-    pairs.py        the attributes of two classes side by side
-    words.py        all that in a few sentences
-    archived.py     the pixels of the image as they were labelled
-    drawing.py      the picture: scene.py, panels.py, tiles.py on a canvas.py, with overlay.py
-    names.py        names from archives and label sets, fit to be shown
-
-`lazsl/explain/whatif.py` edits the label set and asks again.
+    lookup.py        which image is meant, and what it was called
+    evidence.py      what every region said for every attribute, as stored
+    recomputed.py    the same from stored embeddings, where no plan is kept
+    explanation.py   the evidence of two classes
+    side_by_side.py  the attributes of two classes, paired
+    maps.py          where in the image an attribute was found
+    words.py         all of it in a few sentences
+    pixels.py        the image as it was labelled
+    picture/         the drawing
+    whatif.py        the label with an edited label set
 """
