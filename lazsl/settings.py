@@ -1,7 +1,7 @@
 """The Job: one frozen, validated object that says everything about a run.
 
 The same object is the Python argument, the command line and the parameters of the Prefect flow.
-Fields that change results are part of the run's identity (see `identity.py`); fields that only
+Fields that change results are part of the run's identity (see `store.keys`); fields that only
 change how fast or where it runs (shards, batches, devices, threads) are not.
 """
 

@@ -22,7 +22,7 @@ from lazsl.store.folder import Folder
 from lazsl.store.urls import canonical_url, masked
 
 LISTING = pa.schema([schemas.MANIFEST.field(n) for n in ("key", "uri", "size", "version")])
-"""What `list_archive` returns: these columns of `records.MANIFEST`."""
+"""What `list_archive` returns: these columns of `schemas.MANIFEST`."""
 
 _ASKED_AT_ONCE = 16
 

@@ -102,7 +102,7 @@ def plan_shards(
 
 
 def read_manifest(workspace: Folder, archive_key: str) -> pa.Table:
-    """The manifest as it stands: `records.MANIFEST`, one row per image ever listed.
+    """The manifest as it stands: `schemas.MANIFEST`, one row per image ever listed.
 
     An image's event is its last. Images of a shard are consecutive, in the order they were cut;
     shards come in the order they were made. Empty before the first plan.
@@ -111,7 +111,7 @@ def read_manifest(workspace: Folder, archive_key: str) -> pa.Table:
 
 
 def shard_images(workspace: Folder, archive_key: str, shard: str) -> pa.Table:
-    """All images of one shard, those that were removed since included: `records.MANIFEST`.
+    """All images of one shard, those that were removed since included: `schemas.MANIFEST`.
 
     Raises:
         UserError: when the manifest knows no such shard.

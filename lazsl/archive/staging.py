@@ -102,7 +102,7 @@ def stage(
     half-staged one is cleared first.
 
     Args:
-        images: `records.MANIFEST` rows, such as `manifest.shard_images` returns.
+        images: `schemas.MANIFEST` rows, such as `manifest.shard_images` returns.
         archive_url: where the keys lie.
         directory: created if need be; nothing else may be kept in it.
         fetchers: objects fetched at a time.

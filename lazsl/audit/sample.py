@@ -38,7 +38,7 @@ def draw_sample(
     by: Sequence[str] = STRATA[:1],
     seed: int = 0,
 ) -> pa.Table:
-    """The drawn images, `records.SAMPLES`, published in the workspace under the sample's name.
+    """The drawn images, `schemas.SAMPLES`, published in the workspace under the sample's name.
 
     The same run, size, strata and seed draw the same images. A larger sample of the same strata
     contains the smaller one.

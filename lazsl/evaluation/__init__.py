@@ -7,5 +7,5 @@ answers.py    what every method says of every image with truth
 metrics.py    how right answers are: accuracy, intervals, paired tests
 sweeps.py     how accuracy moves with one setting
 trust.py      when a label can be trusted: calibration, abstaining
-report.py     all of it as a table, Markdown, JSON and pictures
+sections/     all of it as a table, Markdown, JSON and pictures
 """

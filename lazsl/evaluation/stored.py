@@ -71,7 +71,7 @@ class StoredRun:
         key: names the run; `archive`, `encoder`, `regions` and `labels` what it shares with others.
         job: as it was written down.
         labelset: its classes; with synonyms where its file is still there and unchanged.
-        embedded: its sentences with their vectors, `records.attributes(D)`.
+        embedded: its sentences with their vectors, `schemas.attributes(D)`.
     """
 
     folder: Folder

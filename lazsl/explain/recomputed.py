@@ -29,7 +29,7 @@ from lazsl.store.urls import masked
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image with its `records.regions(D)` rows: the whole image, then its M crops."""
+    """An image with its `schemas.regions(D)` rows: the whole image, then its M crops."""
 
     image: Image
     regions: pa.Table
@@ -65,7 +65,7 @@ def read_stored(folder: Folder, run: RunOfImage, image: Image) -> StoredImage:
 
 
 def read_attributes(folder: Folder, run: RunOfImage) -> pa.Table:
-    """The run's embedded label set, `records.attributes(D)`.
+    """The run's embedded label set, `schemas.attributes(D)`.
 
     Raises:
         UserError: the workspace does not have it (any more).

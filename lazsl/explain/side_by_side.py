@@ -73,7 +73,7 @@ def spoken(evidence: Evidence) -> list[Spoken]:
     parts = evidence.contributions
     totals = parts.sum(axis=0)
     everything = np.abs(totals).sum() or 1.0
-    # As in `records.EVIDENCE`: where nothing adds to an attribute, its mass says where it looked.
+    # As in `schemas.EVIDENCE`: where nothing adds to an attribute, its mass says where it looked.
     best = np.where((parts > 0).any(axis=0), parts, evidence.mass).argmax(axis=0)
     found = [
         Spoken(

@@ -31,7 +31,7 @@ def load_run(workspace: Folder, job: Job, run: str, archive: str) -> Loaded:
         archive: archive key; its images are marked as listed or no longer listed.
 
     Raises:
-        UserError: as `read_truth` and `warehouse.load`.
+        UserError: as `read_truth` and `publishing.load`.
     """
     listed = _listed(workspace, archive)
     truth = None

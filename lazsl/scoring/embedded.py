@@ -37,7 +37,7 @@ class EmbeddedLabels:
 
     @classmethod
     def from_table(cls, table: pa.Table, device: str = "cpu") -> EmbeddedLabels:
-        """From `records.attributes`, as stored."""
+        """From `schemas.attributes`, as stored."""
         index = table["class_index"].to_numpy()
         within = table["attribute_index"].to_numpy()
         vectors = torch.from_numpy(embeddings_of(table).astype(np.float32)).to(device)
@@ -59,7 +59,7 @@ class EmbeddedLabels:
 
 
 def images_alike(regions: pa.Table) -> list[np.ndarray]:
-    """Rows (B, 1 + M) of `records.regions(D)`, of images that have the same M, by M.
+    """Rows (B, 1 + M) of `schemas.regions(D)`, of images that have the same M, by M.
 
     Most shards have one M. They differ where images were seen until their label was settled.
     """

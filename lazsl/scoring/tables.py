@@ -40,10 +40,10 @@ def score_table(
     count: int | None = None,
     tree: Tree | None = None,
 ) -> dict[str, pa.Table]:
-    """The tables of `records.RUN_TABLES` for the images of one shard.
+    """The tables of `schemas.RUN_TABLES` for the images of one shard.
 
     Args:
-        regions: `records.regions(D)`, the rows of an image consecutive, the whole image first.
+        regions: `schemas.regions(D)`, the rows of an image consecutive, the whole image first.
         labels: the embedded label set.
         settings: how to score.
         memory_bytes: bound of the working memory, beyond the tables themselves.

@@ -1,17 +1,17 @@
 """Where artifacts live, and what is already done.
 
-    manifests/{archive}/{generation}.parquet       records.MANIFEST: what was added and removed
-    embeddings/{encoder}/{regions}/{shard}.parquet          records.regions: boxes and vectors
+    manifests/{archive}/{generation}.parquet       schemas.MANIFEST: what was added and removed
+    embeddings/{encoder}/{regions}/{shard}.parquet          schemas.regions: boxes and vectors
     embeddings/{encoder}/{regions}/{shard}.images.parquet   records.IMAGES: images and rejects
-    attributes/{encoder}/{labels}.parquet          records.attributes: the embedded label set
+    attributes/{encoder}/{labels}.parquet          schemas.attributes: the embedded label set
     attributes/{encoder}/templates-{digest}.parquet         records.class_means: names by templates
     runs/{run}/run.json                            the job, its keys, the software
-    runs/{run}/{table}/{shard}.parquet             records.RUN_TABLES
+    runs/{run}/{table}/{shard}.parquet             schemas.RUN_TABLES
     runs/{run}/shards/{shard}.json                 written last: done means this exists
-    samples/{archive}/{sample}.parquet             records.SAMPLES: images drawn for an audit
+    samples/{archive}/{sample}.parquet             schemas.SAMPLES: images drawn for an audit
     reviews/{archive}/{batch}.parquet              records.REVIEWS: judgements imported together
 
-Everything is named by what made it (`identity.py`), so a second run finds it and a changed setting
+Everything is named by what made it (`store.keys`), so a second run finds it and a changed setting
 never collides with it. Artifacts never change once they are there.
 """
 
@@ -50,7 +50,7 @@ def run_record(run: str) -> str:
 
 
 def run_table(run: str, table: str, shard: str) -> str:
-    """One of `records.RUN_TABLES` of one shard."""
+    """One of `schemas.RUN_TABLES` of one shard."""
     return f"runs/{run}/{table}/{shard}.parquet"
 
 
@@ -60,7 +60,7 @@ def marker(run: str, shard: str) -> str:
 
 
 def audit_table(table: str, archive: str, batch: str) -> str:
-    """One of `records.AUDIT_TABLES`: a sample, or judgements that were imported together."""
+    """One of `schemas.AUDIT_TABLES`: a sample, or judgements that were imported together."""
     return f"{table}/{archive}/{batch}.parquet"
 
 
