@@ -41,7 +41,7 @@ _OBJECT_CODES |= {"InvalidObjectState", "InvalidRequest"}  # in cold storage; cu
 
 @dataclass(frozen=True)
 class Staged:
-    """One shard on the local disk: `table` has the schema `records.STAGED`."""
+    """One shard on the local disk: `table` has the schema `schemas.STAGED`."""
 
     directory: Path
     table: pa.Table

@@ -2,14 +2,14 @@
 
     manifests/{archive}/{generation}.parquet       schemas.MANIFEST: what was added and removed
     embeddings/{encoder}/{regions}/{shard}.parquet          schemas.regions: boxes and vectors
-    embeddings/{encoder}/{regions}/{shard}.images.parquet   records.IMAGES: images and rejects
+    embeddings/{encoder}/{regions}/{shard}.images.parquet   schemas.IMAGES: images and rejects
     attributes/{encoder}/{labels}.parquet          schemas.attributes: the embedded label set
-    attributes/{encoder}/templates-{digest}.parquet         records.class_means: names by templates
+    attributes/{encoder}/templates-{digest}.parquet         schemas.class_means: names by templates
     runs/{run}/run.json                            the job, its keys, the software
     runs/{run}/{table}/{shard}.parquet             schemas.RUN_TABLES
     runs/{run}/shards/{shard}.json                 written last: done means this exists
     samples/{archive}/{sample}.parquet             schemas.SAMPLES: images drawn for an audit
-    reviews/{archive}/{batch}.parquet              records.REVIEWS: judgements imported together
+    reviews/{archive}/{batch}.parquet              schemas.REVIEWS: judgements imported together
 
 Everything is named by what made it (`store.keys`), so a second run finds it and a changed setting
 never collides with it. Artifacts never change once they are there.
