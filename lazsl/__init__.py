@@ -3,7 +3,7 @@
     import lazsl
 
     results = lazsl.label("photos", "birds.yaml", model="ViT-B-16-quickgelu:openai")
-    results.explain("1858/plate-012.jpg")
+    results.explain("1858/plate-019.jpg")
     results.sql("select label, count(*) from predictions group by all")
 
 The names below are loaded when they are first used, so that `import lazsl` is quick.

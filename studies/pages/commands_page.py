@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.cli import get_docs_for_click
 
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.cli.runs import described
 from lazsl.settings import Job
 from studies.pages.filled import DOCS, filled

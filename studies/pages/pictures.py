@@ -26,7 +26,7 @@ from studies.pages.cookbook import prepare
 from studies.pages.filled import DOCS
 
 PICTURES = DOCS / "pictures"
-EXPLAINED = "1858/plate-012.jpg"
+EXPLAINED = "1858/plate-019.jpg"
 WINDOW = ViewportSize(width=1180, height=860)
 COLOURS = 256
 

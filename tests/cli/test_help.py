@@ -11,8 +11,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lazsl.cli import app
 from lazsl.cli.app import meaning
+from lazsl.cli.commands import app
 from lazsl.cli.runs import described
 from lazsl.settings import Job
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from studies.pages import commands_page
 
 PAGE = commands_page.PAGE.read_text(encoding="utf-8")

@@ -25,7 +25,7 @@ from sample import copy_sample
 from typer.testing import CliRunner
 
 from lazsl import fieldguide
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.run.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,7 +93,7 @@ def desk(labelled: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     shutil.copytree(labelled.job.workspace, tmp_path / "workspace")
     shutil.copyfile(fieldguide.TRUTH_FILE, tmp_path / "truth.csv")
     pictures = copy_sample(tmp_path / "sample", 4)
-    explained = "1858/plate-012.jpg"
+    explained = "1858/plate-019.jpg"
     shutil.copyfile(fieldguide.IMAGES_DIR / explained, pictures / explained)
     monkeypatch.setattr(fieldguide, "IMAGES_DIR", pictures)
     monkeypatch.chdir(tmp_path)
