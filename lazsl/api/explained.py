@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
+from PIL import Image
 
 from lazsl.api.pages import render
 from lazsl.display import visible
@@ -79,6 +81,12 @@ class ExplainedImage:
         ]
         return "\n".join(lines)
 
+    def _jpeg(self) -> bytes:
+        """The picture, small enough for many of them in one notebook."""
+        with io.BytesIO() as file, Image.open(io.BytesIO(self.png)) as picture:
+            picture.convert("RGB").save(file, "JPEG", quality=85)
+            return file.getvalue()
+
     def _repr_png_(self) -> bytes:
         return self.png
 
@@ -90,7 +98,7 @@ class ExplainedImage:
             facts=facts(self.explanation),
             because=because(self.explanation, self._pairs),
             pairs=self._pairs,
-            picture=base64.b64encode(self.png).decode(),
+            picture=base64.b64encode(self._jpeg()).decode(),
             signed=signed,
             percent=percent,
             visible=visible,

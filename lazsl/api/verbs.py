@@ -6,7 +6,6 @@ Prefect. Whatever either way has finished, the other does not do again.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -118,13 +117,14 @@ def _check_truth(run: Run) -> None:
 
 @contextmanager
 def _bar(description: str, shown: bool) -> Iterator[Progress]:
-    """A progress bar, on standard error or in the notebook."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    """A progress bar on standard error, as text: a notebook shows it without any widgets."""
+    from tqdm import tqdm
 
-    columns = (TextColumn(description), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(file=sys.stderr)
-    with Bar(*columns, console=console, transient=True, disable=not shown) as bar:
-        task = bar.add_task(description, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with tqdm(desc=description, unit="image", leave=False, disable=not shown) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+            bar.refresh()
+
+        yield show

@@ -162,7 +162,7 @@ def test_an_explanation_shows_itself(labelled: Run, results: lazsl.Results, tmp_
     explained.save(tmp_path / "why.png")
     assert (tmp_path / "why.png").read_bytes() == explained.png
     page = explained._repr_html_()
-    assert "data:image/png;base64," in page
+    assert "data:image/jpeg;base64," in page
     rows = explained.attributes.to_pylist()
     own = [row for row in rows if row["class"] == label]
     assert sum(row["contribution"] for row in own) == pytest.approx(
