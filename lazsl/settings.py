@@ -386,9 +386,9 @@ class Job(_Frozen):
     preset: Annotated[
         Preset,
         Field(
-            description="paper: as published, 91 forward passes; parts: one-sided plans over "
-            "regions at every scale, the full layout for evidence (91 passes); parts-fast: the "
-            "fast one for labels (30 passes). Any setting below may differ from it"
+            description="Group of settings, each of which may still be set: paper (as published), parts "
+            "(one-sided plans over regions at every scale, for evidence; 91 forward passes) or "
+            "parts-fast (the same for labels; 30 forward passes)."
         ),
     ] = "paper"
 
