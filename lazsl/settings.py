@@ -386,9 +386,9 @@ class Job(_Frozen):
     preset: Annotated[
         Preset,
         Field(
-            description="Group of settings, each of which may still be set: paper (as published), parts "
-            "(one-sided plans over regions at every scale, for evidence; 91 forward passes) or "
-            "parts-fast (the same for labels; 30 forward passes)."
+            description="Group of settings, each of which can still be set: paper (as published), "
+            "parts (one-sided plans over regions at every scale, for evidence: 91 passes) or "
+            "parts-fast (the same for labels: 30 forward passes)."
         ),
     ] = "paper"
 
