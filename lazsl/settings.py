@@ -244,21 +244,22 @@ class ScoringSettings(_Frozen):
     abstain_by: Annotated[
         Literal["confidence", "presence"] | None,
         Field(
-            description="what abstain_below is held against; presence: confidence times presence, "
-            "where images may show no known class (one-sided plans only); default: confidence"
+            description="What abstain_below is compared with: confidence (default), or presence "
+            "(confidence times presence, for archives with images of no known class; "
+            "one-sided plans only)."
         ),
     ] = None
     floor: Annotated[
         float | None,
-        Field(ge=-1, le=1, description="no label where the best score is below this"),
+        Field(ge=-1, le=1, description="Give no label if the best score is below this."),
     ] = None
     parents_above: Annotated[
         float | None,
         Field(
             ge=0,
             le=1,
-            description="an image without a label gets its best class's deepest parent of at least "
-            "this chance; needs a temperature and a label set with parents",
+            description="Give an image without a label its best class's deepest parent with at "
+            "least this chance (needs a temperature and a label set with parents).",
         ),
     ] = None
 
@@ -468,10 +469,10 @@ class Job(_Frozen):
     max_pixels: Annotated[
         int, Field(ge=1, description="Reject larger images before they are decoded.")
     ] = 200_000_000
-    shard_size: Annotated[int, Field(ge=1, le=100_000, description="images per shard")] = 256
+    shard_size: Annotated[int, Field(ge=1, le=100_000, description="Images per shard.")] = 256
     batch_size: Annotated[
         int | None,
-        Field(ge=1, le=65_536, description="crops per forward pass; default: by the device (256)"),
+        Field(ge=1, le=65_536, description="Crops per forward pass (default: by the device, 256)."),
     ] = None
     decoders: Annotated[
         int, Field(ge=1, le=256, description="Threads that decode and crop ahead of the model.")
@@ -479,9 +480,9 @@ class Job(_Frozen):
     cut_on: Annotated[
         CutOn | None,
         Field(
-            description="where fast crops are cut: by the processor's threads, or all of an image "
-            "at once beside the model (for a GPU that the threads cannot feed); default: by the "
-            "device (processor)"
+            description="Where fast crops are cut: processor (threads), or device (beside the "
+            "model, for a GPU that the threads cannot feed); default: by the device "
+            "(processor)."
         ),
     ] = None
     fetchers: Annotated[
