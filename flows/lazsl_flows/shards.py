@@ -6,8 +6,6 @@ not what Prefect remembers. So any flow can be killed and run again, anywhere.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 import time
 from collections import deque
@@ -32,6 +30,7 @@ from lazsl.model.towers import Towers
 from lazsl.run import steps
 from lazsl.run.run import Run, notices, open_run, record_run
 from lazsl.settings import Job
+from lazsl.store.scratch import scratch_folder, sweep_workspace
 from lazsl_flows.attempts import in_words
 from lazsl_flows.watching import watcher
 
@@ -163,7 +162,6 @@ def work(
     """
     ahead = run.job.staged_shards if ahead is None else ahead
     missing = steps.missing_shards(run, shards)
-    scratch = Path(run.job.scratch or tempfile.gettempdir()) / f"lazsl-{flow_run.id or run.key}"
     progress: Any = create_progress_artifact(
         progress=_percent(len(shards) - len(missing), len(shards)),
         key="lazsl-progress",
@@ -173,7 +171,8 @@ def work(
     waiting: deque[list[PrefectFuture[Any]]] = deque()
     reasons: list[str] = []
     done = len(shards) - len(missing)
-    try:
+    sweep_workspace(run.workspace)
+    with scratch_folder(str(flow_run.id or run.key), run.job.scratch) as scratch:
         for shard in missing:
             if len(waiting) > ahead:
                 reasons += _reasons(waiting.popleft())
@@ -182,8 +181,6 @@ def work(
             waiting.append(submit(run, numbers[shard], shard, scratch))
         for futures in waiting:
             reasons += _reasons(futures)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     left = steps.missing_shards(run, shards)
     update_progress_artifact(progress, progress=_percent(len(shards) - len(left), len(shards)))
     failed = tuple(f"{numbers[shard]} ({shard})" for shard in left)

@@ -1,15 +1,41 @@
-"""The server that Prefect starts beside one command, where no other is named, is for it alone."""
+"""The Prefect API of one command: the server that is named, or one that lives as long as it does.
+
+Prefect would start a server too. That one outlives a killed command, and says nothing for minutes
+where it cannot start.
+"""
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
+from typing import IO
 
+import httpx
 from prefect.context import refresh_global_settings_context
 from prefect.settings import get_current_settings
 
+from lazsl.errors import UserError
 from lazsl.store.private import private_folder
+from lazsl.store.urls import masked
+from lazsl_flows.startup import check_database, check_proxies, proxy_of, reason_in
+
+_AS_PREFECT_DOES = {
+    "PREFECT_UI_ENABLED": "0",
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+}
+"""What Prefect tells a temporary server of its own."""
+_LONGEST = 180.0
+"""Seconds that a server may take as long as it lives: on a busy machine a first start is slow."""
+_PATIENCE = 12.0
+"""Seconds in which a server that is named must answer."""
 
 
 def keep_to_this_command() -> None:
@@ -28,3 +54,103 @@ def keep_to_this_command() -> None:
     key = f"lazsl:{secrets.token_urlsafe(24)}"
     os.environ.update(PREFECT_SERVER_API_AUTH_STRING=key, PREFECT_API_AUTH_STRING=key)
     refresh_global_settings_context()
+
+
+def start_api() -> None:
+    """Have an API for the flows of this process; `PREFECT_API_URL` names it afterwards.
+
+    Raises:
+        UserError: the named server does not answer, or a temporary one cannot start; the sentence
+            says what is in the way, and what to do.
+    """
+    settings = get_current_settings()
+    check_proxies()
+    if settings.api.url is not None:
+        _check_named(str(settings.api.url))
+        return
+    home = Path(settings.home).resolve()
+    check_database(home, settings.server.database.connection_url)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # httpx and websockets would ask a proxy for what is on this machine.
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"]))
+    url = f"http://127.0.0.1:{port}/api"
+    _wait(f"{url}/health", *_started(port), home)
+    os.environ["PREFECT_API_URL"] = url
+    refresh_global_settings_context()
+
+
+def _check_named(url: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            httpx.get(f"{url}/health", timeout=5).raise_for_status()
+            return
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if time.monotonic() < deadline and isinstance(error, httpx.TransportError):
+                time.sleep(0.5)
+                continue
+            proxy = proxy_of(url)
+            by = f" through the proxy in {proxy}" if proxy else ""
+            raise UserError(
+                f"no Prefect server answers at {masked(url)}{by}, which PREFECT_API_URL or the "
+                f"profile names ({masked(str(error)) or type(error).__name__}); start it, or unset "
+                "PREFECT_API_URL (prefect config unset PREFECT_API_URL), and this command starts a "
+                "temporary one"
+                + ("; a server on your side of the proxy belongs in NO_PROXY" if proxy else "")
+            ) from None
+
+
+def _started(port: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """A new server's process, and what it writes."""
+    log = tempfile.TemporaryFile()  # noqa: SIM115 (written as long as the server lives)
+    settings = get_current_settings().to_environment_variables(exclude_unset=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lazsl_flows.server_process", str(port)],
+        env={**os.environ, **_AS_PREFECT_DOES, **settings},
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,  # Ctrl-C is for the command, which still tells it how it ended
+    )
+    atexit.register(_stop, process)
+    return process, log
+
+
+def _wait(health: str, process: subprocess.Popen[bytes], log: IO[bytes], home: Path) -> None:
+    deadline = time.monotonic() + _LONGEST
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(health, timeout=2).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    slow = process.poll() is None
+    _stop(process)
+    log.seek(0)
+    written = log.read().decode(errors="replace")
+    if slow:
+        raise UserError(
+            f"Prefect's temporary server did not answer in {_LONGEST:.0f} s "
+            f"({reason_in(written) or 'it said nothing'}); is the machine very busy? Run again, or "
+            "start a server (prefect server start) and name it in PREFECT_API_URL"
+        )
+    raise UserError(
+        f"Prefect's temporary server cannot start: {reason_in(written) or 'it said nothing'}; "
+        f"its home is {home} (PREFECT_HOME names another), which holds only Prefect's own history: "
+        f"move {home / 'prefect.db'} away, or make room, and run again"
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

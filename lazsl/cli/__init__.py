@@ -3,6 +3,10 @@
 
 def main() -> None:
     """Entry point of the console script."""
+    import signal
+
+    from lazsl.cli.app import terminate
     from lazsl.cli.commands import app
 
+    signal.signal(signal.SIGTERM, terminate)
     app()

@@ -83,6 +83,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does."""
+
+
+def terminate(number: int, frame: object) -> None:
+    """Handle SIGTERM."""
+    raise Terminated
+
+
 def in_words(function: Callable[P, R]) -> Callable[P, R]:
     """The command, with a UserError as one sentence on standard error and exit code 2."""
 
@@ -93,9 +102,9 @@ def in_words(function: Callable[P, R]) -> Callable[P, R]:
         except UserError as error:
             err.print(f"[bold red]lazsl:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             err.print("[bold red]lazsl:[/] stopped; run the same command again to go on from here")
-            raise typer.Exit(130) from None
+            raise typer.Exit(143 if isinstance(error, Terminated) else 130) from None
 
     command.__doc__ = reflowed(function.__doc__)
     return command

@@ -357,7 +357,6 @@ def _prefect(talk: Talk) -> Iterator[None]:
         "PREFECT_LOGGING_LEVEL": level,
         "PREFECT_LOGGING_ROOT_LEVEL": level,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         "DO_NOT_TRACK": "1",
     }
     for name, value in quiet.items():
@@ -374,6 +373,7 @@ def _follow(flow: Callable[[], Any], verb: str, talk: Talk) -> None:
     Raises:
         UserError: it did not complete; the sentence is its state's message.
     """
+    from lazsl_flows.temporary import start_api
     from lazsl_flows.watching import watcher
 
     with follower(err, verb, talk.quiet, talk.log_json) as watching:
@@ -385,13 +385,8 @@ def _follow(flow: Callable[[], Any], verb: str, talk: Talk) -> None:
             else "starting a temporary Prefect server (PREFECT_API_URL would name a running one)"
         )
         try:
+            start_api()
             state = flow()
-        except RuntimeError as error:
-            if "Prefect API" not in str(error):
-                raise
-            raise UserError(
-                f"Prefect did not start ({error}); try again, or start a server"
-            ) from None
         finally:
             watcher.reset(token)
     if not state.is_completed():

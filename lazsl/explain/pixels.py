@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import uuid
 
 import pyarrow as pa
 from PIL import Image as Pixels
@@ -13,6 +12,7 @@ from lazsl.errors import UserError
 from lazsl.explain.lookup import Image
 from lazsl.images.decoding import Reject, decode
 from lazsl.store import schemas
+from lazsl.store.scratch import scratch_folder
 
 _ATTEMPTS = 2  # a person waits, and the maps can be drawn without the image
 
@@ -26,10 +26,10 @@ def read_pixels(image: Image, max_pixels: int) -> Pixels.Image | str:
     """
     row = {name: getattr(image, name) for name in ("image_id", "key", "uri", "size", "version")}
     table = pa.Table.from_pylist([row], schema=_ROW)
-    with tempfile.TemporaryDirectory(prefix="lazsl-explain-") as folder:
+    with scratch_folder(f"explain-{uuid.uuid4().hex}") as folder:
         try:
             archive = image.uri.removesuffix(f"/{image.key}")
-            data = stage(table, archive, Path(folder), 1, attempts=_ATTEMPTS).read(0)
+            data = stage(table, archive, folder, 1, attempts=_ATTEMPTS).read(0)
         except (UserError, OSError) as error:
             return str(error)
     found = data if isinstance(data, Reject) else decode(data, max_pixels=max_pixels)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
+import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ from lazsl.errors import UserError
 from lazsl.images.decoding import Reject, decode
 from lazsl.report.site import Site
 from lazsl.store import schemas
+from lazsl.store.scratch import scratch_folder
 
 LONGEST = 400
 """Pixels of a preview's longer side; smaller images are kept as they are."""
@@ -52,8 +52,8 @@ def make_previews(
     if not wanted:
         return {}
     listed = pa.Table.from_pylist(wanted, schema=_LISTED)
-    with tempfile.TemporaryDirectory(prefix="lazsl-report-") as folder:
-        directory = Path(folder) / "staged"
+    with scratch_folder(f"report-{uuid.uuid4().hex}") as folder:
+        directory = folder / "staged"
         try:
             staged = stage(listed, archive_url, directory, fetchers)
         except UserError as error:

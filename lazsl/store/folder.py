@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from lazsl.errors import UserError
 from lazsl.store import artifacts, seals
+from lazsl.store.temporary import temporary_name
 from lazsl.store.urls import masked, trimmed
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
@@ -137,7 +137,7 @@ class Folder:
     def _temporary(self, path: Path, data: bytes) -> Iterator[Path]:
         """A file beside the path that holds the data, on the disk; it is gone afterwards."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
+        temporary = path.with_name(temporary_name())
         try:
             with temporary.open("wb") as file:
                 file.write(data)

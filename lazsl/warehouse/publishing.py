@@ -38,6 +38,10 @@ from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
 _WRITING = {**CONFIG, "checkpoint_threshold": "256MB", "memory_limit": "1GB"}
 
 
+FORMAT = {"storage_compatibility_version": "v1.4.0"}
+"""Of a new warehouse's file: what DuckDB 1.4 (its long-term release) and all later ones open."""
+
+
 @dataclass(frozen=True)
 class Loaded:
     """What one load did."""
@@ -160,7 +164,7 @@ def _prepare(path: Path, working: Path) -> None:
         _copy(path, part)
         open_any_version(part).close()
     else:
-        with closing(duckdb.connect(part, config=CONFIG)) as connection:
+        with closing(duckdb.connect(part, config={**CONFIG, **FORMAT})) as connection:
             _define(connection)
             connection.checkpoint()  # closing says nothing of what it could not write
     os.replace(part, working)

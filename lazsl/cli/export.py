@@ -1,0 +1,43 @@
+"""`lazsl export`: embeddings for other programs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lazsl.cli.app import Workspace, app, in_words, out
+
+
+@app.command(epilog="Example: lazsl export --output vectors")
+@in_words
+def export(
+    run: Annotated[
+        str | None, typer.Argument(help="Key of a run or its beginning; default: latest.")
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Folder to write: path or URL.")
+    ] = "embeddings",
+    form: Annotated[
+        str,
+        typer.Option("--format", help="parquet (float32 lists) or npy (matrices beside Parquet)."),
+    ] = "parquet",
+    crops: Annotated[
+        bool, typer.Option("--crops", help="Every crop's vector too, not only the whole image's.")
+    ] = False,
+    workspace: Workspace = "workspace",
+) -> None:
+    """Write a run's embeddings for Spark, pandas, polars, NumPy and vector stores."""
+    from lazsl.embedding.export import export_embeddings
+    from lazsl.store.folder import Folder
+    from lazsl.store.paths import read_run_record
+
+    folder = Folder(workspace)
+    record = read_run_record(folder, run)
+    images, vectors = export_embeddings(folder, record, Folder(output), form, crops)
+    out.print(
+        f"{vectors:,} vectors of {images:,} images written to {output}",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )

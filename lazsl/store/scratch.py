@@ -1,0 +1,106 @@
+"""Temporary folders and files: what a killed process left, the next one removes.
+
+A folder is held by a lock, which the system drops with its owner however that ends; it can be
+removed by whoever gets the lock. A `.tmp-` file of a workspace is written in one go and renamed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from lazsl.errors import UserError
+from lazsl.store.folder import Folder
+from lazsl.store.temporary import PREFIX as TEMPORARY
+from lazsl.store.temporary import is_abandoned
+
+PREFIX = "lazsl-"
+_LOCK = ".lazsl-scratch.lock"
+
+
+@contextmanager
+def scratch_folder(name: str, parent: str | Path | None = None) -> Iterator[Path]:
+    """A folder of this name for temporary files, held until the end and then removed.
+
+    First every folder beside it is removed whose owner was killed.
+
+    Args:
+        name: follows `PREFIX`; no two living owners may choose the same.
+        parent: where it lies; default: the system's folder for temporary files.
+
+    Raises:
+        UserError: the folder cannot be made, or is another process's.
+    """
+    above = Path(parent or tempfile.gettempdir())
+    sweep_scratch(above)
+    path = above / f"{PREFIX}{name}"
+    try:
+        lock = _held(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot make a temporary folder in {above}: {error.strerror or error}; set TMPDIR, or "
+            "scratch, to a folder that can be written"
+        ) from None
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        lock.release()
+
+
+def sweep_scratch(parent: Path) -> list[Path]:
+    """The scratch folders that were removed: those whose owner is dead."""
+    return [lock.parent for lock in sorted(parent.glob(f"{PREFIX}*/{_LOCK}")) if _removed(lock)]
+
+
+def sweep_workspace(workspace: Folder) -> int:
+    """How many `.tmp-` files of killed writers were removed from a workspace on the local disk.
+
+    In a store there are none: an object is there whole, or not at all.
+    """
+    if not workspace.is_local:
+        return 0
+    swept = 0
+    for folder, _, names in os.walk(workspace.path("")):
+        for name in names:
+            path = Path(folder, name)
+            with suppress(FileNotFoundError):
+                if name.startswith(TEMPORARY) and is_abandoned(path):
+                    path.unlink()
+                    swept += 1
+    return swept
+
+
+def _held(path: Path) -> FileLock:
+    """The lock of a new folder; what an earlier attempt of the same owner staged stays."""
+    lock = FileLock(path / _LOCK)
+    while True:
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=10)
+        except Timeout:
+            raise UserError(f"{path} is in use by another process") from None
+        except FileNotFoundError:  # swept between the two
+            continue
+        if (path / _LOCK).exists():
+            return lock
+        lock.release()
+
+
+def _removed(lock_file: Path) -> bool:
+    lock = FileLock(lock_file)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return False
+    try:
+        shutil.rmtree(lock_file.parent, ignore_errors=True)
+        return True
+    finally:
+        lock.release()

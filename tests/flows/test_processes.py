@@ -1,0 +1,247 @@
+"""Commands as processes of their own, with the temporary Prefect server that they start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from sample import content, copy_sample, label_plainly, small_job
+
+from lazsl.run.run import open_run
+from lazsl.store import paths
+
+ROOT = Path(__file__).parents[2]
+SOON = 20.0
+"""Seconds within which a command says what keeps Prefect from starting."""
+
+
+class Here:
+    """A small archive, a workspace, and an environment without any Prefect server."""
+
+    def __init__(self, home: Path, pictures: int) -> None:
+        self.home = home
+        self.job = small_job(
+            copy_sample(home / "archive", pictures, odd=False), home / "workspace", shard_size=2
+        )
+        self.temporary = home / "tmp"
+        self.temporary.mkdir()
+        kept = {k: v for k, v in os.environ.items() if "PROXY" not in k.upper()}
+        kept.pop("PREFECT_API_URL", None)
+        self.environment = kept | {"PREFECT_HOME": str(home / "prefect")}
+        self.environment["TMPDIR"] = str(self.temporary)
+
+    @property
+    def command(self) -> list[str]:
+        job = self.job
+        options = f"--labels={job.labels} --workspace={job.workspace} --model=fieldguide"
+        options += " --regions=12 --shard-size=2 --device=cpu"
+        return [sys.executable, "-m", "lazsl.cli", "label", job.archive, *options.split()]
+
+    def start(self, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command,
+            cwd=ROOT,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, **environment: str) -> tuple[int, str]:
+        """Exit status, and what was said."""
+        process = self.start(**environment)
+        out, err = process.communicate(timeout=240)
+        return process.returncode, " ".join((out + err).split())
+
+    def servers(self) -> list[psutil.Process]:
+        """Temporary servers of this home that still live."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                home = process.environ().get("PREFECT_HOME")
+                if home == self.environment["PREFECT_HOME"]:
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+    def none_left(self, within: float) -> bool:
+        deadline = time.monotonic() + within
+        while self.servers():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.2)
+        return True
+
+    def until_done(self, process: subprocess.Popen[str], shards: int) -> None:
+        run = open_run(self.job)
+        deadline = time.monotonic() + 180
+        while len(paths.done_shards(run.workspace, run.key)) < shards:
+            assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Here]:
+    made = Here(tmp_path, 4)
+    yield made
+    for process in made.servers():
+        process.kill()
+
+
+def test_a_killed_command_leaves_no_process_and_the_next_one_no_file(tmp_path: Path) -> None:
+    """SIGKILL of the process alone, as for want of memory; then SIGTERM; then to the end, where a
+    proxy that does not answer is named in the environment."""
+    here = Here(tmp_path, 24)
+    process = here.start()
+    here.until_done(process, 2)
+    assert here.servers()
+    process.kill()
+    process.wait()
+    assert here.none_left(within=15)
+    assert [path.name for path in here.temporary.glob("lazsl-*")], "nothing can sweep after SIGKILL"
+
+    process = here.start()
+    here.until_done(process, 4)
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, err
+    assert "stopped; run the same command again" in err and "Traceback" not in err
+    assert here.none_left(within=15)
+    assert list(here.temporary.glob("lazsl-*")) == [], "the killed one's folder is swept too"
+
+    nobody = "http://127.0.0.1:9"
+    status, said = here.run(HTTP_PROXY=nobody, http_proxy=nobody, ALL_PROXY=nobody)
+    assert status == 0, said
+    assert here.none_left(within=15) and list(here.temporary.glob("lazsl-*")) == []
+    plain = small_job(here.job.archive, tmp_path / "plain", shard_size=2)
+    label_plainly(plain, tmp_path / "scratch")
+    assert content(here.job.warehouse_path) == content(plain.warehouse_path)
+
+
+def broken_database(here: Here) -> dict[str, str]:
+    """A file that was a database."""
+    home = Path(here.environment["PREFECT_HOME"])
+    home.mkdir(mode=0o700)
+    (home / "prefect.db").write_bytes(b"SQLite format 3\0" + b"U" * 8192)
+    return {}
+
+
+def newer_database(here: Here) -> dict[str, str]:
+    """A database of a Prefect that this one does not know: the server itself must refuse it."""
+    import sqlite3
+
+    home = Path(here.environment["PREFECT_HOME"])
+    home.mkdir(mode=0o700)
+    with sqlite3.connect(home / "prefect.db") as database:
+        database.execute("create table alembic_version (version_num varchar(32))")
+        database.execute("insert into alembic_version values ('of a later Prefect')")
+    database.close()
+    return {}
+
+
+def dead_server(here: Here) -> dict[str, str]:
+    return {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
+
+
+def dead_server_behind_a_proxy(here: Here) -> dict[str, str]:
+    return {"PREFECT_API_URL": "http://prefect.invalid/api", "HTTP_PROXY": "http://127.0.0.1:9"}
+
+
+def unusable_proxy(here: Here) -> dict[str, str]:
+    return {"ALL_PROXY": "nonsense://127.0.0.1:9"}
+
+
+def home_that_is_closed(here: Here) -> dict[str, str]:
+    """/proc refuses folders to root as well."""
+    return {"PREFECT_HOME": "/proc/prefect"}
+
+
+CASES: dict[Callable[[Here], dict[str, str]], str] = {
+    broken_database: "prefect.db cannot be used",
+    newer_database: "cannot start: Can't locate revision",
+    dead_server: "PREFECT_API_URL",
+    dead_server_behind_a_proxy: "through the proxy in HTTP_PROXY",
+    unusable_proxy: "the proxy in ALL_PROXY cannot be used",
+    home_that_is_closed: "/proc/prefect",
+}
+
+
+STARTED = """
+import json, time
+from lazsl.errors import UserError
+from lazsl_flows.temporary import keep_to_this_command, start_api
+started, said = time.monotonic(), ""
+try:
+    keep_to_this_command()
+    start_api()
+except UserError as error:
+    said = str(error)
+print(json.dumps([said, time.monotonic() - started]))
+"""
+
+
+def start_prefect(here: Here, **environment: str) -> tuple[str, float]:
+    """What a start of Prefect says, and after how many seconds; the imports are not counted."""
+    done = subprocess.run(
+        [sys.executable, "-c", STARTED],
+        cwd=ROOT,
+        env=here.environment | environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said, seconds = json.loads(done.stdout.splitlines()[-1])
+    return said, seconds
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_what_keeps_prefect_from_starting_is_named_within_seconds(
+    case: Callable[[Here], dict[str, str]], here: Here
+) -> None:
+    said, seconds = start_prefect(here, **case(here))
+    assert CASES[case] in said and "try again" not in said, said
+    # A server that is started and refuses must be imported first, which a busy machine takes long
+    # for; nothing waits for a timeout.
+    assert seconds < (60 if case is newer_database else SOON)
+    assert here.none_left(within=10)
+
+
+def test_a_command_says_it_in_one_sentence(here: Here) -> None:
+    status, said = here.run(**dead_server(here))
+    assert status == 2 and "no Prefect server answers at" in said and "Traceback" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
+def test_a_full_disk_is_named(here: Here) -> None:
+    home = Path(here.environment["PREFECT_HOME"])
+    home.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(home)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount: {mounted.stderr.decode()}")
+    try:
+        (home / "full").write_bytes(bytes(1_800_000))
+        said, seconds = start_prefect(here)
+        assert f"home {home} cannot be written: No space left" in said and seconds < SOON, said
+    finally:
+        subprocess.run(["umount", str(home)], check=True)
+
+
+def test_the_database_is_mended_as_the_sentence_says(here: Here) -> None:
+    broken_database(here)
+    (Path(here.environment["PREFECT_HOME"]) / "prefect.db").rename(here.home / "away.db")
+    said, _ = start_prefect(here)
+    assert said == "" and here.none_left(within=15)
