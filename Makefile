@@ -73,10 +73,12 @@ cookbook: install ## label the sample twice and write docs/sql.md with every que
 pictures: install ## make the pictures of the README from the same runs (needs Chromium)
 	$(BIN)/python -m studies.pages.pictures
 
-evaluation: install ## measure the sample archive anew and write docs/research/evaluation (after make label; 10 min)
-	$(BIN)/python -m studies.pages.methods_page workspace docs/research/evaluation
-	@for page in trust localisation controls; do $(BIN)/python -m studies.pages.$${page}_page workspace > docs/research/evaluation/$$page.new && mv docs/research/evaluation/$$page.new docs/research/evaluation/$$page.md || exit 1; done
+evaluation: install ## measure the sample archive anew and write docs/research/evaluation (half an hour)
+	$(BIN)/lazsl label --sample --preset paper -w workspace/paper
+	$(BIN)/python -m studies.pages.methods_page workspace/paper docs/research/evaluation
+	@for page in trust localisation controls; do $(BIN)/python -m studies.pages.$${page}_page workspace/paper > docs/research/evaluation/$$page.new && mv docs/research/evaluation/$$page.new docs/research/evaluation/$$page.md || exit 1; done
 	$(BIN)/python -m studies.pages.worlds_page > docs/research/evaluation/worlds.new && mv docs/research/evaluation/worlds.new docs/research/evaluation/worlds.md
+	$(BIN)/python -m studies.pages.evidence_page workspace/evidence > docs/research/evaluation/evidence.new && mv docs/research/evaluation/evidence.new docs/research/evaluation/evidence.md
 
 docs: install ## write docs/commands.md, the reference of commands and settings, anew
 	$(BIN)/python -m studies.pages.commands_page

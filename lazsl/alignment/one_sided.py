@@ -26,8 +26,8 @@ from lazsl.alignment.attributes import PackedAttributes, product
 from lazsl.alignment.sums import fold, ordered_sum, whole_vectors
 from lazsl.alignment.transport import Transport, Workspace
 
-_STEP_BYTES = 4 * 2**20  # similarities of one step: larger ones leave a CPU's cache
-_GPU_STEP_BYTES = 16 * _STEP_BYTES  # there, small steps cost more than they hold
+_STEP_BYTES = 2 * 2**20  # similarities of one step: larger ones leave a CPU's cache
+_GPU_STEP_BYTES = 32 * _STEP_BYTES  # there, small steps cost more than they hold
 
 _UNSHIFTED = 0.025
 """Epsilon from which exp(S / epsilon) of cosines is summed in float32 as it is: nothing of it

@@ -2,8 +2,8 @@
 `nice python -m studies.pages.evidence_page FOLDER`.
 
 Draws species that nothing was chosen on, embeds their pictures with the embedded model under every
-layout and prints `docs/research/evidence.md`. What is drawn and embedded stays in the folder, so
-that the page can be printed again.
+layout and prints `docs/research/evaluation/evidence.md`. What is drawn and embedded stays in the
+folder, so that the page can be printed again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.stats import binomtest
 
-from lazsl.evaluation.answers import ask_methods
+from lazsl.evaluation.answers import Answers, ask_methods
 from lazsl.evaluation.controls import embedded, shuffled
 from lazsl.evaluation.localisation import ATTRIBUTIONS, evidence_of, mean_interval
 from lazsl.evaluation.methods import method
@@ -28,6 +28,7 @@ from lazsl.evaluation.sections.section import table
 from lazsl.evaluation.sentences import Sentences, text_tower
 from lazsl.evaluation.stored import Images, Known, StoredRun, read_images
 from lazsl.evaluation.tally import Tally, Truth
+from lazsl.evaluation.trust import measure_trust
 from lazsl.images.places import fitting_grid
 from lazsl.run.run import Run
 from lazsl.scoring.embedded import EmbeddedLabels
@@ -36,7 +37,7 @@ from studies.fieldguide.traits import PARTS, all_phrases
 from studies.fieldguide.worlds import World, read_parts
 from studies.pages.embedded_world import embedded_world
 
-DRAWS = (4201, 4202)
+DRAWS = (4201,)
 """Of species and places; nothing was chosen on them."""
 
 SEEN: tuple[World, ...] = ("photo", "painting", "clutter")
@@ -89,11 +90,12 @@ class Near(Truth):
 class Found:
     """What one way did, over all draws and worlds.
 
-    right: by method, by picture. passes: of every picture. pointing, near: by map, and with the
-    margin of `Near`.
+    right: by method, by picture. scores: by method, of the best classes. passes: of every picture.
+    pointing, near: by map, and with the margin of `Near`. share: of the bird, by part.
     """
 
     right: dict[str, dict[str, bool]] = field(default_factory=dict)
+    scores: dict[str, list[np.ndarray]] = field(default_factory=dict)
     passes: list[int] = field(default_factory=list)
     pointing: dict[str, Tally] = field(default_factory=dict)
     near: Tally = field(default_factory=Tally)
@@ -128,9 +130,12 @@ def measure(
     labels = stored.embedded_labels
     if shuffled_words:
         labels = embedded(stored, shuffled(stored.labelset, 0), text_tower(stored))
-    for name, right in right_pictures(stored, known, labels, way).items():
-        keyed = {f"{draw} {world} {key}": value for key, value in right.items()}
-        found.right.setdefault(name, {}).update(keyed)
+    answers = ask(stored, known, labels, way)
+    for name in way.methods:
+        keys = (f"{draw} {world} {key}" for key in answers.keys)
+        right = dict(zip(keys, answers.right(name).tolist(), strict=True))
+        found.right.setdefault(name, {}).update(right)
+        found.scores.setdefault(name, []).append(answers.scores[name])
     archive = folder / f"{world}-{draw}-{PICTURES}"
     for image in read_images(stored, set(known.class_index), memory_bytes=1):
         found.passes.append(1 + image.crops.shape[1])
@@ -138,20 +143,14 @@ def measure(
             point(image, archive, run, labels, known, way, found)
 
 
-def right_pictures(
-    stored: StoredRun, known: Known, labels: EmbeddedLabels, way: Way
-) -> dict[str, dict[str, bool]]:
-    """By method and key: was the picture called what it shows?"""
+def ask(stored: StoredRun, known: Known, labels: EmbeddedLabels, way: Way) -> Answers:
+    """What the way's methods call every picture, with these sentences."""
     none: dict[str, str] = {}
     one_sided = stored.one_sided
     sentences = Sentences(labels.classes, labels.names, labels.packed, None, None, none, one_sided)
     images = read_images(stored, set(known.class_index))
     asked = [method(name) for name in way.methods]
-    answers = ask_methods(images, known, asked, sentences, stored.job.scoring)
-    return {
-        one.name: dict(zip(answers.keys, answers.right(one.name).tolist(), strict=True))
-        for one in asked
-    }
+    return ask_methods(images, known, asked, sentences, stored.job.scoring)
 
 
 def point(
@@ -237,6 +236,14 @@ def page(found: dict[str, Found], control: Found) -> str:
             rows,
             text_columns=2,
         ),
+        trust=table(
+            ("preset", "temperature", "ECE", "labelled at 95 %", "held out: labelled", "right"),
+            [
+                _trust("paper", found[WAYS[0].name], "lazsl"),
+                _trust("parts-fast", fast, "one-sided"),
+                _trust("parts", full, "one-sided"),
+            ],
+        ),
         by_world=table(
             ("world", "LaZSL as published", "plain mean", "parts-fast", "parts"), worlds
         ),
@@ -273,6 +280,22 @@ def _rows(found: dict[str, Found], published: dict[str, bool]) -> Iterator[tuple
             yield TITLES[name], way.name, passes, _cell(mine), *test, pointing
 
 
+def _trust(preset: str, found: Found, name: str) -> tuple[str, ...]:
+    right = np.array(list(found.right[name].values()))
+    scores = np.concatenate(found.scores[name])
+    trust = measure_trust(scores, right, np.ones_like(right), 0.95)
+    given = "none" if trust.cut is None else f"{trust.cut.coverage:.1%}"
+    kept = "" if trust.held_out_precision is None else f"{trust.held_out_precision:.1%}"
+    return (
+        preset,
+        f"{trust.temperature:.4g}",
+        f"{trust.ece_after:.3f}",
+        given,
+        f"{trust.held_out_coverage:.1%}",
+        kept,
+    )
+
+
 def _cell(right: np.ndarray) -> str:
     mean, low, high = mean_interval(right.astype(float), np.arange(len(right)))
     return f"{100 * mean:.1f} ({100 * low:.1f}-{100 * high:.1f})"
@@ -285,14 +308,15 @@ def _figure(figures: Callable[[], tuple[float, float, float]]) -> str:
 
 _PAGE = """# Evidence: aligners and layouts on species that chose nothing
 
-{pictures} pictures: two draws of 60 species and their places (seeds {draws}), one picture of each
-in each of the worlds {worlds}. Nothing was chosen on them: epsilon, sides and windows were set on
-other draws before. The model is the embedded one, and every figure comes from the product's own
-steps (`embed`, `score`, `evaluate`'s methods and maps). Nothing here was measured with a
+{pictures} pictures: a fresh draw of 60 species and their places (seed {draws}), one picture of
+each in each of the worlds {worlds}. Nothing was chosen on them: epsilon, sides and windows were
+set on other draws before. The model is the embedded one, and every figure comes from the product's
+own steps (`embed`, `score`, `evaluate`'s methods and maps). Nothing here was measured with a
 pretrained model. Regenerated by
 
 ```sh
-nice .venv/bin/python -m studies.pages.evidence_page evidence-work > docs/research/evidence.md
+.venv/bin/python -m studies.pages.evidence_page workspace/evidence \\
+    > docs/research/evaluation/evidence.md
 ```
 
 Passes: forward passes of an image, the whole image's among them. Top-1 and pointing in percent,
@@ -320,6 +344,15 @@ most a hundredth of the picture's shorter side away from the part.
 {parts}
 
 Over all parts {all_parts} of `parts`, {all_near} within 1 %.
+
+## Trust
+
+Confidence fitted on these pictures, for each preset by its own scores: the calibration error was
+measured on halves, each at the temperature of the other; labelled: the part that keeps a promised
+precision of 95 % by its lower bound (Clopper-Pearson); held out: the same with temperature and
+threshold chosen on one half and applied to the other.
+
+{trust}
 
 ## Control
 
