@@ -6,7 +6,7 @@ The same functions and settings as in the run, so the same numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from lazsl.alignment.align import Plans, plans_for
+from lazsl.alignment.align import Plans, attribute_strengths, plans_for
 from lazsl.errors import UserError
 from lazsl.explain.evidence import Evidence
 from lazsl.explain.lookup import Image, RunOfImage
 from lazsl.scoring.aligned import TakingPart, taking_part
 from lazsl.scoring.embedded import EmbeddedLabels
+from lazsl.scoring.presence import measure_presence
 from lazsl.scoring.tables import PassedOver, passed_over
 from lazsl.settings import ScoringSettings
 from lazsl.store import paths
@@ -110,12 +111,23 @@ def align(
     given = (regions.embeddings, embeddings[:, 0], regions.keep, labels.packed, chosen)
     plans = plans_for(*given, **how)
     passed = passed_over(*given, how)
+    presence: list[list[float]] | None = None
+    if scoring.one_sided:
+        strengths = attribute_strengths(*given[:4], **how)
+        found = measure_presence(strengths, chosen, labels, scoring.presence_temperature)
+        presence = found.of_attributes[0].tolist()
     order = plans.scores[0].argsort(descending=True, stable=True).tolist()
-    return [
+    recomputed = [
         _evidence(
             stored, labels.attributes[index[0][place]], name, regions, plans, passed, place, order
         )
         for place, name in enumerate(classes)
+    ]
+    if presence is None:
+        return recomputed
+    return [
+        replace(one, presence=tuple(own[: len(one.attributes)]))
+        for one, own in zip(recomputed, presence, strict=True)
     ]
 
 

@@ -63,16 +63,14 @@ WAYS = (
         ("lazsl", "crop-mean", "one-sided"),
         ("place", "contribution"),
     ),
-    Way("random, 0.2 to 0.9", {"smallest": 0.2}),
     Way("pyramid of 30", {"layout": "pyramid", "count": 29}),
     Way("zoom, 14 then 16", {"layout": "zoom", "count": 29}),
     Way(
         "zoom, 14 then 16, doubt 0.0005", {"layout": "zoom", "count": 29, "doubt": 0.0005}, maps=()
     ),
-    Way("pyramid of 91", {"layout": "pyramid", "count": 90}),
     Way("zoom, 30 then 61", {"layout": "zoom", "count": 90}, maps=("place", "contribution")),
 )
-FAST, FULL = WAYS[3], WAYS[6]
+FAST, FULL = WAYS[2], WAYS[4]
 
 
 class Near(Truth):

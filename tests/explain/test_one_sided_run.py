@@ -99,6 +99,14 @@ def test_kept_and_recomputed_plans_are_the_same(run: Run) -> None:
     assert tuple(kept.this.boxes[0]) == (0, 0, kept.this.width, kept.this.height)
     assert kept.other is not None and other.other is not None
     assert other.other.boxes.tolist() == kept.this.boxes.tolist()
+    with closing(open_warehouse(run.job.warehouse_path)) as connection:
+        stored = connection.execute(
+            "select presence from evidence join images using (image_id) "
+            "where key = $image and class = $third order by attribute_index",
+            {"image": IMAGE, "third": third},
+        ).fetchall()
+    assert other.other.presence is not None and kept.this.presence is not None
+    assert other.other.presence == pytest.approx([row[0] for row in stored], abs=1e-6)
     assert other.other.contributions.sum() == pytest.approx(other.other.score, abs=1e-6)
     assert np.abs(other.other.mass.sum(axis=0) - 1 / len(other.other.attributes)).max() < 1e-6
 
