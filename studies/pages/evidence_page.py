@@ -330,9 +330,9 @@ By world:
 
 {by_world}
 
-What it says: the marginal that makes every region explain its share costs more than anything else
-here. Without it the same crops do better, smaller regions help instead of harming, and 30 passes
-do more than 91. Zooming pays twice: for the label with few passes, and for the map with many.
+What it says: without the marginal that makes every region explain its share the same crops do
+better, and regions at every scale, 30 of them, do more than 91 crops of the paper. Zooming pays
+twice: for the label with few passes, and for the map with many.
 
 ## Parts
 
@@ -357,6 +357,8 @@ threshold chosen on one half and applied to the other.
 The same pictures and regions of `parts` with attributes shuffled between classes (seed 0): top-1
 {control_right}, where a guess is right for 1.7; pointing at the part that the shuffled attribute
 names {control_pointing}.
+
+Shuffled attributes are drawn from the same birds, so some fit by chance.
 
 ## Presets
 
