@@ -9,7 +9,7 @@ export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help install label serve drill test check lint format types bench device device-wheels device-page fieldguide measure evaluation cookbook pictures docs clean
+.PHONY: help install label serve drill faults test check lint format types bench device device-wheels device-page fieldguide measure evaluation cookbook pictures docs clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ label: install ## label the embedded sample archive with the embedded model, thr
 
 serve: install ## run the service on this machine: Prefect's UI, workers, deployments
 	$(BIN)/python -m lazsl_flows.serve
+
+faults: install ## damage, kill and disturb a small archive a thousand times; write docs/faults.md
+	PYTHONPATH=tests/support OMP_NUM_THREADS=1 $(BIN)/python tests/faults/campaign.py --page docs/faults.md
 
 drill: install ## kill a worker in the middle of a job on a whole topology, and see it finish (5 min)
 	$(BIN)/python infra/drill.py
