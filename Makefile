@@ -26,7 +26,7 @@ label: install ## label the embedded sample archive with the embedded model, thr
 	$(BIN)/lazsl label --sample
 
 serve: install ## run the service on this machine: Prefect's UI, workers, deployments
-	$(BIN)/python -m lazsl_flows.serve
+	$(BIN)/lazsl serve
 
 faults: install ## damage, kill and disturb a small archive a thousand times; write docs/faults.md
 	PYTHONPATH=tests/support OMP_NUM_THREADS=1 $(BIN)/python tests/faults/campaign.py --page docs/faults.md
@@ -42,10 +42,11 @@ test: install ## run the whole suite, in two processes (WORKERS=4: in four)
 
 check: lint types test ## what CI runs
 
-lint: install ## check style, and which way imports point
+lint: install ## check style, which way imports point, and that what is imported is declared
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYTHONPATH=.:flows $(BIN)/lint-imports
+	$(BIN)/deptry lazsl flows/lazsl_flows
 
 format: install ## put style right
 	$(BIN)/ruff check --fix .

@@ -150,9 +150,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a real Prefect server of our own; the environment and this process point at it."""
     made_once("Prefect server", tmp_path_factory)
     home = tmp_path_factory.mktemp("prefect")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
     environment = {
         "PREFECT_HOME": str(home),
@@ -183,6 +181,18 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.terminate()
         server.wait(30)
         log.close()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of this machine that nothing listens on."""
+    return _free_port()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _answers(url: str) -> bool:

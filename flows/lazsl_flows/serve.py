@@ -1,4 +1,4 @@
-"""A whole labelling service on this machine: `python -m lazsl_flows.serve`.
+"""A whole labelling service on this machine: `lazsl serve`.
 
 Server, work pools, deployments and workers, on loopback only. Ctrl-C or SIGTERM ends all of them.
 Whoever uses it needs the key that the first start puts into `api-key` in the home: Prefect's API
@@ -41,28 +41,39 @@ _BETWEEN_LOOKS = 3.0  # seconds; a worker that dies at once is not started more 
 
 
 def main() -> int:
-    """Serve until told to stop; the exit status."""
+    """`python -m lazsl_flows.serve`; the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--port", type=int, default=4200, help="of the server (4200)")
     parser.add_argument("--workers", type=int, default=1, help="that label batches (1)")
     parser.add_argument("--home", type=Path, default=Path(".prefect"), help="database and logs")
     given = parser.parse_args()
+    return serve(given.port, given.workers, given.home)
+
+
+def serve(port: int, workers: int, home: Path) -> int:
+    """Serve until the process is told to stop; the exit status.
+
+    Args:
+        port: of the server, on loopback.
+        workers: how many label batches.
+        home: folder of the database, the logs and the key; made if need be.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
     os.umask(UMASK)
     try:
         with ExitStack() as stack:
-            url = f"http://127.0.0.1:{given.port}"
-            home = private_folder(given.home.resolve())
+            url = f"http://127.0.0.1:{port}"
+            home = private_folder(home.resolve())
             close_to_others(home)
             key, told = _key(home)
             environment = _environment(home, url, key)
             logs = private_folder(home / "logs")
             if _answers(f"{url}/api/health"):
-                print(f"lazsl: port {given.port} is taken; use --port", file=sys.stderr)
+                print(f"lazsl: port {port} is taken; use --port", file=sys.stderr)
                 return 2
-            start = ("server", "start", "--host", "127.0.0.1", "--port", str(given.port))
-            server_only = _server_environment(environment, given.port, key)
+            start = ("server", "start", "--host", "127.0.0.1", "--port", str(port))
+            server_only = _server_environment(environment, port, key)
             server = stack.enter_context(_running("server", start, server_only, logs))
             _wait(url, server, logs)
             for pool in POOLS:
@@ -75,13 +86,13 @@ def main() -> int:
                 environment,
                 logs,
             )
-            names = {f"worker-{n}": "lazsl" for n in range(1, given.workers + 1)}
+            names = {f"worker-{n}": "lazsl" for n in range(1, workers + 1)}
             # One flow run at a time: two in one worker would share the processor or the GPU.
             commands = {
                 name: ("worker", "start", "--pool", pool, "--name", name, "--limit", "1")
                 for name, pool in {**names, "loader": "lazsl-loader"}.items()
             }
-            workers = {
+            running = {
                 name: stack.enter_context(_running(name, command, environment, logs))
                 for name, command in commands.items()
             }
@@ -89,10 +100,10 @@ def main() -> int:
             print(f"{told}; logs in {logs}; Ctrl-C stops everything", flush=True)
             while server.poll() is None:
                 time.sleep(_BETWEEN_LOOKS)
-                for name in [name for name, worker in workers.items() if worker.poll() is not None]:
+                for name in [name for name, worker in running.items() if worker.poll() is not None]:
                     print(f"lazsl: {name} ended by itself and is started again", file=sys.stderr)
                     again = _running(name, commands[name], environment, logs)
-                    workers[name] = stack.enter_context(again)
+                    running[name] = stack.enter_context(again)
             print(f"lazsl: the server ended by itself; see {logs}", file=sys.stderr)
             return 1
     except KeyboardInterrupt:

@@ -20,7 +20,7 @@ from lazsl.settings import Job, make_job
 
 _ORDER = (
     *("estimate", "label", "relabel", "status", "runs", "load", "sql"),
-    *("explain", "report", "audit", "evaluate", "labels", "settings"),
+    *("explain", "report", "audit", "evaluate", "labels", "settings", "serve"),
 )
 
 
@@ -100,14 +100,29 @@ def in_words(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except UserError as error:
-            err.print(f"[bold red]lazsl:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
-            raise typer.Exit(2) from None
+            raise _refused(str(error)) from None
+        except ModuleNotFoundError as error:
+            library = (error.name or "").partition(".")[0]
+            if library in ("", "lazsl", "lazsl_flows"):
+                raise
+            raise _refused(
+                f"this needs {library}, which is not installed here; `pip install lazsl` installs "
+                "all of it"
+            ) from None
         except KeyboardInterrupt as error:
             err.print("[bold red]lazsl:[/] stopped; run the same command again to go on from here")
             raise typer.Exit(143 if isinstance(error, Terminated) else 130) from None
 
     command.__doc__ = reflowed(function.__doc__)
     return command
+
+
+def _refused(sentence: str) -> typer.Exit:
+    """The end of a command that cannot be done, once it is said why; secrets are masked."""
+    from lazsl.store.urls import masked
+
+    err.print(f"[bold red]lazsl:[/] {escape(masked(sentence))}", soft_wrap=True, highlight=False)
+    return typer.Exit(2)
 
 
 Workspace = Annotated[

@@ -15,6 +15,7 @@ from lazsl.cli import (
     labels_tree,
     report,
     runs,
+    serve,
     warehouse,
 )
 from lazsl.cli.app import app
@@ -35,5 +36,6 @@ _ = (
     labels_tree,
     report,
     runs,
+    serve,
     warehouse,
 )
