@@ -15,3 +15,8 @@ class DamagedError(UserError):
         super().__init__(sentence)
         self.name = name
         self.why = why
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an error says, without line breaks; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

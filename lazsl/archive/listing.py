@@ -16,7 +16,7 @@ import pyarrow as pa
 from lazsl.archive.containers import Container, advice, archive_url
 from lazsl.archive.selection import Selection
 from lazsl.archive.versions import version_of
-from lazsl.errors import UserError
+from lazsl.errors import UserError, in_one_line
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
 from lazsl.store.urls import canonical_url, masked
@@ -171,7 +171,7 @@ def _local_files(archive: Folder, found: dict[str, dict[str, Any]]) -> dict[str,
 
 def _unlistable(url: str, error: Exception) -> str:
     shown = masked(url)
-    said = masked(" ".join(str(error).split()), url) or type(error).__name__
+    said = masked(in_one_line(error), url)
     if isinstance(error, FileNotFoundError):
         return f"there is no archive at {shown} ({said}); check the name of the bucket or host"
     if isinstance(error, PermissionError) or "credential" in said.lower():

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import islice
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from lazsl.errors import UserError
-from lazsl.store.folder import Folder
+from lazsl.display import nearest_key
+from lazsl.errors import UserError, in_one_line
+from lazsl.store.given import read_given
 from lazsl.store.keys import digest
-from lazsl.store.urls import masked, split_url
+from lazsl.store.urls import masked
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class Selection:
         if missing:
             raise UserError(
                 f"{len(missing)} of the {len(self.keys)} keys of {self.source} are no images of "
-                f"archive {masked(archive)}, such as {missing[0]!r}{_nearest(missing[0], found)}; "
-                "keys are paths below the archive's root"
+                f"archive {masked(archive)}, such as {missing[0]!r}"
+                f"{nearest_key(missing[0], found)}; keys are paths below the archive's root"
             )
 
 
@@ -59,26 +58,19 @@ def read_selection(url: str) -> Selection:
         UserError: the file is missing, has another form, or names no key.
     """
     source = repr(masked(url))
-    folder, name = split_url(url)
+    data = read_given(url, f"the keys of {source}", _WANTED)
     try:
-        data = Folder(folder).read_bytes(name)
-        keys = _keys(name.lower(), data)
-    except (UserError, KeyError, pa.ArrowException, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise UserError(f"the keys of {source} cannot be read: {said}; {_WANTED}") from None
-    except OSError as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        reason = "no such file" if isinstance(error, FileNotFoundError) else said
-        raise UserError(f"the keys of {source} cannot be read: {reason}; {_WANTED}") from None
+        keys = _keys(url.lower(), data)
+    except (KeyError, pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        raise UserError(
+            f"the keys of {source} cannot be read: {in_one_line(error)}; {_WANTED}"
+        ) from None
     if not keys:
         raise UserError(f"{source} names no key; {_WANTED}")
     return Selection(source, keys)
 
 
 _WANTED = "give a CSV or Parquet file with a column key, or a text with one key a line"
-
-
-_COMPARED = 5000  # spellings compared, of perhaps millions: about a second
 
 
 def _keys(name: str, data: bytes) -> frozenset[str]:
@@ -94,13 +86,3 @@ def _keys(name: str, data: bytes) -> frozenset[str]:
         lines = io.StringIO(data.decode("utf-8-sig"), newline=None)
         return frozenset(filter(None, (line.rstrip("\n") for line in lines)))
     return frozenset(str(key) for key in column.to_pylist() if key)
-
-
-def _nearest(key: str, found: Collection[str]) -> str:
-    """What the archive may call it: the same file name in another folder, or a similar spelling."""
-    folder, _, name = key.rpartition("/")
-    near = list(islice((other for other in found if other.rpartition("/")[2] == name), 3))
-    if not near:
-        beside = list(islice((one for one in found if one.rpartition("/")[0] == folder), _COMPARED))
-        near = difflib.get_close_matches(key, beside or islice(found, _COMPARED), n=3)
-    return f" (nearest: {', '.join(map(repr, near))})" if near else ""

@@ -23,7 +23,7 @@ from fsspec.implementations.local import LocalFileSystem
 from lazsl.archive.containers import Container
 from lazsl.archive.listing import open_archive
 from lazsl.archive.versions import UNVERSIONED, version_of
-from lazsl.errors import UserError
+from lazsl.errors import UserError, in_one_line
 from lazsl.images.decoding import CHANGED, MISSING, UNREADABLE, Reject
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
@@ -275,7 +275,7 @@ def _about_object(error: Exception, image: dict[str, Any]) -> Reject | None:
 
 
 def _store_failed(archive: Folder, image: dict[str, Any], attempt: int, error: Exception) -> str:
-    said = masked(" ".join(str(error).split()), archive.url) or type(error).__name__
+    said = masked(in_one_line(error), archive.url)
     return (
         f"{image['key']} of archive {masked(archive.url)} could not be fetched in {attempt} "
         f"attempts ({said}); retry when the store answers again"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,11 +10,12 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from lazsl.errors import UserError
+from lazsl.display import nearest
+from lazsl.errors import UserError, in_one_line
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.text import spelling
-from lazsl.store.folder import Folder
-from lazsl.store.urls import masked, split_url
+from lazsl.store.given import read_given
+from lazsl.store.urls import masked
 
 FOLDERS = "folders"
 """The truth of an archive whose folders are named after classes."""
@@ -66,14 +66,7 @@ def _read_columns(url: str, column: str) -> pa.Table:
     """The file's columns key and `column`, as text."""
     where = f"truth {masked(url)!r}"
     wanted = f"give a CSV or Parquet file of key,{column}"
-    folder, name = split_url(url)
-    try:
-        data = Folder(folder).read_bytes(name)
-    except UserError as error:
-        raise UserError(f"{where} cannot be read: {error}") from None
-    except Exception as error:  # what is no store's trouble: a folder, a name that cannot be one
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{where} cannot be read: {said}; {wanted}") from None
+    data = read_given(url, where, wanted)
     is_parquet = url.lower().endswith(".parquet")
     read = _parquet if is_parquet else _csv
     try:
@@ -83,9 +76,8 @@ def _read_columns(url: str, column: str) -> pa.Table:
             f"{where} must have columns key and {column} once each, but has {found}"
         ) from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        said = " ".join(str(error).split())
         kind = "Parquet" if is_parquet else "CSV"
-        raise UserError(f"{where} is not a {kind} file ({said}); {wanted}") from None
+        raise UserError(f"{where} is not a {kind} file ({in_one_line(error)}); {wanted}") from None
     return table
 
 
@@ -148,10 +140,9 @@ def _class_of(folder: str, labels: LabelSet, known: Mapping[str, str]) -> str | 
 
 
 def _unknown(where: str, names: Sequence[str], labels: LabelSet) -> UserError:
-    nearest = difflib.get_close_matches(names[0], labels.called, n=3)
-    hint = f"; nearest to {names[0]!r}: {', '.join(nearest)}" if nearest else ""
     return UserError(
         f"{where} names {len(names)} classes that label set {labels.name!r} does not "
-        f"have, such as {', '.join(repr(name) for name in names[:3])}{hint} (or say "
-        "--open-set, if these images are of no known class)"
+        f"have, such as {', '.join(repr(name) for name in names[:3])}"
+        f"{nearest(names[0], labels.called)} (or say --open-set, if these images are of no "
+        "known class)"
     )

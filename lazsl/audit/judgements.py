@@ -8,7 +8,6 @@ and no import ever replaces one: of one reviewer's answers on one image the late
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,10 +21,12 @@ import pyarrow as pa
 
 from lazsl.audit.judging_files import NONE, read_judgements
 from lazsl.audit.sample import archive_of
+from lazsl.display import nearest
 from lazsl.errors import UserError
 from lazsl.store import keys, paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.store.urls import masked, split_url
+from lazsl.store.given import read_given
+from lazsl.store.urls import masked
 from lazsl.warehouse import opening, publishing, sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
@@ -68,7 +69,7 @@ def import_judgements(
             is unknown; nobody is said to have judged; two answers of one person contradict.
     """
     where = repr(masked(url))
-    data = _read(url)
+    data = read_given(url, f"what was judged in {masked(url)!r}", "pass the file you filled in")
     kind, found = read_judgements(data, masked(url))
     if not found:
         raise UserError(f"{where} has no answer in it; fill in judged_label and import it again")
@@ -118,14 +119,6 @@ def classes_of(connection: Connection, run: str) -> list[str]:
     return [row[0] for row in sqlfiles.run(connection, "audit/classes.sql", run=run).fetchall()]
 
 
-def _read(url: str) -> bytes:
-    folder, name = split_url(url)
-    try:
-        return Folder(folder).read_bytes(name)
-    except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"there is no file {masked(url)!r}; pass the file you filled in") from None
-
-
 def _one_sample(samples: Sequence[str | None], where: str) -> str | None:
     names = sorted({str(name) for name in samples})
     if len(names) > 1:
@@ -170,8 +163,7 @@ def _images(
     for name in names:
         matching = [exact[name]] if name in exact else ends[name]
         if not matching:
-            near = difflib.get_close_matches(name, [row["key"] for row in rows], n=3)
-            hint = f"; nearest: {', '.join(near)}" if near else ""
+            hint = nearest(name, [row["key"] for row in rows])
             raise UserError(f"{where} judges {name!r}, which is no image of {place}{hint}")
         if len(matching) > 1:
             several = ", ".join(row["key"] for row in matching[:3])
@@ -193,10 +185,9 @@ def _class_of(answer: str, classes: Sequence[str], where: str) -> str | None:
             return name
     if answer.strip() == NONE:
         return None
-    near = difflib.get_close_matches(answer, classes, n=3)
-    hint = f"; nearest: {', '.join(near)}" if near else ""
     raise UserError(
-        f"{where} answers {answer!r}, which is neither a class of the label set nor {NONE!r}{hint}"
+        f"{where} answers {answer!r}, which is neither a class of the label set nor {NONE!r}"
+        f"{nearest(answer, classes)}"
     )
 
 

@@ -22,7 +22,7 @@ from lazsl.cli.app import (
     warehouse_of,
 )
 from lazsl.cli.completing import run_keys
-from lazsl.errors import UserError
+from lazsl.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -167,7 +167,7 @@ def _register(connection: Any, named: str) -> None:
         connection.register(name, dataset(file, format=kind))
     except (OSError, ArrowException) as error:
         missing = isinstance(error, FileNotFoundError)
-        said = "no such file" if missing else " ".join(str(error).split())
+        said = "no such file" if missing else in_one_line(error)
         raise UserError(f"--with {named!r}: {file} cannot be read as {kind}: {said}") from None
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from lazsl.display import nearest
 from lazsl.errors import UserError
 from lazsl.labelset.text import spelling
 
@@ -66,11 +66,13 @@ def _by_alias(classes: Names, labels: Sequence[str], aliases: Mapping[str, str])
         if len(keys) != 1:
             every = [*classes, *(name for names in classes.values() for name in names)]
             what = "is no class" if not keys else f"means {len(keys)} classes ({', '.join(keys)})"
-            raise UserError(f"alias {name!r} {what} of the data set{_nearest(name, every)}")
+            raise UserError(
+                f"alias {name!r} {what} of the data set{nearest(name, every, spelling)}"
+            )
         if label not in labels:
             raise UserError(
                 f"alias {name!r} has label {label!r}, which the label set does not have"
-                f"{_nearest(label, labels)}"
+                f"{nearest(label, labels, spelling)}"
             )
         found[keys[0]] = label
     return found
@@ -104,10 +106,4 @@ def _told(key: str, names: tuple[str, ...], labels: Sequence[str], found: Mappin
         return f"{called}, where {', '.join(ways)}"
     if meant:
         return f"{called}, which could be {', '.join(map(repr, meant))} like another class"
-    return f"{called}{_nearest(names[0], labels)}"
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    by_spelling = {spelling(one): one for one in known}
-    near = difflib.get_close_matches(spelling(name), by_spelling, n=3, cutoff=0.5)
-    return f" (nearest: {', '.join(repr(by_spelling[one]) for one in near)})" if near else ""
+    return f"{called}{nearest(names[0], labels, spelling)}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lazsl.datasets.class_names import Names
-from lazsl.errors import UserError
+from lazsl.errors import UserError, in_one_line
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def reading(title: str, base: Path) -> Iterator[None]:
         raise
     except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         # torchvision offers to download, which never happens here.
-        said = " ".join(str(error).split()).partition(" You can ")[0] or type(error).__name__
+        said = in_one_line(error).partition(" You can ")[0]
         raise UserError(
             f"{base} cannot be read as {title}: {said}; its files must be as published"
         ) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import shlex
 from collections import Counter
@@ -19,6 +18,7 @@ from lazsl.archive.selection import Selection
 from lazsl.datasets.class_names import join_classes
 from lazsl.datasets.layout import DataSet, Split
 from lazsl.datasets.registry import DATASETS
+from lazsl.display import nearest
 from lazsl.errors import UserError
 from lazsl.labelset.formats import import_labels
 from lazsl.labelset.labels import PUBLISHED, PUBLISHED_STOPPED, LabelSet
@@ -26,7 +26,8 @@ from lazsl.labelset.native import native_form, parse_labelset
 from lazsl.labelset.reading import dump
 from lazsl.settings import IMAGE_SUFFIXES
 from lazsl.store.folder import Folder
-from lazsl.store.urls import masked, split_url
+from lazsl.store.given import read_given
+from lazsl.store.urls import masked
 
 TRUTH, LABELS, CLASSES = "truth.csv", "labels.json", "classes.csv"
 """What `write` publishes in a folder."""
@@ -57,8 +58,7 @@ def find_dataset(name: str) -> DataSet:
         UserError: there is none; the sentence gives the nearest.
     """
     if name not in DATASETS:
-        near = difflib.get_close_matches(name.lower(), DATASETS, n=2)
-        hint = f"; nearest: {', '.join(near)}" if near else ""
+        hint = nearest(name, DATASETS, str.lower)
         raise UserError(f"no data set {name!r}{hint}; there are {', '.join(DATASETS)}")
     return DATASETS[name]
 
@@ -220,12 +220,11 @@ def _read_aliases(url: str | None) -> dict[str, str]:
     if url is None:
         return {}
     where = f"aliases {masked(url)!r}"
-    folder, name = split_url(url)
+    data = read_given(url, where, "give a CSV of class,label")
     try:
-        text = Folder(folder).read_bytes(name).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        said = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        raise UserError(f"{where} cannot be read: {said}; give a CSV of class,label") from None
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where} cannot be read: {error}; give a CSV of class,label") from None
     try:
         rows = csv.DictReader(io.StringIO(text), restval="")
         columns = rows.fieldnames or ()

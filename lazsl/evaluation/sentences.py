@@ -6,7 +6,6 @@ another evaluation needs no model.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lazsl.alignment.attributes import PackedAttributes
+from lazsl.display import nearest
 from lazsl.embedding.label_set import embed_labels
 from lazsl.errors import UserError
 from lazsl.evaluation.stored import StoredRun
@@ -179,11 +179,10 @@ def _of_classes(given: LabelSet, wanted: LabelSet, url: str) -> LabelSet:
     place = {label: i for i, label in enumerate(given.classes)}
     missing = [label for label in wanted.classes if label not in place]
     if missing:
-        nearest = difflib.get_close_matches(missing[0], given.classes, n=3)
-        hint = f"; nearest to {missing[0]!r}: {', '.join(nearest)}" if nearest else ""
         raise UserError(
             f"{masked(url)!r} lacks {len(missing)} of the run's {len(wanted)} classes, such as "
-            f"{', '.join(map(repr, missing[:3]))}{hint}; name its classes as the label set does"
+            f"{', '.join(map(repr, missing[:3]))}"
+            f"{nearest(missing[0], given.classes)}; name its classes as the label set does"
         )
     attributes = tuple(given.attributes[place[label]] for label in wanted.classes)
     return replace(given, classes=wanted.classes, attributes=attributes)

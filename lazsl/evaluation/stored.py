@@ -6,7 +6,6 @@ their names; never by position.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from lazsl.archive.manifest import read_manifest
 from lazsl.archive.truth import read_truth
+from lazsl.display import nearest_key
 from lazsl.errors import UserError
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
@@ -294,7 +294,7 @@ def _key_notices(called: Mapping[str, str], keys: list[str], stored: StoredRun) 
     strange = [key for key in called if key not in known]
     if not strange:
         return
-    hint = _nearest(strange[0], keys)
+    hint = nearest_key(strange[0], keys)
     if len(strange) == len(called):
         raise UserError(
             f"none of the {len(called)} keys of the truth is in archive {stored.job.archive!r}; "
@@ -328,14 +328,6 @@ def _image_notices(
             f"{len(rejected)} images with truth were rejected and are left out, such as "
             f"{rejected[0]!r}"
         )
-
-
-def _nearest(key: str, keys: list[str]) -> str:
-    """The most similar keys, of the same file name before others, for a sentence."""
-    name = key.rsplit("/", 1)[-1]
-    same = [other for other in keys if other.rsplit("/", 1)[-1] == name]
-    nearest = difflib.get_close_matches(key, (same or keys)[:5000], n=3, cutoff=0.4) or same[:3]
-    return f" (nearest: {', '.join(map(repr, nearest))})" if nearest else ""
 
 
 def _texts(table: pa.Table, column: str) -> list[str]:

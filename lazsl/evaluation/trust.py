@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lazsl.errors import UserError
+from lazsl.errors import UserError, in_one_line
 from lazsl.evaluation.backing_off import BackingOff, Candidates, measure_backing_off
 from lazsl.evaluation.calibration import (
     CERTAINTY,
@@ -34,7 +34,8 @@ from lazsl.run.run import Run, uncalibrated
 from lazsl.scoring.confidence import confidence
 from lazsl.scoring.tree import Tree
 from lazsl.store.folder import Folder
-from lazsl.store.urls import masked, split_url
+from lazsl.store.given import read_given
+from lazsl.store.urls import masked
 
 CLIP_TEMPERATURE = 0.01
 """What CLIP was trained with (its logit scale ends at 100): the confidence before any fitting."""
@@ -385,19 +386,15 @@ def read_trust(url: str) -> TrustFile:
     """
     where = f"trust file {masked(url)!r}"
     what = "give a trust.json that lazsl evaluate wrote"
-    folder, name = split_url(url)
+    data = read_given(url, where, what)
     try:
-        return TrustFile.model_validate(json.loads(Folder(folder).read_bytes(name)))
+        return TrustFile.model_validate(json.loads(data))
     except ValidationError as error:
         found = error.errors()[0]
         place = ".".join(map(str, found["loc"])) or "it"
         raise UserError(f"{where} cannot be used: {place}: {found['msg']}; {what}") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where} is not JSON ({' '.join(str(error).split())}); {what}") from None
-    except Exception as error:  # what a store says, or no store's trouble: a folder, a bad name
-        said = " ".join(str(error).split()) or type(error).__name__
-        reason = "no such file" if isinstance(error, FileNotFoundError) else said
-        raise UserError(f"{where} cannot be read: {reason}; {what}") from None
+        raise UserError(f"{where} is not JSON ({in_one_line(error)}); {what}") from None
 
 
 def trust_notices(measured: TrustFile, run: Run) -> list[str]:

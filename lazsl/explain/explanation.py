@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
+from lazsl.display import nearest
 from lazsl.errors import UserError
 from lazsl.explain.evidence import Evidence, read_shard_evidence
 from lazsl.explain.lookup import Image, RunOfImage, Verdict, read_verdict
@@ -90,6 +90,5 @@ def find_class(classes: list[str], name: str) -> str:
     alike = [one for one in classes if one.casefold() == name.strip().casefold()]
     if len(alike) == 1:
         return alike[0]
-    nearest = difflib.get_close_matches(name, classes, n=3, cutoff=0.5)
-    hint = f"; nearest: {', '.join(repr(one) for one in nearest)}" if nearest else ""
+    hint = nearest(name, classes)
     raise UserError(f"the label set has no class {name!r} among its {len(classes)}{hint}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from lazsl.errors import UserError
 from lazsl.settings import Job, make_job
@@ -87,7 +86,7 @@ def find_image(connection: Connection, run: str, image: str) -> Image:
     Raises:
         UserError: there is none, there are several, or the run rejected it.
     """
-    rows = _rows(connection, "explain/which.sql", run=run, image=image) if image else []
+    rows = sqlfiles.rows(connection, "explain/which.sql", run=run, image=image) if image else []
     listed = ", ".join(repr(row["key"]) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
     if not rows:
         raise UserError(
@@ -108,10 +107,4 @@ def find_image(connection: Connection, run: str, image: str) -> Image:
 def read_verdict(connection: Connection, run: str, image: Image) -> Verdict:
     """What the run called the image."""
     values = {"run": run, "shard": image.shard, "image": image.image_id}
-    return Verdict(**_rows(connection, "explain/verdict.sql", **values)[0])
-
-
-def _rows(connection: Connection, name: str, **values: Any) -> list[dict[str, Any]]:
-    found = sqlfiles.run(connection, name, **values)
-    names = [column[0] for column in found.description]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    return Verdict(**sqlfiles.rows(connection, "explain/verdict.sql", **values)[0])

@@ -25,6 +25,8 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401
 )
 
+from lazsl.errors import in_one_line
+
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 """Pillow's names of the formats that are read; MPO files (JPEGs with more behind) count as JPEG."""
 
@@ -251,7 +253,7 @@ def _begins_like(name: str, data: bytes) -> bool:
 
 
 def _broken(kind: str, data: bytes, error: Exception) -> Reject:
-    said = " ".join(str(error).split()) or type(error).__name__
+    said = in_one_line(error)
     if "truncated" in said.lower() or _ends_early(kind, data):
         return Reject(TRUNCATED, f"{kind} of {len(data)} bytes that ends too early: {said}")
     return Reject(CORRUPT, f"{kind} of {len(data)} bytes that cannot be decoded: {said}")

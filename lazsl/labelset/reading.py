@@ -17,6 +17,7 @@ from lazsl.labelset.labels import NAME_TEMPLATE, PENDING, WHOLE, LabelSet
 from lazsl.labelset.native import Read, interpret, native_form, strict
 from lazsl.labelset.text import is_sentence
 from lazsl.store.folder import Folder
+from lazsl.store.given import read_given
 from lazsl.store.urls import masked, split_url
 
 _TO_REVIEW = """\
@@ -237,19 +238,10 @@ def read_text(url: str) -> str:
         UserError: it is missing, out of reach, or not UTF-8.
     """
     where = describe_url(url)
-    folder, name = split_url(url)
     try:
-        return Folder(folder).read_bytes(name).decode("utf-8-sig")
+        return read_given(url, where, "give the path or URL of a file").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{where} is not UTF-8 text ({error}); save it as UTF-8") from None
-    except UserError as error:
-        raise UserError(f"{where} cannot be read: {error}") from None
-    except Exception as error:  # what is no store's trouble: a folder, a name that cannot be one
-        said = " ".join(str(error).split()) or type(error).__name__
-        reason = "no such file" if isinstance(error, FileNotFoundError) else said
-        raise UserError(
-            f"{where} cannot be read: {reason}; give the path or URL of a file"
-        ) from None
 
 
 def write_labels(labels: LabelSet, url: str) -> None:

@@ -11,7 +11,6 @@ A model is given as
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import logging
@@ -37,6 +36,7 @@ from open_clip.factory import (
 )
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
+from lazsl.display import nearest
 from lazsl.errors import UserError
 from lazsl.fieldguide import MODEL_DIR
 from lazsl.model import published
@@ -146,7 +146,7 @@ def _builtin(model: str, precision: str) -> ModelSource:
     config = open_clip.get_model_config(name)
     if config is None:
         raise UserError(
-            f"unknown model {name!r}{_nearest(name, open_clip.list_models())}; "
+            f"unknown model {name!r}{nearest(name, open_clip.list_models())}; "
             "use an open_clip name with a tag (ViT-B-16-quickgelu:openai), "
             "local-dir:/folder, hf-hub:org/name, or fieldguide"
         )
@@ -201,7 +201,7 @@ def _checkpoint(name: str, given: str, tags: Sequence[str]) -> Path:
         + (
             f"; these weights were trained with the other activation: use {twin}:{given}"
             if twin
-            else f"{_nearest(given, tags)}; published tags: {', '.join(tags) or 'none'}"
+            else f"{nearest(given, tags)}; published tags: {', '.join(tags) or 'none'}"
         )
     )
 
@@ -292,11 +292,6 @@ def _hub_or_cache() -> Iterator[None]:
             yield
         finally:
             hub_constants.HF_HUB_OFFLINE = offline
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
 def _file_digest(path: Path) -> str:

@@ -119,11 +119,8 @@ def _exemplars(rows: list[Row], names: Names, files: dict[str, int]) -> dict[str
 
 
 def _by_class(connection: Connection, name: str, **parameters: Any) -> dict[str, list[Row]]:
-    found = sqlfiles.run(connection, name, **parameters)
-    columns = [column[0] for column in found.description or []]
     grouped: dict[str, list[Row]] = {}
-    for values in found.fetchall():
-        row = dict(zip(columns, values, strict=True))
+    for row in sqlfiles.rows(connection, name, **parameters):
         label = row.get("class") if "class" in row else row["guess"]
         grouped.setdefault(str(label), []).append(row)
     return grouped

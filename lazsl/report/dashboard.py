@@ -36,9 +36,7 @@ def read_dashboard(path: Path, run: str, labels: int = 20, shards: int = 500) ->
     with closing(open_warehouse(path)) as connection:
 
         def rows(name: str, **how_many: int) -> list[dict[str, Any]]:
-            found = sqlfiles.run(connection, f"dashboard/{name}.sql", run=run, **how_many)
-            names = [column[0] for column in found.description]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            return sqlfiles.rows(connection, f"dashboard/{name}.sql", run=run, **how_many)
 
         return Dashboard(
             status,

@@ -23,11 +23,9 @@ Row = dict[str, Any]
 
 def image_rows(connection: Connection, run: str, shard: str) -> Iterator[Row]:
     """The shown images of a shard by column, in the order of their parts."""
-    found = sqlfiles.run(connection, "report/images.sql", run=run, shard=shard)
-    columns = [column[0] for column in found.description or []]
-    while rows := found.fetchmany(256):
-        for row in rows:
-            yield dict(zip(columns, row, strict=True))
+    yield from sqlfiles.each_row(
+        sqlfiles.run(connection, "report/images.sql", run=run, shard=shard)
+    )
 
 
 def with_plans(

@@ -23,7 +23,7 @@ from lazsl.report.previews import make_previews
 from lazsl.report.rejects import write_rejects
 from lazsl.report.site import Site
 from lazsl.report.two_runs import write_comparison
-from lazsl.warehouse import sqlfiles
+from lazsl.warehouse import run_keys, sqlfiles
 from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import Connection
 
@@ -150,16 +150,7 @@ def make_report(
 
 
 def _about(connection: Connection, run: str) -> dict[str, Any]:
-    found = sqlfiles.run(connection, "report/run.sql", run=run)
-    columns = [column[0] for column in found.description or []]
-    rows = found.fetchall()
-    if not rows:
-        known = [row[0] for row in sqlfiles.run(connection, "runs.sql").fetchall()]
-        raise UserError(
-            f"run {run!r} is not in the warehouse; it holds {', '.join(known) or 'no run'} "
-            "(lazsl load brings in what a workspace has)"
-        )
-    about = dict(zip(columns, rows[0], strict=True))
+    (about,) = sqlfiles.rows(connection, "report/run.sql", run=run_keys.find_run(connection, run))
     about["job"] = json.loads(about["job"] or "{}")
     return about
 
@@ -175,9 +166,7 @@ def _check_comparable(one: dict[str, Any], other: dict[str, Any]) -> None:
 def _previews(
     connection: Connection, site: Site, about: dict[str, Any], shard: str
 ) -> dict[str, str]:
-    found = sqlfiles.run(connection, "report/to_preview.sql", run=about["run"], shard=shard)
-    names = [column[0] for column in found.description or []]
-    images = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    images = sqlfiles.rows(connection, "report/to_preview.sql", run=about["run"], shard=shard)
     job = about["job"]
     return make_previews(
         site,

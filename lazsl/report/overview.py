@@ -88,6 +88,4 @@ def _margins(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _rows(connection: Connection, name: str, **parameters: Any) -> list[dict[str, Any]]:
-    found = sqlfiles.run(connection, f"report/{name}.sql", **parameters)
-    columns = [column[0] for column in found.description or []]
-    return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+    return sqlfiles.rows(connection, f"report/{name}.sql", **parameters)

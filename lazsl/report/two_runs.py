@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from lazsl.report.site import Site
@@ -24,16 +25,14 @@ def write_comparison(
     """
     numbers = {name: number for number, name in enumerate(files)}
     both = {"run": run, "against": against}
-    found = sqlfiles.run(connection, "report/compared.sql", **both)
-    columns = [column[0] for column in found.description or []]
-    compared: dict[str, Any] = dict(zip(columns, found.fetchall()[0], strict=True))
+    compared: dict[str, Any] = sqlfiles.rows(connection, "report/compared.sql", **both)[0]
     pairs = sqlfiles.run(connection, "report/changed_labels.sql", **both, how_many=PAIRS)
     compared |= {"against": against, "chunks": [], "pairs": pairs.fetchall()}
-    found = sqlfiles.run(connection, "report/changed_images.sql", **both, how_many=MOVED)
-    columns = [column[0] for column in found.description or []]
+    rows = sqlfiles.each_row(
+        sqlfiles.run(connection, "report/changed_images.sql", **both, how_many=MOVED)
+    )
     written = 0
-    while rows := found.fetchmany(CHUNK):
-        changed = [dict(zip(columns, row, strict=True)) for row in rows]
+    while changed := list(islice(rows, CHUNK)):
         for row in changed:
             row["file"] = numbers.get(f"{row.pop('shard')}-{row.pop('part')}", -1)
         written += site.data(f"changed-{len(compared['chunks'])}", changed)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lazsl.errors import DamagedError
+from lazsl.errors import DamagedError, in_one_line
 from lazsl.store import kinds, seals
 from lazsl.store.seals import Broken
 from lazsl.store.urls import masked
@@ -103,7 +103,7 @@ def _read(folder: Folder, name: str, columns: list[str] | None, written: str | N
         table = pq.read_table(pa.BufferReader(file), columns=wanted)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         # The bytes are in memory: neither a disk nor a store is to blame.
-        raise Broken(" ".join(str(error).split()) or type(error).__name__) from None
+        raise Broken(in_one_line(error)) from None
     if seal is None:
         kinds.check_vectors(table)
     return seals.without(table)

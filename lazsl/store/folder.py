@@ -18,7 +18,7 @@ import fsspec
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
-from lazsl.errors import UserError
+from lazsl.errors import UserError, in_one_line
 from lazsl.store import artifacts, seals
 from lazsl.store.temporary import temporary_name
 from lazsl.store.urls import masked, trimmed
@@ -234,7 +234,7 @@ class Folder:
         except _troubles() as error:
             if how == "read" and isinstance(error, FileNotFoundError | IsADirectoryError):
                 raise
-            said = masked(" ".join(str(error).split()), self.url) or type(error).__name__
+            said = masked(in_one_line(error), self.url)
             if self.is_local:
                 sentence = (
                     f"{self.path(name)} cannot be {how}: {said}; check the disk, its space and the "

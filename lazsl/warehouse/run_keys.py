@@ -17,20 +17,13 @@ def status(path: Path, run: str | None = None) -> dict[str, Any]:
 
     Args:
         path: the warehouse.
-        run: run key; None means the latest.
+        run: run key or its beginning; None means the latest.
 
     Raises:
         UserError: there is no such warehouse, or no such run in it.
     """
     with closing(open_warehouse(path)) as connection:
-        runs = [row[0] for row in sqlfiles.run(connection, "runs.sql").fetchall()]
-        if not runs:
-            raise UserError(f"no run was loaded into {path} yet")
-        if run is not None and run not in runs:
-            raise UserError(f"there is no run {run!r} in {path}; there are {', '.join(runs)}")
-        found = sqlfiles.run(connection, "status.sql", run=run or runs[0])
-        names = [column[0] for column in found.description]
-        return dict(zip(names, found.fetchall()[0], strict=True))
+        return sqlfiles.rows(connection, "status.sql", run=find_run(connection, run))[0]
 
 
 def find_run(connection: Connection, run: str | None = None) -> str:

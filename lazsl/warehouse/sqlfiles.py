@@ -71,6 +71,19 @@ def run(connection: Connection, name: str, **parameters: Any) -> Connection:
     return connection.execute(read(name), parameters or None)
 
 
+def rows(connection: Connection, name: str, **parameters: Any) -> list[dict[str, Any]]:
+    """The file's whole result, a dict by column for each row."""
+    return list(each_row(run(connection, name, **parameters)))
+
+
+def each_row(result: Connection) -> Iterator[dict[str, Any]]:
+    """The rows of a result as dicts by column, fetched a few at a time."""
+    columns = [column[0] for column in result.description or []]
+    while fetched := result.fetchmany(256):
+        for row in fetched:
+            yield dict(zip(columns, row, strict=True))
+
+
 def table(connection: Connection, name: str, **parameters: Any) -> pa.Table:
     """The file's whole result, for what is small."""
     found: pa.Table = connection.sql(read(name), params=parameters or None).to_arrow_table()

@@ -87,7 +87,7 @@ def test_an_unknown_class_is_named_with_its_nearest_names(tmp_path: Path) -> Non
     text = "key,label\n1.jpg,Wern\n2.jpg,Wren\n3.jpg,Auk\n4.jpg,Wern\n"
     message = refusal(stored(tmp_path, text))
     assert "2 classes" in message and "'birds'" in message
-    assert "'Wern', 'Auk'" in message and "nearest to 'Wern': Wren" in message
+    assert "'Wern', 'Auk'" in message and "nearest: 'Wren'" in message
 
 
 def test_a_row_without_a_label_is_an_unknown_class(tmp_path: Path) -> None:

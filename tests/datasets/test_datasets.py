@@ -435,7 +435,7 @@ def test_pets_are_labelled_and_graded_by_their_split(
 def test_a_data_set_that_is_not_known_is_told_with_the_nearest(tmp_path: Path) -> None:
     arguments = ["datasets", "prepare", "imagenet-v3", str(tmp_path), "-o", str(tmp_path / "o")]
     said = CliRunner().invoke(app, arguments)
-    assert said.exit_code == 2 and "nearest: imagenet-v2" in said.stderr
+    assert said.exit_code == 2 and "nearest: 'imagenet-v2'" in said.stderr
     assert not (tmp_path / "o").exists()
 
 

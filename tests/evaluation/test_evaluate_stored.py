@@ -235,7 +235,7 @@ def test_a_folder_of_no_class_is_refused_with_the_nearest_names() -> None:
     with pytest.raises(UserError) as said:
         folders("Auk/1.jpg", "Winter Wern/2.jpg", "Winter Wern/3.jpg")
     assert "2 images, such as 'Winter Wern/2.jpg'" in str(said.value)
-    assert "nearest to 'Winter Wern': Winter Wren" in str(said.value)
+    assert "nearest: 'Winter Wren'" in str(said.value)
     opened = folders("Auk/1.jpg", "Dodo/2.jpg", open_set=True)
     assert opened == {"Auk/1.jpg": "Auk", "Dodo/2.jpg": "Dodo"}
 

@@ -234,7 +234,7 @@ REFUSED = {
     "drop a crest": "class 'Wren' has no attribute 'a crest'",
     "drop 4": "no attribute '4'",
     "drop None: 1": "it has: none",
-    "drop class Wrn": "no class 'Wrn' among its 3; nearest: 'Wren'",
+    "drop class Wrn": "no class 'Wrn' among its 3 (nearest: 'Wren'",
     "rewrite eyebrow": "what should it become?",
     "rewrite eyebrow =>": "what should it become?",
     "rewrite class Wren => Robin": "a class has no other words",

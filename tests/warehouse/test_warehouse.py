@@ -721,7 +721,9 @@ def test_status_gives_reconciled_counts_accuracy_and_timings(
 
 @pytest.mark.usefixtures("loaded")
 def test_status_of_an_unknown_run_names_the_known_ones(path: Path) -> None:
-    with pytest.raises(UserError, match=r"no run 'x' in .*; there are sample-a"):
+    with pytest.raises(
+        UserError, match=r"no run in the warehouse begins with 'x'; there are sample-a"
+    ):
         run_keys.status(path, "x")
 
 
@@ -849,3 +851,8 @@ def test_a_mistyped_workspace_is_one_sentence_and_nothing_is_written(tmp_path: P
     assert refused.exit_code == 2
     assert "there is no run in" in " ".join(refused.output.split())
     assert not typo.exists()
+
+
+@pytest.mark.usefixtures("loaded")
+def test_the_beginning_of_a_runs_key_is_enough_wherever_a_run_is_named(path: Path) -> None:
+    assert run_keys.status(path, "sample")["run"] == run_keys.status(path)["run"] == "sample-a"
