@@ -9,7 +9,7 @@ export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help install label serve drill faults test check lint format types bench device device-wheels device-page fieldguide measure evaluation cookbook pictures docs clean
+.PHONY: help install label serve drill faults test quick check lint format types bench device device-wheels device-page fieldguide measure evaluation cookbook pictures docs clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ measure: install ## print how right each method was in the last `make label`, an
 
 test: install ## run the whole suite, in two processes (WORKERS=4: in four)
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+quick: install ## run the tests that start no server, browser or process of their own
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not starts"
 
 check: lint types test ## what CI runs
 

@@ -29,7 +29,7 @@ from filelock import FileLock
 from moto.server import ThreadedMotoServer
 from playwright.sync_api import Browser, sync_playwright
 from prefect import settings as prefect_settings
-from processes import Groups, in_order, made_once, shared_folder
+from processes import Groups, in_order, made_once, shared_folder, starts_something
 from s3 import FaultyS3
 from s3fs import S3FileSystem
 from sample import copy_sample, label_plainly, small_job
@@ -46,8 +46,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the files."""
+    """Order the files, and mark what `make quick` leaves out."""
     in_order(items)
+    for item in items:
+        if starts_something(item):
+            item.add_marker(pytest.mark.starts)
 
 
 @pytest.fixture(scope="session")

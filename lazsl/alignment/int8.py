@@ -1,5 +1,34 @@
 """Vectors as 8-bit integers, and what that leaves out: processors multiply them up to four times
-as fast as float32, and the norms of the rest bound how wrong the product is."""
+as fast as float32, and the norms of the rest bound how wrong the product is.
+
+A reader's guide to the screening that this serves
+--------------------------------------------------
+Transport is solved for a few classes of an image, and which ones is found without solving it:
+every class gets an upper and a lower bound of its score, and a class whose upper bound is below the
+k-th best lower bound cannot be among the best k. No score depends on the bounds or on how they were
+made; only the time does.
+
+Read in this order:
+
+1. `align.top_classes` asks for the bounds of a batch, drops the classes that cannot win, and solves
+   the others (`chosen`).
+2. `bounds.class_bounds` needs only eight numbers of each image and class, such as the largest
+   product of a region and an attribute (`_Extents`); `bounds._combine` makes the bounds of these by
+   the inequalities of that module's docstring.
+3. The eight numbers come from the products of all regions and all attributes: `bounds._in_floats`
+   multiplies in float32, `bounds._in_eight_bits` in integers and then widens each number by what
+   the integers may have missed. Which of the two, `eight_bits_pay` measures once per process.
+4. This module makes the integers. A row g becomes `scale * codes + rest` with codes from -127 to
+   127 and a scale for all rows of an image (`code_rows`), an attribute t the same with a scale for
+   its class (`code_attributes`), once the mean of the label set is taken from it: what all
+   attributes share would use up the 8 bits.
+5. The product of the codes, times both scales, is `g t` but for `rest` of either side. That is at
+   most `|rest_g| |told_t| + |g| |rest_t|` (Cauchy and Schwarz), where `told` is `scale * codes`; so
+   only norms are kept of the rests. Sums over a class take norms over all of its attributes and
+   the spectral norm of the rows instead of adding up the worst of each.
+6. `LOOSEN` makes every norm a little larger than it came out, so that float32 rounding of the norms
+   themselves never makes a bound too tight.
+"""
 
 from __future__ import annotations
 

@@ -43,6 +43,16 @@ def in_order(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: RANKS.get(item.path.stem, len(RANKS)))
 
 
+def starts_something(item: pytest.Item) -> bool:
+    """True when a test starts a server, a browser or a process of its own."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if fixtures & {"s3_server", "browser", "prefect_server"}:
+        return True
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    module = getattr(item, "module", None)
+    return parameters.get("place") == "s3" or hasattr(module, "subprocess")
+
+
 def shared_folder(factory: pytest.TempPathFactory) -> Path:
     """The temporary folder of all processes of a suite."""
     base = factory.getbasetemp()
