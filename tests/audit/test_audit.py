@@ -552,7 +552,7 @@ def test_fiftyone_gets_a_folder_and_its_labels_come_back(
 
 HEADER = "image_id,judged_label,sample,reviewer\n"
 BAD: dict[str, tuple[str, str]] = {
-    "an unknown class": (HEADER + "{key},wrem,,ada\n", "no class.*nearest: 'wren"),
+    "an unknown class": (HEADER + "{key},wrem,,ada\n", "neither a class.*nearest: 'wren"),
     "an unknown image": (HEADER + "{key}x,wren,{sample},ada\n", "no image.*nearest: 'folder/"),
     "nothing judged": (HEADER + "{key},,,ada\n", "no answer in it"),
     "nobody": (HEADER + "{key},wren,,\n", "--reviewer NAME"),
