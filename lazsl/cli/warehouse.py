@@ -116,7 +116,8 @@ def sql(
     """
     import duckdb
 
-    from lazsl.warehouse import export
+    from lazsl.warehouse import export, sqlfiles
+    from lazsl.warehouse.only_reading import check_reads
     from lazsl.warehouse.opening import open_warehouse
     from lazsl.warehouse.sqlfiles import first_line
 
@@ -131,6 +132,8 @@ def sql(
     with closing(open_warehouse(path)) as connection:
         for named in own or []:
             _register(connection, named)
+        check_reads(text)
+        sqlfiles.run(connection, "open/lock.sql")
         try:
             found = connection.sql(text)
             if found is None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
+import shutil
 import stat
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from lazsl.errors import UserError
@@ -31,6 +35,20 @@ def private_folder(path: Path) -> Path:
     except OSError as error:
         raise UserError(f"cannot use the folder {path}: {error.strerror or error}") from None
     return path
+
+
+@cache
+def scratch_folder() -> Path:
+    """A new folder for this process alone, readable by nobody else, removed when it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="lazsl-"))
+    maker = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == maker:  # and not a fork of it
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
 
 
 def close_to_others(folder: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
-import tempfile
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from lazsl.errors import UserError
+from lazsl.store.private import scratch_folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
 
@@ -51,10 +52,11 @@ def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
         raise UserError(
             f"there is no warehouse at {path}; label an archive first, or run `lazsl load`"
         )
+    check_no_log(path)
     # Attached to an empty database: a plain connection would be handed the version that another
     # connection of this process has open, even after a newer one was published.
     # What does not fit in memory goes to a folder of its own, which is made when it is needed.
-    spill = Path(tempfile.gettempdir()) / f"lazsl-{uuid.uuid4().hex}"
+    spill = scratch_folder() / uuid.uuid4().hex
     connection = duckdb.connect(":memory:", config={**CONFIG, "temp_directory": str(spill)})
     try:
         sqlfiles.run(connection, "open/attach.sql", path=str(path.resolve()))
@@ -72,6 +74,20 @@ def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def check_no_log(path: Path) -> None:
+    """Raise Busy when changes lie beside a published warehouse, which never has any.
+
+    DuckDB believes such a log, whoever wrote it, even where the file itself is write-protected.
+    """
+    logs = sorted(path.parent.glob(f"{glob.escape(path.name)}.wal*"))
+    if logs:
+        raise Busy(
+            f"{logs[0]} lies beside the warehouse, with changes that lazsl did not make: another "
+            f"program has {path} open for writing, or somebody left it there; close that program "
+            "without saving, delete the log, and nothing of the warehouse is lost"
+        )
 
 
 def current_definitions() -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -188,9 +189,19 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _open_working(working: Path) -> Connection:
-    """A writing connection to the loader's file, with this version's tables, views and macros."""
+    """A writing connection to the loader's file, with this version's tables, views and macros.
+
+    What its views and macros say when another made it reaches nothing outside of it.
+    """
+    found = working.lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        raise UserError(
+            f"{working} is a link or another user's, so no load of yours left it behind; delete it "
+            "to start again from the published warehouse"
+        )
     try:
         connection = duckdb.connect(working, config=_WRITING)
+        sqlfiles.run(connection, "open/confine.sql")
     except duckdb.Error as error:
         raise UserError(
             f"cannot open {working}, which a load left behind: {first_line(error)} "

@@ -68,7 +68,8 @@ def run(connection: Connection, name: str, **parameters: Any) -> Connection:
 
     Values are bound, never written into the text. A file with several statements takes none.
     """
-    return connection.execute(read(name), parameters or None)
+    with _confined():
+        return connection.execute(read(name), parameters or None)
 
 
 def rows(connection: Connection, name: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -86,8 +87,21 @@ def each_row(result: Connection) -> Iterator[dict[str, Any]]:
 
 def table(connection: Connection, name: str, **parameters: Any) -> pa.Table:
     """The file's whole result, for what is small."""
-    found: pa.Table = connection.sql(read(name), params=parameters or None).to_arrow_table()
+    with _confined():
+        found: pa.Table = connection.sql(read(name), params=parameters or None).to_arrow_table()
     return found
+
+
+@contextmanager
+def _confined() -> Iterator[None]:
+    """A warehouse whose views or macros reach outside of it, in one sentence."""
+    try:
+        yield
+    except duckdb.PermissionException as error:
+        raise UserError(
+            f"the warehouse reaches for something outside of it ({first_line(error)}), which none "
+            "of lazsl does; do not use this file"
+        ) from None
 
 
 @contextmanager
