@@ -8,13 +8,20 @@ change how fast or where it runs (shards, batches, devices, threads) are not.
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
 
 from lazsl.errors import UserError
+from lazsl.store.secret_names import USERINFO, without_signature
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 DEFAULT_MODEL = "ViT-B-16-quickgelu:openai"
@@ -380,6 +387,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 
 _SECTIONS: dict[str, type[_Frozen]] = {"regions": RegionSettings, "scoring": ScoringSettings}
 
+Links = Literal["inside", "anywhere"]
+"""Which links of a local archive are followed."""
+
 
 class Job(_Frozen):
     """Everything about one labelling run."""
@@ -488,6 +498,13 @@ class Job(_Frozen):
     fetchers: Annotated[
         int, Field(ge=1, le=256, description="Objects fetched from the archive at a time.")
     ] = 16
+    links: Annotated[
+        Links,
+        Field(
+            description="links in a local archive that are followed: those that stay inside it; a "
+            "link that leads elsewhere is a reject"
+        ),
+    ] = "inside"
     reject_ceiling: Annotated[
         float,
         Field(
@@ -560,12 +577,17 @@ class Job(_Frozen):
     @model_validator(mode="after")
     def _without_secrets(self) -> Job:
         for name in ("archive", "only", "labels", "workspace", "truth"):
-            if re.search(r"://[^/]*@", getattr(self, name) or ""):
+            if USERINFO.search(getattr(self, name) or ""):
                 raise ValueError(
                     f"{name} holds credentials; take them out of the URL and set the store's "
                     "environment variables (such as AWS_ACCESS_KEY_ID) instead"
                 )
         return self
+
+    @field_serializer("archive", "only", "labels", "workspace", "truth", when_used="json")
+    def _stored_without_signature(self, url: str | None) -> str | None:
+        """What is written down (in run.json, in Prefect) opens nothing for whoever reads it."""
+        return url and (without_signature(url) if "://" in url else url)
 
     @property
     def warehouse_path(self) -> Path:

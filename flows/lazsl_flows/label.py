@@ -54,6 +54,7 @@ def relabel(
     warehouse: str | None = None,
     truth: str | None = None,
     open_set: bool | None = None,
+    model: str | None = None,
 ) -> State[Any]:
     """Score the stored embeddings of a run with another label set or other settings.
 
@@ -67,8 +68,10 @@ def relabel(
         warehouse: the DuckDB file on the worker's disk; empty: the run's own
         truth: CSV with columns key,label: what is really shown; empty: the run's own
         open_set: the truth may name classes that the label set does not have
+        model: the run's model, where it is a folder, a file or on a hub, which no record decides
     """
     given = {"labels": labels, "warehouse": warehouse, "truth": truth, "open_set": open_set}
+    given["model"] = model
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if scoring is not None:
         changes["scoring"] = scoring.model_dump()

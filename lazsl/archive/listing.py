@@ -17,6 +17,7 @@ from lazsl.archive.containers import Container, advice, archive_url
 from lazsl.archive.selection import Selection
 from lazsl.archive.versions import version_of
 from lazsl.errors import UserError, in_one_line
+from lazsl.settings import Links
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
 from lazsl.store.urls import canonical_url, masked
@@ -29,7 +30,12 @@ _ASKED_AT_ONCE = 16
 log = logging.getLogger(__name__)
 
 
-def list_archive(url: str, suffixes: tuple[str, ...], only: Selection | None = None) -> pa.Table:
+def list_archive(
+    url: str,
+    suffixes: tuple[str, ...],
+    only: Selection | None = None,
+    links: Links = "inside",
+) -> pa.Table:
     """The images below a folder, bucket or prefix: schema LISTING, in bytewise order of the key.
 
     `key` is the path below `url`; `uri` is `url` without credentials, or `file://` and the absolute
@@ -41,13 +47,15 @@ def list_archive(url: str, suffixes: tuple[str, ...], only: Selection | None = N
         url: a path or any fsspec URL.
         suffixes: ends of the names that count as images, in any case.
         only: leaves all other images out.
+        links: which links of a local archive are followed. One that leads elsewhere is listed as
+            what it is itself, and staging rejects it.
 
     Raises:
         UserError: the archive is missing, a file, out of reach or partly unreadable, or holds no
             image, or not all of those that `only` names.
     """
     archive = open_archive(url)
-    found = _find(archive)
+    found = _find(archive, links)
     # Paths in a container are keys already.
     start = len(archive.root) + 1 if archive.root else 0
     any_name = isinstance(archive.fs, Container) and archive.fs.any_name
@@ -108,7 +116,7 @@ def open_archive(url: str) -> Folder:
         raise UserError(_unlistable(url, error)) from None
 
 
-def _find(archive: Folder) -> dict[str, dict[str, Any]]:
+def _find(archive: Folder, links: Links) -> dict[str, dict[str, Any]]:
     """Files of an archive by their whole path."""
     try:
         found = archive.fs.find(archive.path(""), detail=True, withdirs=archive.is_local)
@@ -122,7 +130,7 @@ def _find(archive: Folder) -> dict[str, dict[str, Any]]:
             f"archive {masked(archive.url)} is a file, not a folder; give the folder it lies in"
         )
     if archive.is_local:
-        return _local_files(archive, found)
+        return _local_files(archive, found, links)
     files = {name: info for name, info in found.items() if info["type"] == "file"}
     return _asked(archive, files) if hasattr(archive.fs, "encode_url") else files
 
@@ -140,7 +148,15 @@ def _asked(archive: Folder, files: dict[str, dict[str, Any]]) -> dict[str, dict[
         return dict(zip(files, threads.map(ask, files), strict=True))
 
 
-def _local_files(archive: Folder, found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def leads_outside(archive: Folder, path: str) -> bool:
+    """True when a path of a local archive is, links followed, not inside it."""
+    root = os.path.realpath(archive.root or "/")
+    return os.path.commonpath([root, os.path.realpath(path)]) != root
+
+
+def _local_files(
+    archive: Folder, found: dict[str, dict[str, Any]], links: Links
+) -> dict[str, dict[str, Any]]:
     """Regular files and links to them; links to folders are told, closed folders are an error."""
     files: dict[str, dict[str, Any]] = {}
     skipped = []
@@ -155,6 +171,9 @@ def _local_files(archive: Folder, found: dict[str, dict[str, Any]]) -> dict[str,
         elif info["type"] == "file":
             files[name] = info
         elif info.get("islink"):
+            if links == "inside" and leads_outside(archive, name) and not os.path.isdir(name):
+                files[name] = info  # listed, and rejected when it is staged
+                continue
             try:
                 target = archive.fs.info(name)
             except OSError:

@@ -22,6 +22,7 @@ from lazsl.archive.listing import LISTING, list_archive
 from lazsl.archive.selection import Selection
 from lazsl.archive.versions import version_of
 from lazsl.errors import UserError
+from lazsl.settings import Links
 from lazsl.store import keys, schemas
 from lazsl.store.folder import Folder
 from lazsl.store.paths import manifests
@@ -49,6 +50,7 @@ def plan_shards(
     suffixes: tuple[str, ...],
     shard_size: int,
     only: Selection | None = None,
+    links: Links = "inside",
 ) -> Plan:
     """What there is to label now, after one new manifest generation if anything has changed.
 
@@ -63,7 +65,7 @@ def plan_shards(
         UserError: as `list_archive`.
     """
     archive = keys.archive_key(archive_url, only.digest if only else None)
-    listed = list_archive(archive_url, suffixes, only)
+    listed = list_archive(archive_url, suffixes, only, links)
     generations = _generations(workspace, archive)
     state = _read(workspace, generations)
     current = state.filter(pc.field("event") == "added")
@@ -166,4 +168,10 @@ def _read(workspace: Folder, generations: tuple[tuple[str, str], ...]) -> pa.Tab
     # Cached, because every shard of a run asks; the versions tell a workspace that was made anew.
     with ThreadPoolExecutor(max_workers=8) as pool:
         tables = list(pool.map(workspace.read_table, [name for name, _ in generations]))
-    return _replay(pa.concat_tables([schemas.MANIFEST.empty_table(), *tables]))
+    history = _replay(pa.concat_tables([schemas.MANIFEST.empty_table(), *tables]))
+    for name in ("image_id", "shard"):  # which become names of files
+        column: Any = history[name]
+        safe = pc.fill_null(pc.match_substring_regex(column, keys.SAFE), False)
+        for value in column.filter(pc.invert(safe)).slice(0, 1).to_pylist():
+            keys.checked("an image" if name == "image_id" else "a shard", value)
+    return history

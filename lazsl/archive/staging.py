@@ -7,6 +7,7 @@ with the store is retried and then raised: a shard is staged whole, or not at al
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import re
 import threading
@@ -21,13 +22,14 @@ from botocore.exceptions import FlexibleChecksumError
 from fsspec.implementations.local import LocalFileSystem
 
 from lazsl.archive.containers import Container
-from lazsl.archive.listing import open_archive
+from lazsl.archive.listing import leads_outside, open_archive
 from lazsl.archive.versions import UNVERSIONED, version_of
 from lazsl.errors import UserError, in_one_line
-from lazsl.images.decoding import CHANGED, MISSING, UNREADABLE, Reject
+from lazsl.images.decoding import CHANGED, MISSING, OUTSIDE, UNREADABLE, Reject
+from lazsl.settings import Links
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
-from lazsl.store.urls import masked
+from lazsl.store.urls import leaves_folder, masked
 
 _FROM_MANIFEST = ("image_id", "key", "uri", "size", "version")
 
@@ -94,6 +96,7 @@ def stage(
     attempts: int = 5,
     pause: float = 0.5,
     on_progress: Callable[[int, int], None] | None = None,
+    links: Links = "inside",
 ) -> Staged:
     """The images of a shard on the local disk, each exactly as listed, or rejected.
 
@@ -109,6 +112,7 @@ def stage(
         attempts: how often an object is tried when the store fails.
         pause: seconds before the second attempt (0.5 to 1.5 of it, at random); doubled each time.
         on_progress: called in this thread with the images done and the images in all.
+        links: which links of a local archive are followed; others are rejects.
 
     Raises:
         UserError: the store kept failing, or the disk cannot be written; nothing counts as staged.
@@ -130,7 +134,7 @@ def stage(
         for attempt in range(1, attempts + 1):
             try:
                 if archive.is_local:
-                    return [_point_at(archive, image)]
+                    return [_point_at(archive, image, links)]
                 if _reads_together(archive):
                     return _fetch_together(archive, images, directory)
                 data = _fetch(archive, image)
@@ -209,9 +213,14 @@ def _patient(archive: Folder) -> Folder:
     return archive
 
 
-def _point_at(archive: Folder, image: dict[str, Any]) -> str | Reject:
+def _point_at(archive: Folder, image: dict[str, Any], links: Links) -> str | Reject:
+    if leaves_folder(image["key"]):
+        return Reject(OUTSIDE, "its key leads out of the archive")
     path = archive.path(image["key"])
-    return _same(image, version_of(archive.fs.info(path))) or str(Path(path).absolute())
+    if links == "inside" and leads_outside(archive, path):
+        return Reject(OUTSIDE, "a link that leads out of the archive; links=anywhere follows it")
+    # The file itself, so that nobody can change afterwards where a link leads.
+    return _same(image, version_of(archive.fs.info(path))) or os.path.realpath(path)
 
 
 def _fetch(archive: Folder, image: dict[str, Any]) -> bytes | Reject:

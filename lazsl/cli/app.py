@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
 from lazsl import __version__
+from lazsl.cli.console import SafeConsole
 from lazsl.errors import UserError
 from lazsl.settings import Job, make_job
 
@@ -76,8 +76,8 @@ def reflowed(text: str | None) -> str | None:
     return "\n\n".join(" ".join(part.split()) for part in cleandoc(text).split("\n\n"))
 
 
-out = Console()
-err = Console(stderr=True)
+out = SafeConsole()
+err = SafeConsole(stderr=True)
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from itertools import count
 from typing import TYPE_CHECKING, Annotated
 
@@ -205,7 +206,7 @@ def _show(found: Described, work: Work, output: str) -> None:
     if found.labels.review == "pending":
         out.print(
             f"[bold]{where}[/] is to be reviewed: read and correct it, set review to reviewed, "
-            f"then run\n  lazsl labels check {where}",
+            f"then run\n  lazsl labels check {escape(shlex.quote(shown(output)))}",
             highlight=False,
             soft_wrap=True,
         )

@@ -171,12 +171,12 @@ def _what_if(run: RunOfImage, image: Image, edits: list[str]) -> WhatIf:
 
     from lazsl.explain.recomputed import read_attributes, read_stored
     from lazsl.explain.whatif import stored_labelset, what_if
-    from lazsl.model.checkpoints import find_model
+    from lazsl.model.checkpoints import find_recorded_model
     from lazsl.model.encoder import choose_device, load_encoder
     from lazsl.store.folder import Folder
 
     def embed(sentences: list[str]) -> torch.Tensor:
-        source = find_model(run.job.model, run.job.precision)
+        source = find_recorded_model(run.job.model, run.job.precision)
         if source.key != run.encoder:
             raise UserError(
                 f"model {run.job.model!r} is now {source.key}, but run {run.key} was made by "

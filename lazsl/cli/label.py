@@ -180,6 +180,15 @@ def relabel(
     rule: RuleName = None,
     top_k: TopK = None,
     trust: TrustFile = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="The model of the run, where it is a folder, a file or on a hub: what a record "
+            "names is not loaded by itself.",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -197,10 +206,16 @@ def relabel(
     The abstention threshold is not carried over, because it only holds for the label set and
     settings it was measured with. Re-run `lazsl evaluate` and pass --trust.
     """
+    from lazsl.run.recorded import check_model, taken_over
     from lazsl.store.folder import Folder
     from lazsl.store.paths import read_run_record
 
-    given = {"labels": labels, "truth": truth, "warehouse": warehouse and str(warehouse)}
+    given = {
+        "labels": labels,
+        "truth": truth,
+        "model": model,
+        "warehouse": warehouse and str(warehouse),
+    }
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     if open_set:
         changes["open_set"] = True
@@ -216,7 +231,8 @@ def relabel(
     talk = Talk(quiet, verbose, log_json)
     folder = Folder(workspace)
     record = read_run_record(folder, run)
-    job = make_job(**{**record["job"], **{k: v for k, v in changes.items() if k != "scoring"}})
+    check_model(record, changes)
+    job = make_job(**taken_over(record, workspace, changes))
     _refuse_early(job, archive=False)
     with _prefect(talk):
         from lazsl_flows.label import relabel as relabel_flow
@@ -238,6 +254,7 @@ def relabel(
                 warehouse=str(opened.job.warehouse_path),
                 truth=opened.job.truth,
                 open_set=opened.job.open_set,
+                model=opened.job.model,
                 return_state=True,
             ),
             "scoring",
@@ -434,9 +451,8 @@ def _show_run(run: Any) -> None:
         f"select attribute, contribution, share, box from why('{run.key}', '{_quoted(image)}')",
         f"select * from close_calls('{run.key}', 0.005) limit 10",
     ):
-        out.print(
-            f'  {command} sql{option} "{query}"', soft_wrap=True, markup=False, highlight=False
-        )
+        line = f"{command} sql{option} {shlex.quote(query)}"
+        out.print(f"  {line}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _where(job: Job) -> list[str]:

@@ -116,6 +116,7 @@ def sql(
     """
     import duckdb
 
+    from lazsl.cli.console import Seen
     from lazsl.warehouse import export, sqlfiles
     from lazsl.warehouse.only_reading import check_reads
     from lazsl.warehouse.opening import open_warehouse
@@ -145,7 +146,7 @@ def sql(
             written = export.write_result(reader, output)
             out.print(f"{written} rows written to {output}", highlight=False, markup=False)
         elif as_csv:
-            export.write_csv(reader, sys.stdout)
+            export.write_csv(reader, Seen(sys.stdout) if sys.stdout.isatty() else sys.stdout)
         else:
             _show_rows(reader, rows)
 

@@ -23,7 +23,7 @@ from lazsl.evaluation.stored import StoredRun
 from lazsl.explain.recomputed import vectors
 from lazsl.labelset.formats import import_labels
 from lazsl.labelset.labels import LabelSet
-from lazsl.model.checkpoints import find_model
+from lazsl.model.checkpoints import find_recorded_model
 from lazsl.model.encoder import Encoder, choose_device, load_encoder
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import ScoringSettings
@@ -122,7 +122,7 @@ def text_tower(stored: StoredRun) -> Model:
 
     @cache
     def load() -> Encoder:
-        source = find_model(stored.job.model, stored.job.precision)
+        source = find_recorded_model(stored.job.model, stored.job.precision)
         if source.key != stored.encoder:
             raise UserError(
                 f"model {stored.job.model!r} is now {source.key}, but run {stored.key} was made "

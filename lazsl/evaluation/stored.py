@@ -22,7 +22,7 @@ from lazsl.display import nearest_key
 from lazsl.errors import UserError
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
-from lazsl.model.checkpoints import find_model
+from lazsl.model.checkpoints import find_recorded_model
 from lazsl.model.logit_scale import logit_scale
 from lazsl.scoring.embedded import EmbeddedLabels, embeddings_of, images_alike
 from lazsl.settings import Job, ScoringSettings, make_job
@@ -99,7 +99,7 @@ class StoredRun:
         scoring = self.job.scoring
         if scoring.one_sided:
             return scoring
-        source = find_model(self.job.model, self.job.precision)
+        source = find_recorded_model(self.job.model, self.job.precision)
         if source.key != self.encoder:
             raise UserError(
                 f"model {self.job.model!r} is now {source.key}, but run {self.key} was made by "

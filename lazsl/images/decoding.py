@@ -26,6 +26,7 @@ from PIL import (
 )
 
 from lazsl.errors import in_one_line
+from lazsl.images.budget import MEMORY, PEAK, SCANNED, SCANS, bands, scans
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 """Pillow's names of the formats that are read; MPO files (JPEGs with more behind) count as JPEG."""
@@ -37,9 +38,11 @@ TRUNCATED = "truncated"
 CORRUPT = "corrupt"
 TOO_MANY_PIXELS = "too-many-pixels"
 TOO_SMALL = "too-small"
+TOO_MUCH_WORK = "too-much-work"
 UNREADABLE = "unreadable"
 MISSING = "missing"
 CHANGED = "changed"
+OUTSIDE = "outside-the-archive"
 
 REASONS = {
     EMPTY: "the object has no bytes",
@@ -48,15 +51,18 @@ REASONS = {
     TRUNCATED: "an image whose end is missing",
     CORRUPT: "an image of a format that is read, but damaged or of a kind no decoder knows",
     TOO_MANY_PIXELS: "width x height in the header is above the limit; it was not decoded",
+    TOO_MUCH_WORK: "a JPEG whose scans go over it so often that decoding would take minutes",
     TOO_SMALL: "a side is shorter than 2 pixels, so there is nothing to see",
     UNREADABLE: "the store gives this one object to nobody with these credentials, or never whole",
     MISSING: "the object was deleted since it was listed",
     CHANGED: "the object was replaced since it was listed; the next run finds its new version",
+    OUTSIDE: "a link that leads out of the archive, or a path that does; links=anywhere follows it",
 }
 """Every stable reason code and what it means."""
 
 SMALLEST_SIDE = 2
 
+_QUOTED = re.compile(r"b'(?:[^'\\]|\\.)*'|b\"(?:[^\"\\]|\\.)*\"")
 _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE = 258
 _PHOTOMETRIC = 262
@@ -156,6 +162,14 @@ def _decode(data: bytes, max_pixels: int, shrink: Callable[[int], int] | None) -
         )
     if min(width, height) < SMALLEST_SIDE:
         return Reject(TOO_SMALL, f"{kind} of {width} x {height} pixels")
+    if kind == "JPEG":
+        times = scans(data)
+        if times > SCANS or times * width * height > SCANNED:
+            return Reject(
+                TOO_MUCH_WORK,
+                f"JPEG of {width} x {height} pixels in {times} scans, each of which goes over the "
+                "whole picture",
+            )
     # Pillow turns a TIFF while it loads it and then forgets the tag; PNG may have it at the end.
     declared = _orientation(image) if kind == "TIFF" else 1
     factor = 1 if shrink is None or kind != "JPEG" else shrink(min(width, height))
@@ -163,11 +177,12 @@ def _decode(data: bytes, max_pixels: int, shrink: Callable[[int], int] | None) -
         factor = 1
     if factor > 1:
         image.draft(None, (width // factor, height // factor))
-    image.load()
-    remaining = _orientation(image)
-    image = _to_rgb(image)
-    if remaining in _TRANSPOSE:
-        image = image.transpose(_TRANSPOSE[remaining])
+    with MEMORY.take(PEAK * image.width * image.height):
+        image.load()
+        remaining = _orientation(image)
+        image = _to_rgb(image)
+        if remaining in _TRANSPOSE:
+            image = image.transpose(_TRANSPOSE[remaining])
     return Picture(image, kind, declared if remaining == 1 else remaining, factor)
 
 
@@ -186,10 +201,18 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):
         return Image.fromarray(_eight_bits(image)).convert("RGB")
     if image.has_transparency_data:
-        over = image.convert("RGBA")
-        white = Image.new("RGBA", over.size, "white")
-        return Image.alpha_composite(white, over).convert("RGB")
+        return _on_white(image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """An RGBA picture on white, as RGB."""
+    whole = Image.new("RGB", image.size)
+    for top, bottom in bands(*image.size):
+        over = image.crop((0, top, image.width, bottom))
+        white = Image.new("RGBA", over.size, "white")
+        whole.paste(Image.alpha_composite(white, over).convert("RGB"), (0, top))
+    return whole
 
 
 def _eight_bits(image: Image.Image) -> np.ndarray:
@@ -200,22 +223,33 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I;16"):
         bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
         white = 2 ** min(int(bits), 16) - 1
-        grey = ((values.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8)
+        grey = np.empty(values.shape, dtype=np.uint8)
+        for top, bottom in bands(*image.size):
+            wide = values[top:bottom].astype(np.uint32) * 255 + white // 2
+            grey[top:bottom] = (wide // white).astype(np.uint8)
         if tags.get(_PHOTOMETRIC) == 0:  # white is zero, which Pillow inverts in 8 bits only
             grey = 255 - grey
         return grey
-    levels = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    levels = np.clip(levels, -1e30, 1e30)  # so that no difference overflows
-    low, high = float(levels.min()), float(levels.max())
+    rows = list(bands(*image.size))
+    extremes = [(_levels(values[a:b]).min(), _levels(values[a:b]).max()) for a, b in rows]
+    low, high = float(min(e[0] for e in extremes)), float(max(e[1] for e in extremes))
     if low < 0 or high > 65535:
         scale = 255 / ((high - low) or 1)
     elif high > 255:
         low, scale = 0.0, 255 / 65535
     else:
         low, scale = 0.0, 255.0 if image.mode == "F" and high <= 1 else 1.0
-    scaled = (levels - np.float32(low)) * np.float32(scale)
-    grey = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    grey = np.empty(values.shape, dtype=np.uint8)
+    for top, bottom in rows:
+        scaled = (_levels(values[top:bottom]) - np.float32(low)) * np.float32(scale)
+        grey[top:bottom] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
     return grey
+
+
+def _levels(values: np.ndarray) -> np.ndarray:
+    """As float32; what is no number is 0, and no difference of two overflows."""
+    levels = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    return np.clip(levels, -1e30, 1e30)
 
 
 def _unidentified(data: bytes) -> Reject:
@@ -236,7 +270,7 @@ def _unidentified(data: bytes) -> Reject:
                 FORMAT_NOT_ALLOWED,
                 f"the bytes begin like {name}, which is none of {', '.join(FORMATS)}",
             )
-    return Reject(NOT_AN_IMAGE, f"{len(data)} bytes that begin with {data[:16]!r}")
+    return Reject(NOT_AN_IMAGE, f"{len(data)} bytes that begin like no image format")
 
 
 def _allowed_format(data: bytes) -> str | None:
@@ -253,7 +287,8 @@ def _begins_like(name: str, data: bytes) -> bool:
 
 
 def _broken(kind: str, data: bytes, error: Exception) -> Reject:
-    said = in_one_line(error)
+    # Decoders quote bytes, and what an archive's file holds may be nobody else's affair.
+    said = _QUOTED.sub("…", in_one_line(error))
     if "truncated" in said.lower() or _ends_early(kind, data):
         return Reject(TRUNCATED, f"{kind} of {len(data)} bytes that ends too early: {said}")
     return Reject(CORRUPT, f"{kind} of {len(data)} bytes that cannot be decoded: {said}")

@@ -17,7 +17,9 @@ DEPTH = 50
 """Mappings and lists inside each other, at most; a label set needs four."""
 
 VALUES = 2_000_000
-"""Values in a document after aliases are written out, at most."""
+"""Values in a document after aliases are written out, at most; a long text counts as several."""
+
+_TEXT = 64  # characters of a text that count as one value
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]|[^\s{}\[\],:"]+', re.DOTALL)
 _PLAIN_TAGS = {None, "!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))}
@@ -152,7 +154,7 @@ def _build(events: Iterator[_Event]) -> Document:
                 anchors[inner.anchor] = (inner.value, inner.size)
             _add_size(open_[-1], inner.size, event.line)
             continue
-        value, size = event.value, 1
+        value, size = event.value, _size(event.value)
         if event.kind == "alias":
             if event.anchor not in anchors:
                 raise Unreadable(
@@ -163,7 +165,7 @@ def _build(events: Iterator[_Event]) -> Document:
         elif event.kind in ("{", "["):
             value = {} if event.kind == "{" else []
         elif event.anchor is not None:
-            anchors[event.anchor] = (value, 1)
+            anchors[event.anchor] = (value, size)
 
         if isinstance(inner.value, dict) and inner.key is None:
             inner.key = _key(value, event.line)
@@ -198,6 +200,10 @@ def _build(events: Iterator[_Event]) -> Document:
     return Document(root[0] if root else None, lines, tuple(repeated), tuple(again))
 
 
+def _size(value: Any) -> int:
+    return 1 + len(value) // _TEXT if isinstance(value, str) else 1
+
+
 def _key(value: Any, line: int) -> str:
     if value is None:
         return ""
@@ -210,6 +216,6 @@ def _add_size(inner: _Open, size: int, line: int) -> None:
     inner.size += size
     if inner.size > VALUES:
         raise Unreadable(
-            f"holds more than {VALUES:,} values with its aliases written out, at line {line}; "
-            "write a smaller file without aliases"
+            f"holds more than {VALUES:,} values (a text of {_TEXT} characters is one) with its "
+            f"aliases written out, at line {line}; write a smaller file without aliases"
         )

@@ -39,7 +39,7 @@ _A_VOWEL = re.compile(
 )
 _AN_CONSONANT = re.compile(r"\ban\s+(?!hour|hono|heir|herb|x-|[fhlmnrsx]\b)[bcdfghj-np-tv-z]\w+")
 _WORD = re.compile(r"[\w'’-]+")
-_ENDING = re.compile(r"[.,;:!?]+$")
+_ENDINGS = ".,;:!?"
 
 _STOPS = frozenset(
     "of with in on at by for from to that which who whose where when and or but near around along "
@@ -84,11 +84,11 @@ def complaints(prompt: str, attribute: str, template: str | None) -> Iterator[Co
             f"{attribute!r} has no word in it", "write what is to be seen, or remove it", ""
         )
         return
-    ending = _ENDING.search(attribute)
-    if ending and prompt != attribute:
-        bare = attribute[: ending.start()]
+    bare = attribute.rstrip(_ENDINGS)
+    if bare != attribute and prompt != attribute:
+        ending = attribute[len(bare) :]
         yield Complaint(
-            f"{attribute!r} ends in {ending[0]!r} inside {prompt!r}", f"write {bare!r}", bare
+            f"{attribute!r} ends in {ending!r} inside {prompt!r}", f"write {bare!r}", bare
         )
     for pattern in (_DOUBLED, _ARTICLES, _VERBS):
         if found := pattern.search(prompt):
@@ -167,9 +167,11 @@ def _says_which_is(prompt: str, attribute: str) -> bool:
 def _head(phrase: str) -> str | None:
     """The noun that a phrase is about: the last word before anything is said of it."""
     head: str | None = None
+    read = 0
     for word in _WORD.finditer(phrase):
         text = word[0]
-        between = phrase[: word.start()].rstrip()
+        between = phrase[read : word.start()].rstrip()
+        read = word.end()
         if text.lower() in _STOPS or (head is not None and text.lower().endswith(("ing", "ed"))):
             break
         if between.endswith((",", ";", ":", "(", ".", "/", '"')):

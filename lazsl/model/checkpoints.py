@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import pickle
+import shlex
 import socket
 import warnings
 from collections.abc import Iterator, Sequence
@@ -98,6 +99,30 @@ def find_model(model: str, precision: str) -> ModelSource:
         config, weights = _hub(given, identifier)
     key = digest("encoder", config, _file_digest(weights), precision)
     return ModelSource(given, model, None, weights, f"{readable(given)}-{key}", precision)
+
+
+def find_recorded_model(model: str, precision: str) -> ModelSource:
+    """`find_model` of a model that an artifact names, and no person.
+
+    Raises:
+        UserError: as `find_model`; or it is a folder, a file or on a hub, which whoever can write
+            to a workspace could name, and the environment variable LAZSL_MODEL does not name it.
+    """
+    check_recorded_model(model)
+    return find_model(model, precision)
+
+
+def check_recorded_model(model: str) -> None:
+    """Raise UserError unless a model that an artifact names is published or in LAZSL_MODEL."""
+    name, _, tag = model.partition(":")
+    published_tag = tag and get_pretrained_cfg(name.replace("/", "-"), tag)
+    if model != "fieldguide" and not published_tag and os.environ.get("LAZSL_MODEL") != model:
+        raise UserError(
+            f"the run was made with the model {model!r}, as its record says; records may be "
+            "anybody's who can write to the workspace, so that model is not loaded by itself. If "
+            f"you trust it, name it: LAZSL_MODEL={shlex.quote(model)} in the environment, or "
+            "--model of lazsl relabel"
+        )
 
 
 def reading(source: ModelSource) -> AbstractContextManager[None]:

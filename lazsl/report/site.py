@@ -21,6 +21,7 @@ from markupsafe import Markup
 
 from lazsl.errors import UserError
 from lazsl.store.folder import Folder
+from lazsl.store.keys import checked
 from lazsl.store.urls import masked
 
 HOME = Path(__file__).resolve().parent
@@ -84,7 +85,7 @@ class Site:
     def data(self, name: str, value: Any) -> int:
         """Size in bytes of the data file that is published."""
         script = as_script(name, value)
-        self.folder.write_bytes(f"data/{name}.js", script)
+        self.folder.write_bytes(f"data/{checked('a part of a report', name)}.js", script)
         return len(script)
 
     def page(self, name: str, **context: Any) -> int:
@@ -104,7 +105,7 @@ class Site:
 
     def previews(self, shard: str) -> dict[str, int]:
         """The previews of a shard's images that are there already: image_id -> size in bytes."""
-        found = self.folder.details(f"previews/{shard}", ".webp")
+        found = self.folder.details(f"previews/{checked('a shard', shard)}", ".webp")
         return {
             name.rsplit("/", 1)[1].removesuffix(".webp"): int(info.get("size") or 0)
             for name, info in found.items()
@@ -112,7 +113,8 @@ class Site:
 
     def write_preview(self, shard: str, image_id: str, data: bytes) -> None:
         """Publish one preview."""
-        self.folder.write_bytes(f"previews/{shard}/{image_id}.webp", data)
+        name = f"{checked('a shard', shard)}/{checked('an image', image_id)}"
+        self.folder.write_bytes(f"previews/{name}.webp", data)
 
 
 @cache

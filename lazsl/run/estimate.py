@@ -68,7 +68,7 @@ def look(job: Job) -> tuple[Listed, pa.Table]:
     Raises:
         UserError: as `list_archive`.
     """
-    listing = list_archive(job.archive, job.suffixes, select(job.only))
+    listing = list_archive(job.archive, job.suffixes, select(job.only), job.links)
     suffixes = (PurePosixPath(str(key)).suffix.lower() for key in listing["key"].to_pylist())
     size = sum(int(size or 0) for size in listing["size"].to_pylist())
     return Listed(len(listing), size, dict(Counter(suffixes).most_common())), listing
@@ -106,7 +106,9 @@ def measure(job: Job, pictures: Path, scratch: Path, fetch: float) -> Cost:
     nothing = {"truth": None, "only": None, "warehouse": None, "reject_ceiling": 1.0}
     small = {"archive": str(pictures), "workspace": str(scratch / "workspace"), **nothing}
     run = open_run(job.model_copy(update=small))
-    plan = plan_shards(run.workspace, run.job.archive, job.suffixes, job.shard_size)
+    plan = plan_shards(
+        run.workspace, run.job.archive, job.suffixes, job.shard_size, links=job.links
+    )
     steps.embed_attributes(run)
     markers = []
     for shard in plan.shards:

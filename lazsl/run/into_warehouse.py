@@ -14,6 +14,7 @@ from lazsl.archive.manifest import read_manifest
 from lazsl.archive.truth import FOLDERS, read_truth
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
+from lazsl.run.recorded import taken_over
 from lazsl.settings import Job, make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
@@ -72,13 +73,12 @@ def recorded_job(folder: Folder, run: str, path: str | None = None) -> tuple[Job
     Args:
         folder: the workspace, wherever the caller reaches it.
         run: run key or its beginning.
-        path: a warehouse instead of the job's own.
+        path: a warehouse instead of the workspace's own.
 
     Raises:
-        UserError: no such run.
+        UserError: no such run, or it was loaded into another warehouse and `path` does not say so.
     """
     record = paths.read_run_record(folder, run)
-    values = {**record["job"], "workspace": folder.url}
-    if path is not None:
-        values["warehouse"] = str(Path(path))
-    return make_job(**values), record["run"], record["archive"]
+    given = {} if path is None else {"warehouse": str(Path(path))}
+    fields = taken_over(record, folder.url, given)
+    return make_job(**fields), record["run"], record["archive"]

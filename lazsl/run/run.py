@@ -21,6 +21,7 @@ from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import ModelSource, find_model
 from lazsl.model.encoder import choose_device, choose_precision
 from lazsl.model.logit_scale import logit_scale
+from lazsl.run.recorded import check_model, taken_over
 from lazsl.scoring.tree import Tree, make_tree
 from lazsl.settings import Job, make_job
 from lazsl.store import keys, paths
@@ -110,7 +111,8 @@ def open_relabelling(workspace: Folder, run: str, changes: dict[str, Any]) -> Ru
         UserError: no such run, or the changed job is not usable.
     """
     record = paths.read_run_record(workspace, run)
-    job = {**record["job"], "workspace": workspace.url, **changes}
+    check_model(record, changes)
+    job = taken_over(record, workspace.url, changes)
     archive = None if {"archive", "only"} & changes.keys() else record["archive"]
     if "scoring" not in changes and load_labelset(job["labels"]).key != record["labels"]:
         job["scoring"] = uncalibrated(job["scoring"])

@@ -126,7 +126,7 @@ def stage_shard(run: Run, shard: str, directory: Path) -> Staged:
         UserError: the store kept failing.
     """
     rows = shard_images(run.workspace, run.archive, shard)
-    return stage(rows, run.job.archive, directory, run.job.fetchers)
+    return stage(rows, run.job.archive, directory, run.job.fetchers, links=run.job.links)
 
 
 def embed_shard(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +22,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from lazsl.errors import UserError, in_one_line
 from lazsl.store import artifacts, seals
+from lazsl.store.private import check_links
+from lazsl.store.urls import leaves_folder, masked, trimmed
 from lazsl.store.temporary import temporary_name
-from lazsl.store.urls import masked, trimmed
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
@@ -70,6 +73,11 @@ class Folder:
 
     def path(self, name: str) -> str:
         """The file system's own path of a relative name; that of the folder itself for ""."""
+        # In a bucket .. is a name like any other; elsewhere it leads out of the folder.
+        if leaves_folder(name) and self.url.partition("://")[0] not in _BUCKETS:
+            raise UserError(
+                f"{name!r} would lead out of {masked(self.url)}; nothing is read or written there"
+            )
         return f"{self.root}/{name}" if name else self.root or "/"
 
     def exists(self, name: str) -> bool:
@@ -109,6 +117,7 @@ class Folder:
         """Publish an artifact: after a kill at any moment it is there whole, or not at all."""
         with self._told(name, "written"):
             if self.is_local:
+                check_links(Path(self.root), name)
                 self._replace(Path(self.path(name)), data)
             else:
                 self.fs.pipe_file(self.path(name), data)
@@ -143,6 +152,8 @@ class Folder:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            if path.exists():
+                shutil.copymode(path, temporary)
             yield temporary
         finally:
             temporary.unlink(missing_ok=True)
@@ -157,6 +168,7 @@ class Folder:
         with self._told(name, "written"):
             try:
                 if self.is_local:
+                    check_links(Path(self.root), name)
                     self._link(Path(self.path(name)), data)
                 else:
                     self.fs.pipe_file(self.path(name), data, mode="create")

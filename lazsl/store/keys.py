@@ -8,11 +8,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from lazsl.display import short
+from lazsl.errors import UserError
 from lazsl.settings import RegionSettings, ScoringSettings
 from lazsl.store.urls import canonical_url
 
 DECIDING = {"aligner", "theta", "epsilon", "gamma", "rule", "max_iterations", "tolerance"}
 """Settings of scoring that decide which class is best."""
+
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+SAFE = f"^{_SAFE.pattern}$"
+"""What a name in an artifact may look like: no slash, so that it names a file in its folder."""
 
 _CUT = 2  # how fast crops are cut; one more when that changes, because embeddings do too
 
@@ -37,6 +43,20 @@ def archive_key(url: str, only: str | None = None) -> str:
     url = canonical_url(url)
     of = ("archive", url) if only is None else ("archive", url, "only", only)
     return f"{readable(url)}-{digest(*of)}"
+
+
+def checked(kind: str, name: Any) -> str:
+    """A name that stands in an artifact, as it was read there: it may become part of a path.
+
+    Raises:
+        UserError: it is none that `digest` and `readable` make.
+    """
+    if not isinstance(name, str) or not _SAFE.fullmatch(name):
+        raise UserError(
+            f"{short(repr(name))} is no name of {kind} that lazsl gives: the workspace or the "
+            "warehouse it was read from is damaged, or somebody else made it; do not use it"
+        )
+    return name
 
 
 def image_id(uri: str, version: str) -> str:

@@ -19,7 +19,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lazsl.display import short
 from lazsl.errors import UserError
+from lazsl.store import keys
 from lazsl.store.folder import Folder
 from lazsl.store.urls import masked
 
@@ -118,7 +120,26 @@ def read_run_record(workspace: Folder, run: str | None = None) -> dict[str, Any]
     if len(matching) != 1:
         found = "no run" if not matching else f"{len(matching)} runs"
         raise UserError(f"{found} in {where} begins with {run!r}; known runs: {', '.join(known)}")
-    record: dict[str, Any] = workspace.read_json(run_record(matching[0]))
+    return read_record(workspace, matching[0])
+
+
+def read_record(workspace: Folder, run: str) -> dict[str, Any]:
+    """The record of one run, its names checked: they become parts of paths.
+
+    Raises:
+        UserError: it is no record of this run, or a name in it is none that lazsl gives.
+    """
+    record: dict[str, Any] = workspace.read_json(run_record(run))
+    where = f"{masked(workspace.url)}/{run_record(run)}"
+    if not isinstance(record, dict) or not isinstance(record.get("job"), dict):
+        raise UserError(f"{where} is no record of a run; delete its folder, or label anew")
+    if record.get("run") != run:
+        raise UserError(
+            f"{where} is the record of another run, {short(repr(record.get('run')))}; somebody "
+            "changed it: do not use this workspace"
+        )
+    for kind in ("run", "archive", "encoder", "regions", "labels"):
+        keys.checked(f"the {kind}", record.get(kind))
     # Written down before there were other crops than exact ones.
     record["job"].get("regions", {}).setdefault("resampling", "exact")
     return record

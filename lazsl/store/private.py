@@ -51,6 +51,21 @@ def scratch_folder() -> Path:
     return folder
 
 
+def check_links(root: Path, name: str) -> None:
+    """Raise UserError when another user put a link on the way from a folder to a file in it.
+
+    Links of this user and of root are followed: part of a workspace may lie on another disk.
+    """
+    path = root
+    for part in name.split("/")[:-1]:
+        path = path / part
+        if path.is_symlink() and path.lstat().st_uid not in (0, os.geteuid()):
+            raise UserError(
+                f"{path} is a link that another user made; nothing is written through it: remove "
+                "it, or name another folder"
+            )
+
+
 def close_to_others(folder: Path) -> None:
     """Take from other users what an earlier version let them read: every file directly inside."""
     for path in folder.iterdir():

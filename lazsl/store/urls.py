@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+
+from lazsl.store.secret_names import PARAMETER, USERINFO, hidden, secrets_of
 
 
 def split_url(url: str) -> tuple[str, str]:
@@ -25,20 +26,19 @@ def canonical_url(url: str) -> str:
     if fsspec.core.split_protocol(url)[0] in (None, "file", "local"):
         local = str(os.path.abspath(LocalFileSystem._strip_protocol(url)))
         return "file://" + local.rstrip("/")
-    place, mark, query = re.sub(r"(?<=://)[^/\s]*@", "", url).partition("?")
+    place, mark, query = USERINFO.sub("", url).partition("?")
     # A folder may be called key=5: only what follows the question mark can be a secret.
-    public = place + mark + _without_secrets(query)
+    public = place + mark + PARAMETER.sub(r"\1=***", query)
     scheme, separator, path = public.rpartition("://")
     return scheme + separator + path.rstrip("/")
 
 
 def masked(text: object, url: str = "") -> str:
     """The text with credentials replaced by `***`: those of URLs in it, and those of `url`."""
-    hidden = str(text)
-    for user in re.findall(r"(?<=://)[^/\s]*(?=@)", url):
-        for secret in (user, user.partition(":")[2]):
-            hidden = hidden.replace(secret, "***") if secret else hidden
-    return _without_secrets(re.sub(r"(?<=://)[^/\s]*@", "***@", hidden))
+    shown = str(text)
+    for secret in secrets_of(url):
+        shown = shown.replace(secret, "***")
+    return hidden(shown)
 
 
 def trimmed(url: str) -> str:
@@ -47,5 +47,6 @@ def trimmed(url: str) -> str:
     return scheme + separator + (path.rstrip("/") or path[:1] or ("" if separator else "/"))
 
 
-def _without_secrets(text: str) -> str:
-    return re.sub(r"(?i)\b(signature|sig|token|secret|password|key)=[^&\s]+", r"\1=***", text)
+def leaves_folder(name: str) -> bool:
+    """True when a relative path leads out of the folder that it is relative to."""
+    return ".." in name.split("/") or "\0" in name

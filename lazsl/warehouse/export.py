@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ import pyarrow.parquet as pq
 
 from lazsl.errors import UserError
 from lazsl.warehouse.sqlfiles import first_line
+
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""How texts begin that a spreadsheet takes for a formula."""
 
 SUFFIXES = (".csv", ".parquet", ".json")
 BATCH = 50_000
@@ -41,7 +45,8 @@ def readable(value: Any) -> str:
 def write_result(reader: pa.RecordBatchReader, path: Path) -> int:
     """Rows written to a CSV, Parquet or JSON file, by its name; it is there whole or not at all.
 
-    Lists and structs are JSON in a CSV cell. JSON is one list with an object per row.
+    Lists and structs are JSON in a CSV cell; a text in one that begins like a formula (=, +, -, @)
+    gets an apostrophe before it. JSON is one list with an object per row.
 
     Raises:
         UserError: another name, or the file cannot be written.
@@ -86,6 +91,8 @@ def _replaced(path: Path) -> Iterator[Path]:
     part = path.with_name(f".tmp-{uuid.uuid4().hex}")
     try:
         yield part
+        if path.exists():
+            shutil.copymode(path, part)
         part.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
@@ -121,8 +128,11 @@ def _json(reader: pa.RecordBatchReader, path: Path) -> int:
 
 
 def _cell(value: Any) -> Any:
+    """A value as CSV holds it. A text that a spreadsheet would carry out gets an apostrophe."""
     if isinstance(value, list | tuple | dict):
         return json.dumps(_plain(value), ensure_ascii=False)
+    if isinstance(value, str) and value.startswith(_FORMULAS):
+        return f"'{value}"
     return value
 
 

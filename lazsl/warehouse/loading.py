@@ -152,7 +152,7 @@ def load_shards(
     """Shards loaded, images in them, and a sentence for every shard that was refused."""
     todo = unloaded(connection, news)
     boxed = set(sqlfiles.run(connection, "load/boxes_done.sql").fetchall())
-    jobs = {run: news.workspace.read_json(paths.run_record(run)) for run, _ in todo}
+    jobs = {run: paths.read_record(news.workspace, run) for run in {run for run, _ in todo}}
     done = images = 0
     refused: list[str] = []
     for read, unreadable in _batches(read_ahead(news.workspace, todo, jobs, boxed)):

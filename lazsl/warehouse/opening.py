@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import shlex
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,8 @@ def open_warehouse(path: Path, folders: Sequence[Path] = ()) -> Connection:
         connection.close()
         raise UserError(
             f"{path} was made by an older lazsl (its tables are version {version}, this one reads "
-            f"{SCHEMA_VERSION}): lazsl load --warehouse {path} brings it up to date"
+            f"{SCHEMA_VERSION}); to bring it up to date: lazsl load --warehouse "
+            f"{shlex.quote(str(path))}"
         )
     return connection
 

@@ -217,3 +217,91 @@ def test_every_message_that_the_operators_guide_quotes_is_one_that_the_code_says
             if len(text) > 20
         )
         assert found, f"nothing in the code says: {message}"
+
+
+SERVICES = read("compose.yaml")["services"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_has_the_least_rights(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"] and service["read_only"] is True
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service["networks"]
+
+
+def test_networks_and_keys_are_those_of_each_containers_work() -> None:
+    networks = {name: set(service["networks"]) for name, service in SERVICES.items()}
+    assert [name for name, on in networks.items() if "records" in on] == ["database", "server"]
+    assert not networks["store"] & networks["server"] - {"front"}
+    internal = {name for name, about in read("compose.yaml")["networks"].items() if about}
+    assert internal == {"control", "objects", "records"}
+    keys = {name: json.dumps(service.get("environment", {})) for name, service in SERVICES.items()}
+    for secret, holders in (
+        ("STORE_ROOT_SECRET_KEY", {"store"}),
+        ("{AWS_SECRET_ACCESS_KEY", {"worker-cpu", "worker-gpu", "loader"}),
+        ("POSTGRES_PASSWORD", {"database", "server"}),
+        ("PREFECT_KEY", {"server", "deploy", "worker-cpu", "worker-gpu", "loader"}),
+    ):
+        assert {name for name, text in keys.items() if secret in text} == holders
+
+
+def test_the_server_in_a_container_asks_for_the_key_and_refuses_other_origins() -> None:
+    server = SERVICES["server"]["environment"]
+    assert server["PREFECT_SERVER_API_AUTH_STRING"].startswith("${PREFECT_KEY:?")
+    origins = server["PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS"].split(",")
+    assert origins == ["http://127.0.0.1:4200", "http://localhost:4200"]
+
+
+def test_a_batch_on_kubernetes_has_no_token_and_writes_only_where_it_works() -> None:
+    template = json.loads((INFRA / "kubernetes" / "work-pool.json").read_text())
+    pod = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/tmp", "/home/lazsl"}
+
+
+def test_a_file_of_secrets_comes_into_no_image_and_into_no_commit(tmp_path: Path) -> None:
+    ignored = subprocess.run(
+        ["git", "check-ignore", "infra/.env", ".env", "infra/production.env"],
+        cwd=INFRA.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert len(ignored.stdout.split()) == 3
+    kept = subprocess.run(
+        ["git", "check-ignore", "infra/example.env"], cwd=INFRA.parent, check=False
+    )
+    assert kept.returncode == 1
+    for file in (INFRA.parent / ".dockerignore", INFRA / "docker" / "Dockerfile.dockerignore"):
+        lines = file.read_text().splitlines()
+        rules = [line for line in lines if line and not line.startswith("#")]
+        assert rules[0] == "*" and {"**/.env*", "**/*.env"} <= set(rules)
+        # The last rule that fits decides.
+        assert max(rules.index("!infra"), 0) < rules.index("**/*.env")
+
+
+def test_tags_may_be_pinned_to_a_digest_and_packages_are_by_their_hashes() -> None:
+    for name in ("database", "store"):
+        assert re.search(r"\$\{\w+_DIGEST:-\}$", SERVICES[name]["image"])
+    dockerfile = (INFRA / "docker" / "Dockerfile").read_text()
+    assert len(re.findall(r"^FROM \S+\$\{PYTHON_DIGEST\}", dockerfile, re.M)) == 2
+    assert dockerfile.count("--require-hashes") == 3
+    pinned: dict[str, str] = {}
+    for name in ("requirements.txt", "requirements-torch.txt", "requirements-build.txt"):
+        text = (INFRA / "docker" / name).read_text()
+        assert not re.search(r"https?://|--.*index", text)
+        entries = [e for e in re.split(r"\n(?=\S)", text.strip()) if not e.startswith("#")]
+        for entry in entries:
+            assert "--hash=sha256:" in entry, entry
+            package, _, version = entry.split()[0].partition("==")
+            pinned[package.lower()] = version
+    tested = dict(
+        line.lower().split("==")
+        for line in (INFRA.parent / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    )
+    for package in ("prefect", "duckdb", "torch", "pillow", "pyarrow"):
+        assert pinned[package] == tested[package]

@@ -16,6 +16,7 @@ from lazsl.errors import UserError
 from lazsl.labelset.describing.answers import Answer
 from lazsl.labelset.describing.asking import SCHEMA, Asking
 from lazsl.labelset.describing.reply import BadReply, read_completion
+from lazsl.labelset.describing.size import bound
 from lazsl.store.urls import masked
 
 OPENAI = "https://api.openai.com/v1"
@@ -117,6 +118,12 @@ class Asker:
             base_url=endpoint.url,
             timeout=timeout,
             max_retries=retries,
+            # The question and the key go to the endpoint that was named, and nowhere else.
+            http_client=openai.DefaultAsyncHttpxClient(
+                follow_redirects=False,
+                headers={"Accept-Encoding": "identity"},
+                event_hooks={"response": [bound]},
+            ),
         )
 
     async def close(self) -> None:

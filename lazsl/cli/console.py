@@ -1,0 +1,42 @@
+"""The terminal's one exit: names from archives and label sets may hold anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from io import StringIO
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.segment import Segment
+
+# Line breaks are the layout's own by now. Marks that only help right-to-left text stay.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+class SafeConsole(Console):
+    """A console on which texts are seen and steer nothing."""
+
+    def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+        """The segments, with control characters of texts written out, such as ‹U+001B›."""
+        for segment in super().render(renderable, options):
+            if segment.control or not _STEERING.search(segment.text):
+                yield segment
+            else:
+                yield Segment(harmless(segment.text), segment.style)
+
+
+class Seen(StringIO):
+    """A terminal, written to by what is no console, such as rows of CSV."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def write(self, text: str) -> int:
+        return self._terminal.write(harmless(text.replace("\r\n", "\n")))
+
+
+def harmless(text: str) -> str:
+    """The text with control characters but line breaks and tabs written out."""
+    return _STEERING.sub(lambda found: f"‹U+{ord(found[0]):04X}›", text)

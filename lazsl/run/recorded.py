@@ -1,0 +1,56 @@
+"""What of a recorded job is taken over: a workspace is often shared, and its records a stranger's.
+
+A record never decides where a command writes, and names a model only among those that are
+published: all else is loaded when the person names it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lazsl.errors import UserError
+from lazsl.settings import make_job
+
+_OF_THE_MACHINE = ("scratch", "warehouse", "workspace")
+
+
+def taken_over(
+    record: Mapping[str, Any], workspace: str, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Fields of the job of a record, with what a person gave in their place.
+
+    Args:
+        record: from `paths.read_run_record`.
+        workspace: where the caller found it.
+        given: fields of the Job; `warehouse` may be None, which means the workspace's own.
+
+    Raises:
+        UserError: the record names another warehouse than the workspace's own, and none was given.
+    """
+    kept = {k: v for k, v in record["job"].items() if k not in _OF_THE_MACHINE}
+    fields = {**kept, "workspace": workspace, **given}
+    recorded = record["job"].get("warehouse")
+    if given.get("warehouse") is None and recorded is not None:
+        _check_warehouse(record["run"], str(recorded), make_job(**fields).warehouse_path)
+    return fields
+
+
+def check_model(record: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise UserError when a model would be loaded because a record names it."""
+    if given.get("model") is None:
+        from lazsl.model.checkpoints import check_recorded_model
+
+        check_recorded_model(str(record["job"].get("model")))
+
+
+def _check_warehouse(run: str, recorded: str, own: Path) -> None:
+    if os.path.realpath(recorded) != os.path.realpath(own):
+        raise UserError(
+            f"run {run} was loaded into {recorded}, and its record may be anybody's who can write "
+            f"to the workspace; say where to write: --warehouse {shlex.quote(recorded)}, or "
+            f"--warehouse {shlex.quote(str(own))}"
+        )

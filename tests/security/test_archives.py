@@ -1,0 +1,63 @@
+"""An archive is a stranger's: its links lead nowhere else, and rejects quote nothing of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sample import copy_sample, small_job
+
+from lazsl.archive.manifest import plan_shards, read_manifest
+from lazsl.images.decoding import Reject, decode
+from lazsl.run.run import open_run
+from lazsl.run.steps import stage_shard
+
+
+@pytest.mark.parametrize(("links", "wanted"), [("inside", 1), ("anywhere", 3)])
+def test_links_are_followed_inside_the_archive_and_elsewhere_only_if_a_setting_says_so(
+    tmp_path: Path, links: str, wanted: int
+) -> None:
+    archive = copy_sample(tmp_path / "archive", 1)
+    for odd in [p for p in archive.rglob("*") if p.is_file()][1:]:
+        odd.unlink()
+    (picture,) = (p for p in archive.rglob("*") if p.is_file())
+    private = tmp_path / "private.jpg"
+    private.write_bytes(picture.read_bytes())
+    (archive / "in.jpg").symlink_to(picture)
+    (archive / "out.jpg").symlink_to(private)
+    (archive / "around.jpg").symlink_to("../archive/../private.jpg")
+    picture.rename(archive / "moved.jpg")
+    (archive / "in.jpg").unlink()
+    (archive / "in.jpg").symlink_to("moved.jpg")
+    job = small_job(archive, tmp_path / "work", links=links)
+    run = open_run(job)
+    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, links=job.links)
+    assert plan.listed == 4
+    read = []
+    for shard in plan.shards:
+        staged = stage_shard(run, shard, tmp_path / "staged")
+        read += [(staged.table["key"][n].as_py(), staged.read(n)) for n in range(len(staged.table))]
+    reasons = {key: got.reason if isinstance(got, Reject) else None for key, got in read}
+    outside = "outside-the-archive" if links == "inside" else None
+    assert reasons == {
+        "moved.jpg": None, "in.jpg": None, "out.jpg": outside, "around.jpg": outside
+    }  # fmt: skip
+    assert sum(reason is None for reason in reasons.values()) == wanted + 1
+    assert len(read_manifest(run.workspace, run.archive)) == 4
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"root:x:0:0:root:/root:/bin/sh\n" * 3,
+        b"\x89PNG\r\n\x1a\n" + b"\0\0\0\x07sec!et42" * 4,
+        b"\xff\xd8\xff\xe0root:x:0:0" * 5,
+        b"II*\0\x08\0\0\0sec!et42" * 5,
+        b"BMsec!et42root:x:0:0" * 9,
+    ],
+    ids=["text", "png", "jpeg", "tiff", "bmp"],
+)
+def test_a_reject_quotes_no_bytes_of_the_file(data: bytes) -> None:
+    reject = decode(data, max_pixels=10**6)
+    assert isinstance(reject, Reject)
+    assert not [part for part in ("root", "x:0", "sec", "et4", "!") if part in reject.detail]
