@@ -29,6 +29,7 @@ from lazsl.images.decoding import CHANGED, MISSING, OUTSIDE, UNREADABLE, Reject
 from lazsl.settings import Links
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
+from lazsl.store.private import private_folder
 from lazsl.store.urls import leaves_folder, masked
 
 _FROM_MANIFEST = ("image_id", "key", "uri", "size", "version")
@@ -118,6 +119,8 @@ def stage(
         UserError: the store kept failing, or the disk cannot be written; nothing counts as staged.
     """
     archive = _patient(open_archive(archive_url))
+    if os.path.lexists(directory):
+        _make(directory)
     done = read_staged(directory)
     if done and not archive.is_local and done.table["image_id"].equals(images["image_id"]):
         return done
@@ -292,16 +295,23 @@ def _store_failed(archive: Folder, image: dict[str, Any], attempt: int, error: E
 
 
 def _make(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot create the staging directory {directory}: {error}") from None
+    """The directory, of this user alone: pictures are private, and a marker in it is believed."""
+    private_folder(directory)
+    above = directory.absolute().parent
+    if above.stat().st_uid not in (0, os.geteuid()):
+        raise UserError(
+            f"{above} belongs to another user, who could put files into the staging directory; "
+            "set scratch, or TMPDIR, to a folder of your own"
+        )
 
 
 def _keep(directory: Path, image: dict[str, Any], data: bytes) -> str:
     name: str = image["image_id"]
     try:
-        (directory / name).write_bytes(data)
+        # Never through a link, whoever made it.
+        how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with open(os.open(directory / name, how, 0o600), "wb") as file:
+            file.write(data)
     except OSError as error:
         raise UserError(
             f"cannot write to the staging directory {directory}: {error}; free some space, or "

@@ -26,6 +26,7 @@ from lazsl.scoring.tree import Tree, make_tree
 from lazsl.settings import Job, make_job
 from lazsl.store import keys, paths
 from lazsl.store.folder import Folder
+from lazsl.store.secret_names import without_signature
 from lazsl.store.urls import masked
 
 MEASURED = ("temperature", "abstain_below", "abstain_by", "floor", "parents_above")
@@ -161,7 +162,7 @@ def record_run(run: Run) -> None:
             "run": run.key,
             "created": now(),
             "archive": run.archive,
-            "archive_url": run.job.archive,
+            "archive_url": without_signature(run.job.archive),
             "encoder": run.encoder,
             "regions": run.regions,
             "labels": run.labels,
