@@ -23,7 +23,9 @@ only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as a
 @pytest.fixture
 def run(tmp_path: Path, bucket: str) -> Run:
     """A planned run of pictures in a bucket, which are copied when they are staged."""
-    for file in sorted(p for p in copy_sample(tmp_path / "a", 2).rglob("*") if p.is_file()):
+    for file in sorted(
+        p for p in copy_sample(tmp_path / "a", 2, odd=False).rglob("*") if p.is_file()
+    ):
         Folder(bucket).write_bytes(f"archive/{file.name}", file.read_bytes())
     opened = open_run(small_job(f"{bucket}/archive", tmp_path / "work"))
     job = opened.job

@@ -20,7 +20,7 @@ from lazsl.fieldguide import LABELS_FILE
 def test_while_an_archive_is_labelled_its_prefect_server_answers_nobody_else(
     tmp_path: Path,
 ) -> None:
-    archive = copy_sample(tmp_path / "archive", 2)
+    archive = copy_sample(tmp_path / "archive", 2, odd=False)
     plain = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     environment = plain | {"PREFECT_HOME": str(tmp_path / "prefect"), "COLUMNS": "200"}
     command = [sys.executable, "-m", "lazsl.cli", "label", str(archive), f"--labels={LABELS_FILE}"]

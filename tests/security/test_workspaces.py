@@ -27,7 +27,7 @@ from lazsl.store.folder import Folder
 
 def planned(tmp_path: Path) -> Run:
     """A planned run of three pictures."""
-    job = small_job(copy_sample(tmp_path / "archive", 3), tmp_path / "work")
+    job = small_job(copy_sample(tmp_path / "archive", 3, odd=False), tmp_path / "work")
     run = open_run(job)
     plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
     return run

@@ -57,7 +57,7 @@ def label_plainly(job: Job, scratch: Path) -> Run:
     """The whole job without Prefect: the same steps in the same order, one after the other."""
     run = open_run(job)
     only = select(job.only)
-    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only)
+    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links)
     record_run(run)
     steps.embed_attributes(run)
     for shard in steps.missing_shards(run, list(plan.shards)):
