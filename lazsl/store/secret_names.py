@@ -10,7 +10,7 @@ import re
 
 _WORDS = (
     "signature|sig|token|secret|password|passwd|pwd|key|apikey|accesskey|accesskeyid|secretkey|"
-    "accountkey|credential|credentials|auth|authorization|jwt|session|sessionid|code"
+    "accountkey|awsaccesskeyid|credential|credentials|auth|authorization|jwt|session|sessionid"
 )
 _NAME = rf"(?:[A-Za-z0-9]{{1,24}}[-_.]){{0,4}}(?:{_WORDS})"
 PARAMETER = re.compile(rf"(?i)(?<![A-Za-z0-9])({_NAME})=([^&\s'\"<>,;]+)")
@@ -18,7 +18,7 @@ PARAMETER = re.compile(rf"(?i)(?<![A-Za-z0-9])({_NAME})=([^&\s'\"<>,;]+)")
 
 USERINFO = re.compile(
     # A password with a slash: it goes on to the last @. A port after a host is no password.
-    r"(?<=://)(?:(?![\[])[^/\s:@'\"]*:(?!\d{1,5}/)[^\s?#'\"]*@|[^/\s'\"]*@)"
+    r"(?<=://)(?:(?![\[])[^/\s:@'\"]*:(?!\d{1,5}/)[^\s?#'\"]{0,300}@|[^/\s'\"]*@)"
 )
 """User and password before the host of a URL, with the @."""
 

@@ -11,7 +11,7 @@ import pytest
 from sample import content
 from typer.testing import CliRunner
 
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.run.run import Run
 from lazsl.store.folder import Folder

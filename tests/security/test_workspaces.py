@@ -15,7 +15,7 @@ from sample import copy_sample, small_job
 from typer.testing import CliRunner
 
 from lazsl.archive.manifest import plan_shards, read_manifest
-from lazsl.cli import app
+from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.report.make import make_report
 from lazsl.run.into_warehouse import recorded_job
