@@ -191,6 +191,7 @@ ELSEWHERE: dict[str, Any] = {
     "scratch": "/fast",
     "scoring_memory": 2**25,
     "reject_ceiling": 0.5,
+    "links": "anywhere",
 }
 """Settings that say where things lie, what is listed, and how fast it goes."""
 

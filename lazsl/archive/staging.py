@@ -308,10 +308,7 @@ def _make(directory: Path) -> None:
 def _keep(directory: Path, image: dict[str, Any], data: bytes) -> str:
     name: str = image["image_id"]
     try:
-        # Never through a link, whoever made it.
-        how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        with open(os.open(directory / name, how, 0o600), "wb") as file:
-            file.write(data)
+        (directory / name).write_bytes(data)
     except OSError as error:
         raise UserError(
             f"cannot write to the staging directory {directory}: {error}; free some space, or "
