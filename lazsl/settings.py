@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from lazsl.errors import UserError
-from lazsl.store.secret_names import USERINFO, without_signature
+from lazsl.secret_names import USERINFO, without_signature
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 DEFAULT_MODEL = "ViT-B-16-quickgelu:openai"

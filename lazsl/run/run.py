@@ -23,10 +23,10 @@ from lazsl.model.encoder import choose_device, choose_precision
 from lazsl.model.logit_scale import logit_scale
 from lazsl.run.recorded import check_model, taken_over
 from lazsl.scoring.tree import Tree, make_tree
+from lazsl.secret_names import without_signature
 from lazsl.settings import Job, make_job
 from lazsl.store import keys, paths
 from lazsl.store.folder import Folder
-from lazsl.store.secret_names import without_signature
 from lazsl.store.urls import masked
 
 MEASURED = ("temperature", "abstain_below", "abstain_by", "floor", "parents_above")

@@ -7,7 +7,7 @@ import os
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from lazsl.store.secret_names import PARAMETER, USERINFO, hidden, secrets_of
+from lazsl.secret_names import PARAMETER, USERINFO, hidden, secrets_of
 
 
 def split_url(url: str) -> tuple[str, str]:
