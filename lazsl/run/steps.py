@@ -43,9 +43,7 @@ def plan_archive(run: Run) -> Plan:
     """
     job = run.job
     only = select(job.only)
-    plan = plan_shards(
-        run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links
-    )
+    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links)
     if plan.archive != run.archive:
         raise UserError(f"the keys in {job.only} were changed while the run began; run it again")
     check_folders(run.workspace, job, run.labelset, run.archive)
