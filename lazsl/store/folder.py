@@ -10,7 +10,6 @@ import errno
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,8 +22,8 @@ from fsspec.implementations.local import LocalFileSystem
 from lazsl.errors import UserError, in_one_line
 from lazsl.store import artifacts, seals
 from lazsl.store.private import check_links
-from lazsl.store.urls import leaves_folder, masked, trimmed
 from lazsl.store.temporary import temporary_name
+from lazsl.store.urls import leaves_folder, masked, trimmed
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}

@@ -38,7 +38,7 @@ def private_folder(path: Path) -> Path:
 
 
 @cache
-def scratch_folder() -> Path:
+def spill_folder() -> Path:
     """A new folder for this process alone, readable by nobody else, removed when it ends."""
     folder = Path(tempfile.mkdtemp(prefix="lazsl-"))
     maker = os.getpid()

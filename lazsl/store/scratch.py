@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from lazsl.errors import UserError
 from lazsl.store.folder import Folder
+from lazsl.store.private import private_folder
 from lazsl.store.temporary import PREFIX as TEMPORARY
 from lazsl.store.temporary import is_abandoned
 
@@ -56,7 +58,8 @@ def scratch_folder(name: str, parent: str | Path | None = None) -> Iterator[Path
 
 def sweep_scratch(parent: Path) -> list[Path]:
     """The scratch folders that were removed: those whose owner is dead."""
-    return [lock.parent for lock in sorted(parent.glob(f"{PREFIX}*/{_LOCK}")) if _removed(lock)]
+    locks = sorted(parent.glob(f"{PREFIX}*/{_LOCK}"))
+    return [lock.parent for lock in locks if _is_own(lock.parent) and _removed(lock)]
 
 
 def sweep_workspace(workspace: Folder) -> int:
@@ -81,7 +84,7 @@ def _held(path: Path) -> FileLock:
     """The lock of a new folder; what an earlier attempt of the same owner staged stays."""
     lock = FileLock(path / _LOCK)
     while True:
-        path.mkdir(parents=True, exist_ok=True)
+        private_folder(path)
         try:
             lock.acquire(timeout=10)
         except Timeout:
@@ -91,6 +94,12 @@ def _held(path: Path) -> FileLock:
         if (path / _LOCK).exists():
             return lock
         lock.release()
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether this user made the folder: others may plant what looks like one."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def _removed(lock_file: Path) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from lazsl.errors import UserError
-from lazsl.store.private import scratch_folder
+from lazsl.store.private import spill_folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
 
@@ -58,7 +58,7 @@ def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
     # Attached to an empty database: a plain connection would be handed the version that another
     # connection of this process has open, even after a newer one was published.
     # What does not fit in memory goes to a folder of its own, which is made when it is needed.
-    spill = scratch_folder() / uuid.uuid4().hex
+    spill = spill_folder() / uuid.uuid4().hex
     connection = duckdb.connect(":memory:", config={**CONFIG, "temp_directory": str(spill)})
     try:
         sqlfiles.run(connection, "open/attach.sql", path=str(path.resolve()))

@@ -14,7 +14,8 @@ from lazsl.errors import UserError
 from lazsl.run.run import Run, open_run
 from lazsl.run.steps import archive_shards, stage_shard
 from lazsl.store.folder import Folder
-from lazsl.store.private import kept_key, private_folder, scratch_folder
+from lazsl.store.private import kept_key, private_folder, spill_folder
+from lazsl.store.scratch import scratch_folder, sweep_scratch
 
 NOBODY = 65534
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as another user")
@@ -69,8 +70,22 @@ def test_a_link_where_a_picture_is_staged_is_not_written_through(run: Run, tmp_p
     assert aim.read_text() == "precious"
 
 
+@only_root
+def test_a_planted_scratch_folder_is_neither_used_nor_swept(tmp_path: Path) -> None:
+    planted = tmp_path / "lazsl-run"
+    planted.mkdir()
+    (planted / ".lazsl-scratch.lock").touch()
+    os.chown(planted, NOBODY, NOBODY)
+    assert sweep_scratch(tmp_path) == []
+    with pytest.raises(UserError, match="belongs to another user"), scratch_folder("run", tmp_path):
+        pass
+    assert planted.exists()
+    with scratch_folder("own", tmp_path) as folder:
+        assert folder.stat().st_mode & 0o077 == 0
+
+
 def test_folders_for_what_does_not_fit_in_memory_have_names_nobody_can_guess() -> None:
-    folder = scratch_folder()
+    folder = spill_folder()
     assert folder.stat().st_mode & 0o077 == 0 and str(os.getpid()) not in folder.name
 
 
