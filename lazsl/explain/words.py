@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lazsl.display import short
-from lazsl.explain.explanation import Explanation
 from lazsl.explain.side_by_side import Pair, decisive
+
+if TYPE_CHECKING:
+    from lazsl.explain.explanation import Explanation
 
 
 def headline(explanation: Explanation) -> str:

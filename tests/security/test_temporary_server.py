@@ -31,7 +31,7 @@ def test_while_an_archive_is_labelled_its_prefect_server_answers_nobody_else(
     while label.poll() is None and not answers and time.monotonic() < deadline:
         with suppress(psutil.Error, httpx.HTTPError):
             for child in psutil.Process(label.pid).children(recursive=True):
-                if port := re.search(r"--port (\d+)", " ".join(child.cmdline())):
+                if port := re.search(r"server_process (\d+)", " ".join(child.cmdline())):
                     url = f"http://127.0.0.1:{port[1]}/api/block_documents/filter"
                     answers.append(httpx.post(url, json={}, timeout=10).status_code)
         time.sleep(0.05)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import time
 from contextlib import closing
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -88,7 +89,7 @@ def test_a_printed_command_that_is_pasted_runs_nothing_of_a_name(
     with closing(duckdb.connect(warehouse)) as connection:
         connection.execute("update images set key = ? || key", [hostile])
     job = labelled.job.model_copy(update={"warehouse": str(warehouse)})
-    run = Run(**{**vars(labelled), "job": job})
+    run = replace(labelled, job=job)
     label_command._show_run(run)
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  lazsl")]
     assert len(printed) == 5
