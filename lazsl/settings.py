@@ -510,9 +510,26 @@ class Job(_Frozen):
         Field(
             gt=0,
             le=1,
-            description="Fail a shard if a larger fraction of its images is rejected (1: never).",
+            description="Fail a shard if a larger fraction of its listed images is rejected "
+            "(1: never).",
         ),
     ] = 1.0
+    retry_rejects: Annotated[
+        Literal["moment", "all", "none"],
+        Field(
+            description="Rejected images that are tried again: those the store did not give at "
+            "the moment, all, or none."
+        ),
+    ] = "moment"
+    loss_ceiling: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Stop if a listing lacks a larger fraction of the archive's images "
+            "(1: never).",
+        ),
+    ] = 0.2
     staged_shards: Annotated[
         int,
         Field(

@@ -57,8 +57,10 @@ create table if not exists shards (
     score_seconds double,
     crops bigint,
     bytes bigint,
-    finished_at timestamp
+    finished_at timestamp,
+    version varchar
 );
+alter table shards add column if not exists version varchar;
 comment on table shards is 'one row per loaded shard of a run, as its completion marker says';
 comment on column shards.run is 'run key';
 comment on column shards.shard is 'an unchanging list of images';
@@ -75,6 +77,8 @@ comment on column shards.score_seconds is 'scoring';
 comment on column shards.crops is 'crops that went through the model';
 comment on column shards.bytes is 'bytes fetched from the archive';
 comment on column shards.finished_at is 'UTC; when the completion marker was written';
+comment on column shards.version is
+    'of the file of the completion marker: another one is loaded anew; null: not looked at yet';
 
 create table if not exists images (
     archive varchar not null,

@@ -55,7 +55,7 @@ def plan_archive(
         batch_shards: shards per batch: what one worker takes at a time
     """
     run, shards = prepare(job, "text")
-    missing = steps.missing_shards(run, shards)
+    missing = steps.to_label(run, shards)
     taken = _under_way(run.key)
     free = [shard for shard in missing if shard not in taken]
     batches = [free[start : start + batch_shards] for start in range(0, len(free), batch_shards)]

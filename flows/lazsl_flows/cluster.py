@@ -43,11 +43,13 @@ def _runner() -> Any:
 @in_words
 def label(run: Run, number: int, shard: str, scratch: Path) -> State[Any]:
     """Stage, embed and score one shard, wherever this runs."""
-    if not steps.is_embedded(run, shard):
-        staged = steps.stage_shard(run, shard, scratch / shard)
+    embedded = steps.is_embedded(run, shard)
+    again = steps.rejects_again(run, shard) if embedded else []
+    if again or not embedded:
+        staged = steps.stage_shard(run, shard, scratch / shard, again)
         steps.embed_shard(run, shard, staged)
         unstage(staged.directory)
-    marker = steps.score_shard(run, shard)
+    marker = steps.finished(run, shard) or steps.score_shard(run, shard)
     return Completed(message=f"{marker['labelled']} labelled, {marker['rejected']} rejected")
 
 

@@ -14,13 +14,16 @@ from prefect.states import Completed, Failed
 
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run
+from lazsl.run.status import run_status
 from lazsl.settings import Job, ScoringSettings
-from lazsl.store.folder import Folder
+from lazsl.store.folder import DAMAGED, Folder
+from lazsl.store.paths import embedding_run, read_run_record
 from lazsl_flows.attempts import attempt
 from lazsl_flows.loading import load
 from lazsl_flows.shards import (
     RUNNER,
     Submit,
+    Worked,
     embed_labels,
     label_shard,
     numbered,
@@ -75,17 +78,21 @@ def relabel(
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if scoring is not None:
         changes["scoring"] = scoring.model_dump()
-    relabelled = open_relabelling(Folder(workspace), run, changes)
-    record_run(relabelled)
+    folder = Folder(workspace)
+    embedded = read_run_record(folder, embedding_run(folder, run))["run"]
+    relabelled = open_relabelling(folder, embedded, changes)
+    record_run(relabelled, embedded)
     embed_labels(relabelled, "text")
     return finish(relabelled, steps.archive_shards(relabelled), score_shard)
 
 
 def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None) -> State[Any]:
     """Do what is missing, load what is done, and say how it ended; arguments as of `work`."""
-    worked = work(run, shards, numbered(shards), submit, ahead)
-    watcher.get().waiting("loading the warehouse")
-    loaded = load(run.workspace, run.job, run.key, run.archive, return_state=True)
+    aside = len(run.workspace.names(DAMAGED))
+    worked, loaded = _work_and_load(run, shards, submit, ahead)
+    if len(run.workspace.names(DAMAGED)) > aside:
+        # What was found damaged on the way was set aside, so it is missing now.
+        worked, loaded = _work_and_load(run, shards, submit, ahead)
     if loaded.is_completed() and len(worked.failed) < len(shards):
         show_dashboard(run.job, run.key)
         if worked.missing and not worked.failed:
@@ -94,6 +101,29 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
         return Failed(message=failure_sentence(worked.failed, len(shards), worked.reasons))
     if not loaded.is_completed():
         return Failed(message=f"every shard is done, but loading failed: {loaded.message}")
+    wrong = _wrong(run)
+    if wrong is not None:
+        return Failed(message=wrong)
     return Completed(
         message=f"{len(shards)} shards done, {len(worked.missing)} of them in this run"
     )
+
+
+def _wrong(run: Run) -> str | None:
+    """Why a run whose shards are all loaded is a failure all the same."""
+    status = run_status(run.workspace, run.key, run.job.warehouse_path)
+    if not status["reconciled"]:
+        return f"the counts of run {run.key} do not add up; run lazsl load --rebuild"
+    if status["labelled"] or not status["listed"]:
+        return None
+    why = ", ".join(f"{images} {reason}" for reason, images in status["rejects"].items())
+    return f"not one of {status['listed']} images was labelled ({why}): look at the archive"
+
+
+def _work_and_load(
+    run: Run, shards: list[str], submit: Submit, ahead: int | None
+) -> tuple[Worked, State[Any]]:
+    worked = work(run, shards, numbered(shards), submit, ahead)
+    watcher.get().waiting("loading the warehouse")
+    loaded: Any = load(run.workspace, run.job, run.key, run.archive, return_state=True)
+    return worked, loaded

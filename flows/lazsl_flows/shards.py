@@ -57,10 +57,12 @@ def attributes(run: Run, towers: Towers = "both") -> bool:
 
 @task(name="stage", task_run_name="stage {number} ({shard})", cache_policy=NO_CACHE)
 @in_words
-def stage(run: Run, number: int, shard: str, directory: Path) -> tuple[Staged, float]:
-    """Fetch a shard's images to the local disk."""
+def stage(
+    run: Run, number: int, shard: str, directory: Path, again: tuple[str, ...] = ()
+) -> tuple[Staged, float]:
+    """Fetch a shard's images to the local disk, or those that are tried again."""
     started = time.perf_counter()
-    return steps.stage_shard(run, shard, directory), time.perf_counter() - started
+    return steps.stage_shard(run, shard, directory, again), time.perf_counter() - started
 
 
 @task(name="embed", task_run_name="embed {number} ({shard})", cache_policy=NO_CACHE)
@@ -79,7 +81,8 @@ def embed(run: Run, number: int, shard: str, staged: tuple[Staged, float]) -> St
 @in_words
 def score(run: Run, number: int, shard: str) -> State[Any]:
     """Align regions with attributes; write predictions, evidence, plans, and the done marker."""
-    marker = steps.score_shard(run, shard)
+    # Where rejects were tried again and nothing came of it, the scores are those that there are.
+    marker = steps.finished(run, shard) or steps.score_shard(run, shard)
     watcher.get().shard(marker)
     return Completed(message=f"{marker['labelled']} labelled, {marker['rejected']} rejected")
 
@@ -121,10 +124,15 @@ Submit = Callable[[Run, int, str, Path], list[PrefectFuture[Any]]]
 
 
 def label_shard(run: Run, number: int, shard: str, scratch: Path) -> list[PrefectFuture[Any]]:
-    """A `Submit`: stage, embed and score, or score alone where the shard was embedded before."""
-    if steps.is_embedded(run, shard):
+    """A `Submit`: stage, embed and score, or score alone where the shard was embedded before.
+
+    Rejects that are to be tried again are staged and embedded, and the shard is scored anew.
+    """
+    embedded_before = steps.is_embedded(run, shard)
+    again = tuple(steps.rejects_again(run, shard)) if embedded_before else ()
+    if embedded_before and not again:
         return score_shard(run, number, shard, scratch)
-    staged: Any = stage.submit(run, number, shard, scratch / shard)
+    staged: Any = stage.submit(run, number, shard, scratch / shard, again)
     embedded = embed.submit(run, number, shard, staged)
     waiting: Any = score
     return [staged, embedded, waiting.submit(run, number, shard, wait_for=[embedded])]
@@ -161,7 +169,8 @@ def work(
         ahead: shards submitted beyond the one that is waited for; default: what may be staged.
     """
     ahead = run.job.staged_shards if ahead is None else ahead
-    missing = steps.missing_shards(run, shards)
+    scores_alone = submit is score_shard
+    missing = steps.missing_shards(run, shards) if scores_alone else steps.to_label(run, shards)
     progress: Any = create_progress_artifact(
         progress=_percent(len(shards) - len(missing), len(shards)),
         key="lazsl-progress",

@@ -19,7 +19,7 @@ from lazsl.run.in_process import Progress, label_archive, relabel_archive
 from lazsl.run.run import Run, notices, open_relabelling, open_run, rescoring
 from lazsl.settings import DEFAULT_MODEL, make_job
 from lazsl.store.folder import Folder
-from lazsl.store.paths import read_run_record
+from lazsl.store.paths import embedding_run, read_run_record
 
 Path = str | PathLike[str]
 
@@ -95,13 +95,13 @@ def relabel(
     if isinstance(run, Results):
         changes["warehouse"] = str(run.warehouse)
     workspace_folder = Folder(url)
-    record = read_run_record(workspace_folder, key)
+    record = read_run_record(workspace_folder, embedding_run(workspace_folder, key))
     if scoring:
         changes["scoring"] = rescoring(record["job"]["scoring"], scoring)
     opened = open_relabelling(workspace_folder, record["run"], changes)
     _check_truth(opened)
     with _bar("scoring images", progress) as show:
-        relabel_archive(opened, show)
+        relabel_archive(opened, show, record["run"])
     return Results(opened.key, url, opened.job.warehouse_path)
 
 

@@ -7,6 +7,7 @@ changes, so what is new goes into new shards.
 
 from __future__ import annotations
 
+import logging
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,13 +20,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lazsl.archive.listing import LISTING, list_archive
+from lazsl.archive.lost import lost_images
 from lazsl.archive.selection import Selection
 from lazsl.archive.versions import version_of
-from lazsl.errors import UserError
+from lazsl.errors import DamagedError, UserError
 from lazsl.settings import Links
-from lazsl.store import keys, schemas
+from lazsl.store import damage, keys, schemas
 from lazsl.store.folder import Folder
 from lazsl.store.paths import manifests
+from lazsl.store.urls import masked
+
+_PLANNERS = 20  # times that another planner may be faster
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,25 +58,74 @@ def plan_shards(
     shard_size: int,
     only: Selection | None = None,
     links: Links = "inside",
+    loss_ceiling: float = 1.0,
 ) -> Plan:
     """What there is to label now, after one new manifest generation if anything has changed.
 
     New and changed images are cut into new shards of `shard_size` in key order; an image that comes
     back as it was returns to the shard it had. Killed at any moment and planned again, the manifest
-    is the same. One planner at a time: of two at once, the later overwrites the earlier.
+    is the same. Of several planners at once, one publishes a generation and the others plan again
+    on top of it. A generation that is damaged or gone is rebuilt from what its shards know.
 
     What `only` selects has a manifest and shards of its own: images beyond it are not removed, they
     are no part of that archive.
 
+    Args:
+        workspace: where the manifest is.
+        archive_url: what is listed.
+        suffixes: ends of the names that count as images.
+        shard_size: images per new shard.
+        only: leaves all other images out.
+        links: which links to files are followed.
+        loss_ceiling: share of the images listed before that may be gone.
+
     Raises:
-        UserError: as `list_archive`.
+        UserError: as `list_archive`; or more is gone than `loss_ceiling` allows, and nothing is
+            written.
     """
     archive = keys.archive_key(archive_url, only.digest if only else None)
     listed = list_archive(archive_url, suffixes, only, links)
-    generations = _generations(workspace, archive)
-    state = _read(workspace, generations)
-    current = state.filter(pc.field("event") == "added")
+    for _ in range(_PLANNERS):
+        state, number = _mended(workspace, archive)
+        current = state.filter(pc.field("event") == "added")
+        generation, fresh = _changes(archive, listed, state, current, shard_size)
+        unknown = generation["image_id"].combine_chunks()
+        known: Any = pc.is_in(unknown, value_set=state["image_id"].combine_chunks())
+        if not pc.all(known, min_count=0).as_py():
+            lost = lost_images(workspace, archive, state)
+            if len(lost):
+                _publish(workspace, archive, number, lost)
+                continue
+        lost_keys = _lost(current, listed)
+        removed = generation.filter(pc.field("event") == "removed").num_rows
+        if len(lost_keys) > loss_ceiling * len(current):
+            raise UserError(
+                f"{len(lost_keys)} of the {len(current)} images of archive {masked(archive_url)} "
+                f"that were listed before are gone, such as {lost_keys[0]!r}, more than the share "
+                f"of {loss_ceiling:g} that loss_ceiling allows; nothing was changed. If the "
+                "listing is incomplete, run again; if they were deleted, run once with "
+                "--set loss_ceiling=1"
+            )
+        if not len(generation) or _publish(workspace, archive, number, generation):
+            state = _replay(pa.concat_tables([state, generation]))
+            return Plan(
+                archive=archive,
+                shards=tuple(_listed_shards(state)),
+                listed=len(listed),
+                added=fresh,
+                removed=removed,
+                unchanged=len(listed) - fresh,
+            )
+    raise UserError(
+        f"{_PLANNERS} times another planner of archive {masked(archive_url)} was faster; run again "
+        "when the others are done"
+    )
 
+
+def _changes(
+    archive: str, listed: pa.Table, state: pa.Table, current: pa.Table, shard_size: int
+) -> tuple[pa.Table, int]:
+    """The next generation, which may be empty, and how many images are new or changed."""
     at: Any = pc.index_in(listed["uri"], value_set=current["uri"].combine_chunks())
     as_listed: Any = pc.equal(current["version"].take(at), listed["version"])
     same: Any = pc.fill_null(as_listed, False)
@@ -83,24 +139,68 @@ def plan_shards(
     unknown = pc.is_null(known)
     generation = pa.concat_tables(
         [
+            # Whatever comes back is added last: it may be among what is gone under another version.
+            _with_event(current.filter(pa.array(gone)), "removed"),
             _cut(archive, fresh.filter(unknown), ids.filter(unknown), shard_size),
             _with_event(state.take(known.drop_null()), "added"),
-            _with_event(current.filter(pa.array(gone)), "removed"),
         ]
     )
-    if len(generation):
-        number = 1 + int(PurePath(generations[-1][0]).stem) if generations else 1
-        workspace.write_table(f"{manifests(archive)}/{number:06d}.parquet", generation)
-        state = _replay(pa.concat_tables([state, generation]))
-    shards: list[Any] = state.filter(pc.field("event") == "added")["shard"].unique().to_pylist()
-    return Plan(
-        archive=archive,
-        shards=tuple(shards),
-        listed=len(listed),
-        added=len(fresh),
-        removed=int(gone.sum()),
-        unchanged=len(listed) - len(fresh),
-    )
+    return generation, len(fresh)
+
+
+def _lost(current: pa.Table, listed: pa.Table) -> list[str]:
+    """Keys that were listed before and are not now, in no version."""
+    there: Any = pc.is_in(current["uri"], value_set=listed["uri"].combine_chunks())
+    return [str(key) for key in current.filter(pc.invert(there))["key"].unique().to_pylist()]
+
+
+def _listed_shards(state: pa.Table) -> list[str]:
+    listed = state.filter(pc.field("event") == "added")
+    return [str(shard) for shard in listed["shard"].unique().to_pylist()]
+
+
+def _publish(workspace: Folder, archive: str, number: int, generation: pa.Table) -> bool:
+    """Publish a generation, unless another planner was faster; True if it was published."""
+    return workspace.create_table(f"{manifests(archive)}/{number:06d}.parquet", generation)
+
+
+def mend_manifest(workspace: Folder, archive: str) -> pa.Table:
+    """The manifest as `read_manifest` has it, after damaged generations were set aside and what was
+    in them and in those that are gone was rebuilt from what finished shards know.
+
+    It is told in the log.
+    """
+    return _mended(workspace, archive)[0]
+
+
+def _mended(workspace: Folder, archive: str) -> tuple[pa.Table, int]:
+    """The mended manifest, and the number of its next generation."""
+    aside: list[int] = []
+    while True:
+        generations = _generations(workspace, archive)
+        numbers = [_number(name) for name, _ in generations]
+        try:
+            state = _read(workspace, generations)
+        except DamagedError as error:
+            damage.set_aside(workspace, error)
+            aside.append(_number(error.name))
+            continue
+        gone = set(range(1, max([*numbers, *aside], default=0) + 1)) - set(numbers)
+        if not gone:
+            return state, len(numbers) + 1
+        lost = lost_images(workspace, archive, state)
+        log.warning(
+            "generation %d of the manifest of archive %s is gone; what finished shards know of it "
+            "(%d images) was written down again",
+            *(min(gone), archive, len(lost)),
+        )
+        for number in sorted(gone):
+            _publish(workspace, archive, number, lost)
+            lost = lost.slice(0, 0)
+
+
+def _number(name: str) -> int:
+    return int(PurePath(name).stem)
 
 
 def read_manifest(workspace: Folder, archive_key: str) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from functools import wraps
 from inspect import cleandoc
@@ -92,11 +93,23 @@ def terminate(number: int, frame: object) -> None:
     raise Terminated
 
 
+class _Notes(logging.Handler):
+    """Shows what the library has to say besides, such as what was damaged and is made anew."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = escape(record.getMessage())
+        err.print(f"[yellow]note:[/] {text}", soft_wrap=True, highlight=False)
+
+
+_notes = _Notes(logging.WARNING)
+
+
 def in_words(function: Callable[P, R]) -> Callable[P, R]:
     """The command, with a UserError as one sentence on standard error and exit code 2."""
 
     @wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> R:
+        logging.getLogger("lazsl").addHandler(_notes)
         try:
             return function(*args, **kwargs)
         except UserError as error:
@@ -109,6 +122,11 @@ def in_words(function: Callable[P, R]) -> Callable[P, R]:
                 f"this needs {library}, which is not installed here; `pip install lazsl` installs "
                 "all of it"
             ) from None
+        except Exception as error:
+            sentence = _of_damaged_warehouse(error)
+            if sentence is None:
+                raise
+            raise _refused(sentence) from None
         except KeyboardInterrupt as error:
             err.print("[bold red]lazsl:[/] stopped; run the same command again to go on from here")
             raise typer.Exit(143 if isinstance(error, Terminated) else 130) from None
@@ -123,6 +141,17 @@ def _refused(sentence: str) -> typer.Exit:
 
     err.print(f"[bold red]lazsl:[/] {escape(masked(sentence))}", soft_wrap=True, highlight=False)
     return typer.Exit(2)
+
+
+def _of_damaged_warehouse(error: Exception) -> str | None:
+    """The sentence on an error that comes of a damaged warehouse; None for every other error."""
+    if "duckdb" not in type(error).__module__:
+        return None
+    from lazsl.warehouse.opening import hint
+    from lazsl.warehouse.sqlfiles import first_line
+
+    advice = hint(error)
+    return f"{first_line(error)}{advice}" if advice else None
 
 
 Workspace = Annotated[

@@ -208,7 +208,7 @@ def relabel(
     """
     from lazsl.run.recorded import check_model, taken_over
     from lazsl.store.folder import Folder
-    from lazsl.store.paths import read_run_record
+    from lazsl.store.paths import embedding_run, read_run_record
 
     given = {
         "labels": labels,
@@ -230,7 +230,7 @@ def relabel(
     how = nested(scoring)
     talk = Talk(quiet, verbose, log_json)
     folder = Folder(workspace)
-    record = read_run_record(folder, run)
+    record = read_run_record(folder, embedding_run(folder, run))
     check_model(record, changes)
     job = make_job(**taken_over(record, workspace, changes))
     _refuse_early(job, archive=False)

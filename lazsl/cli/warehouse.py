@@ -53,13 +53,22 @@ def status(
         print(json.dumps(found, indent=1, default=str))
     else:
         show_status(found)
-    if found["missing"] or not found["loaded"]:
+    if found["missing"] or not found["loaded"] or not found["reconciled"]:
         raise typer.Exit(1)
 
 
 @app.command(epilog="Example: lazsl load --workspace s3://bucket/lazsl --warehouse archive.duckdb")
 @in_words
-def load(workspace: Workspace = "workspace", warehouse: WarehouseFile = None) -> None:
+def load(
+    workspace: Workspace = "workspace",
+    warehouse: WarehouseFile = None,
+    rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild", help="Make the warehouse anew from the workspace; keep the old file."
+        ),
+    ] = False,
+) -> None:
     """Load finished shards into the warehouse. Safe while a run is in progress."""
     from lazsl.store.folder import Folder
     from lazsl.store.paths import runs
@@ -72,13 +81,37 @@ def load(workspace: Workspace = "workspace", warehouse: WarehouseFile = None) ->
         raise UserError(
             f"there is no run in {masked(workspace)}; label an archive, or name another workspace"
         )
-    loaded = publishing.load(folder, path)
+    loaded = publishing.load(folder, path, rebuild=rebuild)
     out.print(
         f"{loaded.shards} shards, {loaded.images} images loaded into {path}",
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
+
+
+@app.command(epilog="Example: lazsl check --workspace s3://bucket/lazsl")
+@in_words
+def check(workspace: Workspace = "workspace") -> None:
+    """Read every artifact of a workspace, and set aside what is damaged. Exit code 1 if any is.
+
+    What is set aside is kept below damaged/, and the next lazsl label makes it anew.
+    """
+    from lazsl.store.checking import check_workspace
+    from lazsl.store.folder import Folder
+
+    checked = check_workspace(Folder(workspace))
+    for error in checked.damaged:
+        out.print(f"{error.name}: {error.why}", markup=False, highlight=False, soft_wrap=True)
+    out.print(
+        f"{checked.artifacts} artifacts read, {checked.unsealed} of them without a seal (made by "
+        f"an older lazsl), {len(checked.damaged)} damaged",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    if checked.damaged:
+        raise typer.Exit(1)
 
 
 @app.command(
@@ -119,7 +152,7 @@ def sql(
     from lazsl.cli.console import Seen
     from lazsl.warehouse import export, sqlfiles
     from lazsl.warehouse.only_reading import check_reads
-    from lazsl.warehouse.opening import open_warehouse
+    from lazsl.warehouse.opening import hint, open_warehouse
     from lazsl.warehouse.sqlfiles import first_line
 
     path = warehouse_of(workspace, warehouse)
@@ -141,7 +174,7 @@ def sql(
                 raise UserError("the query is empty; try: lazsl sql 'show tables'")
             reader = found.to_arrow_reader(rows + 1 if not (output or as_csv) else export.BATCH)
         except duckdb.Error as error:
-            raise UserError(f"the query failed: {first_line(error)}") from None
+            raise UserError(f"the query failed: {first_line(error)}{hint(error)}") from None
         if output is not None:
             written = export.write_result(reader, output)
             out.print(f"{written} rows written to {output}", highlight=False, markup=False)
@@ -238,7 +271,13 @@ def show_status(found: dict[str, Any]) -> None:
     reasons = ", ".join(f"{n} {reason}" for reason, n in (found.get("rejects") or {}).items())
     rejected = f"{found.get('rejected', 0):,}" + (f"  ({reasons})" if reasons else "")
     table.add_row("images rejected", escape(rejected))
+    if found["waiting"]:
+        table.add_row("images waiting", f"{found['waiting']:,}  (finished, and not loaded)")
     table.add_row("images missing", f"{found['missing']:,}")
+    if not found["reconciled"]:
+        table.add_row("counts", "[red]do not add up[/]; run lazsl load --rebuild")
+    if found.get("no_longer_listed"):
+        table.add_row("no longer listed", f"{found['no_longer_listed']:,}  (besides)")
     for method, value in (found.get("accuracy") or {}).items():
         part = " of those not abstained" if abstained and method == "lazsl" else ""
         table.add_row(f"accuracy, {method}", f"{value:.1%}{part}" if value is not None else "")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.vectors import ImageFacts, embed_regions
-from lazsl.images.decoding import Reject
+from lazsl.images.decoding import NOT_FINITE, Reject
 from lazsl.model.encoder import Encoder
 from lazsl.settings import CutOn, RegionSettings
 from lazsl.store import schemas
+from lazsl.store.kinds import unit_vectors
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,52 @@ def embed_images(
         stopping=stopping,
         progress=progress,
     )
+    facts, vectors = _finite(embedded.images, embedded.vectors)
     return Embedded(
-        regions=_regions_table(images["image_id"], embedded.images, embedded.vectors),
-        images=_images_table(images, embedded.images),
+        regions=_regions_table(images["image_id"], facts, vectors),
+        images=_images_table(images, facts),
         crops=embedded.crops,
         bytes=embedded.bytes,
         seconds=embedded.seconds,
         model_seconds=embedded.model_seconds,
     )
+
+
+def replace_images(
+    before: tuple[pa.Table, pa.Table], again: tuple[pa.Table, pa.Table]
+) -> tuple[pa.Table, pa.Table]:
+    """Images and regions of a shard, with what became of some of its images another time.
+
+    Args:
+        before: `schemas.IMAGES` and `schemas.regions(D)` of the whole shard.
+        again: the same of some of its images.
+    """
+    order = before[0]["image_id"].combine_chunks()
+    ids: Any = again[0]["image_id"].combine_chunks()
+
+    def merged(old: pa.Table, new: pa.Table) -> pa.Table:
+        kept = old.filter(pc.invert(pc.is_in(old["image_id"], value_set=ids)))
+        both = pa.concat_tables([kept.replace_schema_metadata(), new.replace_schema_metadata()])
+        place: Any = pc.index_in(both["image_id"].combine_chunks(), value_set=order)
+        return both.take(place.to_numpy().argsort(kind="stable"))
+
+    return merged(before[0], again[0]), merged(before[1], again[1])
+
+
+def _finite(facts: list[ImageFacts], vectors: np.ndarray) -> tuple[list[ImageFacts], np.ndarray]:
+    """The same, without the vectors of images that have one which is no number or not of unit
+    length; these images are rejects."""
+    good = unit_vectors(vectors)
+    if good.all():
+        return facts, vectors
+    counts = [0 if image.boxes is None else len(image.boxes) for image in facts]
+    owner = np.repeat(np.arange(len(facts)), counts)
+    wrong = np.unique(owner[~good])
+    checked = list(facts)
+    for row in wrong:
+        reject = Reject(NOT_FINITE, "the model gives values for it that are no numbers")
+        checked[row] = replace(facts[row], boxes=None, reject=reject)
+    return checked, vectors[~np.isin(owner, wrong)]
 
 
 def _regions_table(

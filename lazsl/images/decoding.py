@@ -43,6 +43,7 @@ UNREADABLE = "unreadable"
 MISSING = "missing"
 CHANGED = "changed"
 OUTSIDE = "outside-the-archive"
+NOT_FINITE = "not-finite"
 
 REASONS = {
     EMPTY: "the object has no bytes",
@@ -57,8 +58,12 @@ REASONS = {
     MISSING: "the object was deleted since it was listed",
     CHANGED: "the object was replaced since it was listed; the next run finds its new version",
     OUTSIDE: "a link that leads out of the archive, or a path that does; links=anywhere follows it",
+    NOT_FINITE: "the model gives values for it that are no numbers, as half precision can",
 }
 """Every stable reason code and what it means."""
+
+OF_THE_MOMENT = frozenset({UNREADABLE, MISSING, CHANGED})
+"""Reasons that may be gone another time: the next run tries these images again."""
 
 SMALLEST_SIDE = 2
 

@@ -16,6 +16,7 @@ from lazsl.errors import UserError
 from lazsl.run import steps
 from lazsl.run.into_warehouse import load_run
 from lazsl.run.run import Run, record_run
+from lazsl.store.folder import DAMAGED
 
 Progress = Callable[[int, int], None]
 """Called with the number of images that are done, and of how many."""
@@ -31,25 +32,45 @@ def label_archive(run: Run, progress: Progress | None = None) -> None:
     plan = steps.plan_archive(run)
     record_run(run)
     steps.embed_attributes(run)
-    _finish(run, list(plan.shards), progress)
+    _finish_mending(run, list(plan.shards), progress)
 
 
-def relabel_archive(run: Run, progress: Progress | None = None) -> None:
+def relabel_archive(
+    run: Run, progress: Progress | None = None, relabels: str | None = None
+) -> None:
     """Score the archive's stored embeddings as this run does, and load what came of it.
+
+    Args:
+        run: how to score.
+        progress: called as images are done.
+        relabels: key of the run that has the embeddings.
 
     Raises:
         UserError: as `label_archive`; also where a shard was never embedded.
     """
-    record_run(run)
+    record_run(run, relabels)
     steps.embed_attributes(run, "text")
-    _finish(run, steps.archive_shards(run), progress, with_images=False)
+    _finish_mending(run, steps.archive_shards(run), progress, with_images=False)
+
+
+def _finish_mending(
+    run: Run, shards: list[str], progress: Progress | None, with_images: bool = True
+) -> None:
+    """As `_finish`, and once more where damage was set aside on the way: it is missing now."""
+    aside = len(run.workspace.names(DAMAGED))
+    try:
+        _finish(run, shards, progress, with_images)
+    except UserError:
+        if len(run.workspace.names(DAMAGED)) == aside:
+            raise
+        _finish(run, shards, progress, with_images)
 
 
 def _finish(
     run: Run, shards: list[str], progress: Progress | None, with_images: bool = True
 ) -> None:
-    missing = steps.missing_shards(run, shards)
-    to_stage = [s for s in missing if with_images and not steps.is_embedded(run, s)]
+    missing = steps.to_label(run, shards) if with_images else steps.missing_shards(run, shards)
+    to_stage = [s for s in missing if with_images and _is_to_embed(run, s)]
     counts = {shard: steps.count_images(run, [shard]) for shard in missing}
     total, done = sum(counts.values()), 0
     failures: list[str] = []
@@ -70,7 +91,8 @@ def _finish(
             try:
                 if shard in to_stage:
                     steps.embed_shard(run, shard, *staged.take(shard), show)
-                steps.score_shard(run, shard)
+                if steps.finished(run, shard) is None:
+                    steps.score_shard(run, shard)
             except UserError as error:
                 failures.append(str(error).rstrip("."))
             finally:
@@ -83,6 +105,11 @@ def _finish(
             f"{len(failures)} of {len(shards)} shards failed: {failures[0]}; the others are done "
             "and loaded, and the same call does only what is missing"
         )
+
+
+def _is_to_embed(run: Run, shard: str) -> bool:
+    """True when a shard, or rejects of it that are tried again, must be embedded."""
+    return not steps.is_embedded(run, shard) or bool(steps.rejects_again(run, shard))
 
 
 class _Ahead:
@@ -108,5 +135,6 @@ class _Ahead:
 
     def _stage(self, shard: str) -> tuple[Staged, float]:
         started = time.perf_counter()
-        staged = steps.stage_shard(self._run, shard, self._scratch / shard)
+        again = steps.rejects_again(self._run, shard) if steps.is_embedded(self._run, shard) else []
+        staged = steps.stage_shard(self._run, shard, self._scratch / shard, again)
         return staged, time.perf_counter() - started

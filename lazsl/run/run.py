@@ -5,6 +5,7 @@ Each step is done when its artifact is there, so any of them can be killed, repe
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,7 +15,7 @@ from typing import Any
 
 import lazsl
 from lazsl.archive.selection import select
-from lazsl.errors import UserError
+from lazsl.errors import DamagedError, UserError
 from lazsl.fieldguide import IMAGES_DIR
 from lazsl.labelset.labels import PENDING, LabelSet
 from lazsl.labelset.reading import load_labelset
@@ -25,7 +26,7 @@ from lazsl.run.recorded import check_model, taken_over
 from lazsl.scoring.tree import Tree, make_tree
 from lazsl.secret_names import without_signature
 from lazsl.settings import Job, make_job
-from lazsl.store import keys, paths
+from lazsl.store import damage, keys, paths
 from lazsl.store.folder import Folder
 from lazsl.store.urls import masked
 
@@ -150,13 +151,22 @@ def rescoring(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]
     return {**kept, **changes}
 
 
-def record_run(run: Run) -> None:
-    """Write down the run, once: its job, keys and software."""
+def record_run(run: Run, relabels: str | None = None) -> None:
+    """Write down the run, once: its job, keys and software.
+
+    Args:
+        run: the run.
+        relabels: key of the run whose embeddings it scores.
+    """
     name = paths.run_record(run.key)
     if run.workspace.exists(name):
-        return
+        try:
+            paths.read_run_record(run.workspace, run.key)
+            return
+        except DamagedError as error:
+            damage.set_aside(run.workspace, error)
     packages = ("torch", "open_clip_torch", "pillow", "pyarrow", "duckdb")
-    run.workspace.write_json(
+    run.workspace.write_record(
         name,
         {
             "run": run.key,
@@ -169,10 +179,21 @@ def record_run(run: Run) -> None:
             "model": run.job.model,
             "classes": len(run.labelset),
             "attributes": sum(run.labelset.sizes),
-            "job": run.job.model_dump(mode="json"),
+            "job": _found_from_anywhere(run.job),
+            "relabels": relabels,
             "software": {"lazsl": lazsl.__version__} | {name: version(name) for name in packages},
         },
     )
+
+
+def _found_from_anywhere(job: Job) -> dict[str, Any]:
+    """The job with absolute paths: a run is looked at from other folders too."""
+    values = job.model_dump(mode="json")
+    for name in ("archive", "labels", "only", "truth"):
+        path = values[name]
+        if path is not None and "://" not in path and os.path.exists(path):
+            values[name] = os.path.abspath(path)
+    return values
 
 
 def notices(

@@ -13,15 +13,17 @@ from lazsl.settings import make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from lazsl.warehouse import run_keys
+from lazsl.warehouse.loading import done_versions
 
 
 def run_status(folder: Folder, run: str | None = None, path: Path | None = None) -> dict[str, Any]:
     """Reconciled counts of a run, its accuracy where truth is known, and its timings.
 
-    `listed` counts the images of the archive's manifest as it stands, in shards that hold a listed
-    image; `listed = labelled + rejected + missing`, where `missing` is in shards that are not done.
-    `loaded` says whether the warehouse has every finished shard; accuracy, rejects and seconds are
-    the warehouse's. `seen` is the mean number of crops an image's label was made from, out of
+    `listed` counts the images that the last listing has. At every moment `listed = labelled +
+    rejected + waiting + missing`: `waiting` is finished and not loaded, `missing` is not finished;
+    `reconciled` says whether that holds. `no_longer_listed` are loaded images besides. `loaded`
+    says whether the warehouse has every finished shard as it is; accuracy and seconds are the
+    warehouse's. `seen` is the mean number of crops an image's label was made from, out of
     `crops_asked`, and `doubt` the mean chance that the others change it (null where all were asked
     for).
 
@@ -31,29 +33,35 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
         path: the warehouse; default: the run's own.
 
     Raises:
-        UserError: there is no such run.
+        UserError: there is no such run, or its manifest or the warehouse is damaged.
     """
     record = paths.read_run_record(folder, run)
-    done = paths.done_shards(folder, record["run"])
+    key = record["run"]
+    done = done_versions(folder, key)
     manifest = read_manifest(folder, record["archive"])
-    listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))["shard"].unique()
-    inside = manifest.filter(pc.is_in(manifest["shard"], value_set=listed))
-    finished = pc.is_in(inside["shard"], value_set=pa.array(done, pa.string()))
-    missing = inside.filter(pc.invert(finished))
+    listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
+    finished = pc.is_in(listed["shard"], value_set=pa.array(list(done), pa.string()))
+    images = listed.select(["image_id", "shard"]).append_column("done", finished)
+    shards = {str(shard) for shard in listed["shard"].unique().to_pylist()}
     job = make_job(**{**record["job"], "workspace": folder.url})
     path = path or job.warehouse_path
-    loaded = run_keys.status(path, record["run"]) if path.is_file() and done else {}
-    counts = {
-        "run": record["run"],
+    of_done = int(images["done"].to_numpy().sum())
+    loaded = run_keys.status_of_listed(path, key, images) if path.is_file() else {}
+    counts: dict[str, Any] = {"labelled": 0, "rejected": 0, "waiting": of_done} | loaded
+    counts["missing"] = images.num_rows - of_done
+    parts = ("labelled", "rejected", "waiting", "missing")
+    return {
+        **counts,
+        "run": key,
         "archive": record["archive_url"],
         "model": record["model"],
         "created": record["created"],
-        "shards": len(listed),
-        "shards_done": len(set(done) & set(listed.to_pylist())),
-        "listed": inside.num_rows,
-        "missing": missing.num_rows,
+        "shards": len(shards),
+        "shards_done": len(shards & done.keys()),
+        "listed": images.num_rows,
+        "reconciled": sum(counts[part] for part in parts) == images.num_rows
+        and not counts.get("unreconciled_shards"),
         "crops_asked": job.regions.count,
         "warehouse": str(path),
-        "loaded": loaded.get("shards") == len(done),
+        "loaded": counts.pop("versions", {}).items() >= done.items(),
     }
-    return {**loaded, **counts}

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,24 +15,24 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.manifest import Plan, plan_shards, read_manifest, shard_images
+from lazsl.archive.manifest import Plan, mend_manifest, plan_shards, read_manifest, shard_images
 from lazsl.archive.selection import select
 from lazsl.archive.staging import Staged, stage
 from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.label_set import Remembering, embed_labels, embedded_before
-from lazsl.embedding.shard import embed_images
+from lazsl.embedding.shard import embed_images, replace_images
 from lazsl.errors import DamagedError, UserError
 from lazsl.model.encoder import choose_device, count_tokens, load_tokenizer
 from lazsl.model.towers import Towers
+from lazsl.run import rejects
 from lazsl.run.into_warehouse import check_folders
 from lazsl.run.models import load_model
 from lazsl.run.run import Run, now
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.scoring.tables import score_table
 from lazsl.settings import device_defaults
-from lazsl.store import paths
+from lazsl.store import damage, paths
 from lazsl.store.folder import Folder
-from lazsl.store.urls import masked
 
 
 def plan_archive(run: Run) -> Plan:
@@ -43,7 +43,10 @@ def plan_archive(run: Run) -> Plan:
     """
     job = run.job
     only = select(job.only)
-    plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links)
+    ceiling = job.loss_ceiling
+    plan = plan_shards(
+        *(run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links, ceiling)
+    )
     if plan.archive != run.archive:
         raise UserError(f"the keys in {job.only} were changed while the run began; run it again")
     check_folders(run.workspace, job, run.labelset, run.archive)
@@ -51,8 +54,11 @@ def plan_archive(run: Run) -> Plan:
 
 
 def archive_shards(run: Run) -> list[str]:
-    """Shards of the archive as last planned that hold a listed image, oldest first."""
-    manifest = read_manifest(run.workspace, run.archive)
+    """Shards of the archive as last planned that hold a listed image, oldest first.
+
+    A manifest that is damaged is mended first.
+    """
+    manifest = mend_manifest(run.workspace, run.archive)
     listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
     return [str(shard) for shard in listed["shard"].unique().to_pylist()]
 
@@ -75,6 +81,34 @@ def is_embedded(run: Run, shard: str) -> bool:
     return run.workspace.exists(paths.images(run.encoder, run.regions, shard))
 
 
+def unembedded_again(run: Run, shards: list[str]) -> list[str]:
+    """Those of the shards, in order, whose embeddings were damaged and set aside."""
+    aside = paths.set_aside_shards(run.workspace, run.encoder, run.regions)
+    return [shard for shard in shards if shard in aside]
+
+
+def shards_again(run: Run) -> list[str]:
+    """Shards with rejects that this run tries again."""
+    return _embeddings(run).shards()
+
+
+def to_label(run: Run, shards: list[str]) -> list[str]:
+    """Those of the shards, in order, that labelling has something to do for: they are not finished,
+    their embeddings were set aside, or rejects of theirs are tried again."""
+    some = {*missing_shards(run, shards), *unembedded_again(run, shards), *shards_again(run)}
+    return [shard for shard in shards if shard in some]
+
+
+def rejects_again(run: Run, shard: str) -> list[str]:
+    """The images of a shard that was embedded before that this run tries again."""
+    return _embeddings(run).images(shard)
+
+
+def _embeddings(run: Run) -> rejects.Embeddings:
+    where = (run.archive, run.encoder, run.regions)
+    return rejects.Embeddings(run.workspace, *where, run.job.retry_rejects)
+
+
 def attributes_embedded(run: Run) -> bool:
     """True when the label set was embedded before, by this run or another one."""
     return run.workspace.exists(paths.attributes(run.encoder, run.labels))
@@ -82,9 +116,13 @@ def attributes_embedded(run: Run) -> bool:
 
 def embed_attributes(run: Run, towers: Towers = "both") -> bool:
     """Embed the label set, unless that was done before; True when it had to be done."""
-    if attributes_embedded(run):
-        return False
     name = paths.attributes(run.encoder, run.labels)
+    if attributes_embedded(run):
+        try:
+            run.workspace.read_table(name)
+            return False
+        except DamagedError as error:
+            damage.set_aside(run.workspace, error)
     known = embedded_before(run.workspace, run.encoder, run.labelset)
     encoder = Remembering(lambda: load_model(run, towers), known)
     run.workspace.write_table(name, embed_labels(run.labelset, encoder))
@@ -119,13 +157,21 @@ def cut_sentences(run: Run) -> str | None:
     )
 
 
-def stage_shard(run: Run, shard: str, directory: Path) -> Staged:
+def stage_shard(run: Run, shard: str, directory: Path, again: Sequence[str] = ()) -> Staged:
     """The shard's images on the local disk, with their rows of the manifest.
+
+    Args:
+        run: the run.
+        shard: the shard.
+        directory: where to.
+        again: rejects that are tried again; none: all of the shard's images.
 
     Raises:
         UserError: the store kept failing.
     """
     rows = shard_images(run.workspace, run.archive, shard)
+    if again:
+        rows = rows.filter(pc.is_in(rows["image_id"], value_set=pa.array(again, pa.string())))
     return stage(rows, run.job.archive, directory, run.job.fetchers, links=run.job.links)
 
 
@@ -156,7 +202,6 @@ def embed_shard(
         stopping=_stopping(run),
         progress=progress,
     )
-    _check_rejects(shard, embedded.images, job.reject_ceiling)
     spent = {
         "run": run.key,
         "crops": embedded.crops,
@@ -165,10 +210,37 @@ def embed_shard(
         "embed": embedded.seconds,
         "model": embedded.model_seconds,
     }
-    regions = paths.region_embeddings(run.encoder, run.regions, shard)
-    run.workspace.write_table(regions, embedded.regions)
-    images = embedded.images.replace_schema_metadata({"spent": json.dumps(spent)})
+    images, regions = embedded.images, embedded.regions
+    if len(images) < len(shard_images(run.workspace, run.archive, shard)):
+        before = _read_embeddings(run, shard)
+        images, regions = replace_images(before, (images, regions))
+        if images.equals(before[0].replace_schema_metadata()):
+            return
+        spent = _added(spent, _spent(before[0]))
+        rejects.forget_scores(run.workspace, run.encoder, run.regions, shard)
+    elif unembedded_again(run, [shard]):
+        rejects.forget_scores(run.workspace, run.encoder, run.regions, shard)
+    listed = rejects.listed_images(run.workspace, run.archive, shard)
+    _check_rejects(shard, images, listed, job.reject_ceiling)
+    run.workspace.write_table(paths.region_embeddings(run.encoder, run.regions, shard), regions)
+    rejects.note(run.workspace, run.encoder, run.regions, shard, images)
+    images = images.replace_schema_metadata({"spent": json.dumps(spent)})
     run.workspace.write_table(paths.images(run.encoder, run.regions, shard), images)
+    if not rejects.of_the_moment(images):
+        run.workspace.remove(paths.again(run.encoder, run.regions, shard))
+
+
+def _spent(images: pa.Table) -> dict[str, Any]:
+    """What embedding a shard took, and which run spent it."""
+    spent: dict[str, Any] = json.loads((images.schema.metadata or {}).get(b"spent", b"{}"))
+    return spent
+
+
+def _added(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """What a run spent twice on a shard."""
+    if before.get("run") != now["run"]:
+        return now
+    return now | {name: now[name] + before.get(name, 0) for name in now if name != "run"}
 
 
 def _stopping(run: Run) -> Stopping | None:
@@ -183,6 +255,15 @@ def _stopping(run: Run) -> Stopping | None:
         device if device.startswith("cuda") else "cpu",
     )
     return Stopping(labels.packed, run.job.scoring, regions.count, regions.doubt)
+
+
+def finished(run: Run, shard: str) -> dict[str, Any] | None:
+    """A shard's completion marker; None while this run has not finished it, or it is damaged."""
+    try:
+        name = paths.marker(run.key, shard)
+        return run.workspace.read_record(name, paths.MARKER_FIELDS)
+    except (FileNotFoundError, DamagedError):
+        return None
 
 
 def score_shard(run: Run, shard: str) -> dict[str, Any]:
@@ -200,14 +281,15 @@ def score_shard(run: Run, shard: str) -> dict[str, Any]:
     settings = run.job.regions
     count = None if settings.doubt is None else settings.count
     tables = score_table(regions, labels, run.job.scoring, run.job.scoring_memory, count, run.tree)
-    counts = _reconcile(shard, images, tables["predictions"])
+    counts = _reconcile(run, shard, images, tables["predictions"])
+    _check_finite(run, shard, tables)
     files = {
         name: workspace.write_table(name, table)
         for name, table in (
             (paths.run_table(run.key, kind, shard), table) for kind, table in tables.items()
         )
     }
-    spent = json.loads((images.schema.metadata or {}).get(b"spent", b"{}"))
+    spent = _spent(images)
     mine = spent if spent.get("run") == run.key else {}
     marker = {
         "run": run.key,
@@ -223,7 +305,7 @@ def score_shard(run: Run, shard: str) -> dict[str, Any]:
         "finished": now(),
         "files": files,
     }
-    workspace.write_json(paths.marker(run.key, shard), marker)
+    workspace.write_record(paths.marker(run.key, shard), marker)
     return marker
 
 
@@ -233,12 +315,21 @@ def _read_embeddings(run: Run, shard: str) -> tuple[pa.Table, pa.Table]:
     regions = paths.region_embeddings(run.encoder, run.regions, shard)
     try:
         return run.workspace.read_table(marker), run.workspace.read_table(regions)
-    except (DamagedError, FileNotFoundError):
-        raise DamagedError(
-            f"the embeddings of shard {shard} are damaged or not all there; delete "
-            f"{masked(run.workspace.path(marker))} and label the archive again, and they are made "
-            "anew"
-        ) from None
+    except DamagedError as error:
+        damaged = error
+    except FileNotFoundError:
+        damaged = DamagedError("", regions, "missing")
+    damage.set_aside(run.workspace, damaged)
+    raise _damaged(shard, damaged)
+
+
+def _damaged(shard: str, error: DamagedError) -> DamagedError:
+    """What is said of embeddings that were set aside."""
+    return DamagedError(
+        f"the embeddings of shard {shard} were damaged ({error.name}: {error.why}) and are set "
+        "aside; lazsl label makes them anew from the archive",
+        *(error.name, error.why),
+    )
 
 
 @lru_cache(maxsize=2)
@@ -247,23 +338,40 @@ def embedded_labels(folder: Folder, encoder: str, labels: str) -> EmbeddedLabels
     return EmbeddedLabels.from_table(folder.read_table(paths.attributes(encoder, labels)))
 
 
-def _check_rejects(shard: str, images: pa.Table, ceiling: float) -> None:
-    reasons = Counter(images["reason"].drop_null().to_pylist())
-    if reasons.total() > ceiling * images.num_rows:
+def _check_rejects(shard: str, images: pa.Table, listed: set[str], ceiling: float) -> None:
+    """Raise UserError if too many of the images that are still listed are rejects."""
+    rows = zip(images["image_id"].to_pylist(), images["reason"].to_pylist(), strict=True)
+    reasons = Counter(reason for image, reason in rows if reason is not None and image in listed)
+    if reasons.total() > ceiling * len(listed):
         why = ", ".join(f"{times} {reason}" for reason, times in reasons.most_common(4))
         raise UserError(
-            f"{reasons.total()} of the {images.num_rows} images of shard {shard} cannot be used "
+            f"{reasons.total()} of the {len(listed)} images of shard {shard} cannot be used "
             f"({why}), more than the share of {ceiling:g} that reject_ceiling "
             "allows: check the archive, or raise it"
         )
 
 
-def _reconcile(shard: str, images: pa.Table, predictions: pa.Table) -> dict[str, int]:
+def _reconcile(run: Run, shard: str, images: pa.Table, predictions: pa.Table) -> dict[str, int]:
     usable = images.filter(pc.is_null(images["reason"]))["image_id"]
     if usable.to_pylist() != predictions["image_id"].to_pylist():
-        raise UserError(
-            f"shard {shard} has {len(usable)} embedded images but {predictions.num_rows} "
-            "predictions; its embeddings are damaged: delete them and label the archive again"
-        )
+        name = paths.images(run.encoder, run.regions, shard)
+        why = f"{len(usable)} images for the embeddings of {predictions.num_rows}"
+        damaged = DamagedError("", name, why)
+        damage.set_aside(run.workspace, damaged)
+        raise _damaged(shard, damaged)
     listed, labelled = images.num_rows, predictions.num_rows
     return {"listed": listed, "labelled": labelled, "rejected": listed - labelled}
+
+
+def _check_finite(run: Run, shard: str, tables: dict[str, pa.Table]) -> None:
+    """Raise UserError if a score is no number: nothing of the shard is written then."""
+    for name, table in tables.items():
+        for field in table.schema:
+            if pa.types.is_floating(field.type):
+                finite: Any = pc.all(pc.is_finite(table[field.name]))
+                if finite.as_py() is False:
+                    raise UserError(
+                        f"column {field.name} of the {name} of shard {shard} is not a number "
+                        "everywhere, so nothing of it was written; check the settings of scoring "
+                        f"and the label set of run {run.key}"
+                    )

@@ -44,7 +44,7 @@ def remedy(name: str) -> str:
         return "delete it, and give --truth to lazsl label again"
     if kind_of(name) is None and not re.match("runs/", name):
         return "delete it and run again, and it is made anew"
-    return "lazsl check sets it aside, and the next lazsl label or relabel makes it anew"
+    return "lazsl check sets it aside, and the next lazsl label makes it anew"
 
 
 def check_schema(name: str, schema: pa.Schema, columns: list[str] | None = None) -> None:

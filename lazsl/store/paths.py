@@ -3,11 +3,14 @@
     manifests/{archive}/{generation}.parquet       schemas.MANIFEST: what was added and removed
     embeddings/{encoder}/{regions}/{shard}.parquet          schemas.regions: boxes and vectors
     embeddings/{encoder}/{regions}/{shard}.images.parquet   schemas.IMAGES: images and rejects
+    embeddings/{encoder}/{regions}/{shard}.again.json       rejects that are tried again
     attributes/{encoder}/{labels}.parquet          schemas.attributes: the embedded label set
     attributes/{encoder}/templates-{digest}.parquet         schemas.class_means: names by templates
     runs/{run}/run.json                            the job, its keys, the software
     runs/{run}/{table}/{shard}.parquet             schemas.RUN_TABLES
     runs/{run}/shards/{shard}.json                 written last: done means this exists
+    truth/{archive}.parquet                        schemas.TRUTH: what is really shown
+    damaged/...                                    what was damaged, under its own name
     samples/{archive}/{sample}.parquet             schemas.SAMPLES: images drawn for an audit
     reviews/{archive}/{batch}.parquet              schemas.REVIEWS: judgements imported together
 
@@ -17,13 +20,27 @@ never collides with it. Artifacts never change once they are there.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from lazsl.display import short
-from lazsl.errors import UserError
+from lazsl.errors import DamagedError, UserError
 from lazsl.store import keys
-from lazsl.store.folder import Folder
+from lazsl.store.folder import DAMAGED, Folder
 from lazsl.store.urls import masked
+
+RUN_FIELDS = (
+    *("run", "created", "archive", "archive_url", "encoder", "regions", "labels", "model"),
+    *("classes", "attributes", "job", "software"),
+)
+"""What the record of a run has."""
+
+MARKER_FIELDS = (
+    *("run", "shard", "listed", "labelled", "rejected", "crops", "bytes", "seconds", "finished"),
+)
+"""What the completion marker of a shard has."""
+
+log = logging.getLogger(__name__)
 
 
 def manifests(archive: str) -> str:
@@ -39,6 +56,16 @@ def region_embeddings(encoder: str, regions: str, shard: str) -> str:
 def images(encoder: str, regions: str, shard: str) -> str:
     """Images and rejects of one shard; written after the embeddings, so it marks them whole."""
     return f"embeddings/{encoder}/{regions}/{shard}.images.parquet"
+
+
+def again(encoder: str, regions: str, shard: str) -> str:
+    """Rejects of the moment of one shard, which the next run tries again."""
+    return f"embeddings/{encoder}/{regions}/{shard}.again.json"
+
+
+def truth(archive: str) -> str:
+    """What the images of an archive really show, as last given."""
+    return f"truth/{archive}.parquet"
 
 
 def attributes(encoder: str, labels: str) -> str:
@@ -89,6 +116,13 @@ def embedded_shards(workspace: Folder, encoder: str, regions: str) -> set[str]:
     return {name.rsplit("/", 1)[1].removesuffix(".images.parquet") for name in names}
 
 
+def set_aside_shards(workspace: Folder, encoder: str, regions: str) -> set[str]:
+    """Shards whose region embeddings were damaged and are not made anew yet."""
+    names = workspace.names(f"{DAMAGED}/embeddings/{encoder}/{regions}", ".parquet")
+    shards = {name.rsplit("/", 1)[1].partition(".")[0] for name in names}
+    return shards - embedded_shards(workspace, encoder, regions) if shards else shards
+
+
 def runs(workspace: Folder) -> list[str]:
     """Runs that were ever started in a workspace, sorted by name."""
     names = workspace.names("runs", "/run.json")
@@ -96,9 +130,27 @@ def runs(workspace: Folder) -> list[str]:
 
 
 def run_records(workspace: Folder) -> list[dict[str, Any]]:
-    """What was written down about every run, the latest first."""
-    records = [workspace.read_json(run_record(name)) for name in runs(workspace)]
+    """What was written down about every run, the latest first; damaged records are told and left
+    out."""
+    records = []
+    for name in runs(workspace):
+        try:
+            records.append(read_record(workspace, name))
+        except UserError as error:
+            log.warning("%s", error)
     return sorted(records, key=lambda record: (record["created"], record["run"]), reverse=True)
+
+
+def embedding_run(workspace: Folder, run: str) -> str:
+    """The run that is meant where its embeddings are wanted: its key or the beginning of it.
+
+    Of several that begin like this, those that were made from another one's embeddings do not
+    count, so that a relabelling that is repeated means the same run.
+    """
+    matching = [record for record in run_records(workspace) if record["run"].startswith(run)]
+    keys = {record["run"] for record in matching}
+    first = [record["run"] for record in matching if record.get("relabels") not in keys]
+    return str(first[0]) if len(first) == 1 else run
 
 
 def read_run_record(workspace: Folder, run: str | None = None) -> dict[str, Any]:
@@ -115,7 +167,9 @@ def read_run_record(workspace: Folder, run: str | None = None) -> dict[str, Any]
     if not known:
         raise UserError(f"there is no run in {where}; label an archive, or name another workspace")
     if run is None:
-        run = str(run_records(workspace)[0]["run"])
+        if not (records := run_records(workspace)):
+            raise UserError(f"the record of every run in {where} is damaged; label again")
+        run = str(records[0]["run"])
     matching = [run] if run in known else [name for name in known if name.startswith(run)]
     if len(matching) != 1:
         found = "no run" if not matching else f"{len(matching)} runs"
@@ -129,10 +183,14 @@ def read_record(workspace: Folder, run: str) -> dict[str, Any]:
     Raises:
         UserError: it is no record of this run, or a name in it is none that lazsl gives.
     """
-    record: dict[str, Any] = workspace.read_json(run_record(run))
+    record = workspace.read_record(run_record(run), RUN_FIELDS)
     where = f"{masked(workspace.url)}/{run_record(run)}"
-    if not isinstance(record, dict) or not isinstance(record.get("job"), dict):
-        raise UserError(f"{where} is no record of a run; delete its folder, or label anew")
+    if not isinstance(record["job"], dict):
+        raise DamagedError(
+            f"{where} is no record of a run; label again with the same options, and it is written "
+            "anew",
+            *(run_record(run), "its job is none"),
+        )
     if record.get("run") != run:
         raise UserError(
             f"{where} is the record of another run, {short(repr(record.get('run')))}; somebody "

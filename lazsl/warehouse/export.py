@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lazsl.errors import UserError
+from lazsl.warehouse.opening import hint
 from lazsl.warehouse.sqlfiles import first_line
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -70,7 +71,7 @@ def batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     try:
         yield from reader
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"the query failed: {first_line(error)}") from None
+        raise UserError(f"the query failed: {first_line(error)}{hint(error)}") from None
 
 
 def write_csv(reader: pa.RecordBatchReader, file: IO[str]) -> int:

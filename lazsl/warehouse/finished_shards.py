@@ -10,14 +10,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from lazsl.errors import DamagedError
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
 
 TOGETHER = 4096
 """Images that are loaded in one transaction; a larger shard is one alone."""
 
-_READERS = 8  # files read at a time, which hides the latency of an object store
+READERS = 8
+"""Files read at a time, which hides the latency of an object store."""
+
 _BOXES = ["image_id", "region", "left", "top", "right", "bottom"]
 _SECONDS = ("stage", "embed", "score")
 _COLUMNS: dict[str, pa.DataType] = {
@@ -41,6 +42,10 @@ MARKERS = pa.schema(_COLUMNS)
 
 class Refused(Exception):
     """Why one shard cannot be loaded."""
+
+
+class RunRefused(Refused):
+    """Why no shard of a run can be loaded; nothing is wrong with the shard itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +80,8 @@ class Reading:
         """The shard, once all of it was read.
 
         Raises:
-            Refused, KeyError, ValueError, TypeError: something of it is missing or cannot be read.
+            Refused, DamagedError, KeyError, ValueError, TypeError, AttributeError: something of it
+                is missing or cannot be read.
         """
         tables = {name: file.result() for name, file in self.files.items()}
         marker = tables.pop("marker")
@@ -102,7 +108,7 @@ def read_ahead(
     shards, whichever is more. Boxes belong to the embeddings, which runs share: those of `boxed`
     (encoder, regions, shard) are not read again.
     """
-    with ThreadPoolExecutor(_READERS) as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         waiting: deque[Reading] = deque()
         ahead = 2
         for run, shard in todo:
@@ -111,16 +117,20 @@ def read_ahead(
                 ahead = max(2, TOGETHER // max(1, _images(first)))
                 yield first
             encoder, regions = jobs[run]["encoder"], jobs[run]["regions"]
+            # First, so that whoever waits for it in the pool waits for what is under way.
+            marker = pool.submit(_read_marker, workspace, run, shard)
             names = {"new_images": (paths.images(encoder, regions, shard), schemas.IMAGES.names)}
             for table, schema in schemas.RUN_TABLES.items():
                 names[f"new_{table}"] = (paths.run_table(run, table, shard), schema.names)
             if (encoder, regions, shard) not in boxed:
                 names["new_regions"] = (paths.region_embeddings(encoder, regions, shard), _BOXES)
             files: dict[str, Future[Any]] = {
-                name: pool.submit(read_columns, workspace, file, columns, name.removeprefix("new_"))
+                name: pool.submit(
+                    read_columns, workspace, file, columns, name.removeprefix("new_"), marker
+                )
                 for name, (file, columns) in names.items()
             }
-            files["marker"] = pool.submit(workspace.read_json, paths.marker(run, shard))
+            files["marker"] = marker
             waiting.append(Reading(run, shard, files))
         yield from waiting
 
@@ -152,22 +162,37 @@ def relations(shards: Sequence[Shard]) -> dict[str, pa.Table]:
     return found
 
 
+def _read_marker(workspace: Folder, run: str, shard: str) -> dict[str, Any]:
+    return workspace.read_record(paths.marker(run, shard), paths.MARKER_FIELDS)
+
+
 def read_columns(
-    workspace: Folder, name: str, columns: list[str], table_name: str | None = None
+    workspace: Folder,
+    name: str,
+    columns: list[str],
+    table_name: str | None = None,
+    marker: Future[dict[str, Any]] | None = None,
 ) -> pa.Table:
     """These columns of an artifact; of a table of `schemas.RUN_TABLES`, those that an older lazsl
     did not write, as what they mean.
 
+    Args:
+        workspace: where it is.
+        name: of the artifact.
+        columns: those that are read.
+        table_name: of the table in `schemas.RUN_TABLES`.
+        marker: the completion marker of its shard, which says as what it was written.
+
     Raises:
-        Refused: it is missing, cannot be read, or lacks a column.
+        Refused: it is missing.
+        DamagedError: it, or the marker, is not what was written.
     """
     later = schemas.LATER.get(table_name or "", {})
+    written = None if marker is None else (marker.result().get("files") or {}).get(name)
     try:
-        table = workspace.read_table(name, None if later else columns)
+        table = workspace.read_table(name, None if later else columns, written)
     except FileNotFoundError:
         raise Refused(f"its file {name} is missing") from None
-    except DamagedError as error:
-        raise Refused(f"its file {name} is damaged: {error.why}") from None
     for column in later.keys() - set(table.column_names):
         kind = schemas.RUN_TABLES[str(table_name)].field(column).type
         table = table.append_column(column, pa.repeat(pa.scalar(later[column], kind), len(table)))

@@ -7,23 +7,29 @@ nothing. (Every statement and every commit costs the same for one shard as for m
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from lazsl.errors import UserError
-from lazsl.store import paths, schemas
+from lazsl.archive.versions import version_of
+from lazsl.errors import DamagedError, UserError
+from lazsl.store import damage, paths, schemas
 from lazsl.store.folder import Folder
 from lazsl.store.urls import masked
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.finished_shards import (
+    READERS,
     TOGETHER,
     Reading,
     Refused,
+    RunRefused,
     Shard,
     read_ahead,
     read_columns,
@@ -31,44 +37,64 @@ from lazsl.warehouse.finished_shards import (
 )
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
 
+log = logging.getLogger(__name__)
+
 _PROMPTS = ["class_index", "class", "attribute_index", "attribute", "prompt"]
 
 
 @dataclass(frozen=True)
 class News:
-    """What a load was asked to bring in."""
+    """What a load was asked to bring in.
+
+    `records` are those of the runs that are meant, by their key; `listed` and `truth` are tables by
+    archive key; `damaged` has a sentence for everything of the workspace that cannot be read.
+    """
 
     workspace: Folder
-    runs: Sequence[str] | None
+    records: Mapping[str, dict[str, Any]]
     listed: Mapping[str, pa.Table]
-    truth: pa.Table | None
-    archive: str | None
+    truth: Mapping[str, pa.Table]
+    damaged: Sequence[str] = ()
 
 
-_WRONG = (Refused, KeyError, ValueError, pa.ArrowException, duckdb.DataError)
+@dataclass(frozen=True)
+class Finished:
+    """A finished shard of a run: the version of its completion marker, and the row that the
+    warehouse has of it, if any: what `load/shards_done.sql` says."""
+
+    run: str
+    shard: str
+    version: str
+    row: tuple[Any, ...] | None
+
+
+_WRONG = (
+    *(Refused, KeyError, ValueError, TypeError, AttributeError),
+    *(DamagedError, FileNotFoundError, pa.ArrowException, duckdb.DataError),
+)
 """What is wrong with a shard and not with the disk."""
 
 
-def unloaded(connection: Connection, news: News) -> list[tuple[str, str]]:
-    """Run and shard of everything that is finished and not in the warehouse.
-
-    Raises:
-        UserError: a run that was asked for is not in the workspace.
-    """
-    known = paths.runs(news.workspace)
-    wanted = known if news.runs is None else sorted(set(news.runs))
-    if strangers := sorted(set(wanted) - set(known)):
-        raise UserError(
-            f"there is no run {strangers[0]!r} in {masked(news.workspace.url)}; "
-            f"there are {', '.join(known) or 'none'}"
-        )
+def unloaded(connection: Connection, news: News) -> list[Finished]:
+    """Everything that is finished and not in the warehouse, or there from another marker."""
     todo = []
-    for run in wanted:
-        rows = sqlfiles.run(connection, "load/shards_done.sql", run=run).fetchall()
-        done = {row[0] for row in rows}
-        finished = paths.done_shards(news.workspace, run)
-        todo += [(run, shard) for shard in finished if shard not in done]
+    for run in sorted(news.records):
+        done = sqlfiles.run(connection, "load/shards_done.sql", run=run).fetchall()
+        rows = {row[0]: row for row in done}
+        for shard, version in done_versions(news.workspace, run).items():
+            row = rows.get(shard)
+            if row is None or row[1] != version:
+                todo.append(Finished(run, shard, version, row))
     return todo
+
+
+def done_versions(workspace: Folder, run: str) -> dict[str, str]:
+    """The finished shards of a run, each with what changes when it is made anew."""
+    markers = workspace.details(f"runs/{run}/shards", ".json")
+    return {
+        name.rsplit("/", 1)[1].removesuffix(".json"): version_of(info)
+        for name, info in sorted(markers.items())
+    }
 
 
 def check_truth(truth: pa.Table | None) -> None:
@@ -95,35 +121,42 @@ def would_mark(connection: Connection, news: News) -> bool:
         return True
     for archive, table in news.listed.items():
         with sqlfiles.registered(connection, {"new_listed": table}):
-            found = sqlfiles.run(connection, "load/listed_changes.sql", archive=archive)
-            if found.fetchall()[0][0]:
+            changes = sqlfiles.run(connection, "load/listed_changes.sql", archive=archive)
+            if changes.fetchall()[0][0]:
                 return True
-    if news.truth is None:
-        return False
-    with sqlfiles.registered(connection, {"new_truth": news.truth}):
-        found = sqlfiles.run(connection, "load/truth_changes.sql", archive=news.archive)
-        return bool(found.fetchall()[0][0])
+    return any(_truth_differs(connection, news, archive) for archive in news.truth)
 
 
-def mark(connection: Connection, news: News) -> None:
-    """Bring listings, samples, judgements and truth up to date.
+def _truth_differs(connection: Connection, news: News, archive: str) -> bool:
+    with sqlfiles.registered(connection, {"new_truth": news.truth[archive]}):
+        changes = sqlfiles.run(connection, "load/truth_changes.sql", archive=archive)
+        return bool(changes.fetchall()[0][0])
 
-    Raises:
-        UserError: a file of a sample or of judgements cannot be read.
-    """
+
+def mark(connection: Connection, news: News) -> list[str]:
+    """Bring listings, samples, judgements and truth up to date; a sentence for every file of a
+    sample or of judgements that cannot be read."""
+    refused = []
     for kind, archive, batch in _new_audits(connection, news):
-        _load_audit(connection, news.workspace, kind, archive, batch)
+        try:
+            _load_audit(connection, news.workspace, kind, archive, batch)
+        except Refused as error:
+            refused.append(
+                f"{kind} {batch}: {error}; restore it from a copy, or delete it, and draw or "
+                "import it again"
+            )
     for archive, table in news.listed.items():
         with sqlfiles.registered(connection, {"new_listed": table}):
             sqlfiles.run(connection, "load/listed.sql", archive=archive)
-    if news.truth is None or not would_mark(connection, news):
-        return
-    with (
-        sqlfiles.registered(connection, {"new_truth": news.truth}),
-        sqlfiles.transaction(connection),
-    ):
-        sqlfiles.run(connection, "load/truth_remove.sql", archive=news.archive)
-        sqlfiles.run(connection, "load/truth.sql", archive=news.archive)
+    for archive, table in news.truth.items():
+        if _truth_differs(connection, news, archive):
+            with (
+                sqlfiles.registered(connection, {"new_truth": table}),
+                sqlfiles.transaction(connection),
+            ):
+                sqlfiles.run(connection, "load/truth_remove.sql", archive=archive)
+                sqlfiles.run(connection, "load/truth.sql", archive=archive)
+    return refused
 
 
 def _new_audits(connection: Connection, news: News) -> list[tuple[str, str, str]]:
@@ -138,10 +171,8 @@ def _load_audit(
     name = paths.audit_table(table, archive, batch)
     try:
         read = read_columns(workspace, name, schemas.AUDIT_TABLES[table].names)
-    except Refused as error:
-        raise UserError(
-            f"{table} {batch} cannot be loaded: {error}; delete it, and draw or import it again"
-        ) from None
+    except DamagedError as error:
+        raise Refused(f"its file {name} is damaged: {error.why}") from None
     with sqlfiles.registered(connection, {f"new_{table}": read}), sqlfiles.transaction(connection):
         sqlfiles.run(connection, f"load/{table}.sql")
 
@@ -149,36 +180,116 @@ def _load_audit(
 def load_shards(
     connection: Connection, news: News, progress: Callable[[int, int], None] | None
 ) -> tuple[int, int, list[str]]:
-    """Shards loaded, images in them, and a sentence for every shard that was refused."""
-    todo = unloaded(connection, news)
+    """Shards loaded, images in them, and a sentence for every shard that was refused.
+
+    A shard that was made anew replaces what was loaded of it. What of a refused shard is damaged is
+    set aside, so that it counts as missing and is made anew.
+    """
+    unsure = unloaded(connection, news)
+    same = _unchanged(news.workspace, unsure)
+    todo = [one for one in unsure if one not in same]
     boxed = set(sqlfiles.run(connection, "load/boxes_done.sql").fetchall())
-    jobs = {run: paths.read_record(news.workspace, run) for run in {run for run, _ in todo}}
+    jobs = news.records
+    anew = {(one.run, one.shard) for one in todo if one.row is not None}
+    for one in todo:
+        if one.row is not None:
+            boxed.discard((jobs[one.run]["encoder"], jobs[one.run]["regions"], one.shard))
     done = images = 0
     refused: list[str] = []
-    for read, unreadable in _batches(read_ahead(news.workspace, todo, jobs, boxed)):
-        wrong = _load(connection, news.workspace, jobs, read)
+    names = [(one.run, one.shard) for one in todo]
+    for read, unreadable in _batches(read_ahead(news.workspace, names, jobs, boxed)):
+        wrong = _load(connection, news.workspace, jobs, read, anew)
         for shard in read:
             if shard not in wrong:
                 images += shard.images
                 job = jobs[shard.run]
                 boxed.add((job["encoder"], job["regions"], shard.name))
-        refused += [*unreadable, *wrong.values()]
+        for run, name, error in [*unreadable, *wrong.values()]:
+            refused.append(_sentence(run, name, error))
+            _set_aside(news.workspace, run, name, error)
         for _ in range(len(read) + len(unreadable)):
             done += 1
             if progress is not None:
                 progress(done, len(todo))
-    return done - len(refused), images, refused
+    loaded = done - len(refused)
+    doubled = [sentence for run in jobs for sentence in _refuse_doubled(connection, news, run)]
+    for run in jobs:
+        rows = [{"shard": one.shard, "version": one.version} for one in unsure if one.run == run]
+        versions = pa.Table.from_pylist(rows, schema=_VERSIONS)
+        with sqlfiles.registered(connection, {"new_versions": versions}):
+            sqlfiles.run(connection, "load/versions.sql", run=run)
+    return loaded - len(doubled), images, refused + doubled
 
 
-def _batches(readings: Iterable[Reading]) -> Iterator[tuple[list[Shard], list[str]]]:
-    """Shards of one run that are loaded together, and a sentence for each that cannot be read."""
+_VERSIONS = pa.schema([("shard", pa.string()), ("version", pa.string())])
+
+
+def _unchanged(workspace: Folder, unsure: Sequence[Finished]) -> set[Finished]:
+    """Those of the shards whose marker says what the warehouse has, whatever file it is in now."""
+
+    def same(one: Finished) -> bool:
+        if one.row is None:
+            return False
+        try:
+            name = paths.marker(one.run, one.shard)
+            marker = workspace.read_record(name, paths.MARKER_FIELDS)
+            moment = round(datetime.fromisoformat(marker["finished"]).timestamp() * 1e6)
+        except (DamagedError, FileNotFoundError, TypeError, ValueError):
+            return False
+        counts = tuple(marker[name] for name in ("listed", "labelled", "rejected"))
+        return bool((moment, *counts) == one.row[2:])
+
+    with ThreadPoolExecutor(READERS) as pool:
+        known = list(pool.map(same, unsure))
+    return {one for one, is_same in zip(unsure, known, strict=True) if is_same}
+
+
+def _set_aside(workspace: Folder, run: str, shard: str, error: Exception) -> None:
+    """Have a refused shard made anew: what is damaged, or else its completion marker, goes."""
+    damaged = error.__cause__ if isinstance(error, RunRefused) else error
+    try:
+        if isinstance(damaged, DamagedError) and workspace.exists(damaged.name):
+            damage.set_aside(workspace, damaged)
+        if not isinstance(error, RunRefused):
+            workspace.set_aside(paths.marker(run, shard))
+    except UserError as trouble:
+        log.warning("%s", trouble)  # a workspace that may only be read
+
+
+def _refuse_doubled(connection: Connection, news: News, run: str) -> list[str]:
+    """Take out again what brought an image into the run a second time; a sentence for each."""
+    said = []
+    while doubled := sqlfiles.run(connection, "load/doubled.sql", run=run).fetchall():
+        shard, images, example, other = doubled[0]
+        with sqlfiles.transaction(connection):
+            _forget(connection, run, pa.table({"shard": [shard]}))
+        said.append(
+            f"shard {shard} of run {run}: {images} of its images, such as {example}, are in shard "
+            f"{other} already (two planners once cut the archive at the same time?); to leave it "
+            f"out, delete {masked(news.workspace.path(paths.marker(run, shard)))}"
+        )
+    return said
+
+
+def _forget(connection: Connection, run: str, shards: pa.Table) -> None:
+    with sqlfiles.registered(connection, {"forgotten": shards}):
+        for table in (*schemas.RUN_TABLES, "rejects", "shards"):
+            sqlfiles.run(connection, f"load/forget_{table}.sql", run=run)
+
+
+Wrong = tuple[str, str, Exception]
+"""Run and shard that cannot be loaded, and why."""
+
+
+def _batches(readings: Iterable[Reading]) -> Iterator[tuple[list[Shard], list[Wrong]]]:
+    """Shards of one run that are loaded together, and those that cannot be read."""
     read: list[Shard] = []
-    refused: list[str] = []
+    refused: list[Wrong] = []
     for reading in readings:
         try:
             shard = reading.result()
         except _WRONG as error:
-            refused.append(_sentence(reading.run, reading.name, error))
+            refused.append((reading.run, reading.name, error))
             continue
         # Boxes are read for all of them, or for none.
         alike = not read or (read[0].run, read[0].tables.keys()) == (shard.run, shard.tables.keys())
@@ -190,8 +301,12 @@ def _batches(readings: Iterable[Reading]) -> Iterator[tuple[list[Shard], list[st
 
 
 def _load(
-    connection: Connection, workspace: Folder, jobs: Mapping[str, Any], shards: Sequence[Shard]
-) -> dict[Shard, str]:
+    connection: Connection,
+    workspace: Folder,
+    jobs: Mapping[str, Any],
+    shards: Sequence[Shard],
+    anew: Collection[tuple[str, str]],
+) -> dict[Shard, Wrong]:
     """Why some of the shards were refused; the others are in the warehouse.
 
     They are loaded in one transaction; if that fails, each in its own.
@@ -199,11 +314,11 @@ def _load(
     if not shards:
         return {}
     try:
-        _load_together(connection, workspace, jobs[shards[0].run], shards)
+        _load_together(connection, workspace, jobs[shards[0].run], shards, anew)
     except _WRONG as error:
         if len(shards) == 1:
-            return {shards[0]: _sentence(shards[0].run, shards[0].name, error)}
-        alone = [_load(connection, workspace, jobs, [shard]) for shard in shards]
+            return {shards[0]: (shards[0].run, shards[0].name, error)}
+        alone = [_load(connection, workspace, jobs, [shard], anew) for shard in shards]
         return {shard: why for refused in alone for shard, why in refused.items()}
     return {}
 
@@ -211,15 +326,23 @@ def _load(
 def _sentence(run: str, shard: str, error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"shard {shard} of run {run}: its marker or run.json lacks {error}"
+    if isinstance(error, DamagedError):
+        return f"shard {shard} of run {run}: its file {error.name} is damaged: {error.why}"
     return f"shard {shard} of run {run}: {first_line(error)}"
 
 
 def _load_together(
-    connection: Connection, workspace: Folder, job: dict[str, Any], shards: Sequence[Shard]
+    connection: Connection,
+    workspace: Folder,
+    job: dict[str, Any],
+    shards: Sequence[Shard],
+    anew: Collection[tuple[str, str]],
 ) -> None:
-    """Load shards of one run; after an exception nothing of any is in the warehouse."""
+    """Load shards of one run; after an exception nothing of any is in the warehouse, but what was
+    there before of those in `anew` (run, shard)."""
     read = relations(shards)
     run, archive = job["run"], job["archive"]
+    replaced = pa.table({"shard": [s.name for s in shards if (run, s.name) in anew]})
     with sqlfiles.registered(connection, read), sqlfiles.transaction(connection):
         problems = sqlfiles.run(connection, "load/check.sql").fetchall()
         if "new_regions" in read:
@@ -229,11 +352,16 @@ def _load_together(
                 "it does not add up: "
                 + ", ".join(f"{what}: {wanted} but {found}" for _, what, wanted, found in problems)
             )
+        if len(replaced):
+            _forget(connection, run, replaced)
         _load_run(connection, workspace, job)
         sqlfiles.run(connection, "load/images.sql", archive=archive)
         sqlfiles.run(connection, "load/images_decoded.sql", archive=archive)
         if "new_regions" in read:
             embedding = {"encoder": job["encoder"], "regions": job["regions"]}
+            if len(replaced):
+                with sqlfiles.registered(connection, {"forgotten": replaced}):
+                    sqlfiles.run(connection, "load/forget_regions.sql", **embedding)
             sqlfiles.run(connection, "load/regions.sql", **embedding)
         for table in (*schemas.RUN_TABLES, "rejects", "shards"):
             sqlfiles.run(connection, f"load/{table}.sql", run=run)
@@ -243,7 +371,13 @@ def _load_run(connection: Connection, workspace: Folder, job: dict[str, Any]) ->
     """The run's own row and its label set, with the first of its shards."""
     if sqlfiles.run(connection, "load/run_done.sql", run=job["run"]).fetchall()[0][0]:
         return
-    attributes = read_columns(workspace, paths.attributes(job["encoder"], job["labels"]), _PROMPTS)
+    name = paths.attributes(job["encoder"], job["labels"])
+    try:
+        attributes = read_columns(workspace, name, _PROMPTS)
+    except DamagedError as error:
+        raise RunRefused(f"the label set in {name} is damaged: {error.why}") from error
+    except Refused:
+        raise RunRefused(f"the label set in {name} is missing") from None
     plain = ("run", "archive", "archive_url", "encoder", "regions", "labels", "model")
     sqlfiles.run(
         connection,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import re
 import shlex
 import uuid
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from lazsl.errors import UserError
+from lazsl.errors import DamagedError, UserError
 from lazsl.store.private import spill_folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
@@ -22,6 +23,30 @@ SCHEMA_VERSION = 5
 
 class Busy(UserError):
     """Another program holds the published file for writing."""
+
+
+_DAMAGE = re.compile(
+    "corrupt|checksum|not a valid duckdb|could not read enough|could not read all|serializ|"
+    "deserializ|invalidated|unexpected end of",
+    re.IGNORECASE,
+)
+
+
+def is_damage(error: duckdb.Error) -> bool:
+    """True when DuckDB complains of what it read, not of the query, the disk or the memory."""
+    if isinstance(error, duckdb.SerializationException | duckdb.InternalException):
+        return True
+    # What a query or a setting is blamed for may quote any word.
+    of_query = isinstance(error, duckdb.ProgrammingError)
+    return not of_query and bool(_DAMAGE.search(str(error)))
+
+
+def hint(error: Exception) -> str:
+    """What to do besides, where a query failed because the warehouse is damaged; else nothing."""
+    damaged = is_damage(error) if isinstance(error, duckdb.Error) else _DAMAGE.search(str(error))
+    if not damaged:
+        return ""
+    return " (the warehouse is damaged: lazsl load --rebuild makes it anew from the workspace)"
 
 
 def open_warehouse(path: Path, folders: Sequence[Path] = ()) -> Connection:
@@ -55,6 +80,11 @@ def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
             f"there is no warehouse at {path}; label an archive first, or run `lazsl load`"
         )
     check_no_log(path)
+    if not path.stat().st_size:
+        raise DamagedError(
+            f"{path} is damaged: it is empty; lazsl load --rebuild --warehouse {path} makes it "
+            "anew from the workspace"
+        )
     # Attached to an empty database: a plain connection would be handed the version that another
     # connection of this process has open, even after a newer one was published.
     # What does not fit in memory goes to a folder of its own, which is made when it is needed.
@@ -62,6 +92,12 @@ def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
     connection = duckdb.connect(":memory:", config={**CONFIG, "temp_directory": str(spill)})
     try:
         sqlfiles.run(connection, "open/attach.sql", path=str(path.resolve()))
+        sizes = sqlfiles.run(connection, "open/size.sql").fetchall()
+        if sizes and path.stat().st_size < int(sizes[0][0]):
+            raise DamagedError(
+                f"{path} is damaged: its end is missing; lazsl load --rebuild --warehouse {path} "
+                "makes it anew from the workspace"
+            )
         sqlfiles.run(connection, "open/folders.sql", folders=[str(f.resolve()) for f in folders])
         sqlfiles.run(connection, "open/restrict.sql")
         definitions_of(connection, path)
@@ -70,6 +106,11 @@ def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
         if "Could not set lock" in str(error):
             raise Busy(
                 f"another program has {path} open for writing; close it there, or open it read-only"
+            ) from None
+        if is_damage(error):
+            raise DamagedError(
+                f"{path} is damaged or no DuckDB file ({first_line(error)}); if it is a warehouse, "
+                f"lazsl load --rebuild --warehouse {path} makes it anew from the workspace"
             ) from None
         raise UserError(f"cannot read {path} as a warehouse: {first_line(error)}") from None
     except UserError:

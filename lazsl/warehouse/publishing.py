@@ -15,6 +15,7 @@ the work on one shard at most. Disk: one file at rest, two during a load.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import stat
@@ -27,12 +28,24 @@ import duckdb
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from lazsl.errors import UserError
+from lazsl.errors import DamagedError, UserError
 from lazsl.store.folder import Folder
 from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.gathering import gather, keep_truth
 from lazsl.warehouse.loading import News, check_truth, load_shards, mark, unloaded, would_mark
-from lazsl.warehouse.opening import Busy, current_definitions, definitions_of, open_any_version
+from lazsl.warehouse.opening import (
+    Busy,
+    current_definitions,
+    definitions_of,
+    is_damage,
+    open_any_version,
+)
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
+
+PATIENCE = 900.0
+"""Seconds that a load waits for another one."""
+
+log = logging.getLogger(__name__)
 
 # Rows wait in the log up to this size before they are packed into the file: the default of 16 MB
 # packs the same last rows again and again. The limit keeps it from caching all of a large file.
@@ -64,6 +77,8 @@ def load(
     listed: Mapping[str, pa.Table] | None = None,
     truth: pa.Table | None = None,
     archive: str | None = None,
+    rebuild: bool = False,
+    patience: float = PATIENCE,
 ) -> Loaded:
     """What was loaded: every finished shard of the workspace that the warehouse did not hold yet.
 
@@ -77,36 +92,51 @@ def load(
         listed: per archive key, a table whose column `image_id` has everything that is listed now;
             the images of that archive are marked accordingly.
         truth: columns `key` and `label`; replaces what was known of `archive`.
-        archive: key of the archive that `truth` speaks of.
+        archive: key of the archive that `truth` speaks of; it is kept in the workspace.
+        rebuild: start from an empty file; the one that is there is set aside.
+        patience: seconds to wait for another load.
+
+    What no argument says of listings and truth is taken from the workspace.
 
     Raises:
-        UserError: another load is under way; a run is unknown; truth contradicts itself; a finished
+        UserError: another load takes longer; a run is unknown; truth contradicts itself; a finished
             shard does not add up or misses a file (all others are loaded and published first);
             the disk is full.
     """
     if truth is not None and archive is None:
         raise ValueError("truth needs the key of the archive it speaks of")
     check_truth(truth)
+    if truth is not None and archive is not None:
+        keep_truth(workspace, archive, truth)
     path = path.resolve()
     working = path.with_name(f"{path.stem}.loading{path.suffix}")
-    news = News(workspace, runs, dict(listed or {}), truth, archive)
-    with _only_loader(path), _in_words(path):
+    with _only_loader(path, patience), _in_words(path):
+        news = gather(workspace, runs, dict(listed or {}))
+        if rebuild:
+            set_aside(path, working)
+        elif _is_damaged(path):
+            raise UserError(_damaged(path))
         if not working.exists():
             if path.exists() and not _is_behind(path, news):
+                if news.damaged:
+                    raise UserError("; ".join(news.damaged[:3]))
                 return Loaded(shards=0, images=0, published=False)
             _prepare(path, working)
         with closing(_open_working(working)) as connection:
             loaded, images, refused = load_shards(connection, news, progress)
-            mark(connection, news)
+            unmarked = mark(connection, news)
             connection.checkpoint()
         _publish(working, path)
+    wrong = [*news.damaged, *unmarked]
     if refused:
-        raise UserError(
+        wrong.append(
             f"{len(refused)} of {loaded + len(refused)} finished shards cannot be loaded: "
             + "; ".join(refused[:3])
             + ("; ..." if len(refused) > 3 else "")
-            + " (delete their completion markers and run the job again to make them anew)"
+            + " (all others are loaded; label or relabel again, and what is missing is made anew)"
         )
+    if wrong:
+        raise UserError("; ".join(wrong[:3]))
     return Loaded(loaded, images, published=True)
 
 
@@ -114,15 +144,20 @@ def load(
 
 
 @contextmanager
-def _only_loader(path: Path) -> Iterator[None]:
+def _only_loader(path: Path, patience: float) -> Iterator[None]:
     # The system drops this lock with the process, however it ends.
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.warning("another load into %s is under way; waiting for it", path)
+            lock.acquire(timeout=patience)
     except Timeout:
         raise UserError(
-            f"another load into {path} is under way; load again when it is done, nothing is lost"
+            f"another load into {path} is under way for more than {patience:.0f} s; load again "
+            "when it is done, nothing is lost"
         ) from None
     except OSError as error:
         raise UserError(f"cannot write beside {path}: {error}; name another warehouse") from None
@@ -137,11 +172,45 @@ def _in_words(path: Path) -> Iterator[None]:
     """What a disk without room, or without memory, makes of a load, in one sentence."""
     try:
         yield
-    except (OSError, duckdb.OperationalError, duckdb.FatalException) as error:
+    except (OSError, duckdb.Error) as error:
+        if isinstance(error, duckdb.Error) and is_damage(error):
+            raise UserError(_damaged(path)) from None
+        if not isinstance(error, OSError | duckdb.OperationalError | duckdb.FatalException):
+            raise
         raise UserError(
             f"the load into {path} was cut off ({first_line(error)}): make room on the disk, then "
             "load again; it resumes where it stopped"
         ) from None
+
+
+def _damaged(path: Path) -> str:
+    return (
+        f"{path} is damaged: lazsl load --rebuild --warehouse {path} sets it aside and makes it "
+        "anew from the workspace"
+    )
+
+
+def _is_damaged(path: Path) -> bool:
+    """True when the published file cannot be opened for what it holds."""
+    if not path.is_file():
+        return False
+    try:
+        open_any_version(path).close()
+    except Busy:
+        return False
+    except DamagedError:
+        return True
+    return False
+
+
+def set_aside(path: Path, working: Path) -> None:
+    """Rename a warehouse, so that the next load makes it from the workspace alone."""
+    for leftover in (working, _log(working), _log(path)):
+        leftover.unlink(missing_ok=True)
+    if path.exists():
+        aside = path.with_name(f"{path.stem}.before-rebuild{path.suffix}")
+        os.replace(path, aside)
+        log.warning("the warehouse that was there is kept as %s", aside)
 
 
 def _is_behind(path: Path, news: News) -> bool:

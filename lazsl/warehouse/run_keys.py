@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from lazsl.errors import UserError
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.opening import open_warehouse
@@ -24,6 +26,32 @@ def status(path: Path, run: str | None = None) -> dict[str, Any]:
     """
     with closing(open_warehouse(path)) as connection:
         return sqlfiles.rows(connection, "status.sql", run=find_run(connection, run))[0]
+
+
+def status_of_listed(path: Path, run: str, images: pa.Table) -> dict[str, Any]:
+    """The same, with the counts of the images that are listed now, and `versions`, of the
+    completion markers that were loaded. While the warehouse has nothing of the run: these alone.
+
+    Args:
+        path: the warehouse.
+        run: run key.
+        images: columns image_id, shard, and done: whether the run has finished it.
+
+    Raises:
+        UserError: the warehouse cannot be read.
+    """
+    with (
+        closing(open_warehouse(path)) as connection,
+        sqlfiles.registered(connection, {"new_listed": images}),
+    ):
+        known = [row[0] for row in sqlfiles.run(connection, "runs.sql").fetchall()]
+        counted = sqlfiles.run(connection, "status_listed.sql", run=run)
+        names = [column[0] for column in counted.description]
+        counts: dict[str, Any] = dict(zip(names, counted.fetchall()[0], strict=True))
+        counts["rejects"] = dict(sqlfiles.run(connection, "status_rejects.sql", run=run).fetchall())
+        done = sqlfiles.run(connection, "load/shards_done.sql", run=run).fetchall()
+        counts["versions"] = {row[0]: row[1] for row in done}
+    return {**(status(path, run) if run in known else {}), **counts}
 
 
 def find_run(connection: Connection, run: str | None = None) -> str:

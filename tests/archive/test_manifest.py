@@ -144,7 +144,7 @@ def test_a_planner_killed_before_it_publishes_leaves_nothing_and_the_next_plan_i
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("os.replace", killed)
+        patch.setattr("os.link", killed)
         with pytest.raises(KeyboardInterrupt):
             plan_shards(workspace, place, SUFFIXES, 2)
     assert workspace.names("manifests") == []

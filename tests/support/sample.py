@@ -60,10 +60,13 @@ def label_plainly(job: Job, scratch: Path) -> Run:
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links)
     record_run(run)
     steps.embed_attributes(run)
-    for shard in steps.missing_shards(run, list(plan.shards)):
-        if not steps.is_embedded(run, shard):
-            steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard))
-        steps.score_shard(run, shard)
+    for shard in steps.to_label(run, list(plan.shards)):
+        embedded = steps.is_embedded(run, shard)
+        again = steps.rejects_again(run, shard) if embedded else []
+        if again or not embedded:
+            steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard, again))
+        if steps.finished(run, shard) is None:
+            steps.score_shard(run, shard)
     truth = None if job.truth is None else read_truth(job.truth, run.labelset)
     publishing.load(run.workspace, job.warehouse_path, [run.key], truth=truth, archive=run.archive)
     return run

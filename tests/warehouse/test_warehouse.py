@@ -105,9 +105,20 @@ def content(path: Path) -> dict[str, list[str]]:
     names = connection.execute(
         "select table_name from duckdb_tables() where database_name = 'warehouse'"
     ).fetchall()
-    rows = {name: sorted(map(repr, connection.table(name).fetchall())) for (name,) in sorted(names)}
+    rows = {}
+    for (name,) in sorted(names):
+        # Of which file a shard was loaded is not content.
+        some = "* exclude (version)" if name == "shards" else "*"
+        rows[name] = sorted(map(repr, connection.execute(f"select {some} from {name}").fetchall()))
     connection.close()
     return rows
+
+
+def rewrite(workspace: Folder, fake: fake_run.FakeRun, shard: str, name: str, to: pa.Table) -> None:
+    """Write another table, of which the shard's marker knows no better."""
+    marker = workspace.read_json(paths.marker(fake.run, shard))
+    marker["files"] = {**marker["files"], name: workspace.write_table(name, to)}
+    workspace.write_record(paths.marker(fake.run, shard), marker)
 
 
 def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
@@ -493,7 +504,7 @@ def test_a_second_loader_gets_one_clear_sentence(workspace: Folder, path: Path) 
 
     def load_again(now: int, all: int) -> None:
         with pytest.raises(UserError) as caught:
-            publishing.load(workspace, path)
+            publishing.load(workspace, path, patience=0.1)
         sentences.append(str(caught.value))
 
     publishing.load(workspace, path, progress=load_again)
@@ -602,7 +613,8 @@ def test_rows_that_belong_to_other_images_are_refused(
         name = paths.region_embeddings("encoder-1", "r-1", bad)
     whole = workspace.read_table(name)
     strange = pa.array(["stranger"] * len(whole))
-    workspace.write_table(name, whole.set_column(0, whole.schema.field(0), strange))
+    changed = whole.set_column(0, whole.schema.field(0), strange)
+    rewrite(workspace, fake, bad, name, changed)
     with pytest.raises(UserError, match="does not add up"):
         publishing.load(workspace, path)
 
@@ -617,11 +629,11 @@ def test_what_is_unreadable_is_told_once_each_and_all_others_are_loaded(
     del marker["crops"]
     workspace.write_json(paths.marker(fake.run, one), marker)
     name = paths.run_table(fake.run, "predictions", two)
-    workspace.write_table(name, workspace.read_table(name).drop_columns(["margin"]))
+    rewrite(workspace, fake, two, name, workspace.read_table(name).drop_columns(["margin"]))
     with pytest.raises(UserError, match="3 of 4 finished shards cannot be loaded") as caught:
         publishing.load(workspace, path)
     said = str(caught.value)
-    assert f"shard {one} of run {fake.run}: its marker or run.json lacks 'crops'" in said
+    assert f"{paths.marker(fake.run, one)} is damaged: it lacks 'crops'" in said
     assert f"{name} is damaged: it lacks the column 'margin'" in said
     assert f"shard {three} of run {fake.run}: its marker is that of shard {one}" in said
     assert rows(path, "select shard from shards") == [(other,)]
@@ -785,7 +797,7 @@ def test_what_is_no_warehouse_is_refused_with_a_sentence(tmp_path: Path, path: P
     with pytest.raises(UserError, match="there is no warehouse at"):
         opening.open_warehouse(path)
     path.write_text("not a database")
-    with pytest.raises(UserError, match=r"cannot read .* as a warehouse"):
+    with pytest.raises(UserError, match="is damaged or no DuckDB file"):
         opening.open_warehouse(path)
     path.unlink()
     with duckdb.connect(path) as connection:

@@ -1,0 +1,84 @@
+"""Rejects of the moment: noted beside a shard's embeddings, and tried again by the next run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lazsl.archive.manifest import read_manifest
+from lazsl.errors import DamagedError
+from lazsl.images.decoding import OF_THE_MOMENT
+from lazsl.store import paths
+from lazsl.store.folder import Folder
+
+Which = Literal["moment", "all", "none"]
+
+
+def of_the_moment(images: pa.Table) -> list[str]:
+    """Images of `schemas.IMAGES` that were rejected for a reason that may be gone another time."""
+    reasons: Any = pc.is_in(images["reason"], value_set=pa.array(sorted(OF_THE_MOMENT)))
+    return [str(image) for image in images.filter(reasons)["image_id"].to_pylist()]
+
+
+def note(workspace: Folder, encoder: str, regions: str, shard: str, images: pa.Table) -> None:
+    """Write down which images of a shard are to be tried again, if any are."""
+    if ids := of_the_moment(images):
+        workspace.write_record(paths.again(encoder, regions, shard), {"images": ids})
+
+
+def listed_images(workspace: Folder, archive: str, shard: str) -> set[str]:
+    """Images of a shard that the last listing has."""
+    manifest = read_manifest(workspace, archive)
+    inside = (pc.field("shard") == shard) & (pc.field("event") == "added")
+    return {str(image) for image in manifest.filter(inside)["image_id"].to_pylist()}
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Where an archive's embeddings are, and which rejects are tried again: those of the moment, as
+    they were noted; all; or none."""
+
+    workspace: Folder
+    archive: str
+    encoder: str
+    regions: str
+    which: Which = "moment"
+
+    def shards(self) -> list[str]:
+        """Shards that have rejects to be tried again."""
+        if self.which == "none":
+            return []
+        ends = ".again.json" if self.which == "moment" else ".images.parquet"
+        names = self.workspace.names(f"embeddings/{self.encoder}/{self.regions}", ends)
+        shards = [name.rsplit("/", 1)[1].removesuffix(ends) for name in names]
+        return [shard for shard in shards if self.images(shard)]
+
+    def images(self, shard: str) -> list[str]:
+        """Rejected images of a shard that are to be tried again and are listed."""
+        if self.which == "none":
+            return []
+        path = paths.again if self.which == "moment" else paths.images
+        rejected = _rejected(self.workspace, path(self.encoder, self.regions, shard), self.which)
+        listed = listed_images(self.workspace, self.archive, shard) if rejected else set()
+        return [image for image in rejected if image in listed]
+
+
+def _rejected(workspace: Folder, name: str, which: Which) -> list[str]:
+    try:
+        if which == "moment":
+            return [str(image) for image in workspace.read_record(name, ["images"])["images"]]
+        images = workspace.read_table(name, ["image_id", "reason"])
+    except (DamagedError, FileNotFoundError):
+        return []  # whoever reads the embeddings tells it
+    rejected = images.filter(pc.is_valid(images["reason"]))
+    return [str(image) for image in rejected["image_id"].to_pylist()]
+
+
+def forget_scores(workspace: Folder, encoder: str, regions: str, shard: str) -> None:
+    """Have every run that shares a shard's embeddings score it again."""
+    for record in paths.run_records(workspace):
+        if (record["encoder"], record["regions"]) == (encoder, regions):
+            workspace.remove(paths.marker(record["run"], shard))

@@ -1,0 +1,36 @@
+"""Damaged artifacts: moved out of the way, so that whoever makes such artifacts makes them anew."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from lazsl.errors import DamagedError
+from lazsl.store.folder import Folder
+
+log = logging.getLogger(__name__)
+
+
+def set_aside(workspace: Folder, error: DamagedError) -> list[str]:
+    """Move a damaged artifact to `damaged/`, after what says that it is there; their names.
+
+    It is told in one line of the log.
+    """
+    names = [*_said_by(error.name), error.name]
+    there = [name for name in dict.fromkeys(names) if workspace.exists(name)]
+    for name in there:
+        workspace.set_aside(name)
+    log.warning(
+        "%s was damaged (%s); it is kept as damaged/%s, and made anew",
+        *(error.name, error.why, error.name),
+    )
+    return there
+
+
+def _said_by(name: str) -> list[str]:
+    """Artifacts that are written after this one, and say that it is there."""
+    if match := re.fullmatch(r"(embeddings/[^/]+/[^/]+/[^/.]+)(\.images)?\.parquet", name):
+        return [f"{match[1]}.images.parquet", f"{match[1]}.parquet"]
+    if match := re.fullmatch(r"(runs/[^/]+)/[^/]+/([^/.]+)\.parquet", name):
+        return [f"{match[1]}/shards/{match[2]}.json"]
+    return []

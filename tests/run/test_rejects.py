@@ -1,0 +1,161 @@
+"""Claims about rejects: those of the moment are tried again, those of a picture are final."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from s3 import FaultyS3
+from sample import content, copy_sample, label_plainly, small_job
+
+from lazsl.embedding.forward import ForwardPasses
+from lazsl.errors import UserError
+from lazsl.run import steps
+from lazsl.run.run import Run
+from lazsl.run.status import run_status
+from lazsl.store import paths
+from lazsl.store.folder import Folder
+
+
+def reasons(run: Run) -> dict[str, int]:
+    return dict(run_status(run.workspace, run.key, run.job.warehouse_path)["rejects"])
+
+
+def upload(archive: Path, url: str) -> None:
+    for file in sorted(archive.rglob("*")):
+        if file.is_file():
+            Folder(url).write_bytes(file.relative_to(archive).as_posix(), file.read_bytes())
+
+
+def test_what_the_store_refuses_for_a_moment_is_labelled_by_the_next_run(
+    bucket: str, faulty_s3: FaultyS3, tmp_path: Path
+) -> None:
+    archive = copy_sample(tmp_path / "archive", 6, odd=False)
+    upload(archive, f"{bucket}/a")
+    refused = sorted(file.relative_to(archive).as_posix() for file in archive.rglob("*.jpg"))[2]
+    faulty_s3.faults[f"/{bucket.removeprefix('s3://')}/a/{refused}"] = [403]
+    job = small_job(f"{bucket}/a", tmp_path / "workspace", shard_size=4)
+    run = label_plainly(job, tmp_path / "scratch")
+    assert reasons(run) == {"unreadable": 1}
+    asked = faulty_s3.gets.copy()
+    label_plainly(job, tmp_path / "scratch")
+    assert reasons(run) == {}
+    # Only what was refused is fetched again.
+    again = {path for path, times in faulty_s3.gets.items() if times > asked[path]}
+    assert [path for path in again if path.endswith(".jpg")] == [
+        f"/{bucket.removeprefix('s3://')}/a/{refused}"
+    ]
+    assert not run.workspace.names(f"embeddings/{run.encoder}/{run.regions}", ".again.json")
+    whole = small_job(f"{bucket}/a", tmp_path / "undisturbed", shard_size=4)
+    label_plainly(whole, tmp_path / "scratch")
+    assert content(job.warehouse_path) == content(whole.warehouse_path)
+    asked = faulty_s3.gets.copy()
+    label_plainly(job, tmp_path / "scratch")
+    assert not [p for p, n in faulty_s3.gets.items() if n > asked[p] and p.endswith(".jpg")]
+
+
+def test_rejects_of_a_picture_are_final_unless_all_are_asked_for(tmp_path: Path) -> None:
+    archive = copy_sample(tmp_path / "archive", 3)
+    job = small_job(archive, tmp_path / "workspace")
+    run = label_plainly(job, tmp_path / "scratch")
+    before = reasons(run)
+    assert before and not steps.shards_again(run)
+    everything = run.job.model_copy(update={"retry_rejects": "all"})
+    asked = replace(run, job=everything)
+    assert sum(len(steps.rejects_again(asked, s)) for s in steps.shards_again(asked)) == sum(
+        before.values()
+    )
+    label_plainly(everything, tmp_path / "scratch")
+    assert reasons(run) == before
+
+
+def test_other_runs_that_share_the_embeddings_miss_a_mended_shard(tmp_path: Path) -> None:
+    archive = copy_sample(tmp_path / "archive", 5, odd=False)
+    kept = next(archive.rglob("*.jpg"))
+    moment = kept.stat()
+    job = small_job(archive, tmp_path / "workspace")
+    other = small_job(archive, tmp_path / "workspace", scoring={"theta": 0.5})
+    hidden = tmp_path / "hidden.jpg"
+    plan_first = label_plainly(job, tmp_path / "scratch")
+    shutil.rmtree(tmp_path / "workspace" / "embeddings")
+    shutil.rmtree(tmp_path / "workspace" / "runs")
+    job.warehouse_path.unlink()
+    # Listed, and gone when it is fetched.
+    steps_run = plan_first
+    shutil.move(kept, hidden)
+    for each in (job, other):
+        run = steps_run if each is job else label_steps(each)
+        label_shards(run, tmp_path / "scratch")
+    assert len(paths.done_shards(run.workspace, run.key)) == 1
+    shutil.move(hidden, kept)
+    os.utime(kept, ns=(moment.st_atime_ns, moment.st_mtime_ns))
+    label_plainly(job, tmp_path / "scratch")
+    assert reasons(plan_first) == {}
+    status = run_status(run.workspace, run.key, job.warehouse_path)
+    assert status["missing"] == 5 and status["reconciled"]
+    label_plainly(other, tmp_path / "scratch")
+    status = run_status(run.workspace, run.key, job.warehouse_path)
+    assert (status["labelled"], status["missing"]) == (5, 0)
+
+
+def label_steps(job: object) -> Run:
+    from lazsl.run.run import open_run, record_run
+
+    run = open_run(job)  # type: ignore[arg-type]
+    record_run(run)
+    return run
+
+
+def label_shards(run: Run, scratch: Path) -> None:
+    """The shards that were planned, without listing the archive again."""
+    from lazsl.run.run import record_run
+
+    record_run(run)
+    steps.embed_attributes(run)
+    for shard in steps.archive_shards(run):
+        if not steps.is_embedded(run, shard):
+            steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard))
+        steps.score_shard(run, shard)
+
+
+def test_a_shard_over_its_ceiling_heals_when_the_archive_is_mended(tmp_path: Path) -> None:
+    archive = copy_sample(tmp_path / "archive", 5, odd=False)
+    files = sorted(archive.rglob("*.jpg"))
+    good = {file: file.read_bytes() for file in files}
+    for file in files[:3]:
+        file.write_bytes(b"nothing that is a picture")
+    job = small_job(archive, tmp_path / "workspace", reject_ceiling=0.5)
+    with pytest.raises(UserError, match="3 of the 5 images of shard"):
+        label_plainly(job, tmp_path / "scratch")
+    for file in files[:3]:
+        file.write_bytes(good[file])
+    run = label_plainly(job, tmp_path / "scratch")
+    status = run_status(run.workspace, run.key, job.warehouse_path)
+    assert (status["listed"], status["labelled"], status["missing"]) == (5, 5, 0)
+    assert status["reconciled"] and status["loaded"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 85.3])
+def test_vectors_that_are_no_numbers_make_a_reject_and_no_label(
+    value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = copy_sample(tmp_path / "archive", 4, odd=False)
+    fetch = ForwardPasses._run
+    spoilt: list[int] = []
+
+    def spoil(self: ForwardPasses) -> object:
+        for vectors in fetch(self):
+            if not spoilt:
+                spoilt.append(1)
+                vectors = vectors.copy()
+                vectors[3, 5] = value
+            yield vectors
+
+    monkeypatch.setattr(ForwardPasses, "_run", spoil)
+    run = label_plainly(small_job(archive, tmp_path / "workspace"), tmp_path / "scratch")
+    status = run_status(run.workspace, run.key, run.job.warehouse_path)
+    assert spoilt and (status["labelled"], status["rejects"]) == (3, {"not-finite": 1})
