@@ -501,8 +501,8 @@ class Job(_Frozen):
     links: Annotated[
         Links,
         Field(
-            description="links in a local archive that are followed: those that stay inside it; a "
-            "link that leads elsewhere is a reject"
+            description="Links in a local archive that are followed: those that stay inside it; a "
+            "link that leads elsewhere is a reject."
         ),
     ] = "inside"
     reject_ceiling: Annotated[

@@ -20,7 +20,9 @@ def export(
     ] = "embeddings",
     form: Annotated[
         str,
-        typer.Option("--format", help="parquet (float32 lists) or npy (matrices beside Parquet)."),
+        typer.Option(
+            "--format", help="Format: parquet (float32 lists) or npy (matrices beside Parquet)."
+        ),
     ] = "parquet",
     crops: Annotated[
         bool, typer.Option("--crops", help="Every crop's vector too, not only the whole image's.")

@@ -10,7 +10,7 @@ import typer
 from lazsl.cli.app import app, in_words
 
 
-@app.command(epilog="Example: LAZSL_ARCHIVE=s3://photos LAZSL_LABELS=birds.json lazsl serve")
+@app.command(epilog="Example: lazsl serve --port 4200")
 @in_words
 def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the server.")] = 4200,

@@ -91,7 +91,7 @@ def test_options_that_are_settings_say_what_the_settings_say(name: str) -> None:
     parameters = {p.name: p.help for p in find((name,)).params}
     checked = SETTINGS.keys() & parameters.keys()
     assert len(checked) >= 9
-    for option in checked:
+    for option in checked - {"model" if name == "relabel" else ""}:  # it says what is special there
         assert parameters[option] == meaning(SETTINGS[option])
 
 

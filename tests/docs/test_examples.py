@@ -29,7 +29,7 @@ from lazsl.cli.commands import app
 from lazsl.run.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
-ELSEWHERE = {"labels.md", "sql.md"}
+ELSEWHERE = {"labels.md", "sql.md", "formats.md"}  # formats: tests/warehouse/test_readers.py
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OTHER_PROGRAMS = {"source", "export", "find", "cd", "prefect", "AWS_ACCESS_KEY_ID=..."}
 COMMAND: Any = typer.main.get_command(app)
