@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import httpx
+from typing import Any
 
 LARGEST = 8 * 2**20
 """Bytes of a reply; the attributes of one class take some kilobytes."""
@@ -16,14 +13,13 @@ class TooLarge(Exception):
     """The endpoint sends more than any answer takes."""
 
 
-async def bound(response: httpx.Response) -> None:
-    """Have a response end with an error when it is larger than LARGEST. A hook of httpx."""
-    import httpx
+async def bound(response: Any) -> None:
+    """Have a response end with an error when it is larger than LARGEST. A hook of the client."""
+    stream = response.stream
+    # The client brings its own httpx, whose class of streams it insists on.
+    base: Any = next(c for c in type(stream).__mro__ if c.__name__ == "AsyncByteStream")
 
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    stream: httpx.AsyncByteStream = response.stream
-
-    class Bounded(httpx.AsyncByteStream):
+    class Bounded(base):  # type: ignore[misc]
         async def __aiter__(self) -> AsyncIterator[bytes]:
             received = 0
             async for part in stream:
