@@ -192,6 +192,8 @@ ELSEWHERE: dict[str, Any] = {
     "scoring_memory": 2**25,
     "reject_ceiling": 0.5,
     "links": "anywhere",
+    "loss_ceiling": 0.5,
+    "retry_rejects": "all",
 }
 """Settings that say where things lie, what is listed, and how fast it goes."""
 
