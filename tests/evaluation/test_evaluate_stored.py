@@ -340,8 +340,8 @@ def test_without_its_model_the_ensemble_is_left_out_with_the_reason(
     home = tmp_path / "workspace"
     shutil.copytree(labelled.job.workspace, home, ignore=shutil.ignore_patterns("*.duckdb"))
     folder = Folder(str(home))
-    record = folder.read_json(paths.run_record(labelled.key))
+    record = folder.read_record(paths.run_record(labelled.key))
     record["job"]["model"] = f"local-dir:{tmp_path}/gone"
-    folder.write_json(paths.run_record(labelled.key), record)
+    folder.write_record(paths.run_record(labelled.key), record)
     found = read_sentences(open_stored(str(home)))
     assert found.ensemble is None and "gone" in found.left_out["clip-ensemble"]

@@ -23,6 +23,7 @@ from lazsl.run.run import Run, open_relabelling, open_run
 from lazsl.run.steps import stage_shard
 from lazsl.store import paths
 from lazsl.store.folder import Folder
+from lazsl.store.seals import sealed_json
 
 
 def planned(tmp_path: Path) -> Run:
@@ -77,10 +78,10 @@ def change(record: Path, job: dict[str, object] | None = None, **fields: object)
     """Change fields of a record, and of its job; the run's key."""
     document = json.loads(record.read_text())
     key = str(document["run"])
-    document.pop("seal", None)
     document |= fields
     document["job"] |= job or {}
-    record.write_text(json.dumps(document))
+    # A seal tells accidents, not forgers: whoever changes a record can seal it again.
+    record.write_bytes(sealed_json(document))
     return key
 
 
