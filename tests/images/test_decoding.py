@@ -238,7 +238,7 @@ def test_every_reason_has_a_meaning_of_one_line() -> None:
     codes = {v for k, v in vars(decoding).items() if k.isupper() and isinstance(v, str)}
     assert codes == set(decoding.REASONS) == {
         "empty", "not-an-image", "format-not-allowed", "truncated", "corrupt",
-        "too-many-pixels", "too-small", "unreadable", "missing", "changed",
+        "too-many-pixels", "too-small", "unreadable", "missing", "changed", "not-finite",
         "too-much-work", "outside-the-archive",
     }  # fmt: skip
     assert all(meaning and "\n" not in meaning for meaning in decoding.REASONS.values())

@@ -120,6 +120,11 @@ _EMPTY: dict[str, pa.Table] = {
         }
     ),
     "new_names": pa.schema([("name", pa.string())]).empty_table(),
+    "forgotten": pa.schema([("shard", pa.string())]).empty_table(),
+    "new_versions": pa.schema([("shard", pa.string()), ("version", pa.string())]).empty_table(),
+    "new_listed": pa.schema(
+        [("image_id", pa.string()), ("shard", pa.string()), ("done", pa.bool_())]
+    ).empty_table(),
     "sites": pa.schema([("key", pa.string()), ("site", pa.string())]).empty_table(),
 }
 _VALUES: dict[str, Any] = {
