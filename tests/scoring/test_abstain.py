@@ -268,7 +268,7 @@ def test_a_shard_whose_abstained_images_have_labels_is_refused(tmp_path: Path) -
     at = table.schema.get_field_index("label")
     forced = table.set_column(at, table.schema.field(at), pa.array(["wren"] * len(table)))
     workspace.write_table(name, forced)
-    with pytest.raises(UserError, match="predictions without a label|is damaged"):
+    with pytest.raises(UserError, match=r"predictions without a label|is damaged"):
         publishing.load(workspace, tmp_path / "warehouse.duckdb")
 
 

@@ -106,7 +106,9 @@ _EMPTY: dict[str, pa.Table] = {
     "new_images": schemas.IMAGES.append(_SHARD).empty_table(),
     "new_regions": schemas.regions(4).append(_SHARD).empty_table().drop_columns("embedding"),
     "new_attributes": schemas.attributes(4).empty_table().drop_columns("embedding"),
-    "new_listed": pa.schema([("image_id", pa.string())]).empty_table(),
+    "new_listed": pa.schema(
+        [("image_id", pa.string()), ("shard", pa.string()), ("done", pa.bool_())]
+    ).empty_table(),
     "new_truth": pa.schema([("key", pa.string()), ("label", pa.string())]).empty_table(),
     **{
         f"new_{name}": schema.append(_SHARD).empty_table()
@@ -122,9 +124,6 @@ _EMPTY: dict[str, pa.Table] = {
     "new_names": pa.schema([("name", pa.string())]).empty_table(),
     "forgotten": pa.schema([("shard", pa.string())]).empty_table(),
     "new_versions": pa.schema([("shard", pa.string()), ("version", pa.string())]).empty_table(),
-    "new_listed": pa.schema(
-        [("image_id", pa.string()), ("shard", pa.string()), ("done", pa.bool_())]
-    ).empty_table(),
     "sites": pa.schema([("key", pa.string()), ("site", pa.string())]).empty_table(),
 }
 _VALUES: dict[str, Any] = {
@@ -165,8 +164,8 @@ def test_every_file_runs_by_itself_with_the_parameters_its_header_names(
     assert len(header) > 30
     used = parameters(re.sub(r"--.*|'[^']*'", "", body))
     assert parameters(header) == used
-    relations = set(re.findall(r"\bnew_[a-z]+|\bsites\b", body))
-    assert relations == set(re.findall(r"\bnew_[a-z]+|\bsites\b", header))
+    relations = set(re.findall(r"\bnew_[a-z]+|\bsites\b|\bforgotten\b", body))
+    assert relations == set(re.findall(r"\bnew_[a-z]+|\bsites\b|\bforgotten\b", header))
     if name == "open/restrict.sql":
         sqlfiles.run(writable, "open/attach.sql", path=str(known.path))
     plans = str(known.path.parent / "workspace/runs/run-a/plans/*.parquet")
