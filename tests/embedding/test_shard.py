@@ -344,7 +344,7 @@ class Late:
     def encode_crops(self, crops: torch.Tensor) -> Any:
         class Result:
             def cpu(self) -> torch.Tensor:
-                return crops.float().mean(dim=(1, 2)) / 255
+                return torch.nn.functional.normalize(crops.float().mean(dim=(1, 2)), dim=1)
 
         return Result()
 
