@@ -320,7 +320,9 @@ def test_shards_that_were_scored_before_are_loaded_as_they_were_meant(tmp_path: 
     for shard in fake.shards:
         name = paths.run_table(fake.run, "predictions", shard)
         older = workspace.read_table(name).drop_columns(list(schemas.LATER["predictions"]))
-        workspace.write_table(name, older)
+        marker = workspace.read_record(paths.marker(fake.run, shard))
+        marker["files"][name] = workspace.write_table(name, older)
+        workspace.write_record(paths.marker(fake.run, shard), marker)
     publishing.load(workspace, tmp_path / "older.duckdb")
     assert _rows(tmp_path / "older.duckdb") == _rows(tmp_path / "now.duckdb")
 
