@@ -41,3 +41,15 @@ def test_links_lead_somewhere(name: str) -> None:
         if is_missing or (anchor and target.suffix == ".md" and anchor not in _anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+def test_every_page_of_the_docs_is_linked_from_an_index() -> None:
+    """A reader gets to it from `docs/index.md`, or from the index of the research."""
+    docs = ROOT / "docs"
+    linked = {
+        (index.parent / link.partition("#")[0]).resolve()
+        for index in (docs / "index.md", docs / "research" / "index.md")
+        for link in LINK.findall(index.read_text(encoding="utf-8"))
+    }
+    pages = {ROOT / name for name in _pages() if name.startswith("docs/")}
+    assert pages - linked - {docs / "index.md"} == set()
