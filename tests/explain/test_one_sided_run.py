@@ -53,7 +53,8 @@ def test_epsilon_follows_the_models_logit_scale_and_is_stored_as_resolved(run: R
     assert scoring.presence_temperature == pytest.approx(1 / 49.3, rel=0.01)
     with closing(open_warehouse(run.job.warehouse_path)) as connection:
         assert find_run(connection, run.key, run.job.workspace).job.scoring == scoring
-    again = open_relabelling(run.workspace, run.key, {})
+    there = {"warehouse": str(run.job.warehouse_path)}
+    again = open_relabelling(run.workspace, run.key, there)
     assert again.key == run.key
 
 

@@ -389,7 +389,7 @@ def test_all_deployments_come_at_once_and_their_forms_explain_every_parameter(
 
     page = service.page(browser, viewport={"width": 1400, "height": 1500})
     page.goto(f"{service.url}/deployments/deployment/{found['label-archive']['id']}/run")
-    for text in ("where the images are: a path or any fsspec URL", "random square crops per image"):
+    for text in ("Where the images are: a path or any fsspec URL", "Square crops per image."):
         expect(page.get_by_text(text).first).to_be_visible(timeout=60_000)
     expect(page.get_by_role("button", name="Submit")).to_be_enabled()
     keep_picture(page, "form")
