@@ -1,8 +1,17 @@
 """What is meant for the person at the keyboard."""
 
+from lazsl.secret_names import hidden
+
 
 class UserError(Exception):
-    """What was asked, what was found, what to do: one sentence, shown without a traceback."""
+    """What was asked, what was found, what to do: one sentence, shown without a traceback.
+
+    Secrets in it are replaced by `***` here, so that it can be shown wherever it ends up: on a
+    terminal, as the state of a flow, in a log, in a notebook.
+    """
+
+    def __init__(self, sentence: object = "") -> None:
+        super().__init__(hidden(str(sentence)))
 
 
 class DamagedError(UserError):

@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Failed
 
 from lazsl.errors import UserError
-from lazsl.store.urls import masked
+from lazsl.store.urls import reason
 from lazsl_flows.credentials import use_stored
 
 P = ParamSpec("P")
@@ -27,14 +27,17 @@ STARTED_AGAIN = "started again after a crash"
 
 
 def in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
-    """The task or flow, failing with a sentence where the world went wrong and not the code."""
+    """The task or flow, failing with a sentence where the world went wrong and not the code.
+
+    The state carries the error itself, so that its type is kept for whoever asks for the result.
+    """
 
     @wraps(function)
     def step(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
         try:
             return function(*args, **kwargs)
         except (UserError, OSError) as error:
-            return Failed(message=masked(str(error) or type(error).__name__))
+            return Failed(message=reason(error), data=error)
 
     return step
 
@@ -42,27 +45,29 @@ def in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
 def attempt(function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
     """The flow: with the store's credentials, and given up once its process has died too often.
 
-    An automation has no limit of its own, so a run that keeps crashing ends Failed here.
+    Called directly, it raises what it failed with; with `return_state=True` the state has it.
     """
 
     @wraps(function)
     @in_words
     def attempted(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
         use_stored()
-        return given_up() or function(*args, **kwargs)
+        give_up()
+        return function(*args, **kwargs)
 
     # Prefect would look for the names of the flow's types in this module.
     vars(attempted)["__signature__"] = inspect.signature(function, eval_str=True)
     return attempted
 
 
-def given_up() -> State[None] | None:
-    """The state of a run that has crashed too often by itself; None: go on.
+def give_up() -> None:
+    """Raise UserError if the run has crashed too often by itself.
 
-    Only attempts that the automation made count: Retry, pressed by a person, starts anew.
+    An automation has no limit of its own. Only attempts that the automation made count: Retry,
+    pressed by a person, starts anew.
     """
     if not flow_run.id:
-        return None
+        return
     with get_client(sync_client=True) as client:
         states = client.read_flow_run_states(flow_run.id)
     crashes = 0
@@ -71,9 +76,8 @@ def given_up() -> State[None] | None:
             crashes += 1
         elif state.is_scheduled() and state.message != STARTED_AGAIN:
             crashes = 0
-    if crashes < CRASHES:
-        return None
-    return Failed(
-        message=f"the process died {crashes} times in a row and is not started again by itself; "
-        "the worker's log may say why (out of memory?); Retry tries again"
-    )
+    if crashes >= CRASHES:
+        raise UserError(
+            f"the process died {crashes} times in a row and is not started again by itself; "
+            "the worker's log may say why (out of memory?); Retry tries again"
+        )

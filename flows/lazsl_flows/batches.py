@@ -23,7 +23,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 from prefect.deployments import run_deployment
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 from pydantic import Field
 
 from lazsl.errors import UserError
@@ -102,7 +102,7 @@ def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
     worked = work(opened, shards, numbered(steps.archive_shards(opened)), label_shard)
     _ask_for_load(job, run)
     if worked.failed:
-        return Failed(message=failure_sentence(worked.failed, len(shards), worked.reasons))
+        raise UserError(failure_sentence(worked.failed, len(shards), worked.reasons))
     now = len(worked.missing)
     return Completed(message=f"{len(shards)} shards done, {now} of them in this run")
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import State, flow
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 
+from lazsl.errors import UserError
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.run.status import run_status
@@ -87,7 +88,11 @@ def relabel(
 
 
 def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None) -> State[Any]:
-    """Do what is missing, load what is done, and say how it ended; arguments as of `work`."""
+    """Do what is missing, load what is done, and say how it ended; arguments as of `work`.
+
+    Raises:
+        UserError: a shard is still missing, loading failed, or the counts of the run are wrong.
+    """
     aside = len(run.workspace.names(DAMAGED))
     worked, loaded = _work_and_load(run, shards, submit, ahead)
     if len(run.workspace.names(DAMAGED)) > aside:
@@ -98,26 +103,25 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
         if worked.missing and not worked.failed:
             show_evidence(run.job, run.key)
     if worked.failed:
-        return Failed(message=failure_sentence(worked.failed, len(shards), worked.reasons))
+        raise UserError(failure_sentence(worked.failed, len(shards), worked.reasons))
     if not loaded.is_completed():
-        return Failed(message=f"every shard is done, but loading failed: {loaded.message}")
-    wrong = _wrong(run)
-    if wrong is not None:
-        return Failed(message=wrong)
+        raise UserError(f"every shard is done, but loading failed: {loaded.message}")
+    _check_counts(run)
     return Completed(
         message=f"{len(shards)} shards done, {len(worked.missing)} of them in this run"
     )
 
 
-def _wrong(run: Run) -> str | None:
-    """Why a run whose shards are all loaded is a failure all the same."""
+def _check_counts(run: Run) -> None:
+    """Raise UserError if a run whose shards are all loaded is a failure all the same."""
     status = run_status(run.workspace, run.key, run.job.warehouse_path)
     if not status["reconciled"]:
-        return f"the counts of run {run.key} do not add up; run lazsl load --rebuild"
-    if status["labelled"] or not status["listed"]:
-        return None
-    why = ", ".join(f"{images} {reason}" for reason, images in status["rejects"].items())
-    return f"not one of {status['listed']} images was labelled ({why}): look at the archive"
+        raise UserError(f"the counts of run {run.key} do not add up; run lazsl load --rebuild")
+    if status["listed"] and not status["labelled"]:
+        why = ", ".join(f"{images} {reason}" for reason, images in status["rejects"].items())
+        raise UserError(
+            f"not one of {status['listed']} images was labelled ({why}): look at the archive"
+        )
 
 
 def _work_and_load(

@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 
 from lazsl.errors import UserError
 from lazsl.run.into_warehouse import load_run, recorded_job
@@ -18,7 +18,6 @@ from lazsl.run.status import run_status
 from lazsl.settings import Job
 from lazsl.store.folder import Folder
 from lazsl.store.paths import done_shards, runs
-from lazsl.store.urls import masked
 from lazsl_flows.attempts import attempt, in_words
 from lazsl_flows.summary import show_dashboard, show_evidence
 
@@ -46,13 +45,13 @@ def load_warehouse(
     folder = Folder(workspace)
     keys = [run] if run else runs(folder)
     if not keys:
-        raise UserError(f"there is no run in {masked(folder.url)}; label an archive first")
+        raise UserError(f"there is no run in {folder.url}; label an archive first")
     recorded = [recorded_job(folder, key, warehouse) for key in keys]
-    said: list[str] = []
+    loads: list[str] = []
     refused: list[str] = []
     for job, key, archive in recorded:
         loaded: Any = load(folder, job, key, archive, return_state=True)
-        (said if loaded.is_completed() else refused).append(f"{key}: {loaded.message}")
+        (loads if loaded.is_completed() else refused).append(f"{key}: {loaded.message}")
         if loaded.is_completed() and done_shards(folder, key):
             show_dashboard(job, key)
             if (
@@ -61,5 +60,5 @@ def load_warehouse(
             ):
                 show_evidence(job, key)
     if refused:
-        return Failed(message=f"{len(refused)} of {len(keys)} runs not loaded: {refused[0]}")
-    return Completed(message="; ".join(said[:3]) + ("; ..." if len(said) > 3 else ""))
+        raise UserError(f"{len(refused)} of {len(keys)} runs not loaded: {refused[0]}")
+    return Completed(message="; ".join(loads[:3]) + ("; ..." if len(loads) > 3 else ""))

@@ -25,7 +25,6 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from lazsl.archive.manifest import Plan
 from lazsl.archive.staging import Staged, unstage
-from lazsl.errors import UserError
 from lazsl.model.towers import Towers
 from lazsl.run import steps
 from lazsl.run.run import Run, notices, open_run, record_run
@@ -91,32 +90,30 @@ def prepare(job: Job, towers: Towers = "both") -> tuple[Run, list[str]]:
     """The run of a job and all its shards, once the archive is planned and the labels embedded.
 
     Raises:
-        UserError: one of these failed, with the sentence of its task.
+        UserError: one of these failed; it is the error of its task.
     """
     run = open_run(job)
     for notice in notices(job, run.labelset, run.source):
         get_run_logger().warning(notice)
     watcher.get().waiting("listing the archive")
     planned: Any = plan(run, return_state=True)
-    if not planned.is_completed():
-        raise UserError(planned.message)
+    shards = list(planned.result().shards)
     record_run(run)
     embed_labels(run, towers)
-    return run, list(planned.result().shards)
+    return run, shards
 
 
 def embed_labels(run: Run, towers: Towers = "both") -> None:
     """Have the label set embedded.
 
     Raises:
-        UserError: with the sentence of the task.
+        UserError: the error of the task.
     """
     if notice := steps.cut_sentences(run):
         get_run_logger().warning(notice)
     watcher.get().waiting("embedding the label set")
-    embedded = attributes(run, towers, return_state=True)
-    if not embedded.is_completed():
-        raise UserError(embedded.message)
+    embedded: Any = attributes(run, towers, return_state=True)
+    embedded.result()
 
 
 Submit = Callable[[Run, int, str, Path], list[PrefectFuture[Any]]]

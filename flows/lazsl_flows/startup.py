@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from lazsl.errors import UserError
-from lazsl.store.urls import masked
+from lazsl.store.urls import masked, reason
 
 _ROOM = 2**20
 """Bytes that a home must have room for."""
@@ -32,7 +32,7 @@ def check_proxies() -> None:
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         names = ", ".join(f"{name}_PROXY" for name in sorted(map(str.upper, getproxies())))
         raise UserError(
-            f"the proxy in {names} cannot be used: {masked(str(error))}; correct or unset it, then "
+            f"the proxy in {names} cannot be used: {reason(error)}; correct or unset it, then "
             "run again"
         ) from None
 

@@ -23,7 +23,7 @@ from prefect.settings import get_current_settings
 
 from lazsl.errors import UserError
 from lazsl.store.private import private_folder
-from lazsl.store.urls import masked
+from lazsl.store.urls import reason
 from lazsl_flows.startup import check_database, check_proxies, proxy_of, reason_in
 
 _AS_PREFECT_DOES = {
@@ -95,8 +95,8 @@ def _check_named(url: str) -> None:
             proxy = proxy_of(url)
             by = f" through the proxy in {proxy}" if proxy else ""
             raise UserError(
-                f"no Prefect server answers at {masked(url)}{by}, which PREFECT_API_URL or the "
-                f"profile names ({masked(str(error)) or type(error).__name__}); start it, or unset "
+                f"no Prefect server answers at {url}{by}, which PREFECT_API_URL or the "
+                f"profile names ({reason(error)}); start it, or unset "
                 "PREFECT_API_URL (prefect config unset PREFECT_API_URL), and this command starts a "
                 "temporary one"
                 + ("; a server on your side of the proxy belongs in NO_PROXY" if proxy else "")

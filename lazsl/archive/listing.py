@@ -16,11 +16,11 @@ import pyarrow as pa
 from lazsl.archive.containers import Container, advice, archive_url
 from lazsl.archive.selection import Selection
 from lazsl.archive.versions import version_of
-from lazsl.errors import UserError, in_one_line
+from lazsl.errors import UserError
 from lazsl.settings import Links
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
-from lazsl.store.urls import canonical_url, masked
+from lazsl.store.urls import canonical_url, masked, reason
 
 LISTING = pa.schema([schemas.MANIFEST.field(n) for n in ("key", "uri", "size", "version")])
 """What `list_archive` returns: these columns of `schemas.MANIFEST`."""
@@ -80,8 +80,7 @@ def list_archive(
         )
     except UnicodeEncodeError as error:
         raise UserError(
-            f"a file name in archive {masked(url)} is not valid UTF-8: {error.object!a}; "
-            "rename the file"
+            f"a file name in archive {url} is not valid UTF-8: {error.object!a}; rename the file"
         ) from None
     return listing.sort_by("key")
 
@@ -111,7 +110,7 @@ def open_archive(url: str) -> Folder:
     try:
         return Folder(archive_url(url))
     except UserError as error:
-        raise UserError(masked(error, url)) from None
+        raise UserError(masked(str(error), url)) from None
     except Exception as error:  # some stores connect at once, and each has its own errors
         raise UserError(_unlistable(url, error)) from None
 
@@ -127,7 +126,7 @@ def _find(archive: Folder, links: Links) -> dict[str, dict[str, Any]]:
         raise UserError(_nowhere(archive.url))
     if found.get(archive.root, {"type": "directory"}).get("type") != "directory":
         raise UserError(
-            f"archive {masked(archive.url)} is a file, not a folder; give the folder it lies in"
+            f"archive {archive.url} is a file, not a folder; give the folder it lies in"
         )
     if archive.is_local:
         return _local_files(archive, found, links)
@@ -189,32 +188,31 @@ def _local_files(
 
 
 def _unlistable(url: str, error: Exception) -> str:
-    shown = masked(url)
-    said = masked(in_one_line(error), url)
+    said = reason(error, url)
     if isinstance(error, FileNotFoundError):
-        return f"there is no archive at {shown} ({said}); check the name of the bucket or host"
+        return f"there is no archive at {url} ({said}); check the name of the bucket or host"
     if isinstance(error, PermissionError) or "credential" in said.lower():
         return (
-            f"access to archive {shown} was denied ({said}); check the credentials in the "
+            f"access to archive {url} was denied ({said}); check the credentials in the "
             "environment (for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and their rights"
         )
     return (
-        f"archive {shown} cannot be listed ({said}); check the URL, the network and the endpoint "
+        f"archive {url} cannot be listed ({said}); check the URL, the network and the endpoint "
         "(for S3: AWS_ENDPOINT_URL), then run again"
     )
 
 
 def _nowhere(url: str) -> str:
-    return f"there is no archive at {masked(url)}: no such folder or prefix; check the path"
+    return f"there is no archive at {url}: no such folder or prefix; check the path"
 
 
 def _no_image(url: str, others: list[str], ends: tuple[str, ...]) -> str:
     if not others:
-        return f"archive {masked(url)} is empty; check the path"
+        return f"archive {url} is empty; check the path"
     kinds = Counter(os.path.splitext(key)[1].lower() or "no suffix" for key in others)
     told = ", ".join(f"{count} with {kind}" for kind, count in kinds.most_common(5))
     return (
-        f"no image in archive {masked(url)}: {len(others)} other files ({told}), none ends with "
+        f"no image in archive {url}: {len(others)} other files ({told}), none ends with "
         f"{', '.join(ends)}; check the path, or add to the suffixes that count as images"
-        + advice(kinds, masked(url))
+        + advice(kinds, url)
     )

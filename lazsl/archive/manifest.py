@@ -28,7 +28,6 @@ from lazsl.settings import Links
 from lazsl.store import damage, keys, schemas
 from lazsl.store.folder import Folder
 from lazsl.store.paths import manifests
-from lazsl.store.urls import masked
 
 _PLANNERS = 20  # times that another planner may be faster
 
@@ -100,7 +99,7 @@ def plan_shards(
         removed = generation.filter(pc.field("event") == "removed").num_rows
         if len(lost_keys) > loss_ceiling * len(current):
             raise UserError(
-                f"{len(lost_keys)} of the {len(current)} images of archive {masked(archive_url)} "
+                f"{len(lost_keys)} of the {len(current)} images of archive {archive_url} "
                 f"that were listed before are gone, such as {lost_keys[0]!r}, more than the share "
                 f"of {loss_ceiling:g} that loss_ceiling allows; nothing was changed. If the "
                 "listing is incomplete, run again; if they were deleted, run once with "
@@ -117,7 +116,7 @@ def plan_shards(
                 unchanged=len(listed) - fresh,
             )
     raise UserError(
-        f"{_PLANNERS} times another planner of archive {masked(archive_url)} was faster; run again "
+        f"{_PLANNERS} times another planner of archive {archive_url} was faster; run again "
         "when the others are done"
     )
 

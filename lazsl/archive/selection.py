@@ -14,7 +14,6 @@ from lazsl.display import nearest_key
 from lazsl.errors import UserError, in_one_line
 from lazsl.store.given import read_given
 from lazsl.store.keys import digest
-from lazsl.store.urls import masked
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Selection:
         if missing:
             raise UserError(
                 f"{len(missing)} of the {len(self.keys)} keys of {self.source} are no images of "
-                f"archive {masked(archive)}, such as {missing[0]!r}"
+                f"archive {archive}, such as {missing[0]!r}"
                 f"{nearest_key(missing[0], found)}; keys are paths below the archive's root"
             )
 
@@ -57,7 +56,7 @@ def read_selection(url: str) -> Selection:
     Raises:
         UserError: the file is missing, has another form, or names no key.
     """
-    source = repr(masked(url))
+    source = repr(url)
     data = read_given(url, f"the keys of {source}", _WANTED)
     try:
         keys = _keys(url.lower(), data)

@@ -24,13 +24,13 @@ from fsspec.implementations.local import LocalFileSystem
 from lazsl.archive.containers import Container
 from lazsl.archive.listing import leads_outside, open_archive
 from lazsl.archive.versions import UNVERSIONED, version_of
-from lazsl.errors import UserError, in_one_line
+from lazsl.errors import UserError
 from lazsl.images.decoding import CHANGED, MISSING, OUTSIDE, UNREADABLE, Reject
 from lazsl.settings import Links
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
 from lazsl.store.private import private_folder
-from lazsl.store.urls import leaves_folder, masked
+from lazsl.store.urls import leaves_folder, masked, reason
 
 _FROM_MANIFEST = ("image_id", "key", "uri", "size", "version")
 
@@ -127,7 +127,7 @@ def stage(
     unstage(directory)
     if archive.is_local and not archive.fs.isdir(archive.path("")):
         raise UserError(
-            f"archive {masked(archive_url)} is no longer there; mount or restore it, then retry"
+            f"archive {archive_url} is no longer there; mount or restore it, then retry"
         )
     stop = threading.Event()
 
@@ -282,15 +282,14 @@ def _about_object(error: Exception, image: dict[str, Any]) -> Reject | None:
         return Reject(MISSING, f"listed with {image['size']} bytes, but no longer there")
     denied = code is None and isinstance(error, PermissionError | IsADirectoryError)
     if denied or code in _OBJECT_CODES:
-        return Reject(UNREADABLE, f"the store refuses it: {masked(error)}")
+        return Reject(UNREADABLE, f"the store refuses it: {reason(error)}")
     return None
 
 
 def _store_failed(archive: Folder, image: dict[str, Any], attempt: int, error: Exception) -> str:
-    said = masked(in_one_line(error), archive.url)
     return (
-        f"{image['key']} of archive {masked(archive.url)} could not be fetched in {attempt} "
-        f"attempts ({said}); retry when the store answers again"
+        f"{image['key']} of archive {archive.url} could not be fetched in {attempt} "
+        f"attempts ({reason(error, archive.url)}); retry when the store answers again"
     )
 
 

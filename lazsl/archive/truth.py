@@ -15,7 +15,6 @@ from lazsl.errors import UserError, in_one_line
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.text import spelling
 from lazsl.store.given import read_given
-from lazsl.store.urls import masked
 
 FOLDERS = "folders"
 """The truth of an archive whose folders are named after classes."""
@@ -57,14 +56,14 @@ def read_truth(
     known = set(labels.classes)
     unknown = [name or "" for name in names if called.get(name) not in known]
     if unknown and not open_set:
-        raise _unknown(f"truth {masked(url)!r}", unknown, labels)
+        raise _unknown(f"truth {url!r}", unknown, labels)
     found = [called.get(name, "") for name in table[column].to_pylist()]
     return pa.table({"key": table["key"], "label": pa.array(found, pa.string())})
 
 
 def _read_columns(url: str, column: str) -> pa.Table:
     """The file's columns key and `column`, as text."""
-    where = f"truth {masked(url)!r}"
+    where = f"truth {url!r}"
     wanted = f"give a CSV or Parquet file of key,{column}"
     data = read_given(url, where, wanted)
     is_parquet = url.lower().endswith(".parquet")

@@ -26,7 +26,6 @@ from lazsl.errors import UserError
 from lazsl.store import keys, paths, schemas
 from lazsl.store.folder import Folder
 from lazsl.store.given import read_given
-from lazsl.store.urls import masked
 from lazsl.warehouse import opening, publishing, sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
@@ -68,9 +67,9 @@ def import_judgements(
         UserError: the file cannot be read or has no answer in it; an image, a class or the sample
             is unknown; nobody is said to have judged; two answers of one person contradict.
     """
-    where = repr(masked(url))
-    data = read_given(url, f"what was judged in {masked(url)!r}", "pass the file you filled in")
-    kind, found = read_judgements(data, masked(url))
+    where = repr(url)
+    data = read_given(url, f"what was judged in {url!r}", "pass the file you filled in")
+    kind, found = read_judgements(data, url)
     if not found:
         raise UserError(f"{where} has no answer in it; fill in judged_label and import it again")
     if any(judgement.reviewer is None for judgement in found) and reviewer is None:

@@ -136,10 +136,8 @@ def in_words(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _refused(sentence: str) -> typer.Exit:
-    """The end of a command that cannot be done, once it is said why; secrets are masked."""
-    from lazsl.store.urls import masked
-
-    err.print(f"[bold red]lazsl:[/] {escape(masked(sentence))}", soft_wrap=True, highlight=False)
+    """The end of a command that cannot be done, once it is said why."""
+    err.print(f"[bold red]lazsl:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
     return typer.Exit(2)
 
 

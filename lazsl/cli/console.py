@@ -1,4 +1,4 @@
-"""The terminal's one exit: names from archives and label sets may hold anything."""
+"""The terminal's one exit: names from archives and label sets may hold anything, URLs secrets."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.segment import Segment
 
+from lazsl.secret_names import hidden
+
 # Line breaks are the layout's own by now. Marks that only help right-to-left text stay.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class SafeConsole(Console):
-    """A console on which texts are seen and steer nothing."""
+    """A console on which texts are seen and steer nothing, and secrets in sentences are `***`."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich's. Cells of a table are data, and shown as they are."""
+        super().print(*(hidden(o) if isinstance(o, str) else o for o in objects), **options)
 
     def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
         """The segments, with control characters of texts written out, such as ‹U+001B›."""

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lazsl.cli.app import assigned, err, in_words, out
-from lazsl.cli.labels import counted, is_there, labels_app, note, shown
+from lazsl.cli.labels import counted, is_there, labels_app, note
 from lazsl.display import short, visible
 from lazsl.errors import UserError
 
@@ -161,7 +161,7 @@ def _publish(labels: LabelSet, before: LabelSet | None, output: str) -> None:
         copies = (f"{output}.{number}.bak" for number in count(1))
         copy = next(url for url in copies if not is_there(url))
         write_text(read_text(output), copy)
-        note([f"{shown(output)} as it was is kept in {shown(copy)}"])
+        note([f"{visible(output)} as it was is kept in {visible(copy)}"])
     write_labels(labels, output)
 
 
@@ -202,11 +202,11 @@ def _show(found: Described, work: Work, output: str) -> None:
         out.print(f"described {', '.join(told)}", highlight=False)
     else:
         out.print("there was nothing to describe", highlight=False)
-    where = escape(shown(output))
+    where = escape(visible(output))
     if found.labels.review == "pending":
         out.print(
             f"[bold]{where}[/] is to be reviewed: read and correct it, set review to reviewed, "
-            f"then run\n  lazsl labels check {escape(shlex.quote(shown(output)))}",
+            f"then run\n  lazsl labels check {escape(shlex.quote(visible(output)))}",
             highlight=False,
             soft_wrap=True,
         )

@@ -44,8 +44,8 @@ from lazsl.cli.completing import run_keys
 from lazsl.cli.progress import follower
 from lazsl.cli.warehouse import show_status
 from lazsl.errors import UserError
+from lazsl.secret_names import without_signature
 from lazsl.settings import DEFAULT_MODEL, Job, make_job
-from lazsl.store.urls import masked
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also print the log of every task.")]
@@ -291,7 +291,7 @@ def _from_trust(url: str | None) -> dict[str, Any]:
     measured = read_trust(url)
     if measured.threshold is None and measured.parents_above is None:
         raise UserError(
-            f"trust file {masked(url)!r} has no threshold: {measured.sentence} (measure again "
+            f"trust file {url!r} has no threshold: {measured.sentence} (measure again "
             "for another precision, or set scoring.temperature and scoring.abstain_below by hand)"
         )
     return {
@@ -397,7 +397,7 @@ def _follow(flow: Callable[[], Any], verb: str, talk: Talk) -> None:
         token = watcher.set(watching)
         server = os.environ.get("PREFECT_API_URL")
         watching.waiting(
-            f"starting the flow at {masked(server)}"
+            f"starting the flow at {without_signature(server)}"
             if server
             else "starting a temporary Prefect server (PREFECT_API_URL would name a running one)"
         )
@@ -407,7 +407,17 @@ def _follow(flow: Callable[[], Any], verb: str, talk: Talk) -> None:
         finally:
             watcher.reset(token)
     if not state.is_completed():
-        raise UserError(state.message or f"the flow ended {state.name}; run it again")
+        raise failure(state)
+
+
+def failure(state: Any) -> BaseException:
+    """The error that a flow failed with; a UserError where its run ended without one."""
+    from prefect.exceptions import PrefectException
+
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, BaseException) and not isinstance(error, OSError | PrefectException):
+        return error
+    return UserError(state.message or f"the flow ended {state.name}; run it again")
 
 
 def _show_run(run: Any) -> None:

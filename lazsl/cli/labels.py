@@ -15,6 +15,7 @@ from rich.text import Text
 from lazsl.cli.app import Force, app, err, in_words, meaning, out
 from lazsl.display import visible
 from lazsl.errors import UserError
+from lazsl.secret_names import without_signature
 
 if TYPE_CHECKING:
     from lazsl.labelset.finding import Finding
@@ -58,8 +59,8 @@ def import_(
     labels, found, notes = import_labels(file, form)
     write_labels(labels, output)
     note([*notes, *filter(None, [labels.spoken_note()])])
-    out.print(f"read {escape(shown(file))} as {found}: {_size(labels)}", highlight=False)
-    out.print(f"wrote [bold]{escape(shown(output))}[/]", highlight=False, soft_wrap=True)
+    out.print(f"read {escape(visible(file))} as {found}: {_size(labels)}", highlight=False)
+    out.print(f"wrote [bold]{escape(visible(output))}[/]", highlight=False, soft_wrap=True)
 
 
 @labels_app.command(
@@ -84,9 +85,9 @@ def export(
     keep(f"{output.rstrip('/')}/{FOLDER_NAMES}" if form == "clip-benchmark" else output, force)
     lost = export_labels(labels, form, output)
     if lost:
-        note([f"{form} cannot hold {', '.join(lost)}; {shown(file)} still does"])
+        note([f"{form} cannot hold {', '.join(lost)}; {visible(file)} still does"])
     out.print(
-        f"wrote [bold]{escape(shown(output))}[/] as {form}: {counted(len(labels), 'class')}",
+        f"wrote [bold]{escape(visible(output))}[/] as {form}: {counted(len(labels), 'class')}",
         highlight=False,
         soft_wrap=True,
     )
@@ -128,7 +129,6 @@ def check(
     """Check a label set for mistakes. Exit code 1 if there are findings."""
     from lazsl.labelset.finding import KINDS
     from lazsl.labelset.reading import read_labels
-    from lazsl.store.urls import masked
 
     if strangers := [name for name in kind or () if name not in KINDS]:
         raise UserError(
@@ -141,7 +141,7 @@ def check(
     findings = [finding for finding in every if not kind or finding.kind in kind]
     if as_json:
         found = {
-            "file": masked(file if fix is None else fix),
+            "file": without_signature(file if fix is None else fix),
             "classes": len(read.labels),
             "sentences": sum(read.labels.sizes),
             "form": read.form,
@@ -186,7 +186,7 @@ def _mend(read: Read, url: str, force: bool) -> Read:
         raise UserError(f"nothing was written: {problem.reason}; {problem.suggestion}")
     write_labels(mended.labels, url)
     err.print(
-        f"put right {len(mended.changes):,} texts; wrote [bold]{escape(shown(url))}[/]",
+        f"put right {len(mended.changes):,} texts; wrote [bold]{escape(visible(url))}[/]",
         highlight=False,
         soft_wrap=True,
     )
@@ -263,13 +263,6 @@ def note(notes: Sequence[str]) -> None:
         err.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
 
 
-def shown(url: str) -> str:
-    """A path or URL without its credentials and without characters that steer a terminal."""
-    from lazsl.store.urls import masked
-
-    return visible(masked(url))
-
-
 def is_there(url: str) -> bool:
     """True when there is such a file."""
     from lazsl.store.folder import Folder
@@ -281,10 +274,8 @@ def is_there(url: str) -> bool:
 
 def keep(url: str, force: bool) -> None:
     """Refuse to replace a file that somebody may have edited."""
-    from lazsl.store.urls import masked
 
     if not force and is_there(url):
         raise UserError(
-            f"{masked(url)!r} already exists; choose another --output, or pass --force to "
-            "overwrite it"
+            f"{url!r} already exists; choose another --output, or pass --force to overwrite it"
         )

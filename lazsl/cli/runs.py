@@ -26,7 +26,6 @@ def runs(
     """List the runs of a workspace, latest first."""
     from lazsl.store.folder import Folder
     from lazsl.store.paths import done_shards, run_records
-    from lazsl.store.urls import masked
 
     folder = Folder(workspace)
     fields = ("run", "created", "archive_url", "model", "classes", "attributes")
@@ -40,14 +39,14 @@ def runs(
         return
     if not rows:
         raise UserError(
-            f"there is no run in {masked(workspace)}; label an archive, or name another workspace"
+            f"there is no run in {workspace}; label an archive, or name another workspace"
         )
     table = Table()
     table.add_column("run", no_wrap=True)
     for heading in ("started", "archive", "model", "classes", "shards done"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        cells = (row["run"], row["created"][:16], masked(row["archive_url"]), row["model"])
+        cells = (row["run"], row["created"][:16], row["archive_url"], row["model"])
         table.add_row(*map(escape, cells), f"{row['classes']:,}", f"{row['shards_done']:,}")
     out.print(table)
 

@@ -72,14 +72,13 @@ def load(
     """Load finished shards into the warehouse. Safe while a run is in progress."""
     from lazsl.store.folder import Folder
     from lazsl.store.paths import runs
-    from lazsl.store.urls import masked
     from lazsl.warehouse import publishing
 
     folder = Folder(workspace)
     path = warehouse_of(workspace, warehouse)
     if not runs(folder):
         raise UserError(
-            f"there is no run in {masked(workspace)}; label an archive, or name another workspace"
+            f"there is no run in {workspace}; label an archive, or name another workspace"
         )
     loaded = publishing.load(folder, path, rebuild=rebuild)
     out.print(

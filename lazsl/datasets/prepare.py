@@ -27,7 +27,6 @@ from lazsl.labelset.reading import dump
 from lazsl.settings import IMAGE_SUFFIXES
 from lazsl.store.folder import Folder
 from lazsl.store.given import read_given
-from lazsl.store.urls import masked
 
 TRUTH, LABELS, CLASSES = "truth.csv", "labels.json", "classes.csv"
 """What `write` publishes in a folder."""
@@ -219,7 +218,7 @@ def _restricted(labels: LabelSet, kept: set[str]) -> LabelSet:
 def _read_aliases(url: str | None) -> dict[str, str]:
     if url is None:
         return {}
-    where = f"aliases {masked(url)!r}"
+    where = f"aliases {url!r}"
     data = read_given(url, where, "give a CSV of class,label")
     try:
         text = data.decode("utf-8-sig")

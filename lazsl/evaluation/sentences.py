@@ -29,7 +29,6 @@ from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import ScoringSettings
 from lazsl.store import paths, schemas
 from lazsl.store.keys import digest
-from lazsl.store.urls import masked
 
 _AT_ONCE = 4096  # sentences that are embedded before their means are taken
 
@@ -169,7 +168,7 @@ def _embedded_cupl(
     mine = _of_classes(given, stored.labelset, url)
     name = paths.attributes(stored.encoder, mine.key)
     if not stored.folder.exists(name):
-        say(f"embedding {sum(mine.sizes):,} sentences of {masked(url)}, once")
+        say(f"embedding {sum(mine.sizes):,} sentences of {url}, once")
         stored.folder.write_table(name, embed_labels(mine, model()))
     return EmbeddedLabels.from_table(stored.folder.read_table(name))
 
@@ -180,7 +179,7 @@ def _of_classes(given: LabelSet, wanted: LabelSet, url: str) -> LabelSet:
     missing = [label for label in wanted.classes if label not in place]
     if missing:
         raise UserError(
-            f"{masked(url)!r} lacks {len(missing)} of the run's {len(wanted)} classes, such as "
+            f"{url!r} lacks {len(missing)} of the run's {len(wanted)} classes, such as "
             f"{', '.join(map(repr, missing[:3]))}"
             f"{nearest(missing[0], given.classes)}; name its classes as the label set does"
         )

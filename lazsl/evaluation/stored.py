@@ -28,7 +28,6 @@ from lazsl.scoring.embedded import EmbeddedLabels, embeddings_of, images_alike
 from lazsl.settings import Job, ScoringSettings, make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
-from lazsl.store.urls import masked
 from lazsl.warehouse.loading import check_truth
 
 MEMORY_BYTES = 512 * 2**20
@@ -193,7 +192,7 @@ def join_truth(stored: StoredRun, url: str | None = None, open_set: bool | None 
     }
     if not labels:
         raise UserError(
-            f"none of the images with truth has embeddings in {masked(stored.folder.url)}; label "
+            f"none of the images with truth has embeddings in {stored.folder.url}; label "
             "the archive first"
         )
     notices += _image_notices(stored, ids, keys, called, usable)

@@ -35,7 +35,6 @@ from lazsl.scoring.confidence import confidence
 from lazsl.scoring.tree import Tree
 from lazsl.store.folder import Folder
 from lazsl.store.given import read_given
-from lazsl.store.urls import masked
 
 CLIP_TEMPERATURE = 0.01
 """What CLIP was trained with (its logit scale ends at 100): the confidence before any fitting."""
@@ -384,7 +383,7 @@ def read_trust(url: str) -> TrustFile:
     Raises:
         UserError: the file is missing or holds something else.
     """
-    where = f"trust file {masked(url)!r}"
+    where = f"trust file {url!r}"
     what = "give a trust.json that lazsl evaluate wrote"
     data = read_given(url, where, what)
     try:

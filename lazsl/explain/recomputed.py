@@ -25,7 +25,6 @@ from lazsl.scoring.tables import PassedOver, passed_over
 from lazsl.settings import ScoringSettings
 from lazsl.store import paths
 from lazsl.store.folder import Folder
-from lazsl.store.urls import masked
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def read_stored(folder: Folder, run: RunOfImage, image: Image) -> StoredImage:
         shard = folder.read_table(name)
     except FileNotFoundError:
         raise UserError(
-            f"the embeddings of {image.key!r} are not in {masked(folder.url)}; name the workspace "
+            f"the embeddings of {image.key!r} are not in {folder.url}; name the workspace "
             f"of run {run.key} with --workspace, or label the archive again"
         ) from None
     mine = shard.filter(pc.equal(shard["image_id"], pa.scalar(image.image_id)))
@@ -75,7 +74,7 @@ def read_attributes(folder: Folder, run: RunOfImage) -> pa.Table:
         return folder.read_table(paths.attributes(run.encoder, run.labels))
     except FileNotFoundError:
         raise UserError(
-            f"the embedded label set of run {run.key} is not in {masked(folder.url)}; name the "
+            f"the embedded label set of run {run.key} is not in {folder.url}; name the "
             "run's workspace with --workspace"
         ) from None
 

@@ -18,7 +18,7 @@ from lazsl.labelset.native import Read, interpret, native_form, strict
 from lazsl.labelset.text import is_sentence
 from lazsl.store.folder import Folder
 from lazsl.store.given import read_given
-from lazsl.store.urls import masked, split_url
+from lazsl.store.urls import split_url
 
 _TO_REVIEW = """\
 # A language model wrote attributes in this file, and it has seen no picture of yours.
@@ -140,7 +140,7 @@ def _of_folder(folder: str) -> Read:
         templates_url = f"{folder}/{FOLDER_TEMPLATES}"
         for number, line in enumerate(read_text(templates_url).splitlines(), start=1):
             if line.strip():
-                templates.append(unbraced(line.strip(), f"{masked(templates_url)!r} line {number}"))
+                templates.append(unbraced(line.strip(), f"{templates_url!r} line {number}"))
     else:
         notes = (f"there is no {FOLDER_TEMPLATES} beside it, so only the names were read",)
     name = split_url(folder)[1]
@@ -178,7 +178,7 @@ def _templates_beside(url: str, member: str) -> tuple[str, ...]:
         return ()
     templates = read_document(beside).value
     texts = templates.get(member, []) if isinstance(templates, dict) else []
-    return tuple(unbraced(text, masked(beside)) for text in texts if isinstance(text, str))
+    return tuple(unbraced(text, beside) for text in texts if isinstance(text, str))
 
 
 def unbraced(template: str, where: str) -> str:
@@ -267,7 +267,7 @@ def dump(value: Any, as_yaml: bool = False) -> str:
 
 def describe_url(url: str) -> str:
     """How sentences name a label set's file."""
-    return f"label set {masked(url)!r}"
+    return f"label set {url!r}"
 
 
 def _is_yaml(url: str) -> bool:

@@ -22,7 +22,6 @@ from markupsafe import Markup
 from lazsl.errors import UserError
 from lazsl.store.folder import Folder
 from lazsl.store.keys import checked
-from lazsl.store.urls import masked
 
 HOME = Path(__file__).resolve().parent
 MARKER = "data/site.json"
@@ -72,13 +71,12 @@ class Site:
             found = self.folder.read_json(MARKER).get("run")
             if found != run:
                 raise UserError(
-                    f"{masked(url)} holds the report of run {found}, not of {run}; "
+                    f"{url} holds the report of run {found}, not of {run}; "
                     "give another folder with --output"
                 )
         elif self.folder.exists("index.html") or self.folder.exists("data"):
             raise UserError(
-                f"{masked(url)} holds something that is no report; give an empty folder with "
-                "--output"
+                f"{url} holds something that is no report; give an empty folder with --output"
             )
         self.folder.write_json(MARKER, {"run": run})
 

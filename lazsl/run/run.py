@@ -28,7 +28,6 @@ from lazsl.secret_names import without_signature
 from lazsl.settings import Job, make_job
 from lazsl.store import damage, keys, paths
 from lazsl.store.folder import Folder
-from lazsl.store.urls import masked
 
 MEASURED = ("temperature", "abstain_below", "abstain_by", "floor", "parents_above")
 """Settings of scoring that a trust file brings."""
@@ -77,12 +76,12 @@ def open_run(job: Job, archive: str | None = None) -> Run:
     if job.scoring.temperature is not None and len(labelset) < 2:
         raise UserError(
             "a temperature is set, but confidence compares classes and label set "
-            f"{masked(job.labels)!r} has one; add a class, or leave temperature and abstain_below "
+            f"{job.labels!r} has one; add a class, or leave temperature and abstain_below "
             "out"
         )
     if job.scoring.parents_above is not None and not labelset.parents:
         raise UserError(
-            f"parents_above is set, but label set {masked(job.labels)!r} has no parents; give its "
+            f"parents_above is set, but label set {job.labels!r} has no parents; give its "
             "classes a parent each, or leave parents_above out"
         )
     precision = choose_precision(job.precision, choose_device(job.device))
@@ -208,8 +207,8 @@ def notices(
         said += [*labelset.notes, *([spoken] if spoken else [])]
     if labelset is not None and labelset.review == PENDING:
         said.append(
-            f"a language model wrote label set {masked(job.labels)} and its review is pending: "
-            'read it, and set "review" to "reviewed" in it'
+            f"a language model wrote label set {without_signature(job.labels)} and its review is "
+            'pending: read it, and set "review" to "reviewed" in it'
         )
     inside = "://" not in job.archive and Path(job.archive).resolve().is_relative_to(IMAGES_DIR)
     if job.model == "fieldguide" and not inside:

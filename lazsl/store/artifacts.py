@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from lazsl.errors import DamagedError, in_one_line
 from lazsl.store import kinds, seals
 from lazsl.store.seals import Broken
-from lazsl.store.urls import masked
 
 if TYPE_CHECKING:
     from lazsl.store.folder import Folder
@@ -78,7 +77,7 @@ def _whole(folder: Folder, name: str, read: Callable[[], T]) -> T:
     try:
         return read()
     except Broken as error:
-        sentence = f"{masked(folder.path(name))} is damaged ({error}); {kinds.remedy(name)}"
+        sentence = f"{folder.path(name)} is damaged ({error}); {kinds.remedy(name)}"
         raise DamagedError(sentence, name, str(error)) from None
 
 

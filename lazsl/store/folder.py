@@ -19,11 +19,11 @@ import fsspec
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
-from lazsl.errors import UserError, in_one_line
+from lazsl.errors import UserError
 from lazsl.store import artifacts, seals
 from lazsl.store.private import check_links
 from lazsl.store.temporary import temporary_name
-from lazsl.store.urls import leaves_folder, masked, trimmed
+from lazsl.store.urls import leaves_folder, reason, trimmed
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
@@ -49,15 +49,13 @@ class Folder:
             fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         except (ValueError, ImportError) as error:
             raise UserError(
-                f"cannot open {masked(url)!r}: {masked(error, url)}; use a path or a URL such as "
+                f"cannot open {url!r}: {reason(error, url)}; use a path or a URL such as "
                 "s3://bucket/prefix"
             ) from None
         self.fs = fs
         self.root = str(root).rstrip("/")
         if not self.root and self.url.partition("://")[0] in _BUCKETS:
-            raise UserError(
-                f"{masked(self.url)} names no bucket; use a URL such as s3://bucket/prefix"
-            )
+            raise UserError(f"{self.url} names no bucket; use a URL such as s3://bucket/prefix")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Folder) and self.url == other.url
@@ -75,7 +73,7 @@ class Folder:
         # In a bucket .. is a name like any other; elsewhere it leads out of the folder.
         if leaves_folder(name) and self.url.partition("://")[0] not in _BUCKETS:
             raise UserError(
-                f"{name!r} would lead out of {masked(self.url)}; nothing is read or written there"
+                f"{name!r} would lead out of {self.url}; nothing is read or written there"
             )
         return f"{self.root}/{name}" if name else self.root or "/"
 
@@ -131,7 +129,7 @@ class Folder:
         for name, data in files.items():
             if not force and self.exists(name) and self.read_bytes(name) != data:
                 raise UserError(
-                    f"{masked(self.path(name))} already exists with other content; choose "
+                    f"{self.path(name)} already exists with other content; choose "
                     "another --output, or pass --force to overwrite it"
                 )
         for name, data in files.items():
@@ -245,7 +243,7 @@ class Folder:
         except _troubles() as error:
             if how == "read" and isinstance(error, FileNotFoundError | IsADirectoryError):
                 raise
-            said = masked(in_one_line(error), self.url)
+            said = reason(error, self.url)
             if self.is_local:
                 sentence = (
                     f"{self.path(name)} cannot be {how}: {said}; check the disk, its space and the "
@@ -253,7 +251,7 @@ class Folder:
                 )
             else:
                 sentence = (
-                    f"{masked(self.url)} cannot be reached: {said}; check the URL, the network and "
+                    f"{self.url} cannot be reached: {said}; check the URL, the network and "
                     "the credentials and endpoint in the environment (for S3: AWS_ACCESS_KEY_ID, "
                     "AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL), then run again"
                 )

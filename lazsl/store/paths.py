@@ -27,7 +27,6 @@ from lazsl.display import short
 from lazsl.errors import DamagedError, UserError
 from lazsl.store import keys
 from lazsl.store.folder import DAMAGED, Folder
-from lazsl.store.urls import masked
 
 RUN_FIELDS = (
     *("run", "created", "archive", "archive_url", "encoder", "regions", "labels", "model"),
@@ -163,7 +162,7 @@ def read_run_record(workspace: Folder, run: str | None = None) -> dict[str, Any]
     Raises:
         UserError: no such run, or several begin like this; the sentence lists them.
     """
-    known, where = runs(workspace), masked(workspace.url)
+    known, where = runs(workspace), workspace.url
     if not known:
         raise UserError(f"there is no run in {where}; label an archive, or name another workspace")
     if run is None:
@@ -184,7 +183,7 @@ def read_record(workspace: Folder, run: str) -> dict[str, Any]:
         UserError: it is no record of this run, or a name in it is none that lazsl gives.
     """
     record = workspace.read_record(run_record(run), RUN_FIELDS)
-    where = f"{masked(workspace.url)}/{run_record(run)}"
+    where = f"{workspace.url}/{run_record(run)}"
     if not isinstance(record["job"], dict):
         raise DamagedError(
             f"{where} is no record of a run; label again with the same options, and it is written "

@@ -7,6 +7,7 @@ import os
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from lazsl.errors import in_one_line
 from lazsl.secret_names import PARAMETER, USERINFO, hidden, secrets_of
 
 
@@ -33,12 +34,19 @@ def canonical_url(url: str) -> str:
     return scheme + separator + path.rstrip("/")
 
 
-def masked(text: object, url: str = "") -> str:
+def reason(error: BaseException, url: str = "") -> str:
+    """What a library's error about `url` says, on one line, for a sentence or a record.
+
+    Credentials are replaced by `***`: those of URLs in it, and those of `url` wherever they stand.
+    """
+    return masked(in_one_line(error), url)
+
+
+def masked(text: str, url: str = "") -> str:
     """The text with credentials replaced by `***`: those of URLs in it, and those of `url`."""
-    shown = str(text)
     for secret in secrets_of(url):
-        shown = shown.replace(secret, "***")
-    return hidden(shown)
+        text = text.replace(secret, "***")
+    return hidden(text)
 
 
 def trimmed(url: str) -> str:

@@ -14,7 +14,6 @@ from lazsl.archive.manifest import read_manifest
 from lazsl.errors import DamagedError, UserError
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.store.urls import masked
 from lazsl.warehouse.loading import News
 
 
@@ -32,7 +31,7 @@ def gather(workspace: Folder, runs: Sequence[str] | None, listed: Mapping[str, p
     known = paths.runs(workspace)
     if strangers := sorted(set(runs or []) - set(known)):
         raise UserError(
-            f"there is no run {strangers[0]!r} in {masked(workspace.url)}; "
+            f"there is no run {strangers[0]!r} in {workspace.url}; "
             f"there are {', '.join(known) or 'none'}"
         )
     damaged: list[str] = []

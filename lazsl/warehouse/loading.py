@@ -22,7 +22,6 @@ from lazsl.archive.versions import version_of
 from lazsl.errors import DamagedError, UserError
 from lazsl.store import damage, paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.store.urls import masked
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.finished_shards import (
     READERS,
@@ -266,7 +265,7 @@ def _refuse_doubled(connection: Connection, news: News, run: str) -> list[str]:
         said.append(
             f"shard {shard} of run {run}: {images} of its images, such as {example}, are in shard "
             f"{other} already (two planners once cut the archive at the same time?); to leave it "
-            f"out, delete {masked(news.workspace.path(paths.marker(run, shard)))}"
+            f"out, delete {news.workspace.path(paths.marker(run, shard))}"
         )
     return said
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from lazsl_flows.attempts import STARTED_AGAIN
@@ -33,8 +33,10 @@ from s3 import RESET, SILENT, TORN, FaultyS3
 from s3fs import S3FileSystem
 from sample import content, copy_sample, label_plainly, small_job
 
+from lazsl.cli.label import failure
+from lazsl.errors import DamagedError
 from lazsl.run import models, steps
-from lazsl.run.run import open_run
+from lazsl.run.run import Run, open_run
 from lazsl.run.status import run_status
 from lazsl.settings import Job
 from lazsl.store import paths
@@ -183,6 +185,23 @@ def test_a_run_of_which_nothing_is_done_fails_with_its_own_sentence(
     state = label_archive(job, return_state=True)
     assert state.is_failed()
     assert re.match(rf"1 of 1 shard failed: 1 \(\w+\): {poison} cannot be written", state.message)
+
+
+def test_an_error_keeps_its_type_through_task_flow_and_command(
+    prefect_server: str, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(run: Run) -> NoReturn:
+        raise DamagedError("https://host/x?sig=abc is damaged; delete it", "manifest", "cut off")
+
+    monkeypatch.setattr(steps, "plan_archive", damaged)
+    job = small_job(archive, tmp_path / "workspace")
+    state = label_archive(job, return_state=True)
+    assert state.message == "https://host/x?sig=*** is damaged; delete it"
+    shown = failure(state)
+    assert isinstance(shown, DamagedError) and shown.name == "manifest"
+    assert str(shown) == state.message
+    with pytest.raises(DamagedError, match=r"sig=\*\*\* is damaged; delete it$"):
+        label_archive(job)
 
 
 def test_a_run_that_crashed_three_times_by_itself_gives_up_until_a_person_presses_retry(

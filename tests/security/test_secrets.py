@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from io import StringIO
 
 import pytest
+from rich.table import Table
 
-from lazsl.errors import UserError
+from lazsl.cli.console import SafeConsole
+from lazsl.errors import DamagedError, UserError
 from lazsl.settings import Job, make_job
 from lazsl.store.urls import canonical_url, masked
 
@@ -70,6 +73,21 @@ def test_a_signed_url_of_a_label_set_opens_nothing_for_whoever_reads_the_record(
     assert stored["labels"] == "https://store/labels.json?versionId=3"
     assert "4bcd" not in json.dumps(stored) and "4bcd" not in job.model_dump_json()
     assert Job(**stored).labels == stored["labels"]
+
+
+def test_a_sentence_is_masked_where_it_is_made_and_the_terminal_masks_the_rest() -> None:
+    url = f"https://bob:{SECRET}@host/x?sig=4bcd"
+    for error in (UserError(f"cannot read {url!r}; go"), DamagedError(f"cannot read {url!r}; go")):
+        assert str(error) == "cannot read 'https://***@host/x?sig=***'; go"
+    terminal = StringIO()
+    console = SafeConsole(file=terminal, width=200)
+    console.print(f"reading {url}")
+    table = Table("key")
+    table.add_row("token=5/plate.jpg")  # a folder's name is data, and shown as it is
+    console.print(table)
+    assert "4bcd" not in terminal.getvalue() and "hun" not in terminal.getvalue()
+    assert "reading https://***@host/x?sig=***" in terminal.getvalue()
+    assert "token=5/plate.jpg" in terminal.getvalue()
 
 
 def test_masking_a_long_text_takes_time_in_proportion() -> None:

@@ -69,7 +69,7 @@ def find_endpoint(needed: bool = True) -> Endpoint:
         )
     if url and not _is_url(url):
         raise UserError(
-            f"OPENAI_BASE_URL is {masked(url)!r}, which is no URL of a server; it should look like "
+            f"OPENAI_BASE_URL is {url!r}, which is no URL of a server; it should look like "
             "http://localhost:8000/v1"
         )
     if not (key.isascii() and key.isprintable()) or " " in key:
