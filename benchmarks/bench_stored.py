@@ -31,9 +31,10 @@ from figures import Figure, best_of_turns, conclude, options
 from lazsl.alignment.align import select_regions, top_classes
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.run.steps import embedded_labels
-from lazsl.scoring.embedded import embeddings_of, images_alike
+from lazsl.scoring.embedded import images_alike
 from lazsl.store import paths
 from lazsl.store.folder import Folder
+from lazsl.store.vectors import vectors_of
 
 IMAGES, DIMENSION, CLASSES = 256, 512, 1000
 FAINT = 0.15  # of the clear images' class in their embeddings
@@ -114,7 +115,7 @@ def of_workspace(url: str) -> dict[str, dict[str, float]]:
     for shard in paths.done_shards(folder, run["run"]):
         key = paths.region_embeddings(run["encoder"], run["regions"], shard)
         table = folder.read_table(key)
-        vectors += [embeddings_of(table)[rows] for rows in images_alike(table)]
+        vectors += [vectors_of(table)[rows] for rows in images_alike(table)]
     whole = np.concatenate(vectors).astype(np.float32)
     return agreement(whole, labels.packed, "float16", ("int8",))
 

@@ -14,7 +14,8 @@ def visible(text: str) -> str:
     """The text on one line, with characters that steer instead of being seen (line breaks, escape
     sequences, right-to-left marks) written out as `‹U+202E›`."""
     return "".join(
-        f"‹U+{ord(one):04X}›" if unicodedata.category(one) in _HIDDEN else one for one in text
+        f"‹U+{ord(character):04X}›" if unicodedata.category(character) in _HIDDEN else character
+        for character in text
     )
 
 

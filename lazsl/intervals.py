@@ -75,8 +75,8 @@ def difference(right: np.ndarray, other: np.ndarray) -> Interval:
     # One of them is 1 only where the other is 0.
     r = -np.sqrt(f * g / ((1 - f) * (1 - g))) if f * g else 0.0
 
-    def apart(one: float, two: float) -> float:
-        return float(np.sqrt(one**2 - 2 * r * one * two + two**2))
+    def apart(first: float, two: float) -> float:
+        return float(np.sqrt(first**2 - 2 * r * first * two + two**2))
 
     value = f - g
     low = max(-1.0, value - apart(f - low_f, high_g - g))

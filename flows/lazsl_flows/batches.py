@@ -109,17 +109,17 @@ def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
 
 def _under_way(run: str) -> set[str]:
     """Shards of a run that are in a batch which has not ended."""
-    mine = FlowRunFilter(
+    of_run = FlowRunFilter(
         tags=FlowRunFilterTags(all_=[run]),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_WAITING)),
     )
-    found: set[str] = set()
+    shards: set[str] = set()
     seen = 0
     with get_client(sync_client=True) as client:
-        while page := client.read_flow_runs(flow_run_filter=mine, limit=200, offset=seen):
-            found |= {shard for batch in page for shard in batch.parameters.get("shards", [])}
+        while page := client.read_flow_runs(flow_run_filter=of_run, limit=200, offset=seen):
+            shards |= {shard for batch in page for shard in batch.parameters.get("shards", [])}
             seen += len(page)
-    return found
+    return shards
 
 
 def _ask_for_load(job: Job, run: str) -> None:

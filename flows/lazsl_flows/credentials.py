@@ -35,14 +35,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="*", default=NAMES, help=f"variables ({' '.join(NAMES)})")
     names = parser.parse_args().names
-    found = {name: os.environ[name] for name in names if name in os.environ}
-    if not found:
+    secrets = {name: os.environ[name] for name in names if name in os.environ}
+    if not secrets:
         print(f"none of {', '.join(names)} is set; set them, and run this again", file=sys.stderr)
         return 2
     # As text: the server hides texts from whoever looks at a block, but not an object's values.
-    secret: Any = Secret(value=SecretStr(json.dumps(found)))
+    secret: Any = Secret(value=SecretStr(json.dumps(secrets)))
     secret.save(BLOCK, overwrite=True)
-    print(f"kept in block {BLOCK}: {', '.join(found)}")
+    print(f"kept in block {BLOCK}: {', '.join(secrets)}")
     return 0
 
 

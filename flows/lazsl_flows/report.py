@@ -40,7 +40,7 @@ def report(
     output = f"{folder.url}/reports/{key}"
     made = make_report(job.warehouse_path, key, output, against=other, images=images)
     show_dashboard(job, key)
-    told = f"{made.images} images, {in_bytes(made.bytes)}"
+    message = f"{made.images} images, {in_bytes(made.bytes)}"
     if made.missing:
-        told += f"; {made.missing} could not be read again and have no picture"
-    return Completed(message=f"{told}; open {made.index}")
+        message += f"; {made.missing} could not be read again and have no picture"
+    return Completed(message=f"{message}; open {made.index}")

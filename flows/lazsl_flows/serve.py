@@ -66,7 +66,7 @@ def serve(port: int, workers: int, home: Path) -> int:
             url = f"http://127.0.0.1:{port}"
             home = private_folder(home.resolve())
             close_to_others(home)
-            key, told = _key(home)
+            key, advice = _key(home)
             environment = _environment(home, url, key)
             logs = private_folder(home / "logs")
             if _answers(f"{url}/api/health"):
@@ -97,7 +97,7 @@ def serve(port: int, workers: int, home: Path) -> int:
                 for name, command in commands.items()
             }
             print(f"\nlazsl serves at {url}; deployments: {url}/deployments", flush=True)
-            print(f"{told}; logs in {logs}; Ctrl-C stops everything", flush=True)
+            print(f"{advice}; logs in {logs}; Ctrl-C stops everything", flush=True)
             while server.poll() is None:
                 time.sleep(_BETWEEN_LOOKS)
                 for name in [name for name, worker in running.items() if worker.poll() is not None]:
@@ -213,8 +213,8 @@ def _run(command: list[str], environment: dict[str, str], logs: Path) -> None:
     with (logs / "deploy.log").open("a") as log:
         log.write(done.stdout + done.stderr)
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip())[-500:]
-        raise SystemExit(f"lazsl: {' '.join(command[:4])} failed: {said}")
+        output = (done.stderr.strip() or done.stdout.strip())[-500:]
+        raise SystemExit(f"lazsl: {' '.join(command[:4])} failed: {output}")
 
 
 def _command() -> str:

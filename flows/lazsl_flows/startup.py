@@ -105,7 +105,9 @@ def _probe(path: Path) -> None:
 
 def reason_in(log: str) -> str:
     """The last sentence of an error in a server's log, on one line; empty if there is none."""
-    found = re.findall(r"^(?:[\w.]+(?:Error|Exception|Warning)|ERROR):? +(.*\S)", log, re.MULTILINE)
-    reasons = [line for line in found if "Application startup failed" not in line]
+    messages = re.findall(
+        r"^(?:[\w.]+(?:Error|Exception|Warning)|ERROR):? +(.*\S)", log, re.MULTILINE
+    )
+    reasons = [line for line in messages if "Application startup failed" not in line]
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     return masked((reasons or lines or [""])[-1])[:300]

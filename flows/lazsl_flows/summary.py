@@ -32,11 +32,11 @@ def failure_sentence(failed: Sequence[str], total: int, reasons: Sequence[str]) 
 
 def show_dashboard(job: Job, run: str) -> None:
     """Leave a summary and a table of shards with the flow run, as artifacts."""
-    found = read_dashboard(job.warehouse_path, run)
+    dashboard = read_dashboard(job.warehouse_path, run)
     create_markdown_artifact(
-        run_summary(job, found), key="lazsl-summary", description=f"how {run} stands"
+        run_summary(job, dashboard), key="lazsl-summary", description=f"how {run} stands"
     )
-    create_table_artifact(found.shards, key="lazsl-shards", description="slowest shards first")
+    create_table_artifact(dashboard.shards, key="lazsl-shards", description="slowest shards first")
 
 
 def show_evidence(job: Job, run: str) -> None:
@@ -65,9 +65,9 @@ def show_evidence(job: Job, run: str) -> None:
 _TITLES = {"surest": "The surest", "usual": "One like most", "closest": "The closest call"}
 
 
-def run_summary(job: Job, found: Dashboard) -> str:
+def run_summary(job: Job, dashboard: Dashboard) -> str:
     """The summary artifact of a run, in Markdown: counts, accuracy, cost, labels, rejects."""
-    status = found.status
+    status = dashboard.status
     counts = {
         f"images {name.replace('_', ' ')}": f"{status[name]:,}"
         for name in _COUNTS
@@ -78,10 +78,13 @@ def run_summary(job: Job, found: Dashboard) -> str:
             counts[f"accuracy, {method}"] = f"{value:.1%}"
     labels = [
         (row["label"] or "(abstained)", f"{row['images']:,}", row["mean_margin"])
-        for row in found.labels
+        for row in dashboard.labels
     ]
     rejects = [(reason, f"{images:,}") for reason, images in (status["rejects"] or {}).items()]
-    parts = [f"# {status['run']}", table(("", "now"), list((counts | _cost(found.cost)).items()))]
+    parts = [
+        f"# {status['run']}",
+        table(("", "now"), list((counts | _cost(dashboard.cost)).items())),
+    ]
     if labels:
         parts += ["## Labels", table(("label", "images", "mean margin"), labels)]
     if rejects:

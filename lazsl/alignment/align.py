@@ -88,7 +88,7 @@ class Plans:
         """Those at the places (B, k'), among the k, of each image."""
         image = torch.arange(len(places), device=places.device)[:, None]
         numbers = self.sizes, self.scores, self.iterations, self.residual, self.plan
-        sizes, scores, iterations, residual, plan = (one[image, places] for one in numbers)
+        sizes, scores, iterations, residual, plan = (values[image, places] for values in numbers)
         similarity = self.similarity[image, places]
         return Plans(sizes, scores, iterations, residual, plan, similarity, self.keep)
 
@@ -112,8 +112,8 @@ def select_regions(
     """
     agreement = torch.cat(
         [
-            (some.double() @ one.double()[:, :, None])[:, :, 0]
-            for some, one in zip(
+            (crops.double() @ image.double()[:, :, None])[:, :, 0]
+            for crops, image in zip(
                 torch.split(regions, _CACHED), torch.split(whole, _CACHED), strict=True
             )
         ]
@@ -157,8 +157,8 @@ def class_scores(
     """
     matching, workspace = Matching(**settings), Workspace()
     if matching.one_sided:
-        found = attribute_strengths(regions, whole, keep, packed, valid, **settings)
-        return one_sided.class_means(found, packed)
+        strengths = attribute_strengths(regions, whole, keep, packed, valid, **settings)
+        return one_sided.class_means(strengths, packed)
     scores = whole.new_empty((len(whole), len(packed.means)), dtype=torch.float32)
     for batch in batches(regions, whole, keep, valid, packed, matching):
         for block in packed.blocks:
@@ -211,8 +211,8 @@ def top_classes(
         solve = partial(_solve, table, batch, packed, matching, workspace)
         if skip and len(packed.means) > _WORTH * k:
             if matching.one_sided:
-                own = None if strengths is None else strengths[batch.images]
-                bounds = _near(batch, packed, matching, workspace, own)
+                batch_strengths = None if strengths is None else strengths[batch.images]
+                bounds = _near(batch, packed, matching, workspace, batch_strengths)
             else:
                 bounds = class_bounds(batch, packed, matching, workspace)
             solve(bounds.upper >= bounds.lower.topk(k)[0][:, -1:])
@@ -252,17 +252,17 @@ def plans_for(
         image, rank = pair // ranks, pair % ranks
         chosen = classes[batch.images].flatten()
         for solved in solve_pairs(batch, packed, matching, image, chosen, workspace, True):
-            found = solved.transport
-            assert found.plan is not None and found.residual is not None
-            own, place = image[solved.which], rank[solved.which]
-            source = batch.images[own]
-            scores[source, place] = found.scores[0].float()
-            iterations[source, place] = found.iterations[0]
-            residual[source, place] = found.residual[0].float()
+            transport = solved.transport
+            assert transport.plan is not None and transport.residual is not None
+            row, place = image[solved.which], rank[solved.which]
+            source = batch.images[row]
+            scores[source, place] = transport.scores[0].float()
+            iterations[source, place] = transport.iterations[0]
+            residual[source, place] = transport.residual[0].float()
             size = solved.similarity.shape[1]
-            target = (source[:, None], place[:, None], batch.positions[own], slice(size))
-            plan[target] = found.plan[0].permute(2, 0, 1).float()
-            kept = batch.keep[own][:, :, None]
+            target = (source[:, None], place[:, None], batch.positions[row], slice(size))
+            plan[target] = transport.plan[0].permute(2, 0, 1).float()
+            kept = batch.keep[row][:, :, None]
             similarity[target] = (kept * solved.similarity.permute(2, 0, 1)).float()
     return Plans(sizes, scores, iterations, residual, plan, similarity, keep)
 
@@ -309,16 +309,16 @@ def similarities_for(
         pair = torch.arange(len(batch.images) * ranks, device=whole.device)
         image, rank = pair // ranks, pair % ranks
         chosen = classes[batch.images].flatten()
-        for which, found in similar_pairs(batch, packed, matching, image, chosen):
-            own = image[which]
-            kept = batch.keep[own][:, :, None]
+        for which, pair_similarity in similar_pairs(batch, packed, matching, image, chosen):
+            row = image[which]
+            kept = batch.keep[row][:, :, None]
             target = (
-                batch.images[own][:, None],
+                batch.images[row][:, None],
                 rank[which][:, None],
-                batch.positions[own],
-                slice(found.shape[1]),
+                batch.positions[row],
+                slice(pair_similarity.shape[1]),
             )
-            similarity[target] = (kept * found.permute(2, 0, 1)).float()
+            similarity[target] = (kept * pair_similarity.permute(2, 0, 1)).float()
     return similarity
 
 
@@ -334,12 +334,12 @@ def attribute_strengths(
     """(B, N) float32, how strongly each attribute of the label set shows in each image, by the
     one-sided plan (`one_sided`), whatever its class; arguments as for `class_scores`."""
     matching, workspace = Matching(**settings), Workspace()
-    found = torch.empty((len(whole), len(packed.embeddings)), device=whole.device)
+    strengths = torch.empty((len(whole), len(packed.embeddings)), device=whole.device)
     for batch in batches(regions, whole, keep, valid, packed, matching):
-        found[batch.images] = one_sided.strengths(
+        strengths[batch.images] = one_sided.strengths(
             batch.rows.float(), batch.keep, packed, matching.epsilon, workspace
         )
-    return found
+    return strengths
 
 
 def dclip_scores(whole: Tensor, packed: PackedAttributes) -> Tensor:
@@ -352,7 +352,7 @@ def crop_mean_scores(
 ) -> Tensor:
     """(B, C) float32, the plain mean of `<f_i, t_cj>` over all crops and attributes."""
     if valid is None:
-        mean = torch.cat([some.double().mean(1) for some in torch.split(regions, _CACHED)])
+        mean = torch.cat([crops.double().mean(1) for crops in torch.split(regions, _CACHED)])
     else:
         crops = regions.double()
         mean = crops.masked_fill(~valid[:, :, None], 0).sum(1) / valid.sum(1, keepdim=True)

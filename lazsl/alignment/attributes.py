@@ -125,10 +125,10 @@ def product(rows: Tensor, matrix: Tensor, columns: int) -> Tensor:
         # Libraries sum few rows in another order.
         rows = torch.cat([rows, rows.new_zeros(16 - wanted, rows.shape[1])])
     if matrix.is_mkldnn:
-        found: Tensor = torch.ops.mkldnn._linear_pointwise(rows, matrix, None, "none", [], "")
+        products: Tensor = torch.ops.mkldnn._linear_pointwise(rows, matrix, None, "none", [], "")
     else:
-        found = rows @ matrix.T
-    return found[:wanted, :columns].contiguous()
+        products = rows @ matrix.T
+    return products[:wanted, :columns].contiguous()
 
 
 @cache
@@ -136,8 +136,8 @@ def has_onednn() -> bool:
     """Whether oneDNN's product is at hand, and right. It uses the widest vectors of every CPU,
     where the default one (MKL) leaves half of them idle on processors that are not Intel's."""
     try:
-        one = torch.eye(16)
-        return torch.equal(product(one, one.to_mkldnn(), 16), one)
+        identity = torch.eye(16)
+        return torch.equal(product(identity, identity.to_mkldnn(), 16), identity)
     except (AttributeError, RuntimeError, NotImplementedError):
         # This build of torch comes without oneDNN, or without this operation of it.
         return False

@@ -64,12 +64,12 @@ def batches(
     if image_bytes is None and regions.device.type == "cpu":
         images = min(images, _CACHE_BYTES // (packed.widest * most * matching.dtype.itemsize))
     # Images that keep about equally many regions share a batch, so that little is padded.
-    for some in torch.split(kept.argsort(stable=True), max(1, images)):
-        yield _gather(some, kept, regions, whole, keep, valid, matching)
+    for images_alike in torch.split(kept.argsort(stable=True), max(1, images)):
+        yield _gather(images_alike, kept, regions, whole, keep, valid, matching)
 
 
 def _gather(
-    some: Tensor,
+    chosen_images: Tensor,
     kept: Tensor,
     regions: Tensor,
     whole: Tensor,
@@ -77,15 +77,19 @@ def _gather(
     valid: Tensor | None,
     matching: Matching,
 ) -> Batch:
-    most = int(kept[some].max())
-    positions = keep[some].to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+    most = int(kept[chosen_images].max())
+    positions = keep[chosen_images].to(torch.uint8).argsort(dim=1, descending=True, stable=True)
     positions = positions[:, :most]
-    present = torch.arange(most, device=keep.device) < kept[some, None]
+    present = torch.arange(most, device=keep.device) < kept[chosen_images, None]
     chosen = torch.where(present, positions, positions[:, :1])
-    rows = regions[some[:, None], chosen].to(matching.dtype)
-    rows = torch.lerp(whole[some, None].to(matching.dtype), rows, matching.theta)
-    count = torch.full_like(some, keep.shape[1]) if valid is None else valid[some].sum(1)
-    return Batch(some, positions, present, count, on_grid(rows).flatten(0, 1))
+    rows = regions[chosen_images[:, None], chosen].to(matching.dtype)
+    rows = torch.lerp(whole[chosen_images, None].to(matching.dtype), rows, matching.theta)
+    count = (
+        torch.full_like(chosen_images, keep.shape[1])
+        if valid is None
+        else valid[chosen_images].sum(1)
+    )
+    return Batch(chosen_images, positions, present, count, on_grid(rows).flatten(0, 1))
 
 
 def fixed_bytes(packed: PackedAttributes, matching: Matching) -> int:

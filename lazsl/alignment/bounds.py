@@ -91,12 +91,12 @@ def class_bounds(
     step = matching.memory_bytes // 8
     if rows.device.type == "cpu":
         step = min(_STEP_BYTES, step)
-    found = measure(rows, mean, packed, step, workspace)
+    extents = measure(rows, mean, packed, step, workspace)
     for place in (_Y, _RHO, _LEAD):
-        found[place] += _ROUNDING
+        extents[place] += _ROUNDING
     size = packed.starts.diff().float()
     m = mean @ packed.float_means.T
-    return _combine(_Extents(*found), m, size, kept, batch.count[:, None], matching)
+    return _combine(_Extents(*extents), m, size, kept, batch.count[:, None], matching)
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,13 @@ def _in_floats(
     """(8, B, C) `_Extents`, but for rounding."""
     both = torch.cat([mean[:, None], rows], 1)
     images, height, _ = both.shape
-    found = both.new_empty((8, images, len(packed.means)))
+    extents = both.new_empty((8, images, len(packed.means)))
     for block in packed.blocks:
-        for some in _steps(images, step // (4 * height * len(block.rows))):
-            products = product(both[some].flatten(0, 1), block.matrix, len(block.rows))
+        for chunk in _steps(images, step // (4 * height * len(block.rows))):
+            products = product(both[chunk].flatten(0, 1), block.matrix, len(block.rows))
             shape = (-1, height, block.size, len(block.classes))
-            found[:, some, block.classes] = _extents(products.view(shape))
-    return found
+            extents[:, chunk, block.classes] = _extents(products.view(shape))
+    return extents
 
 
 def _in_eight_bits(
@@ -140,37 +140,37 @@ def _in_eight_bits(
     coded, coded_mean = code_rows(rows), code_rows(mean[:, None])
     codes = torch.cat([coded_mean.codes, coded.codes], 1)
     images, height, _ = codes.shape
-    found = rows.new_empty((8, images, len(packed.means)))
-    for block, told in zip(packed.blocks, packed.coded, strict=True):
-        for some in _steps(images, step // (4 * height * len(block.rows))):
-            left = codes[some].flatten(0, 1)
+    extents = rows.new_empty((8, images, len(packed.means)))
+    for block, attributes in zip(packed.blocks, packed.coded, strict=True):
+        for chunk in _steps(images, step // (4 * height * len(block.rows))):
+            left = codes[chunk].flatten(0, 1)
             shape = (len(left), len(block.rows))
             integers = workspace.take("products", shape, _INTEGER)
-            torch._int_mm(left, told.codes.T, out=integers)
+            torch._int_mm(left, attributes.codes.T, out=integers)
             floats = workspace.take("floats", shape, rows).copy_(integers)
             part = _extents(floats.view(-1, height, block.size, len(block.classes)))
-            scale = coded.scale[some] * told.scale
+            scale = coded.scale[chunk] * attributes.scale
             part[:_ENERGY] *= scale
             part[_ENERGY:_LEAD] *= scale.square()
-            part[_LEAD] *= coded_mean.scale[some] * told.scale
-            row, rest = coded.row[some], coded.rest[some]
-            all_rows, all_rest = coded.all_rows[some], coded.all_rest[some]
-            part[_Y] += rest * told.told_one + row * told.rest_one
-            part[_RHO] += rest * told.told_mean + row * told.rest_mean
+            part[_LEAD] *= coded_mean.scale[chunk] * attributes.scale
+            row, rest = coded.row[chunk], coded.rest[chunk]
+            all_rows, all_rest = coded.all_rows[chunk], coded.all_rest[chunk]
+            part[_Y] += rest * attributes.told_one + row * attributes.rest_one
+            part[_RHO] += rest * attributes.told_mean + row * attributes.rest_mean
             for energy, norm, norm_of_rest in (
-                (_ENERGY, told.told_all, told.rest_all),
-                (_COLUMN_ENERGY, told.told_one, told.rest_one),
+                (_ENERGY, attributes.told_all, attributes.rest_all),
+                (_COLUMN_ENERGY, attributes.told_one, attributes.rest_one),
             ):
                 error = all_rest * norm + all_rows * norm_of_rest
                 part[energy].sqrt_().add_(error).square_()
-            row, rest = coded_mean.row[some], coded_mean.rest[some]
-            part[_LEAD] += rest * told.told_one + row * told.rest_one
-            found[:, some, block.classes] = part
+            row, rest = coded_mean.row[chunk], coded_mean.rest[chunk]
+            part[_LEAD] += rest * attributes.told_one + row * attributes.rest_one
+            extents[:, chunk, block.classes] = part
     # The products lack the centre's part of X, the same for all classes: a part of rho.
     common = rows @ packed.centre
-    found[3] += common.amax(1, keepdim=True)
-    found[4] -= common.amin(1, keepdim=True)
-    return found
+    extents[3] += common.amax(1, keepdim=True)
+    extents[4] -= common.amin(1, keepdim=True)
+    return extents
 
 
 def _steps(images: int, step: int) -> Iterator[slice]:

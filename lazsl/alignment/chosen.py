@@ -71,12 +71,12 @@ def similar_pairs(
         # As many pairs as hold the attributes wanted, and one at least.
         stop = int(torch.searchsorted(ends, done + at_once, right=True))
         stop = max(stop, start + 1)
-        some = slice(start, stop)
-        similarity, first = _similarities(batch, packed, matching, image[some], classes[some])
-        for size in sorted(set(sizes[some].tolist())):
-            which = (sizes[some] == size).nonzero()[:, 0]
-            own = first[which, None] + torch.arange(size, device=first.device)
-            problems = similarity[own].permute(2, 1, 0).contiguous()
+        chunk = slice(start, stop)
+        similarity, first = _similarities(batch, packed, matching, image[chunk], classes[chunk])
+        for size in sorted(set(sizes[chunk].tolist())):
+            which = (sizes[chunk] == size).nonzero()[:, 0]
+            attributes = first[which, None] + torch.arange(size, device=first.device)
+            problems = similarity[attributes].permute(2, 1, 0).contiguous()
             yield which + start, problems
         start, done = stop, int(ends[stop - 1])
 
@@ -96,8 +96,8 @@ def _similarities(
     wanted.index_add_(0, image, sizes)
     begin = wanted.cumsum(0) - wanted
     rows = batch.rows.view(images, regions, -1)
-    found = torch.empty((total + 1, regions), dtype=matching.dtype, device=rows.device)
-    asked = wanted.tolist()
+    similarity = torch.empty((total + 1, regions), dtype=matching.dtype, device=rows.device)
+    counts = wanted.tolist()
     # Another eighth: attributes as they are and in float64, rows in float64, and products.
     dimension = rows.shape[2]
     per_slot = 12 * (dimension + regions)
@@ -105,18 +105,18 @@ def _similarities(
     at_a_time = min(_IMAGES, max(1, room // 2 // (12 * regions * dimension)))
     slots_at_a_time = min(_SLOTS, max(16, room // 2 // (at_a_time * per_slot)))
     # Images that ask for about equally many share a product, so that little is padded.
-    involved = sorted((i for i, n in enumerate(asked) if n), key=asked.__getitem__)
+    involved = sorted((i for i, n in enumerate(counts) if n), key=counts.__getitem__)
     for at in range(0, len(involved), at_a_time):
-        some = involved[at : at + at_a_time]
-        most = max(asked[i] for i in some)
-        own = torch.tensor(some, device=sizes.device)
-        left = rows[own].double()
+        chunk = involved[at : at + at_a_time]
+        most = max(counts[i] for i in chunk)
+        chunk_images = torch.tensor(chunk, device=sizes.device)
+        left = rows[chunk_images].double()
         for slot in range(0, most, slots_at_a_time):
             slots = torch.arange(slot, min(slot + slots_at_a_time, most), device=sizes.device)
-            real = slots < wanted[own, None]
+            real = slots < wanted[chunk_images, None]
             # What pads an image's list is computed for nothing, into a row beyond the last.
-            target = torch.where(real, begin[own, None] + slots, total)
+            target = torch.where(real, begin[chunk_images, None] + slots, total)
             texts = packed.embeddings[attribute[target.clamp(max=total - 1)]].double()
             products = torch.bmm(left, texts.transpose(1, 2))
-            found[target] = products.transpose(1, 2).to(matching.dtype)
-    return found[:total], first
+            similarity[target] = products.transpose(1, 2).to(matching.dtype)
+    return similarity[:total], first

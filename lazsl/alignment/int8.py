@@ -67,12 +67,12 @@ def code_attributes(values: Tensor) -> CodedAttributes:
     """From (n, C, D) attributes from which the label set's centre is taken."""
     scale = values.abs().amax((0, 2)).div_(127).clamp_(min=1e-30)
     codes = (values / scale[:, None]).round_().to(torch.int8)
-    told = codes.float() * scale[:, None]
+    decoded = codes.float() * scale[:, None]
     norms = []
-    for part in (told, values - told):
+    for part in (decoded, values - decoded):
         mean = part.mean(0)
-        own = (part - mean).norm(dim=2)
-        norms += [mean.norm(dim=1), own.amax(0), own.norm(dim=0)]
+        deviations = (part - mean).norm(dim=2)
+        norms += [mean.norm(dim=1), deviations.amax(0), deviations.norm(dim=0)]
     return CodedAttributes(codes.flatten(0, 1), scale, *(norm * LOOSEN for norm in norms))
 
 
@@ -95,9 +95,9 @@ class CodedRows:
 def code_rows(rows: Tensor) -> CodedRows:
     """From (B, R, D) float32."""
     scale = rows.abs().amax((1, 2)).div_(127).clamp_(min=1e-30)[:, None]
-    told = (rows / scale[:, :, None]).round_()
-    codes = told.to(torch.int8)
-    rest = torch.addcmul(rows, told, scale[:, :, None], value=-1)
+    integers = (rows / scale[:, :, None]).round_()
+    codes = integers.to(torch.int8)
+    rest = torch.addcmul(rows, integers, scale[:, :, None], value=-1)
     row, spectral = _norms(rows)
     row_rest, spectral_rest = _norms(rest)
     return CodedRows(codes, scale, row, row_rest, spectral, spectral_rest)

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from lazsl.alignment import one_sided
 from lazsl.alignment.transport import (
-    DEFAULTS,
     Rule,
     Transport,
     Workspace,
     compute_dtype,
     sinkhorn,
+    stopping,
 )
 
 Aligner = Literal["paper", "one-sided"]
@@ -58,8 +58,7 @@ class Matching:
             raise ValueError(f"theta must be from 0 to 1, got {self.theta}")
         if not self.epsilon > 0:
             raise ValueError(f"epsilon must be above 0, got {self.epsilon}")
-        if self.rule not in DEFAULTS:
-            raise ValueError(f"rule must be one of {', '.join(DEFAULTS)}, got {self.rule!r}")
+        stopping(self.rule, self.max_iterations, self.tolerance)
 
     @property
     def one_sided(self) -> bool:
@@ -73,11 +72,7 @@ class Matching:
     @property
     def stopping(self) -> tuple[int, float]:
         """Most iterations, and the tolerance."""
-        most, tolerance = DEFAULTS[self.rule]
-        return (
-            most if self.max_iterations is None else self.max_iterations,
-            tolerance if self.tolerance is None else self.tolerance,
-        )
+        return stopping(self.rule, self.max_iterations, self.tolerance)
 
     def solve(
         self,

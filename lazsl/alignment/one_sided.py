@@ -81,30 +81,30 @@ def strengths(
         workspace: buffers kept from an earlier call.
     """
     images, regions = keep.shape
-    found = rows.new_empty((images, len(packed.embeddings)))
+    strengths = rows.new_empty((images, len(packed.embeddings)))
     rows = rows.view(images, regions, -1)
     padded = None if bool(keep.all()) else keep[:, :, None]
     step_bytes = _STEP_BYTES if rows.device.type == "cpu" else _GPU_STEP_BYTES
     for block in packed.blocks:
         step = max(1, step_bytes // (4 * regions * len(block.rows)))
         for start in range(0, images, step):
-            some = slice(start, start + step)
-            similarity = product(rows[some].flatten(0, 1), block.matrix, len(block.rows))
+            chunk = slice(start, start + step)
+            similarity = product(rows[chunk].flatten(0, 1), block.matrix, len(block.rows))
             similarity = similarity.view(-1, regions, len(block.rows))
-            kept = None if padded is None else padded[some]
+            kept = None if padded is None else padded[chunk]
             weights = _weights(similarity, kept, epsilon, workspace)
             # Both sums overwrite what they add.
             weighted = fold(similarity.mul_(weights))
-            found[some, block.rows] = weighted / fold(weights)
-    return found
+            strengths[chunk, block.rows] = weighted / fold(weights)
+    return strengths
 
 
 def class_means(strengths: Tensor, packed: PackedAttributes) -> Tensor:
     """(B, C), the score of every class: the mean strength of its attributes (B, N)."""
     scores = strengths.new_empty((len(strengths), len(packed.means)))
     for block in packed.blocks:
-        own = strengths[:, block.rows].view(len(strengths), block.size, -1)
-        scores[:, block.classes] = ordered_sum(own.unbind(1)) / block.size
+        of_block = strengths[:, block.rows].view(len(strengths), block.size, -1)
+        scores[:, block.classes] = ordered_sum(of_block.unbind(1)) / block.size
     return scores
 
 

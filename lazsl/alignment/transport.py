@@ -18,20 +18,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from lazsl.alignment.sums import fold, ordered_sum, whole_vectors
-
-Rule = Literal["paper", "converged"]
-
-DEFAULTS: dict[Rule, tuple[int, float]] = {"paper": (100, 1e-2), "converged": (10_000, 1e-9)}
-"""Most iterations, and tolerance, of each stopping rule where the caller names none.
-
-Rows right to 1e-9 make plans right to about 1e-8 from epsilon 0.01 up; rows right to 1e-6 do not
-make plans right to 1e-6 below 0.05."""
+from lazsl.settings import STOPPING, Rule
 
 # Cosines lie in [-1, 1], so S / epsilon spans at most 2 / epsilon and these limits are safe for
 # every batch. At 0.1 the unshifted r (up to e^20) is still resolved by float32 where real cosines
@@ -86,6 +78,24 @@ class Workspace:
         return flat[:size].view(shape)
 
 
+def stopping(rule: Rule, max_iterations: int | None, tolerance: float | None) -> tuple[int, float]:
+    """Most iterations, and the tolerance; None stands for the rule's own.
+
+    Raises:
+        ValueError: there is no such rule, or a value is out of range.
+    """
+    if rule not in STOPPING:
+        raise ValueError(f"rule must be one of {', '.join(STOPPING)}, got {rule!r}")
+    most, limit = STOPPING[rule]
+    most = most if max_iterations is None else max_iterations
+    limit = limit if tolerance is None else tolerance
+    if most < 1:
+        raise ValueError(f"max_iterations must be at least 1, got {most}")
+    if not limit > 0:
+        raise ValueError(f"tolerance must be above 0, got {limit}")
+    return most, limit
+
+
 def compute_dtype(epsilon: float, rule: Rule) -> torch.dtype:
     """The dtype a problem is solved in: float32 for the published setting, float64 elsewhere.
 
@@ -132,7 +142,7 @@ def sinkhorn(
             when none passes a selection is the caller's decision.
         epsilon: entropic regularisation, > 0; finite from 0.001 to 10 and beyond.
         rule: `paper` or `converged`.
-        max_iterations: at least 1; None for the rule's own (`DEFAULTS`).
+        max_iterations: at least 1; None for the rule's own (`settings.STOPPING`).
         tolerance: of the rule; None for the rule's own.
         count: (B,) or (B, C), regions the image has; None for M. Say it when `similarity` has
             padding rows, or has only the kept rows.
@@ -143,14 +153,8 @@ def sinkhorn(
         ValueError: on shapes that do not fit, a setting out of range, or a problem without a
             kept row.
     """
-    mass, count = _marginals(similarity, keep, count, epsilon, rule)
-    most, limit = DEFAULTS[rule]
-    most = most if max_iterations is None else max_iterations
-    limit = limit if tolerance is None else tolerance
-    if most < 1:
-        raise ValueError(f"max_iterations must be at least 1, got {most}")
-    if not limit > 0:
-        raise ValueError(f"tolerance must be above 0, got {limit}")
+    most, limit = stopping(rule, max_iterations, tolerance)
+    mass, count = _marginals(similarity, keep, count, epsilon)
     dtype = compute_dtype(epsilon, rule)
     similarity, mass, count = similarity.to(dtype), mass.to(dtype), count.to(dtype)
     solver = _Scaling if epsilon >= SCALING_EPSILON else _Logarithms
@@ -164,7 +168,7 @@ def sinkhorn(
 
 
 def _marginals(
-    similarity: Tensor, keep: Tensor, count: Tensor | None, epsilon: float, rule: Rule
+    similarity: Tensor, keep: Tensor, count: Tensor | None, epsilon: float
 ) -> tuple[Tensor, Tensor]:
     """Row marginals u, (B, M, 1) or (B, M, C), and region counts, (B, 1) or (B, C)."""
     if similarity.ndim != 4 or 0 in similarity.shape[1:]:
@@ -179,8 +183,6 @@ def _marginals(
         )
     if not epsilon > 0:
         raise ValueError(f"epsilon must be above 0, got {epsilon}")
-    if rule not in DEFAULTS:
-        raise ValueError(f"rule must be one of {', '.join(DEFAULTS)}, got {rule!r}")
     kept = keep.sum(1, keepdim=True, dtype=torch.float64)
     if not bool(kept.all()):
         raise ValueError("a problem has no kept region; keep at least the most similar one")

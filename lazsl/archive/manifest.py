@@ -86,7 +86,7 @@ def plan_shards(
     listed = list_archive(archive_url, suffixes, only, links)
     for _ in range(_PLANNERS):
         state, number = _mended(workspace, archive)
-        current = state.filter(pc.field("event") == "added")
+        current = still_listed(state)
         generation, fresh = _changes(archive, listed, state, current, shard_size)
         unknown = generation["image_id"].combine_chunks()
         known: Any = pc.is_in(unknown, value_set=state["image_id"].combine_chunks())
@@ -154,8 +154,7 @@ def _lost(current: pa.Table, listed: pa.Table) -> list[str]:
 
 
 def _listed_shards(state: pa.Table) -> list[str]:
-    listed = state.filter(pc.field("event") == "added")
-    return [str(shard) for shard in listed["shard"].unique().to_pylist()]
+    return [str(shard) for shard in still_listed(state)["shard"].unique().to_pylist()]
 
 
 def _publish(workspace: Folder, archive: str, number: int, generation: pa.Table) -> bool:
@@ -209,6 +208,16 @@ def read_manifest(workspace: Folder, archive_key: str) -> pa.Table:
     shards come in the order they were made. Empty before the first plan.
     """
     return _read(workspace, _generations(workspace, archive_key))
+
+
+def read_listed(workspace: Folder, archive_key: str) -> pa.Table:
+    """The manifest's images that the last listing has: `schemas.MANIFEST`."""
+    return still_listed(read_manifest(workspace, archive_key))
+
+
+def still_listed(manifest: pa.Table) -> pa.Table:
+    """Those of a manifest's images that the last listing has."""
+    return manifest.filter(pc.field("event") == "added")
 
 
 def shard_images(workspace: Folder, archive_key: str, shard: str) -> pa.Table:

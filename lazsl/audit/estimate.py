@@ -78,25 +78,25 @@ class Audit:
 
     def notes(self) -> list[str]:
         """What a reader of the numbers must know, a sentence each."""
-        said = [
+        sentences = [
             f"{self.judged:,} of {self.drawn:,} images of sample {self.sample} were judged; "
             f"they stand for {self.population:,} images."
         ]
         if self.images != self.population:
-            said.append(
+            sentences.append(
                 f"The run scored {self.images:,} images; nothing is said of those that came after "
                 "the sample was drawn."
             )
         if self.abstained:
-            said.append(f"It abstained from {self.abstained:,} images, which are not counted.")
+            sentences.append(f"It abstained from {self.abstained:,} images, which are not counted.")
         if self.conflicts:
-            said.append(
+            sentences.append(
                 f"Reviewers differ on {self.conflicts:,} images; the answer of most counts, among "
                 "equals the latest. Ask: from reviewed where not agreed"
             )
         if self.unseen:
-            said.append(f"Of {self.unseen:,} classes no image was judged.")
-        return said
+            sentences.append(f"Of {self.unseen:,} classes no image was judged.")
+        return sentences
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -151,14 +151,14 @@ def estimate_run(path: Path, run: str, sample: str | None = None) -> Audit:
 
 def _sample(connection: Connection, archive: str, sample: str | None) -> tuple[str, str]:
     """Name of the sample to use, and the run it was drawn from."""
-    found = sqlfiles.run(connection, "audit/samples.sql", archive=archive).fetchall()
-    if not found:
+    samples = sqlfiles.run(connection, "audit/samples.sql", archive=archive).fetchall()
+    if not samples:
         raise UserError(
             f"no sample of archive {archive} was drawn yet; draw one: lazsl audit sample"
         )
-    chosen = [row for row in found if sample is None or row[0].startswith(sample)]
+    chosen = [row for row in samples if sample is None or row[0].startswith(sample)]
     if sample is not None and len(chosen) != 1:
-        known = ", ".join(row[0] for row in found)
+        known = ", ".join(row[0] for row in samples)
         raise UserError(f"{len(chosen)} samples begin with {sample!r}; there are {known}")
     name, run, drawn, judged = chosen[0]
     if not judged:

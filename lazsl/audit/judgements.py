@@ -69,23 +69,25 @@ def import_judgements(
     """
     where = repr(url)
     data = read_given(url, f"what was judged in {url!r}", "pass the file you filled in")
-    kind, found = read_judgements(data, url)
-    if not found:
+    kind, judgements = read_judgements(data, url)
+    if not judgements:
         raise UserError(f"{where} has no answer in it; fill in judged_label and import it again")
-    if any(judgement.reviewer is None for judgement in found) and reviewer is None:
+    if any(judgement.reviewer is None for judgement in judgements) and reviewer is None:
         raise UserError(f"{where} does not say who judged; add --reviewer NAME")
     publishing.load(workspace, path, runs=[])  # a sample that was just drawn
     with closing(opening.open_warehouse(path)) as connection:
-        named = _one_sample([judgement.sample or sample for judgement in found], where)
+        named = _one_sample([judgement.sample or sample for judgement in judgements], where)
         run, archive = _drawn_from(connection, named, run)
         classes = classes_of(connection, run)
-        images = _images(connection, run, named, [judgement.image for judgement in found], where)
+        images = _images(
+            connection, run, named, [judgement.image for judgement in judgements], where
+        )
     batch = keys.digest(
         "reviews", archive, named, reviewer, hashlib.sha256(data).hexdigest(), length=16
     )
     now = datetime.now(UTC).replace(tzinfo=None)
     rows = []
-    for judgement, image in zip(found, images, strict=True):
+    for judgement, image in zip(judgements, images, strict=True):
         judged = _class_of(judgement.answer, classes, where)
         verdict = "none" if judged is None else "right" if judged == image["label"] else "wrong"
         rows.append(
@@ -131,10 +133,10 @@ def _drawn_from(connection: Connection, sample: str | None, run: str | None) -> 
         if run is None:
             raise UserError("the file names no sample; say whose labels were judged with --run RUN")
         return run, archive_of(connection, run)
-    found = sqlfiles.run(connection, "audit/sample.sql", sample=sample).fetchall()
-    if not found:
+    samples = sqlfiles.run(connection, "audit/sample.sql", sample=sample).fetchall()
+    if not samples:
         raise UserError(f"sample {sample!r} was not drawn in this workspace; name the one it was")
-    return str(found[0][0]), str(found[0][1])
+    return str(samples[0][0]), str(samples[0][1])
 
 
 def _images(
@@ -158,7 +160,7 @@ def _images(
     for row in rows:
         for end in _ends(row["key"]):
             ends[end].append(row)
-    found = []
+    matched = []
     for name in names:
         matching = [exact[name]] if name in exact else ends[name]
         if not matching:
@@ -167,8 +169,8 @@ def _images(
         if len(matching) > 1:
             several = ", ".join(row["key"] for row in matching[:3])
             raise UserError(f"{where} judges {name!r}, which may be {several}; give the whole key")
-        found.append(matching[0])
-    return found
+        matched.append(matching[0])
+    return matched
 
 
 def _ends(key: str) -> list[str]:
@@ -198,9 +200,9 @@ def _check_contradictions(rows: Sequence[dict[str, Any]], where: str) -> None:
     """
     answers: dict[Any, str | None] = {}
     for row in rows:
-        told = (row["image_id"], row["reviewer"], row["judged_at"])
-        if answers.setdefault(told, row["judged_label"]) != row["judged_label"]:
+        judged = (row["image_id"], row["reviewer"], row["judged_at"])
+        if answers.setdefault(judged, row["judged_label"]) != row["judged_label"]:
             raise UserError(
                 f"{where} has two answers of {row['reviewer']!r} on {row['key']!r}: "
-                f"{answers[told] or NONE!r} and {row['judged_label'] or NONE!r}; keep one"
+                f"{answers[judged] or NONE!r} and {row['judged_label'] or NONE!r}; keep one"
             )

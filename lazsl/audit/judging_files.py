@@ -177,14 +177,16 @@ def read_judgements(data: bytes, name: str) -> tuple[str, list[Judgement]]:
     if not text.lstrip().startswith(("[", "{")):
         return "csv", list(_read_csv(text, name))
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{name!r} is not JSON: {error}") from None
     try:
-        if isinstance(found, dict) and isinstance(found.get("labels"), dict):
-            return "fiftyone", list(_read_fiftyone(found, name))
-        if isinstance(found, list) and all(isinstance(t, dict) and "data" in t for t in found):
-            return "label-studio", list(_read_label_studio(found, name))
+        if isinstance(document, dict) and isinstance(document.get("labels"), dict):
+            return "fiftyone", list(_read_fiftyone(document, name))
+        if isinstance(document, list) and all(
+            isinstance(t, dict) and "data" in t for t in document
+        ):
+            return "label-studio", list(_read_label_studio(document, name))
     except (AttributeError, TypeError, KeyError):  # of that kind, but not as either writes it
         pass
     raise UserError(
@@ -239,20 +241,20 @@ def _read_label_studio(tasks: list[dict[str, Any]], name: str) -> Iterator[Judge
             if image is None or len(chosen) > 1:
                 what = "names no image_id and no key" if image is None else "has two choices"
                 raise UserError(f"task {at} of {name!r} {what}; correct it and export anew")
-            said = values.get("comment", {}).get("text", [])
+            comment = values.get("comment", {}).get("text", [])
             yield Judgement(
                 str(image),
                 str(chosen[0]),
                 data.get("sample"),
                 _person(annotation.get("completed_by")),
                 _moment(annotation.get("updated_at") or annotation.get("created_at")),
-                " ".join([said] if isinstance(said, str) else said) or None,
+                " ".join([comment] if isinstance(comment, str) else comment) or None,
             )
 
 
-def _read_fiftyone(found: dict[str, Any], name: str) -> Iterator[Judgement]:
-    classes = found.get("classes") or []
-    for image, label in found["labels"].items():
+def _read_fiftyone(document: dict[str, Any], name: str) -> Iterator[Judgement]:
+    classes = document.get("classes") or []
+    for image, label in document["labels"].items():
         if isinstance(label, dict):
             label = label.get("label")
         if isinstance(label, int) and not 0 <= label < len(classes):

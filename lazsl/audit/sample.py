@@ -58,15 +58,15 @@ def draw_sample(
         raise UserError(f"strata cannot be made by {strange[0]!r}; make them by label or margin")
     if images < LEAST:
         raise UserError(f"a sample of {images} images is too small; draw {LEAST} at least")
-    how = {"run": run, "by_label": "label" in by, "by_margin": "margin" in by}
+    parameters = {"run": run, "by_label": "label" in by, "by_margin": "margin" in by}
     with closing(open_warehouse(path)) as connection:
         archive = archive_of(connection, run)
-        cells = sqlfiles.table(connection, "audit/cells.sql", **how)
+        cells = sqlfiles.table(connection, "audit/cells.sql", **parameters)
         if not cells.num_rows:
             raise UserError(f"run {run} has no labelled image that is still listed; load it first")
         plan = _allocated(cells, images)
         with sqlfiles.registered(connection, {"new_cells": plan}):
-            drawn = sqlfiles.table(connection, "audit/draw.sql", **how, seed=seed)
+            drawn = sqlfiles.table(connection, "audit/draw.sql", **parameters, seed=seed)
     strata = " ".join(name for name in STRATA if name in by)
     name = keys.digest("sample", run, strata, seed, drawn["image_id"].to_pylist())
     same = {"sample": name, "archive": archive, "run": run, "strata": strata, "seed": seed}

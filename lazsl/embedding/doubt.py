@@ -139,8 +139,8 @@ def doubts(
     if scoring.one_sided:
         regions = torch.cat([whole[:, None], crops], 1)
         keep = torch.ones(regions.shape[:2], dtype=torch.bool, device=regions.device)
-        how = scoring.aligning(memory_bytes)
-        plans = top_plans(regions, whole, keep, packed, RIVALS + 1, **how)[1]
+        settings = scoring.aligning(memory_bytes)
+        plans = top_plans(regions, whole, keep, packed, RIVALS + 1, **settings)[1]
         x = _influence(plans)
         scores, seen, count = plans.scores, seen + 1, count + 1
         variance = _variance(x[:, :, :1] - x[:, :, 1:])
@@ -208,6 +208,6 @@ class Stopping:
         if vectors.shape[1] > self.count:
             return np.ones(len(vectors), dtype=bool)
         stored = torch.from_numpy(vectors.astype(np.float32)).to(self.packed.embeddings.device)
-        found = doubts(stored[:, 1:], stored[:, 0], self.count, self.packed, self.scoring)
-        enough: np.ndarray = found <= self.doubt
+        chances = doubts(stored[:, 1:], stored[:, 0], self.count, self.packed, self.scoring)
+        enough: np.ndarray = chances <= self.doubt
         return enough

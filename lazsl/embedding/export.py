@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lazsl.archive.manifest import read_manifest
+from lazsl.archive.manifest import read_listed
 from lazsl.errors import UserError
 from lazsl.store import paths
 from lazsl.store.folder import Folder
+from lazsl.store.vectors import vectors_of
 
 FORMATS = ("parquet", "npy")
 _BOX = ("left", "top", "right", "bottom")
@@ -50,7 +51,7 @@ def export_embeddings(
         chosen = rows if crops else rows.filter(pc.equal(rows["region"], pa.scalar(0, pa.int16())))
         images += pc.count_distinct(chosen["image_id"]).as_py()
         vectors += chosen.num_rows
-        matrix = _float32(chosen["embedding"])
+        matrix = vectors_of(chosen).astype(np.float32)
         if form == "npy":
             buffer = io.BytesIO()
             np.save(buffer, matrix)
@@ -69,23 +70,16 @@ def export_embeddings(
 def _shards(workspace: Folder, record: dict[str, Any]) -> Iterator[tuple[str, pa.Table]]:
     """The rows of listed images of every embedded shard, with their keys."""
     place = (record["encoder"], record["regions"])
-    manifest = read_manifest(workspace, record["archive"])
-    listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
+    listed = read_listed(workspace, record["archive"])
     keys = dict(zip(listed["image_id"].to_pylist(), listed["key"].to_pylist(), strict=True))
-    there = paths.embedded_shards(workspace, *place)
-    for shard in sorted(there & set(listed["shard"].to_pylist())):
+    embedded = paths.embedded_shards(workspace, *place)
+    for shard in sorted(embedded & set(listed["shard"].to_pylist())):
         rows = workspace.read_table(paths.region_embeddings(*place, shard))
         rows = rows.filter(pc.is_in(rows["image_id"], value_set=pa.array(list(keys), pa.string())))
         if rows.num_rows:
             names = pa.array([keys[image_id] for image_id in rows["image_id"].to_pylist()])
             rows = rows.select(["image_id", "region", *_BOX, "embedding"])
             yield shard, rows.add_column(1, "key", names)
-
-
-def _float32(column: pa.ChunkedArray[Any]) -> np.ndarray:
-    """(rows, D) of a column of lists of equal length."""
-    values: np.ndarray = pc.list_flatten(column).to_numpy().astype(np.float32)
-    return values.reshape(len(column), -1)
 
 
 def _plain_parquet(table: pa.Table) -> bytes:

@@ -13,6 +13,7 @@ from lazsl.errors import DamagedError
 from lazsl.labelset.labels import LabelSet
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
+from lazsl.store.vectors import vectors_of
 
 
 class Encodes(Protocol):
@@ -34,9 +35,7 @@ class Remembering:
         self._encoder = encoder
         self._vectors: dict[str, torch.Tensor] = {}
         for table in known:
-            column: Any = table["embedding"].combine_chunks()
-            flat = column.flatten().to_numpy(zero_copy_only=False).copy()
-            rows = torch.from_numpy(flat).view(-1, column.type.list_size)
+            rows = torch.from_numpy(vectors_of(table).copy())
             for row, prompt in enumerate(table["prompt"].to_pylist()):
                 self._vectors.setdefault(str(prompt), rows[row])
 
@@ -54,8 +53,8 @@ def embed_labels(labels: LabelSet, encoder: Encodes) -> pa.Table:
     rows: list[tuple[int, str, int, str | None, str]] = []
     for index, label in enumerate(labels.classes):
         rows.append((index, label, -1, None, labels.name_prompts[index]))
-        told = zip(labels.phrases[index], labels.prompts[index], strict=True)
-        rows += [(index, label, j, phrase, prompt) for j, (phrase, prompt) in enumerate(told)]
+        phrases = zip(labels.phrases[index], labels.prompts[index], strict=True)
+        rows += [(index, label, j, phrase, prompt) for j, (phrase, prompt) in enumerate(phrases)]
     vectors = encoder.encode_sentences([row[4] for row in rows]).numpy()
     columns: list[pa.Array[Any]] = [pa.array(column) for column in zip(*rows, strict=True)]
     schema = schemas.attributes(vectors.shape[1])

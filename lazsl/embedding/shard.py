@@ -139,7 +139,7 @@ def _regions_table(
 
 
 def _images_table(images: pa.Table, facts: list[ImageFacts]) -> pa.Table:
-    found: dict[str, list[Any]] = {
+    columns_by_name: dict[str, list[Any]] = {
         "digest": [p.digest for p in facts],
         "format": [p.format for p in facts],
         "width": [p.width for p in facts],
@@ -151,7 +151,7 @@ def _images_table(images: pa.Table, facts: list[ImageFacts]) -> pa.Table:
     columns = [
         images[field.name].combine_chunks()
         if field.name in images.column_names
-        else pa.array(found[field.name], field.type)
+        else pa.array(columns_by_name[field.name], field.type)
         for field in schemas.IMAGES
     ]
     return pa.Table.from_arrays(columns, schema=schemas.IMAGES)

@@ -51,8 +51,8 @@ class ZoomSource(CropSource):
         if self._stopping is not None:
             enough = self._stopping.enough(vectors).tolist()
         return [
-            None if settled else _with_a_closer_look(regions, own)
-            for regions, own, settled in zip(images, vectors, enough, strict=True)
+            None if settled else _with_a_closer_look(regions, image_vectors)
+            for regions, image_vectors, settled in zip(images, vectors, enough, strict=True)
         ]
 
 

@@ -42,8 +42,8 @@ class Answers:
 
     def right(self, method: str, depth: int = 1) -> np.ndarray:
         """(B,) bool, whether the truth is among the method's best `depth` classes."""
-        found: np.ndarray = (self.best[method][:, :depth] == self.truth[:, None]).any(axis=1)
-        return found
+        hits: np.ndarray = (self.best[method][:, :depth] == self.truth[:, None]).any(axis=1)
+        return hits
 
 
 def ask_methods(
@@ -63,13 +63,13 @@ def ask_methods(
         settings: of the run.
     """
     depth = max(DEPTH, settings.top_k)
-    whom = {one.name: by_method(one, sentences, settings, depth) for one in methods}
+    whom = {method.name: by_method(method, sentences, settings, depth) for method in methods}
     return ask(images, known, sentences.classes, whom)
 
 
 def by_method(method: Method, sentences: Sentences, settings: ScoringSettings, depth: int) -> Ask:
     """A method as a function of images, for their best `depth` classes."""
-    return lambda some: method.top(views_of(some, settings), sentences, settings, depth)
+    return lambda images: method.top(views_of(images, settings), sentences, settings, depth)
 
 
 def views_of(images: Images, settings: ScoringSettings) -> Views:
@@ -86,13 +86,13 @@ def ask(
     keys: list[str] = []
     best: dict[str, list[np.ndarray]] = {name: [] for name in whom}
     scores: dict[str, list[np.ndarray]] = {name: [] for name in whom}
-    for some in images:
-        ids += some.image_ids
-        keys += some.keys
+    for batch in images:
+        ids += batch.image_ids
+        keys += batch.keys
         for name, answer in whom.items():
-            found = answer(some)
-            best[name].append(found.classes.cpu().numpy().astype(np.int32))
-            scores[name].append(found.scores.cpu().numpy())
+            top = answer(batch)
+            best[name].append(top.classes.cpu().numpy().astype(np.int32))
+            scores[name].append(top.scores.cpu().numpy())
     return Answers(
         tuple(ids),
         tuple(keys),

@@ -144,8 +144,8 @@ def measure_backing_off(
     out = out_right = 0
     for half, crossed, classes in halves:
         fitted = fit_threshold(crossed.some(~half), classes[~half], precision)
-        mine = crossed.some(half)
-        levels, hits = mine.labels(classes[half], np.inf if fitted is None else fitted)
+        half_images = crossed.some(half)
+        levels, hits = half_images.labels(classes[half], np.inf if fitted is None else fitted)
         out += int((levels >= 0).sum())
         out_right += int(hits.sum())
     return BackingOff(

@@ -47,8 +47,8 @@ def fit_temperature(top_scores: np.ndarray, right: np.ndarray) -> float:
     grid = np.log(spread) + np.linspace(np.log(1e-3), np.log(1e3), 41)
     best = int(np.argmin([loss(value) for value in grid]))
     ends = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
-    found = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
+    minimum = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(minimum.x))
 
 
 @dataclass(frozen=True)

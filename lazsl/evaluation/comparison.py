@@ -59,14 +59,14 @@ class Comparison:
     @cached_property
     def reference(self) -> Result:
         """LaZSL's."""
-        return next(one for one in self.results if one.method.name == REFERENCE)
+        return next(result for result in self.results if result.method.name == REFERENCE)
 
     def to_json(self) -> dict[str, Any]:
         """Every figure, per class too."""
         return {
             "images": self.images,
             "interval": {"kind": KIND, "level": LEVEL, "assumes": ASSUMED},
-            "methods": [_result_json(one) for one in self.results],
+            "methods": [_result_json(result) for result in self.results],
             "left_out": self.left_out,
             "classes": [
                 {
@@ -74,7 +74,8 @@ class Comparison:
                     "images": int(self.reference.classes.images[c]),
                     "precision": _number(self.reference.classes.precision[c]),
                     "accuracy": {
-                        one.method.name: _number(one.classes.accuracy[c]) for one in self.results
+                        result.method.name: _number(result.classes.accuracy[c])
+                        for result in self.results
                     },
                 }
                 for c, label in enumerate(self.classes)
@@ -142,16 +143,16 @@ def compare(answers: Answers, methods: Sequence[Method], left_out: dict[str, str
     )
 
 
-def _result_json(one: Result) -> dict[str, Any]:
+def _result_json(result: Result) -> dict[str, Any]:
     return {
-        "name": one.method.name,
-        "title": one.method.title,
-        "formula": one.method.formula,
-        "top1": asdict(one.top1),
-        "top5": asdict(one.top5),
-        "mean_per_class": one.mean_per_class,
-        "difference": None if one.difference is None else asdict(one.difference),
-        "paired": None if one.paired is None else asdict(one.paired),
+        "name": result.method.name,
+        "title": result.method.title,
+        "formula": result.method.formula,
+        "top1": asdict(result.top1),
+        "top5": asdict(result.top5),
+        "mean_per_class": result.mean_per_class,
+        "difference": None if result.difference is None else asdict(result.difference),
+        "paired": None if result.paired is None else asdict(result.paired),
     }
 
 

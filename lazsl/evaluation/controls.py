@@ -82,7 +82,7 @@ def random_words(labels: LabelSet, seed: int) -> LabelSet:
     arXiv 2306.07282)."""
     rng = np.random.default_rng(seed)
     words = _endlessly(WORDS, rng)
-    pairs = (f"{one} {two}" for one, two in zip(words, words, strict=False))
+    pairs = (f"{first} {second}" for first, second in zip(words, words, strict=False))
     return _with(labels, "words", seed, pairs, _naming(labels))
 
 
@@ -143,8 +143,8 @@ class Controls:
         for column in shown.columns[1:]:
             column.justify = "right"
             column.no_wrap = True
-        for one in self.rows:
-            shown.add_row(*self._cells(one))
+        for row in self.rows:
+            shown.add_row(*self._cells(row))
         console.print(shown)
         console.print(self.verdict, highlight=False)
 
@@ -181,9 +181,9 @@ class Controls:
         titles = (method(name).title for name in self.rows[0].accuracy)
         return "attributes", *titles, "kept"
 
-    def _cells(self, one: Controlled) -> tuple[str, ...]:
-        figures = (f"{accuracy:.1%}" for accuracy in one.accuracy.values())
-        return one.title, *figures, "" if one.name == "real" else f"{one.kept:.0%}"
+    def _cells(self, row: Controlled) -> tuple[str, ...]:
+        figures = (f"{accuracy:.1%}" for accuracy in row.accuracy.values())
+        return row.title, *figures, "" if row.name == "real" else f"{row.kept:.0%}"
 
 
 _METHODS = ("dclip", "crop-mean", REFERENCE, "one-sided")
@@ -212,27 +212,27 @@ def measure_controls(
     images = list(read_images(stored, wanted))
     model = text_tower(stored)
     real = _accuracy(stored, known, images, stored.embedded_labels)
-    own = own_method(stored.job.scoring).name
-    own = own if own in real else REFERENCE
+    run_method = own_method(stored.job.scoring).name
+    run_method = run_method if run_method in real else REFERENCE
     chance = 1 / len(stored.labelset)
     rows = [Controlled("real", "the label set", real, {m: (real[m],) for m in real}, 1.0)]
     for control in CONTROLS:
         say(f"control: {control.title}")
-        found = [
+        by_method = [
             _accuracy(
                 stored, known, images, embedded(stored, control.make(stored.labelset, seed), model)
             )
             for seed in seeds
         ]
-        by_seed = {m: tuple(one[m] for one in found) for m in real}
+        by_seed = {m: tuple(accuracy[m] for accuracy in by_method) for m in real}
         mean = {m: float(np.mean(values)) for m, values in by_seed.items()}
-        kept = max(0.0, mean[own] - chance) / max(real[own] - chance, 1e-9)
+        kept = max(0.0, mean[run_method] - chance) / max(real[run_method] - chance, 1e-9)
         rows.append(Controlled(control.name, control.title, mean, by_seed, kept))
-    said = verdict(rows, chance, own)
-    return Controls(len(wanted), chance, tuple(rows), tuple(seeds), said, own)
+    sentence = verdict(rows, chance, run_method)
+    return Controls(len(wanted), chance, tuple(rows), tuple(seeds), sentence, run_method)
 
 
-def verdict(rows: Sequence[Controlled], chance: float, own: str = REFERENCE) -> str:
+def verdict(rows: Sequence[Controlled], chance: float, run_method: str = REFERENCE) -> str:
     """What the controls mean for the evidence of a label set, in a sentence or two.
 
     Args:
@@ -241,26 +241,26 @@ def verdict(rows: Sequence[Controlled], chance: float, own: str = REFERENCE) -> 
         own: the method that the run labels by.
     """
     real, *controls = rows
-    accuracy = real.accuracy[own]
+    accuracy = real.accuracy[run_method]
     if accuracy <= chance:
         return (
             f"The label set is right for {accuracy:.1%} of the images, which is no more than "
             f"chance ({chance:.1%}): there is nothing that evidence could carry."
         )
-    most = max(controls, key=lambda one: one.kept)
-    found = (
-        f"the control that does best ({most.title}) is right for {most.accuracy[own]:.1%} of "
-        f"the images, the real attributes for {accuracy:.1%}, a guess for {chance:.1%}, so that "
+    most = max(controls, key=lambda row: row.kept)
+    comparison = (
+        f"the control that does best ({most.title}) is right for {most.accuracy[run_method]:.1%} "
+        f"of the images, the real attributes for {accuracy:.1%}, a guess for {chance:.1%}, so that "
         f"{most.kept:.0%} of what is above chance stays"
     )
     if most.kept >= ENOUGH:
         return (
-            f"The evidence of this label set does not carry the label: {found}. The class names "
-            "do; what is shown as reasons would look much the same with other words."
+            f"The evidence of this label set does not carry the label: {comparison}. The class "
+            "names do; what is shown as reasons would look much the same with other words."
         )
     if most.kept > LITTLE:
-        return f"The evidence of this label set carries the label in part: {found}."
-    return f"The evidence of this label set carries the label: {found}."
+        return f"The evidence of this label set carries the label in part: {comparison}."
+    return f"The evidence of this label set carries the label: {comparison}."
 
 
 def embedded(stored: StoredRun, labels: LabelSet, model: Model) -> EmbeddedLabels:
@@ -281,13 +281,17 @@ def _accuracy(
     sentences = Sentences(labels.classes, labels.names, labels.packed, None, None, {}, one_sided)
     methods = [method(name) for name in _METHODS if one_sided or name != "one-sided"]
     answers = ask_methods(images, known, methods, sentences, stored.job.scoring)
-    return {one.name: float(answers.right(one.name).mean()) for one in methods}
+    return {
+        each_method.name: float(answers.right(each_method.name).mean()) for each_method in methods
+    }
 
 
 def _with(
     labels: LabelSet, name: str, seed: int, texts: Iterator[str], template: str | None
 ) -> LabelSet:
-    attributes = tuple(tuple(next(texts) for _ in mine) for mine in labels.attributes)
+    attributes = tuple(
+        tuple(next(texts) for _ in class_attributes) for class_attributes in labels.attributes
+    )
     return replace(
         labels,
         name=f"{labels.name}-{name}-{seed}",

@@ -138,7 +138,7 @@ def evaluate(
     possible = sweepable(stored.job.scoring, stored.job.regions)
     if sweep == SETTINGS:  # all of them: all that are settings of this run
         sweep = possible
-    if impossible := [one for one in sweep if one not in possible]:
+    if impossible := [setting for setting in sweep if setting not in possible]:
         raise UserError(
             f"{', '.join(impossible)} cannot be swept on run {stored.key}, whose plans or regions "
             f"are not the paper's; sweep {', '.join(possible)}"
@@ -150,17 +150,17 @@ def evaluate(
     tried = probes(sweep, scoring, stored.job.regions, sentences)
     depth = max(DEPTH, scoring.top_k)
     whom: dict[str, Ask] = {
-        one.name: by_method(one, sentences, scoring, depth) for one in methods
+        candidate.name: by_method(candidate, sentences, scoring, depth) for candidate in methods
     } | {probe.name: probe.ask for probe in tried}
     images = read_images(stored, known.class_index)
     answers = ask(images, known, sentences.classes, whom)
     comparison = compare(answers, methods, sentences.left_out)
-    beside = {one.name: one.title for one in methods if one.name in BESIDE}
-    own = own_method(scoring).name
+    beside = {candidate.name: candidate.title for candidate in methods if candidate.name in BESIDE}
+    run_method = own_method(scoring).name
     sections: tuple[Section, ...] = (
         ComparisonSection(comparison),
         trust_section(stored, answers, precision, seed),
-        *gather(tried, answers, own, beside, stored.job.regions),
+        *gather(tried, answers, run_method, beside, stored.job.regions),
         *([measure_controls(stored, known, (seed,), say)] if controls else []),
     )
     return Evaluation(

@@ -64,17 +64,17 @@ def evidence_of(
     given = (regions.embeddings, images.whole, regions.keep, labels.packed, chosen)
     plans = plans_for(*given, **aligning(settings))
     mixed = settings.theta * regions.embeddings + (1 - settings.theta) * images.whole[:, None]
-    found = []
+    by_image = []
     for image, key in enumerate(images.keys):
         kept = regions.keep[image].numpy()
         whole = np.array([[0, 0, *images.sizes[image]]])
         boxes = np.concatenate([whole, images.boxes[image]])[regions.first :].astype(np.int64)
-        mine = []
+        by_class = []
         for rank, index in enumerate(classes[image].tolist()):
             mass, similarity = (part.double().numpy() for part in plans.of(image, rank))
             rows = slice(*labels.packed.starts[index : index + 2].tolist())
             every = (mixed[image] @ labels.packed.embeddings[rows].T).double().numpy()
-            mine.append(
+            by_class.append(
                 Evidence(
                     image_id=images.image_ids[image],
                     key=key,
@@ -93,8 +93,8 @@ def evidence_of(
                     passed_similarity=every[~kept],
                 )
             )
-        found.append(mine)
-    return found
+        by_image.append(by_class)
+    return by_image
 
 
 # What can be held against true pixels
@@ -107,8 +107,8 @@ def contributions(evidence: Evidence, rival: Evidence | None, grid: tuple[int, i
 
 def above_floor(evidence: Evidence, rival: Evidence | None, grid: tuple[int, int]) -> np.ndarray:
     """`T_ij S_ij` above 70 % of its mean over regions, over boxes with soft edges."""
-    found = evidence.contributions
-    weights = found - 0.7 * found.mean(axis=0)
+    contributions = evidence.contributions
+    weights = contributions - 0.7 * contributions.mean(axis=0)
     return spread(evidence.boxes, weights, (evidence.width, evidence.height), grid, "soft")
 
 
@@ -221,13 +221,13 @@ def deleted(
     for _ in range(2):
         blurred = blurred.filter(ImageFilter.GaussianBlur(radius))
     behind = np.asarray(blurred).reshape(-1, 3)
-    found = []
+    versions = []
     for fraction in fractions:
         gone = pixels.reshape(-1, 3).copy()
         chosen = order[: round(fraction * len(order))]
         gone[chosen] = behind[chosen]
-        found.append(gone.reshape(pixels.shape))
-    return found
+        versions.append(gone.reshape(pixels.shape))
+    return versions
 
 
 def area_under(fractions: Sequence[float], scores: np.ndarray) -> float:

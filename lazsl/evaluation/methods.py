@@ -93,19 +93,19 @@ class Method:
         """(B, C) float32 score of every class for every image, in label set order."""
         if self.plain is not None:
             return self.plain(views, sentences, settings)
-        how = self.change(settings, sentences)
-        regions, keep = self._taking_part(views, how)
+        changed = self.change(settings, sentences)
+        regions, keep = self._taking_part(views, changed)
         return class_scores(
             regions,
             views.whole,
             keep,
             sentences.attributes,
-            keep if how.one_sided else views.valid,
-            **aligning(how, memory_bytes),
+            keep if changed.one_sided else views.valid,
+            **aligning(changed, memory_bytes),
         )
 
-    def _taking_part(self, views: Views, how: ScoringSettings) -> tuple[Tensor, Tensor]:
-        if how.one_sided:
+    def _taking_part(self, views: Views, settings: ScoringSettings) -> tuple[Tensor, Tensor]:
+        if settings.one_sided:
             return views.regions
         return views.crops, views.keep if self.select else views.every
 
@@ -121,16 +121,16 @@ class Method:
         matter to these."""
         if self.plain is not None:
             return best_classes(self.plain(views, sentences, settings), k)
-        how = self.change(settings, sentences)
-        regions, keep = self._taking_part(views, how)
+        changed = self.change(settings, sentences)
+        regions, keep = self._taking_part(views, changed)
         return top_classes(
             regions,
             views.whole,
             keep,
             sentences.attributes,
-            keep if how.one_sided else views.valid,
+            keep if changed.one_sided else views.valid,
             k=k,
-            **aligning(how, memory_bytes),
+            **aligning(changed, memory_bytes),
         )
 
 
@@ -278,9 +278,9 @@ def method(name: str) -> Method:
     Raises:
         KeyError: there is none.
     """
-    return {one.name: one for one in METHODS}[name]
+    return {listed.name: listed for listed in METHODS}[name]
 
 
 def methods_for(sentences: Sentences) -> tuple[Method, ...]:
     """The methods for which there are sentences, in the order of the table."""
-    return tuple(one for one in METHODS if one.name not in sentences.left_out)
+    return tuple(listed for listed in METHODS if listed.name not in sentences.left_out)

@@ -95,5 +95,5 @@ def confusions(truth: np.ndarray, called: np.ndarray) -> tuple[Confusion, ...]:
     )
 
 
-def _part(some: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.where(whole > 0, some / np.maximum(whole, 1), np.nan)
+def _part(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)

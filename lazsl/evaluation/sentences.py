@@ -20,7 +20,6 @@ from lazsl.display import nearest
 from lazsl.embedding.label_set import embed_labels
 from lazsl.errors import UserError
 from lazsl.evaluation.stored import StoredRun
-from lazsl.explain.recomputed import vectors
 from lazsl.labelset.formats import import_labels
 from lazsl.labelset.labels import LabelSet
 from lazsl.model.checkpoints import find_recorded_model
@@ -29,6 +28,7 @@ from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import ScoringSettings
 from lazsl.store import paths, schemas
 from lazsl.store.keys import digest
+from lazsl.store.vectors import vectors_of
 
 _AT_ONCE = 4096  # sentences that are embedded before their means are taken
 
@@ -145,12 +145,14 @@ def _ensemble(stored: StoredRun, model: Model, say: Callable[[str], None]) -> Te
         step = max(1, _AT_ONCE // len(templates()))
         means = []
         for start in range(0, len(classes), step):
-            some = classes[start : start + step]
-            texts = [one.replace("{class}", label) for label in some for one in templates()]
-            found = model().encode_sentences(texts).double()
-            means.append(unit(found.view(len(some), len(templates()), -1).mean(1)))
+            chunk = classes[start : start + step]
+            texts = [
+                template.replace("{class}", label) for label in chunk for template in templates()
+            ]
+            embeddings = model().encode_sentences(texts).double()
+            means.append(unit(embeddings.view(len(chunk), len(templates()), -1).mean(1)))
         stored.folder.write_table(name, _names_table(classes, torch.cat(means)))
-    return vectors(stored.folder.read_table(name))
+    return torch.from_numpy(vectors_of(stored.folder.read_table(name)).copy())
 
 
 def _names_table(classes: tuple[str, ...], means: Tensor) -> pa.Table:
@@ -165,11 +167,11 @@ def _embedded_cupl(
 ) -> EmbeddedLabels:
     """The file's sentences of the run's classes, in the run's order, embedded."""
     given, _, _ = import_labels(url, "cupl")
-    mine = _of_classes(given, stored.labelset, url)
-    name = paths.attributes(stored.encoder, mine.key)
+    of_run = _of_classes(given, stored.labelset, url)
+    name = paths.attributes(stored.encoder, of_run.key)
     if not stored.folder.exists(name):
-        say(f"embedding {sum(mine.sizes):,} sentences of {url}, once")
-        stored.folder.write_table(name, embed_labels(mine, model()))
+        say(f"embedding {sum(of_run.sizes):,} sentences of {url}, once")
+        stored.folder.write_table(name, embed_labels(of_run, model()))
     return EmbeddedLabels.from_table(stored.folder.read_table(name))
 
 

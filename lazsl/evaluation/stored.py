@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from lazsl.archive.manifest import read_manifest
+from lazsl.archive.manifest import read_listed
 from lazsl.archive.truth import read_truth
 from lazsl.display import nearest_key
 from lazsl.errors import UserError
@@ -24,10 +24,11 @@ from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import find_recorded_model
 from lazsl.model.logit_scale import logit_scale
-from lazsl.scoring.embedded import EmbeddedLabels, embeddings_of, images_alike
+from lazsl.scoring.embedded import EmbeddedLabels, images_alike
 from lazsl.settings import Job, ScoringSettings, make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
+from lazsl.store.vectors import boxes_of, vectors_of
 from lazsl.warehouse.loading import check_truth
 
 MEMORY_BYTES = 512 * 2**20
@@ -109,10 +110,9 @@ class StoredRun:
     @cached_property
     def listing(self) -> pa.Table:
         """Columns image_id, key, shard and embedded (bool) of the images that are listed now."""
-        manifest = read_manifest(self.folder, self.archive)
-        listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
-        there = paths.embedded_shards(self.folder, self.encoder, self.regions)
-        inside = pc.is_in(listed["shard"], value_set=pa.array(sorted(there), pa.string()))
+        listed = read_listed(self.folder, self.archive)
+        embedded = paths.embedded_shards(self.folder, self.encoder, self.regions)
+        inside = pc.is_in(listed["shard"], value_set=pa.array(sorted(embedded), pa.string()))
         return listed.select(["image_id", "key", "shard"]).append_column("embedded", inside)
 
 
@@ -229,39 +229,38 @@ def _read_shard(
     about = {row["image_id"]: row for row in images.drop_columns(["digest"]).to_pylist()}
     regions = stored.folder.read_table(paths.region_embeddings(*place))
     owners = regions["image_id"].combine_chunks()
-    vectors = embeddings_of(regions)
-    sides = [regions[name].to_numpy() for name in ("left", "top", "right", "bottom")]
-    boxes = np.stack(sides, axis=1)
+    vectors = vectors_of(regions)
+    boxes = boxes_of(regions)
     for rows in images_alike(regions):
         inside = [image_id in wanted for image_id in owners.take(pa.array(rows[:, 0])).to_pylist()]
         rows = rows[inside]
         at_once = max(1, memory_bytes // (4 * _COPIES * rows.shape[1] * vectors.shape[1]))
         for start in range(0, len(rows), at_once):
-            some = rows[start : start + at_once]
-            ids = [str(one) for one in owners.take(pa.array(some[:, 0])).to_pylist()]
-            mine = [about[image_id] for image_id in ids]
-            part = torch.from_numpy(vectors[some].astype(np.float32))
+            chunk = rows[start : start + at_once]
+            ids = [str(owner) for owner in owners.take(pa.array(chunk[:, 0])).to_pylist()]
+            facts = [about[image_id] for image_id in ids]
+            part = torch.from_numpy(vectors[chunk].astype(np.float32))
             yield Images(
                 image_ids=tuple(ids),
-                keys=tuple(row["key"] for row in mine),
+                keys=tuple(row["key"] for row in facts),
                 whole=part[:, 0],
                 crops=part[:, 1:],
-                boxes=boxes[some[:, 1:]],
-                sizes=np.array([(row["width"], row["height"]) for row in mine], np.int32),
+                boxes=boxes[chunk[:, 1:]],
+                sizes=np.array([(row["width"], row["height"]) for row in facts], np.int32),
             )
 
 
 def stored_presence(stored: StoredRun, image_ids: Sequence[str]) -> np.ndarray | None:
     """(B,) float32, the presence of each image's best class as the run stored it; None where the
     run did not measure it, or has not scored all of these images."""
-    found: dict[str, float | None] = {}
+    chances: dict[str, float | None] = {}
     for shard in paths.done_shards(stored.folder, stored.key):
         table = stored.folder.read_table(paths.run_table(stored.key, "predictions", shard))
         if "presence" not in table.column_names:
             return None
         presence = table["presence"].to_pylist()
-        found.update(zip(map(str, table["image_id"].to_pylist()), presence, strict=True))
-    values = [found.get(image_id) for image_id in image_ids]
+        chances.update(zip(map(str, table["image_id"].to_pylist()), presence, strict=True))
+    values = [chances.get(image_id) for image_id in image_ids]
     return None if None in values else np.array(values, np.float32)
 
 

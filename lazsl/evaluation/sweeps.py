@@ -68,14 +68,14 @@ def parse_settings(text: str) -> tuple[str, ...]:
     Raises:
         UserError: one of them is not known.
     """
-    asked = {one.strip() for one in text.split(",") if one.strip()}
-    if asked == {"all"}:
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    if names == {"all"}:
         return SETTINGS
-    if unknown := sorted(asked - set(SETTINGS)):
+    if unknown := sorted(names - set(SETTINGS)):
         raise UserError(
             f"{unknown[0]!r} cannot be swept; there are {', '.join(SETTINGS)}, or all of them: all"
         )
-    return tuple(one for one in SETTINGS if one in asked)
+    return tuple(setting for setting in SETTINGS if setting in names)
 
 
 def sweepable(scoring: ScoringSettings, regions: RegionSettings) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ def sweepable(scoring: ScoringSettings, regions: RegionSettings) -> tuple[str, .
     left_out = {"theta", "gamma"} if scoring.one_sided else set()
     if regions.layout not in (None, "random"):
         left_out |= {"regions", "crops"}
-    return tuple(one for one in SETTINGS if one not in left_out)
+    return tuple(setting for setting in SETTINGS if setting not in left_out)
 
 
 def probes(
@@ -98,64 +98,69 @@ def probes(
         regions: of the run.
         sentences: what methods compare with.
     """
-    mine = own_method(scoring)
+    run_method = own_method(scoring)
 
     def changed(setting: str, values: Sequence[float]) -> list[Probe]:
-        own = getattr(scoring, setting)
+        current = getattr(scoring, setting)
 
         def ask(value: float) -> Ask:
-            how = scoring.model_copy(update={setting: value})
-            return lambda some: mine.top(views_of(some, how), sentences, how, DEPTH)
+            changed_settings = scoring.model_copy(update={setting: value})
+            return lambda images: run_method.top(
+                views_of(images, changed_settings), sentences, changed_settings, DEPTH
+            )
 
         return [
-            Probe(setting, mine.title, value, value == own, ask(value))
-            for value in sorted({*values, own})
+            Probe(setting, run_method.title, value, value == current, ask(value))
+            for value in sorted({*values, current})
         ]
 
     def first(count: int, by: Method) -> Ask:
-        def ask(some: Images) -> TopClasses:
-            crops = some.crops[:, :count]
-            keep = select_regions(crops, some.whole, scoring.gamma)
-            return by.top(Views(crops, some.whole, keep), sentences, scoring, DEPTH)
+        def ask(images: Images) -> TopClasses:
+            crops = images.crops[:, :count]
+            keep = select_regions(crops, images.whole, scoring.gamma)
+            return by.top(Views(crops, images.whole, keep), sentences, scoring, DEPTH)
 
         return ask
 
     def between(smallest: float, largest: float) -> Ask:
-        def ask(some: Images) -> TopClasses:
-            valid = _sides_between(some, smallest, largest)
-            keep = select_regions(some.crops, some.whole, scoring.gamma, valid)
-            views = Views(some.crops, some.whole, keep, valid)
-            return mine.top(views, sentences, scoring, DEPTH)
+        def ask(images: Images) -> TopClasses:
+            valid = _sides_between(images, smallest, largest)
+            keep = select_regions(images.crops, images.whole, scoring.gamma, valid)
+            views = Views(images.crops, images.whole, keep, valid)
+            return run_method.top(views, sentences, scoring, DEPTH)
 
         return ask
 
-    found: list[Probe] = []
+    all_probes: list[Probe] = []
     for setting in settings:
         if setting == "theta":
-            found += changed(setting, THETAS)
+            all_probes += changed(setting, THETAS)
         elif setting == "epsilon":
-            found += changed(setting, EPSILONS)
+            all_probes += changed(setting, EPSILONS)
         elif setting == "gamma":
-            found += changed(setting, GAMMAS)
+            all_probes += changed(setting, GAMMAS)
         elif setting == "regions":
             counts = sorted({*(m for m in COUNTS if m <= regions.count), regions.count})
-            for series, by in ((one.title, one) for one in (mine, method("crop-mean"))):
-                found += [
-                    Probe(setting, series, m, by is mine and m == regions.count, first(m, by))
+            for series, by in (
+                (each_method.title, each_method)
+                for each_method in (run_method, method("crop-mean"))
+            ):
+                all_probes += [
+                    Probe(setting, series, m, by is run_method and m == regions.count, first(m, by))
                     for m in counts
                 ]
         elif setting == "crops":
             low, high = regions.smallest, regions.largest
             sides = np.round(np.linspace(low, high, STEPS + 1), 4).tolist()
-            found += [
+            all_probes += [
                 Probe(setting, "sides from this up", side, side == low, between(side, high))
                 for side in sides[:-1]
             ]
-            found += [
+            all_probes += [
                 Probe(setting, "sides up to this", side, side == high, between(low, side))
                 for side in sides[1:]
             ]
-    return tuple(found)
+    return tuple(all_probes)
 
 
 def _sides_between(images: Images, smallest: float, largest: float) -> torch.Tensor:

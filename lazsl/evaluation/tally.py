@@ -28,8 +28,8 @@ class Truth:
 
     def mask(self, name: str | None) -> np.ndarray:
         """(height, width) bool, where the part is; None means the whole thing."""
-        found: np.ndarray = self.parts > 0 if name is None else self.parts == self.names.index(name)
-        return found
+        mask: np.ndarray = self.parts > 0 if name is None else self.parts == self.names.index(name)
+        return mask
 
     def share(self, name: str) -> float:
         """Of the thing's pixels."""

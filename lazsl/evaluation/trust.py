@@ -203,28 +203,30 @@ def measure_trust(
     known = np.asarray(known, bool)
     right = np.asarray(right, bool) & known
     _check(top_scores, known, precision)
-    there = np.ones(len(known)) if presence is None else np.asarray(presence, np.float64)
+    presence_chance = np.ones(len(known)) if presence is None else np.asarray(presence, np.float64)
     floor = None
     if opened:
         floor = float(np.quantile(top_scores[known, 0].astype(np.float64), FLOOR))
-        there = there * (top_scores[:, 0] >= floor)
+        presence_chance = presence_chance * (top_scores[:, 0] >= floor)
     half = np.random.default_rng(seed).permutation(len(known)) % 2 == 0
     # Of each half at the temperature of the other.
     crossed = np.empty(len(known), np.float32)
     loss_after = labelled = correct = 0.0
     halves: list[tuple[np.ndarray, float, float]] = []
-    for mine, other in ((half, ~half), (~half, half)):
+    for tested, other in ((half, ~half), (~half, half)):
         fitted = fit_temperature(top_scores[other & known], right[other & known])
-        crossed[mine] = confidence(top_scores[mine], fitted)
-        mine_known = mine & known
+        crossed[tested] = confidence(top_scores[tested], fitted)
+        mine_known = tested & known
         loss_after += mine_known.sum() * log_loss(top_scores[mine_known], right[mine_known], fitted)
         chosen = widest_cut(
-            risk_coverage(confidence(top_scores[other], fitted) * there[other], right[other]),
+            risk_coverage(
+                confidence(top_scores[other], fitted) * presence_chance[other], right[other]
+            ),
             precision,
         )
         threshold = chosen.threshold if chosen else np.inf
-        halves.append((mine, fitted, min(threshold, CERTAIN)))
-        given = mine & (crossed * there >= threshold)
+        halves.append((tested, fitted, min(threshold, CERTAIN)))
+        given = tested & (crossed * presence_chance >= threshold)
         labelled += given.sum()
         correct += (given & right).sum()
     before = confidence(top_scores[known], CLIP_TEMPERATURE)
@@ -234,7 +236,7 @@ def measure_trust(
     bins_after = reliability(crossed[known], right[known], bins)
     temperature = fit_temperature(top_scores[known], right[known])
     sure = confidence(top_scores, temperature)
-    curve = risk_coverage(sure * there, right)
+    curve = risk_coverage(sure * presence_chance, right)
     cut, raw_cut = widest_cut(curve, precision), widest_cut(curve, precision, assured=False)
     scores = {
         "confidence": sure,
@@ -246,8 +248,10 @@ def measure_trust(
     areas = {} if known.all() else {name: auroc(value, known) for name, value in scores.items()}
     backing_off = None
     if tree is not None and best is not None and truth is not None:
-        own = (temperature, cut.threshold if cut else CERTAIN)
-        backing_off = _backed_off(tree, top_scores, best, truth, there, precision, own, halves)
+        own_choice = (temperature, cut.threshold if cut else CERTAIN)
+        backing_off = _backed_off(
+            tree, top_scores, best, truth, presence_chance, precision, own_choice, halves
+        )
     return Trust(
         images=len(known),
         unknown=int((~known).sum()),
@@ -272,7 +276,7 @@ def measure_trust(
         confidence=sure,
         right=right,
         known=known,
-        held_against=sure * there,
+        held_against=sure * presence_chance,
         abstain_by=None if presence is None else "presence",
         floor=floor,
         backing_off=backing_off,
@@ -284,7 +288,7 @@ def _backed_off(
     top_scores: np.ndarray,
     best: np.ndarray,
     truth: np.ndarray,
-    there: np.ndarray,
+    presence_chance: np.ndarray,
     precision: float,
     whole: tuple[float, float],
     halves: list[tuple[np.ndarray, float, float]],
@@ -293,10 +297,10 @@ def _backed_off(
 
     def fitted(heat: float, threshold: float) -> tuple[Candidates, np.ndarray]:
         images = Candidates.of(tree, best, top_scores, truth, heat)
-        images = replace(images, chance=images.chance * there[:, None])
-        return images, confidence(top_scores, heat) * there >= threshold
+        images = replace(images, chance=images.chance * presence_chance[:, None])
+        return images, confidence(top_scores, heat) * presence_chance >= threshold
 
-    crossed = tuple((half, *fitted(*how)) for half, *how in halves)
+    crossed = tuple((half, *fitted(*choice)) for half, *choice in halves)
     return measure_backing_off(*fitted(*whole), precision, crossed)
 
 
@@ -389,9 +393,9 @@ def read_trust(url: str) -> TrustFile:
     try:
         return TrustFile.model_validate(json.loads(data))
     except ValidationError as error:
-        found = error.errors()[0]
-        place = ".".join(map(str, found["loc"])) or "it"
-        raise UserError(f"{where} cannot be used: {place}: {found['msg']}; {what}") from None
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"])) or "it"
+        raise UserError(f"{where} cannot be used: {place}: {problem['msg']}; {what}") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is not JSON ({in_one_line(error)}); {what}") from None
 

@@ -67,13 +67,13 @@ def read_evidence(connection: Connection, run: str, image: str) -> list[Evidence
     Raises:
         UserError: the run has no such image, rejected it, or keeps no plan of it.
     """
-    found = sqlfiles.run(connection, "which_image.sql", run=run, image=image).fetchall()
-    if not found:
+    images = sqlfiles.run(connection, "which_image.sql", run=run, image=image).fetchall()
+    if not images:
         raise UserError(
             f"run {run!r} has no labelled image {image!r}; give its key below the archive's root, "
             "or its image_id"
         )
-    shard, image_id, rejected = found[0]
+    shard, image_id, rejected = images[0]
     if rejected is not None:
         raise UserError(f"{image!r} was rejected by run {run!r}: {rejected}")
     kept = list(_read(connection, run, shard, [image_id]))
@@ -96,8 +96,8 @@ def read_shard_evidence(
 def _read(
     connection: Connection, run: str, shard: str, images: list[str] | None
 ) -> Iterator[Evidence]:
-    found = sqlfiles.run(connection, "plans_drawn.sql", run=run, shard=shard, images=images)
-    while rows := found.fetchmany(256):
+    drawn = sqlfiles.run(connection, "plans_drawn.sql", run=run, shard=shard, images=images)
+    while rows := drawn.fetchmany(256):
         for row in rows:
             image_id, key, uri, width, height, rank, label, score, texts, regions, *rest = row
             boxes, *cells, passed_boxes, passed_over, presence = rest

@@ -62,16 +62,16 @@ def explain(
         )
     wanted = [name for name in (verdict.label, other) if name is not None]
     kept = read_shard_evidence(connection, run.key, image.shard, [image.image_id])
-    found = {one.label: one for one in kept}
-    missing = [name for name in wanted if name not in found]
+    evidence = {plan.label: plan for plan in kept}
+    missing = [name for name in wanted if name not in evidence]
     if missing:
         folder = Folder(run.job.workspace)
         labels = EmbeddedLabels.from_table(read_attributes(folder, run))
         stored = read_stored(folder, run, image)
         made = align(stored, labels, run.job.scoring, missing, run.job.scoring_memory)
-        found.update({one.label: one for one in made})
-    rival = None if other is None else found[other]
-    return Explanation(run, image, verdict, found[verdict.label], rival)
+        evidence.update({plan.label: plan for plan in made})
+    rival = None if other is None else evidence[other]
+    return Explanation(run, image, verdict, evidence[verdict.label], rival)
 
 
 def _class(connection: Connection, run: RunOfImage, name: str) -> str:
@@ -87,7 +87,11 @@ def find_class(classes: list[str], name: str) -> str:
     """
     if name in classes:
         return name
-    alike = [one for one in classes if one.casefold() == name.strip().casefold()]
+    alike = [
+        name_of_class
+        for name_of_class in classes
+        if name_of_class.casefold() == name.strip().casefold()
+    ]
     if len(alike) == 1:
         return alike[0]
     hint = nearest(name, classes)

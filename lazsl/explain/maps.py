@@ -116,7 +116,7 @@ def contrast_map(
     """
     if this.image_id != other.image_id:
         raise ValueError(f"{this.key!r} and {other.key!r} are different images")
-    maps = (attribute_maps(one, grid).sum(axis=0) for one in (this, other))
+    maps = (attribute_maps(evidence, grid).sum(axis=0) for evidence in (this, other))
     return np.asarray(next(maps) - next(maps))
 
 

@@ -32,13 +32,13 @@ def read_pixels(image: Image, max_pixels: int) -> Pixels.Image | str:
             data = stage(table, archive, folder, 1, attempts=_ATTEMPTS).read(0)
         except (UserError, OSError) as error:
             return str(error)
-    found = data if isinstance(data, Reject) else decode(data, max_pixels=max_pixels)
-    if isinstance(found, Reject):
-        return found.detail
-    if found.image.size != (image.width, image.height):
-        width, height = found.image.size
+    picture = data if isinstance(data, Reject) else decode(data, max_pixels=max_pixels)
+    if isinstance(picture, Reject):
+        return picture.detail
+    if picture.image.size != (image.width, image.height):
+        width, height = picture.image.size
         return f"it was {image.width} x {image.height} pixels and is now {width} x {height}"
-    return found.image
+    return picture.image
 
 
 _ROW = pa.schema(

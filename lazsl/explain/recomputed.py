@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +24,7 @@ from lazsl.scoring.tables import PassedOver, passed_over
 from lazsl.settings import ScoringSettings
 from lazsl.store import paths
 from lazsl.store.folder import Folder
+from lazsl.store.vectors import boxes_of, vectors_of
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,12 @@ class StoredImage:
     @property
     def boxes(self) -> np.ndarray:
         """(1 + M, 4) int64 left, top, right, bottom: the whole image, then its crops."""
-        sides = [self.regions[name].to_numpy() for name in ("left", "top", "right", "bottom")]
-        return np.stack(sides, axis=1).astype(np.int64)
+        return boxes_of(self.regions)
 
     @property
     def vectors(self) -> torch.Tensor:
         """(1, M + 1, D) float32."""
-        return vectors(self.regions)[None]
+        return torch.from_numpy(vectors_of(self.regions).astype(np.float32))[None]
 
 
 def read_stored(folder: Folder, run: RunOfImage, image: Image) -> StoredImage:
@@ -60,8 +59,8 @@ def read_stored(folder: Folder, run: RunOfImage, image: Image) -> StoredImage:
             f"the embeddings of {image.key!r} are not in {folder.url}; name the workspace "
             f"of run {run.key} with --workspace, or label the archive again"
         ) from None
-    mine = shard.filter(pc.equal(shard["image_id"], pa.scalar(image.image_id)))
-    return StoredImage(image, mine.sort_by("region"))
+    of_image = shard.filter(pc.equal(shard["image_id"], pa.scalar(image.image_id)))
+    return StoredImage(image, of_image.sort_by("region"))
 
 
 def read_attributes(folder: Folder, run: RunOfImage) -> pa.Table:
@@ -77,13 +76,6 @@ def read_attributes(folder: Folder, run: RunOfImage) -> pa.Table:
             f"the embedded label set of run {run.key} is not in {folder.url}; name the "
             "run's workspace with --workspace"
         ) from None
-
-
-def vectors(table: pa.Table) -> torch.Tensor:
-    """(rows, D) float32, the column `embedding`."""
-    column: Any = table["embedding"].combine_chunks()
-    flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    return torch.from_numpy(flat.reshape(table.num_rows, -1))
 
 
 def align(
@@ -106,15 +98,15 @@ def align(
     regions = taking_part(embeddings, scoring)
     index = [[labels.classes.index(name) for name in classes]]
     chosen = torch.tensor(index, device=embeddings.device)
-    how = scoring.aligning(memory_bytes // 2)
+    aligning = scoring.aligning(memory_bytes // 2)
     given = (regions.embeddings, embeddings[:, 0], regions.keep, labels.packed, chosen)
-    plans = plans_for(*given, **how)
-    passed = passed_over(*given, how)
+    plans = plans_for(*given, **aligning)
+    passed = passed_over(*given, aligning)
     presence: list[list[float]] | None = None
     if scoring.one_sided:
-        strengths = attribute_strengths(*given[:4], **how)
-        found = measure_presence(strengths, chosen, labels, scoring.presence_temperature)
-        presence = found.of_attributes[0].tolist()
+        strengths = attribute_strengths(*given[:4], **aligning)
+        measured = measure_presence(strengths, chosen, labels, scoring.presence_temperature)
+        presence = measured.of_attributes[0].tolist()
     order = plans.scores[0].argsort(descending=True, stable=True).tolist()
     recomputed = [
         _evidence(
@@ -125,8 +117,8 @@ def align(
     if presence is None:
         return recomputed
     return [
-        replace(one, presence=tuple(own[: len(one.attributes)]))
-        for one, own in zip(recomputed, presence, strict=True)
+        replace(evidence, presence=tuple(of_evidence[: len(evidence.attributes)]))
+        for evidence, of_evidence in zip(recomputed, presence, strict=True)
     ]
 
 

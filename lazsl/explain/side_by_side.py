@@ -63,9 +63,9 @@ class Pair:
         return self.this is not None and self.other is not None and same(self.this, self.other)
 
 
-def same(one: Spoken, other: Spoken) -> bool:
+def same(first: Spoken, other: Spoken) -> bool:
     """Whether two attributes are the same text, but for letter case."""
-    return one.text.casefold() == other.text.casefold()
+    return first.text.casefold() == other.text.casefold()
 
 
 def spoken(evidence: Evidence) -> list[Spoken]:
@@ -75,7 +75,7 @@ def spoken(evidence: Evidence) -> list[Spoken]:
     everything = np.abs(totals).sum() or 1.0
     # As in `schemas.EVIDENCE`: where nothing adds to an attribute, its mass says where it looked.
     best = np.where((parts > 0).any(axis=0), parts, evidence.mass).argmax(axis=0)
-    found = [
+    attributes = [
         Spoken(
             index,
             text,
@@ -87,7 +87,7 @@ def spoken(evidence: Evidence) -> list[Spoken]:
         )
         for index, text in enumerate(evidence.attributes)
     ]
-    return sorted(found, key=lambda one: (-one.contribution, one.index))
+    return sorted(attributes, key=lambda attribute: (-attribute.contribution, attribute.index))
 
 
 def pair(this: Evidence, other: Evidence | None) -> list[Pair]:
@@ -95,22 +95,22 @@ def pair(this: Evidence, other: Evidence | None) -> list[Pair]:
     words, then what is left; each group in order of what it says for `this`."""
     left, right = spoken(this), [] if other is None else spoken(other)
     partners: dict[int, Spoken] = {}
-    for one in left:
-        match = next((two for two in right if same(one, two)), None)
+    for attribute in left:
+        match = next((two for two in right if same(attribute, two)), None)
         if match is not None:
-            partners[one.index] = match
+            partners[attribute.index] = match
             right.remove(match)
     likenesses = sorted(
-        (-_likeness(one.text, two.text), one.index, two.index)
-        for one in left
+        (-_likeness(attribute.text, two.text), attribute.index, two.index)
+        for attribute in left
         for two in right
-        if one.index not in partners
+        if attribute.index not in partners
     )
     waiting = {two.index: two for two in right}
-    for likeness, mine, theirs in likenesses:
-        if -likeness >= _ALIKE and mine not in partners and theirs in waiting:
-            partners[mine] = waiting.pop(theirs)
-    paired = [Pair(one, partners.get(one.index)) for one in left]
+    for likeness, attribute, theirs in likenesses:
+        if -likeness >= _ALIKE and attribute not in partners and theirs in waiting:
+            partners[attribute] = waiting.pop(theirs)
+    paired = [Pair(attribute, partners.get(attribute.index)) for attribute in left]
     return paired + [Pair(None, two) for two in right if two.index in waiting]
 
 
@@ -127,7 +127,7 @@ def decisive(pairs: list[Pair], most: int = 3, enough: float = 0.6) -> list[Pair
     return chosen
 
 
-def _likeness(one: str, other: str) -> float:
-    words = (one.casefold().split(), other.casefold().split())
+def _likeness(first: str, other: str) -> float:
+    words = (first.casefold().split(), other.casefold().split())
     noun = words[0][-1:] == words[1][-1:]
     return difflib.SequenceMatcher(None, *words, autojunk=False).ratio() + noun * _ALIKE

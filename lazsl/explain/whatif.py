@@ -130,8 +130,8 @@ def what_if(
     names = list(dict.fromkeys([*touched, after.top[0][0]]))
     sides = [
         {
-            one.label: one
-            for one in align(
+            evidence.label: evidence
+            for evidence in align(
                 stored,
                 side,
                 scoring,
@@ -184,10 +184,10 @@ def edit(labels: LabelSet, text: str, called: str) -> tuple[LabelSet, str]:
     Raises:
         UserError: the edit cannot be understood, or speaks of what is not there.
     """
-    found = re.fullmatch(r"\s*(drop|add|rewrite)\s+(class\s+)?(.+?)\s*", text, re.I | re.S)
-    if found is None:
+    match = re.fullmatch(r"\s*(drop|add|rewrite)\s+(class\s+)?(.+?)\s*", text, re.I | re.S)
+    if match is None:
         raise UserError(f"cannot understand {text!r}; {HOW}")
-    verb, of_class, rest = found[1].lower(), bool(found[2]), found[3]
+    verb, of_class, rest = match[1].lower(), bool(match[2]), match[3]
     if of_class and verb == "drop":
         return _drop_class(labels, rest)
     if of_class and verb == "add":
@@ -195,17 +195,17 @@ def edit(labels: LabelSet, text: str, called: str) -> tuple[LabelSet, str]:
     if of_class:
         raise UserError(f"cannot understand {text!r}: a class has no other words; {HOW}")
     label, attribute = _owner(labels, rest, called)
-    mine = list(labels.attributes[labels.classes.index(label)])
+    attributes = list(labels.attributes[labels.classes.index(label)])
     if verb == "add":
-        mine.append(attribute)
+        attributes.append(attribute)
     elif verb == "drop":
-        mine.pop(_which(mine, attribute, label))
+        attributes.pop(_which(attributes, attribute, label))
     else:
         old, arrow, new = (part.strip() for part in attribute.partition("=>"))
         if not arrow or not new:
             raise UserError(f"cannot understand {text!r}: what should it become? {HOW}")
-        mine[_which(mine, old, label)] = new
-    return _with(labels, label, tuple(mine)), label
+        attributes[_which(attributes, old, label)] = new
+    return _with(labels, label, tuple(attributes)), label
 
 
 # Edits
@@ -215,7 +215,7 @@ def _drop_class(labels: LabelSet, name: str) -> tuple[LabelSet, str]:
     label = find_class(list(labels.classes), name)
     if len(labels) == 1:
         raise UserError(f"{label!r} is the only class; an image must be called something")
-    keep = [index for index, one in enumerate(labels.classes) if one != label]
+    keep = [index for index, label_of_class in enumerate(labels.classes) if label_of_class != label]
     return replace(
         labels,
         classes=tuple(labels.classes[index] for index in keep),
@@ -231,7 +231,7 @@ def _add_class(labels: LabelSet, rest: str, text: str) -> tuple[LabelSet, str]:
         raise UserError(
             f"there is a class {name!r} already; write 'add {name}: ATTRIBUTE' to describe it more"
         )
-    attributes = tuple(one.strip() for one in listed.split(";") if one.strip())
+    attributes = tuple(attribute.strip() for attribute in listed.split(";") if attribute.strip())
     return replace(
         labels,
         classes=(*labels.classes, name),
@@ -262,17 +262,19 @@ def _owner(labels: LabelSet, text: str, called: str) -> tuple[str, str]:
 def _which(attributes: list[str], text: str, label: str) -> int:
     """The place of an attribute given by its words, some of them, or its number."""
     wanted = text.strip().casefold()
-    folded = [one.casefold() for one in attributes]
+    folded = [attribute.casefold() for attribute in attributes]
     if wanted in folded:
         return folded.index(wanted)
     if wanted.isdecimal() and 1 <= int(wanted) <= len(attributes):
         return int(wanted) - 1
-    holding = [place for place, one in enumerate(folded) if wanted in one]
+    holding = [place for place, folded_attribute in enumerate(folded) if wanted in folded_attribute]
     if len(holding) == 1:
         return holding[0]
-    listed = "; ".join(f"{number} {one}" for number, one in enumerate(attributes, start=1))
-    found = "several attributes with" if holding else "no attribute"
-    raise UserError(f"class {label!r} has {found} {text!r}; it has: {listed or 'none'}")
+    listed = "; ".join(
+        f"{number} {attribute}" for number, attribute in enumerate(attributes, start=1)
+    )
+    holders = "several attributes with" if holding else "no attribute"
+    raise UserError(f"class {label!r} has {holders} {text!r}; it has: {listed or 'none'}")
 
 
 # Scores
@@ -305,12 +307,12 @@ def _moved(label: str, before: Evidence | None, after: Evidence | None) -> list[
 
 
 def _contributions(evidence: Evidence | None) -> dict[str, float]:
-    found: dict[str, float] = {}
+    sums: dict[str, float] = {}
     if evidence is not None:
         totals = evidence.contributions.sum(axis=0).tolist()
         for text, total in zip(evidence.attributes, totals, strict=True):
-            found[text] = found.get(text, 0.0) + total
-    return found
+            sums[text] = sums.get(text, 0.0) + total
+    return sums
 
 
 def _holes(row: dict[str, str]) -> str:

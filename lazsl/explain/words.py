@@ -24,14 +24,14 @@ def headline(explanation: Explanation) -> str:
 def facts(explanation: Explanation) -> list[str]:
     """Which image it is, and how sure the run was; short, to be set in a row."""
     verdict = explanation.verdict
-    found = [short(explanation.image.key, 96), f"score {number(verdict.score)}"]
+    parts = [short(explanation.image.key, 96), f"score {number(verdict.score)}"]
     if verdict.runner_up is not None and verdict.margin is not None:
-        found.append(f"{verdict.margin:.4f} ahead of {short(verdict.runner_up)}")
+        parts.append(f"{verdict.margin:.4f} ahead of {short(verdict.runner_up)}")
     if verdict.confidence is not None:
-        found.append(f"confidence {verdict.confidence:.0%}")
+        parts.append(f"confidence {verdict.confidence:.0%}")
     if verdict.abstained:
-        found.append("abstained")
-    return [*found, f"run {explanation.run.key}"]
+        parts.append("abstained")
+    return [*parts, f"run {explanation.run.key}"]
 
 
 def because(explanation: Explanation, pairs: list[Pair]) -> str:
@@ -46,8 +46,8 @@ def because(explanation: Explanation, pairs: list[Pair]) -> str:
 def reasons(rival: str, pairs: list[Pair]) -> str:
     """What decided against another class: `rather than Wren, because of a hooked bill ...`."""
     named = short(rival)
-    said = [_reason(p, named) for p in decisive(pairs)]
-    return f"rather than {named}, because of {_listed(said)}."
+    sentences = [_reason(p, named) for p in decisive(pairs)]
+    return f"rather than {named}, because of {_listed(sentences)}."
 
 
 def number(value: float) -> str:

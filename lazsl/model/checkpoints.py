@@ -334,8 +334,8 @@ def first_line(error: Exception) -> str:
     """What a library said, fit to stand in a sentence."""
     if isinstance(error, pickle.UnpicklingError):
         return "it is no file of plain weights, and code in it is not run"
-    said = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return "".join(filter(str.isprintable, said))[:200]
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return "".join(filter(str.isprintable, line))[:200]
 
 
 @contextmanager

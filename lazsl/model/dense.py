@@ -200,8 +200,8 @@ class ResNetPooling:
         )
         pooled = first * middle_v + rest @ v + spread.flatten(2) @ own_v[:, 1:]
         out = self.visual.attnpool.c_proj
-        found: Tensor = linear(joined(pooled), out.weight.float(), out.bias.float())
-        return found
+        projected: Tensor = linear(joined(pooled), out.weight.float(), out.bias.float())
+        return projected
 
     def _project(self, x: Tensor, name: str, biased: bool = True) -> Tensor:
         """(heads, n, d), the projection `q`, `k` or `v` of x (n, C)."""
@@ -248,16 +248,16 @@ class TransformerPooling:
             y = _through(block, y, x[0, 1:], bias)
             x = block(x)
         pooled = visual.ln_post(y)
-        found: Tensor = pooled if visual.proj is None else pooled @ visual.proj
-        return found.float()
+        projected: Tensor = pooled if visual.proj is None else pooled @ visual.proj
+        return projected.float()
 
     def _positions(self, rows: int, columns: int) -> Tensor:
         """(rows * columns, width), the patches' own positions stretched over this grid."""
         across, down = self.visual.grid_size[1], self.visual.grid_size[0]
-        own = self.visual.positional_embedding[1:]
+        positions = self.visual.positional_embedding[1:]
         if (rows, columns) == (down, across):
-            return own  # type: ignore[no-any-return]
-        grid = own.float().view(1, down, across, -1).permute(0, 3, 1, 2)
+            return positions  # type: ignore[no-any-return]
+        grid = positions.float().view(1, down, across, -1).permute(0, 3, 1, 2)
         size = (rows, columns)
         return interpolate(grid, size, mode="bicubic", align_corners=False)[0].flatten(1).mT
 
@@ -274,9 +274,9 @@ def _through(block: Any, y: Tensor, patches: Tensor, bias: Tensor) -> Tensor:
     attention = block.attn
     width, heads = y.shape[1], attention.num_heads
     weight, shift = attention.in_proj_weight, attention.in_proj_bias
-    own = linear(block.ln_1(y), weight, shift).float()
+    tokens = linear(block.ln_1(y), weight, shift).float()
     theirs = linear(block.ln_1(patches), weight[width:], shift[width:]).float()
-    query, key, value = (by_head(x, heads) for x in torch.split(own, width, 1))
+    query, key, value = (by_head(x, heads) for x in torch.split(tokens, width, 1))
     keys, values = (by_head(x, heads) for x in torch.split(theirs, width, 1))
     scale = query.shape[2] ** -0.5
     itself = (query * key).sum(2, keepdim=True) * scale

@@ -134,15 +134,15 @@ class Encoder:
         its tokenizer; `count_tokens` tells.
         """
         multiple = batch if self.device.startswith("cuda") else ROW_MULTIPLE
-        found = []
+        batches = []
         for start in range(0, len(sentences), batch):
             part = list(sentences[start : start + batch])
             rows = len(part)
             part += part[-1:] * (-rows % multiple)
             tokens = self.tokenizer(part).to(self.device)
             embeddings = self.model.encode_text(tokens)[:rows].to(torch.float32)
-            found.append(torch.nn.functional.normalize(embeddings, dim=1).cpu())
-        return torch.cat(found)
+            batches.append(torch.nn.functional.normalize(embeddings, dim=1).cpu())
+        return torch.cat(batches)
 
     def count_tokens(self, sentences: Sequence[str]) -> list[int]:
         """Tokens per sentence before any cutting, start and end included."""

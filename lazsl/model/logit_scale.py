@@ -52,5 +52,5 @@ def _stored(source: ModelSource) -> torch.Tensor | None:
             return file.get_tensor(_NAME) if _NAME in file.keys() else None  # noqa: SIM118
     with reading(source):
         weights = load_state_dict(str(source.weights), device="cpu", weights_only=True)
-    found: torch.Tensor | None = weights.get(_NAME)
-    return found
+    value: torch.Tensor | None = weights.get(_NAME)
+    return value

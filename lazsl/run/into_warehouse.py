@@ -8,9 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lazsl.archive.manifest import read_manifest
+from lazsl.archive.manifest import read_listed
 from lazsl.archive.truth import FOLDERS, read_truth
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
@@ -34,7 +33,7 @@ def load_run(workspace: Folder, job: Job, run: str, archive: str) -> Loaded:
     Raises:
         UserError: as `read_truth` and `publishing.load`.
     """
-    listed = _listed(workspace, archive)
+    listed = read_listed(workspace, archive)
     truth = None
     if job.truth is not None:
         truth = read_truth(job.truth, load_labelset(job.labels), job.open_set, _keys(listed))
@@ -55,12 +54,7 @@ def check_folders(workspace: Folder, job: Job, labels: LabelSet, archive: str) -
         UserError: as `read_truth`.
     """
     if job.truth == FOLDERS:
-        read_truth(FOLDERS, labels, job.open_set, _keys(_listed(workspace, archive)))
-
-
-def _listed(folder: Folder, archive: str) -> pa.Table:
-    manifest = read_manifest(folder, archive)
-    return manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
+        read_truth(FOLDERS, labels, job.open_set, _keys(read_listed(workspace, archive)))
 
 
 def _keys(listed: pa.Table) -> list[str]:

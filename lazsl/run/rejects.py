@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.manifest import read_manifest
+from lazsl.archive.manifest import read_listed
 from lazsl.errors import DamagedError
 from lazsl.images.decoding import OF_THE_MOMENT
 from lazsl.store import paths
@@ -31,9 +31,8 @@ def note(workspace: Folder, encoder: str, regions: str, shard: str, images: pa.T
 
 def listed_images(workspace: Folder, archive: str, shard: str) -> set[str]:
     """Images of a shard that the last listing has."""
-    manifest = read_manifest(workspace, archive)
-    inside = (pc.field("shard") == shard) & (pc.field("event") == "added")
-    return {str(image) for image in manifest.filter(inside)["image_id"].to_pylist()}
+    images = read_listed(workspace, archive).filter(pc.field("shard") == shard)
+    return {str(image) for image in images["image_id"].to_pylist()}
 
 
 @dataclass(frozen=True)

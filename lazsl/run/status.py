@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.manifest import read_manifest
+from lazsl.archive.manifest import read_listed
 from lazsl.settings import make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
@@ -38,8 +38,7 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
     record = paths.read_run_record(folder, run)
     key = record["run"]
     done = done_versions(folder, key)
-    manifest = read_manifest(folder, record["archive"])
-    listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
+    listed = read_listed(folder, record["archive"])
     finished = pc.is_in(listed["shard"], value_set=pa.array(list(done), pa.string()))
     images = listed.select(["image_id", "shard"]).append_column("done", finished)
     shards = {str(shard) for shard in listed["shard"].unique().to_pylist()}

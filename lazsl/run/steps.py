@@ -15,7 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.manifest import Plan, mend_manifest, plan_shards, read_manifest, shard_images
+from lazsl.archive.manifest import (
+    Plan,
+    mend_manifest,
+    plan_shards,
+    read_manifest,
+    shard_images,
+    still_listed,
+)
 from lazsl.archive.selection import select
 from lazsl.archive.staging import Staged, stage
 from lazsl.embedding.doubt import Stopping
@@ -58,8 +65,7 @@ def archive_shards(run: Run) -> list[str]:
 
     A manifest that is damaged is mended first.
     """
-    manifest = mend_manifest(run.workspace, run.archive)
-    listed = manifest.filter(pc.equal(manifest["event"], pa.scalar("added")))
+    listed = still_listed(mend_manifest(run.workspace, run.archive))
     return [str(shard) for shard in listed["shard"].unique().to_pylist()]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +11,7 @@ import torch
 
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.scoring.rivals import Rivals
+from lazsl.store.vectors import vectors_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class EmbeddedLabels:
         """From `schemas.attributes`, as stored."""
         index = table["class_index"].to_numpy()
         within = table["attribute_index"].to_numpy()
-        vectors = torch.from_numpy(embeddings_of(table).astype(np.float32)).to(device)
+        vectors = torch.from_numpy(vectors_of(table).astype(np.float32)).to(device)
         is_name = within < 0
         names = [str(name) for name in table["class"].to_pylist()]
         classes = tuple(name for name, bare in zip(names, is_name, strict=True) if bare)
@@ -66,11 +66,3 @@ def images_alike(regions: pa.Table) -> list[np.ndarray]:
     first = np.flatnonzero(regions["region"].to_numpy() == 0)
     counts = np.diff(first, append=regions.num_rows)
     return [first[counts == n, None] + np.arange(n) for n in np.unique(counts)]
-
-
-def embeddings_of(table: pa.Table) -> np.ndarray:
-    """(rows, D), the column `embedding` as it is stored."""
-    column: Any = table["embedding"].combine_chunks()
-    dimension = table.schema.field("embedding").type.list_size
-    vectors: np.ndarray = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dimension)
-    return vectors

@@ -61,10 +61,10 @@ def measure_presence(
     real = within < sizes[:, :, None]
     rows = (starts[classes][:, :, None] + within).where(real, 0)
     texts = labels.rivals.strengths(strengths)
-    own = strengths.gather(1, rows.flatten(1)).view(rows.shape)
+    of_attributes = strengths.gather(1, rows.flatten(1)).view(rows.shape)
     rivals = labels.rivals.nearest(labels.rivals.text[rows])
     theirs = texts.gather(1, rivals.clamp(min=0).flatten(1)).view(rivals.shape)
-    ahead = (theirs - own[..., None]).masked_fill(rivals < 0, -torch.inf).double()
+    ahead = (theirs - of_attributes[..., None]).masked_fill(rivals < 0, -torch.inf).double()
     present = 1 / (1 + (ahead / temperature).exp().sum(3))
     lacking = ahead.amax(3).clamp_(min=0)
     size = sizes[:, 0]

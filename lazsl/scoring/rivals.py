@@ -35,11 +35,11 @@ class Rivals:
             [number.setdefault(text.casefold(), len(number)) for text in texts]
             for texts in attributes
         ]
-        self.text = torch.tensor([i for own in by_class for i in own], device=device)
+        self.text = torch.tensor([i for siblings in by_class for i in siblings], device=device)
         self._siblings: list[set[int]] = [set() for _ in number]
-        for own in by_class:
-            for i in own:
-                self._siblings[i].update(own)
+        for siblings in by_class:
+            for i in siblings:
+                self._siblings[i].update(siblings)
         self._sentences = torch.bincount(self.text, minlength=len(number)).double()
         sums = torch.zeros((len(number), packed.embeddings.shape[1]), dtype=torch.float64)
         sums = sums.to(device).index_add_(0, self.text, packed.embeddings.double())
@@ -54,14 +54,14 @@ class Rivals:
         wanted = torch.unique(texts)
         missing = wanted[~self._known[wanted]]
         step = max(1, _STEP_BYTES // (8 * len(self._means)))
-        for some in torch.split(missing, step):
-            likeness = self._means[some] @ self._means.T
-            for row, text in enumerate(some.tolist()):
+        for chunk in torch.split(missing, step):
+            likeness = self._means[chunk] @ self._means.T
+            for row, text in enumerate(chunk.tolist()):
                 likeness[row, list(self._siblings[text])] = -torch.inf
             best = likeness.topk(min(MOST, len(self._means)), dim=1)
-            found = best.indices.masked_fill(best.values == -torch.inf, -1)
-            self._nearest[some, : found.shape[1]] = found
-            self._known[some] = True
+            rivals = best.indices.masked_fill(best.values == -torch.inf, -1)
+            self._nearest[chunk, : rivals.shape[1]] = rivals
+            self._known[chunk] = True
         return self._nearest[texts]
 
     def strengths(self, strengths: Tensor) -> Tensor:

@@ -25,11 +25,12 @@ from lazsl.alignment.attributes import PackedAttributes
 from lazsl.embedding.doubt import doubts
 from lazsl.scoring.aligned import taking_part
 from lazsl.scoring.confidence import confidence
-from lazsl.scoring.embedded import EmbeddedLabels, embeddings_of, images_alike
+from lazsl.scoring.embedded import EmbeddedLabels, images_alike
 from lazsl.scoring.presence import Presence, measure_presence
 from lazsl.scoring.tree import Tree, chances, chances_above, deepest
 from lazsl.settings import ScoringSettings
 from lazsl.store import schemas
+from lazsl.store.vectors import vectors_of
 
 
 def score_table(
@@ -51,16 +52,16 @@ def score_table(
         tree: of the label set, for images that get a parent of their best class as their label.
     """
     device = labels.names.device
-    vectors = embeddings_of(regions)
+    vectors = vectors_of(regions)
     image_ids = regions["image_id"].combine_chunks()
     groups = images_alike(regions)
     parts = []
     for rows in groups:
         at_once = max(1, memory_bytes // (4 * 16 * rows.shape[1] * max(1, vectors.shape[1])))
         for start in range(0, len(rows), at_once):
-            some = rows[start : start + at_once]
-            chunk = torch.from_numpy(vectors[some].astype(np.float32)).to(device)
-            ids = image_ids.take(pa.array(some[:, 0]))
+            chunk_rows = rows[start : start + at_once]
+            chunk = torch.from_numpy(vectors[chunk_rows].astype(np.float32)).to(device)
+            ids = image_ids.take(pa.array(chunk_rows[:, 0]))
             parts.append(_score(ids, chunk, labels, settings, memory_bytes, count, tree))
     if not parts:
         return {name: schema.empty_table() for name, schema in schemas.RUN_TABLES.items()}
@@ -87,12 +88,12 @@ def _score(
     tree: Tree | None,
 ) -> dict[str, pa.Table]:
     whole, crops = vectors[:, 0], vectors[:, 1:]
-    how = settings.aligning(memory_bytes // 2)
+    aligning = settings.aligning(memory_bytes // 2)
     regions = taking_part(vectors, settings)
     given = (regions.embeddings, whole, regions.keep, labels.packed)
-    strengths = attribute_strengths(*given, **how) if settings.one_sided else None
-    classes, plans = top_plans(*given, settings.top_k, strengths, **how)
-    passed = passed_over(*given, classes[:, : settings.plans], how)
+    strengths = attribute_strengths(*given, **aligning) if settings.one_sided else None
+    classes, plans = top_plans(*given, settings.top_k, strengths, **aligning)
+    passed = passed_over(*given, classes[:, : settings.plans], aligning)
     presence = None
     if strengths is not None:
         presence = measure_presence(strengths, classes, labels, settings.presence_temperature)
@@ -105,8 +106,8 @@ def _score(
     ranked = _Ranked(image_ids, names, classes, plans, regions.first, presence)
     doubt = pa.nulls(len(crops), pa.float32())
     if count is not None:
-        found = doubts(crops, whole, count, labels.packed, settings, memory_bytes // 2)
-        doubt = pa.array(found, pa.float32())
+        chances = doubts(crops, whole, count, labels.packed, settings, memory_bytes // 2)
+        doubt = pa.array(chances, pa.float32())
     return {
         "predictions": _predictions(ranked, crops.shape[1], baselines, settings, doubt, tree),
         "scores": _scores(ranked, baselines),
@@ -136,7 +137,7 @@ def passed_over(
     keep: torch.Tensor,
     packed: PackedAttributes,
     classes: torch.Tensor,
-    how: dict[str, Any],
+    aligning: dict[str, Any],
 ) -> PassedOver:
     """The similarities of the regions that were not kept: what an attribute is not seen in helps to
     say where it is.
@@ -150,8 +151,8 @@ def passed_over(
         nothing = crops.new_zeros((*classes.shape, keep.shape[1], largest))
         return PassedOver(passed, nothing, sizes)
     # Every image of a batch needs a region.
-    some = torch.where(passed.any(1, keepdim=True), passed, keep)
-    similarity = similarities_for(crops, whole, some, packed, classes, **how)
+    rest = torch.where(passed.any(1, keepdim=True), passed, keep)
+    similarity = similarities_for(crops, whole, rest, packed, classes, **aligning)
     return PassedOver(passed, similarity, sizes)
 
 
@@ -317,8 +318,8 @@ def _presence(presence: Presence | None, real: torch.Tensor) -> pa.Array[Any]:
     """The column of evidence; `real` (B, k, n) says which attributes there are."""
     if presence is None:
         return pa.nulls(int(real.sum()), pa.float32())
-    found = presence.of_attributes
-    return _column(found[real[:, :, : found.shape[2]]], pa.float32())
+    chances = presence.of_attributes
+    return _column(chances[real[:, :, : chances.shape[2]]], pa.float32())
 
 
 def _plans(ranked: _Ranked, kept_plans: int, passed: PassedOver) -> pa.Table:

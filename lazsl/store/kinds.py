@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from lazsl.store import schemas
 from lazsl.store.seals import Broken
+from lazsl.store.vectors import vectors_of
 
 _KINDS: dict[str, pa.Schema] = {
     r"manifests/[^/]+/\d{6}\.parquet": schemas.MANIFEST,
@@ -75,9 +75,7 @@ def check_vectors(table: pa.Table) -> None:
     """Raise Broken if a vector in the column `embedding` is not of unit length."""
     if "embedding" not in table.column_names or not len(table):
         return
-    column: Any = table["embedding"].combine_chunks()
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    wrong = len(table) - int(unit_vectors(flat.reshape(len(table), -1)).sum())
+    wrong = len(table) - int(unit_vectors(vectors_of(table)).sum())
     if wrong:
         raise Broken(f"{wrong} of its {len(table)} vectors are not of unit length")
 

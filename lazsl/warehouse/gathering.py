@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lazsl.archive.manifest import read_manifest
+from lazsl.archive.manifest import read_manifest, still_listed
 from lazsl.errors import DamagedError, UserError
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
@@ -49,8 +48,7 @@ def gather(workspace: Folder, runs: Sequence[str] | None, listed: Mapping[str, p
             if archive in archives and archive not in listings:
                 manifest = read_manifest(workspace, archive)
                 if len(manifest):
-                    now = manifest.filter(pc.field("event") == "added")
-                    listings[archive] = now.select(["image_id"])
+                    listings[archive] = still_listed(manifest).select(["image_id"])
         except DamagedError as error:
             damaged.append(str(error))
         try:

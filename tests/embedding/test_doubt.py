@@ -34,9 +34,10 @@ from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, load_encoder
 from lazsl.run.run import Run, open_relabelling
 from lazsl.run.status import run_status
-from lazsl.scoring.embedded import EmbeddedLabels, embeddings_of, images_alike
+from lazsl.scoring.embedded import EmbeddedLabels, images_alike
 from lazsl.settings import RegionSettings, ScoringSettings
 from lazsl.store.folder import Folder
+from lazsl.store.vectors import vectors_of
 from lazsl.warehouse.opening import open_warehouse
 
 COUNT, DOUBT = 40, 0.05
@@ -293,7 +294,7 @@ def early(bench: Bench) -> Embedded:
 def by_image(embedded: Embedded) -> dict[str, dict[tuple[int, ...], bytes]]:
     """Per image its boxes in order, each with its vector."""
     found: dict[str, dict[tuple[int, ...], bytes]] = {}
-    vectors = embeddings_of(embedded.regions)
+    vectors = vectors_of(embedded.regions)
     boxes = embedded.regions.drop_columns(["embedding"]).to_pylist()
     for row, vector in zip(boxes, vectors, strict=True):
         box = (row["left"], row["top"], row["right"], row["bottom"])
@@ -317,7 +318,7 @@ def test_what_is_embedded_are_the_first_of_the_same_crops_to_the_last_bit(
 def test_an_image_is_seen_until_the_first_round_that_leaves_no_doubt(
     early: Embedded, labels: EmbeddedLabels
 ) -> None:
-    vectors = torch.from_numpy(embeddings_of(early.regions).astype(np.float32))
+    vectors = torch.from_numpy(vectors_of(early.regions).astype(np.float32))
     seen = []
     for rows in images_alike(early.regions):
         seen += [rows.shape[1] - 1] * len(rows)

@@ -38,25 +38,27 @@ def _methods(axes: Any, comparison: Comparison) -> None:
     """Top-1 of every method with its interval, and top-5."""
     results = comparison.results
     place = np.arange(len(results))
-    value = np.array([one.top1.value for one in results])
-    low, high = (np.array([getattr(one.top1, end) for one in results]) for end in ("low", "high"))
-    mine = [one.method.name.startswith(REFERENCE) for one in results]
-    axes.barh(place, value, color=[BLUE if own else "#9fb8c8" for own in mine], height=0.62)
+    value = np.array([result.top1.value for result in results])
+    low, high = (
+        np.array([getattr(result.top1, end) for result in results]) for end in ("low", "high")
+    )
+    is_lazsl = [result.method.name.startswith(REFERENCE) for result in results]
+    axes.barh(place, value, color=[BLUE if lazsl else "#9fb8c8" for lazsl in is_lazsl], height=0.62)
     axes.errorbar(
         value, place, xerr=np.stack([value - low, high - value]), fmt="none", ecolor="#333333",
         elinewidth=1.2, capsize=2.5, label=f"{LEVEL:.0%} interval of top-1",
     )  # fmt: skip
-    top5 = [one.top5.value for one in results]
+    top5 = [result.top5.value for result in results]
     axes.plot(top5, place, "|", color=ORANGE, markersize=12, markeredgewidth=2, label="top-5")
-    for at, one in zip(place, results, strict=True):
+    for at, result in zip(place, results, strict=True):
         # Beside the interval, or beside the mark of top-5 where that is in the way.
-        near = one.top1.high < one.top5.value < min(one.top1.high + 0.09, 0.9)
-        right_end = one.top5.value if near else one.top1.high
+        near = result.top1.high < result.top5.value < min(result.top1.high + 0.09, 0.9)
+        right_end = result.top5.value if near else result.top1.high
         axes.annotate(
-            f"{one.top1.value:.1%}", (right_end, at), xytext=(4, 0), va="center",
+            f"{result.top1.value:.1%}", (right_end, at), xytext=(4, 0), va="center",
             textcoords="offset points", fontsize=8,
         )  # fmt: skip
-    axes.set_yticks(place, [one.method.title for one in results], fontsize=8.5)
+    axes.set_yticks(place, [result.method.title for result in results], fontsize=8.5)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set(xlim=(0, 1.03), xlabel="images called by their truth")
@@ -77,7 +79,7 @@ def _classes(axes: Any, comparison: Comparison) -> None:
         place, comparison.reference.classes.accuracy[chosen], color=BLUE, height=0.66, label="LaZSL"
     )
     other: Result | None = next(
-        (one for one in comparison.results if one.method.name in ("dclip", "cupl")), None
+        (result for result in comparison.results if result.method.name in ("dclip", "cupl")), None
     )
     if other is not None:
         title = other.method.title.partition(":")[0]
@@ -96,8 +98,10 @@ def _classes(axes: Any, comparison: Comparison) -> None:
         borderaxespad=0.2,
     )  # fmt: skip
     of = len(comparison.hardest)
-    told = f"the {len(chosen)} hardest of {of:,} classes" if len(chosen) < of else f"{of} classes"
-    axes.set_title(f"{told} (images)", fontsize=10, loc="left")
+    classes = (
+        f"the {len(chosen)} hardest of {of:,} classes" if len(chosen) < of else f"{of} classes"
+    )
+    axes.set_title(f"{classes} (images)", fontsize=10, loc="left")
 
 
 def _confusions(axes: Any, comparison: Comparison) -> None:

@@ -42,9 +42,9 @@ def figure(path: Path, size: tuple[float, float] = (6.4, 4.8)) -> Iterator[Any]:
 
 def percent(*axis: Any) -> None:
     """Label an axis from 0 to 1 as percent."""
-    for one in axis:
-        one.set_major_locator(MaxNLocator(nbins=9, steps=[1, 2, 5, 10]))
-        one.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g}%"))
+    for each_axis in axis:
+        each_axis.set_major_locator(MaxNLocator(nbins=9, steps=[1, 2, 5, 10]))
+        each_axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g}%"))
 
 
 def name(text: str, longest: int) -> str:

@@ -47,7 +47,7 @@ def publish(
         output: path or URL of a folder.
     """
     folder = Folder(output)
-    found = {**about, **{section.name: section.to_json() for section in sections}}
+    document = {**about, **{section.name: section.to_json() for section in sections}}
     text = "\n".join([page, *(section.to_markdown() for section in sections)])
     with tempfile.TemporaryDirectory() as scratch:
         # Drawn here and copied, because a folder may be in a bucket.
@@ -56,7 +56,7 @@ def publish(
             folder.write_bytes(path.name, path.read_bytes())
     folder.write_bytes("evaluation.md", text.encode())
     # Written last: a program that finds it finds everything.
-    data = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
+    data = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
     folder.write_bytes("evaluation.json", (data + "\n").encode())
     return [*(path.name for path in files), "evaluation.md", "evaluation.json"]
 

@@ -122,15 +122,15 @@ class Sweep:
         return [point for point in self.points if point.series == series]
 
     def _cells(self, point: Point) -> list[str]:
-        own = point.current
+        current = point.current
         return [
-            f"{point.value:g}" + (" (run)" if own else ""),
+            f"{point.value:g}" + (" (run)" if current else ""),
             f"{point.top1.value:.1%}",
             f"{100 * point.top1.low:.1f}–{100 * point.top1.high:.1f}",
             f"{point.top5:.1%}",
-            "" if own else str(point.paired.only_this),
-            "" if own else str(point.paired.only_other),
-            "" if own else f"{point.paired.p_value:.1g}",
+            "" if current else str(point.paired.only_this),
+            "" if current else str(point.paired.only_other),
+            "" if current else f"{point.paired.p_value:.1g}",
         ]
 
     def _draw(self, axes: Any) -> None:
@@ -170,7 +170,7 @@ class Sweep:
 def gather(
     probes: Sequence[Probe],
     answers: Answers,
-    own: str,
+    run_method: str,
     others: dict[str, str],
     regions: RegionSettings,
 ) -> list[Sweep]:
@@ -184,7 +184,7 @@ def gather(
         regions: of the run.
     """
     known = answers.truth >= 0
-    reference = answers.right(own)[known]
+    reference = answers.right(run_method)[known]
 
     def point(probe: Probe) -> Point:
         right = answers.right(probe.name)[known]
@@ -198,12 +198,12 @@ def gather(
         )
 
     beside = {title: float(answers.right(name)[known].mean()) for name, title in others.items()}
-    found = []
+    sweeps = []
     for setting in dict.fromkeys(probe.setting for probe in probes):
-        mine = tuple(point(probe) for probe in probes if probe.setting == setting)
+        points = tuple(point(probe) for probe in probes if probe.setting == setting)
         note = _note(setting, regions)
-        found.append(Sweep(setting, mine, beside, note, int(known.sum())))
-    return found
+        sweeps.append(Sweep(setting, points, beside, note, int(known.sum())))
+    return sweeps
 
 
 def _note(setting: str, regions: RegionSettings) -> str:

@@ -68,7 +68,7 @@ class TrustSection:
         """As `Trust.to_json`, or the reason."""
         if self.trust is None:
             return {"reason": self.reason}
-        return {**self.trust.to_json(), "folders": [asdict(one) for one in self.folders]}
+        return {**self.trust.to_json(), "folders": [asdict(folder) for folder in self.folders]}
 
     def show(self, console: Console) -> None:
         """Confidence in a few lines, and what the threshold promises."""
@@ -139,22 +139,22 @@ def trust_section(
     """
     if not 0 < precision < 1:
         raise UserError(f"a precision of {precision} is not between 0 and 1")
-    own = own_method(stored.job.scoring).name
+    run_method = own_method(stored.job.scoring).name
     # What `label` sees of an image: the scores that are stored.
-    top_scores = answers.scores[own][:, : stored.job.scoring.top_k]
+    top_scores = answers.scores[run_method][:, : stored.job.scoring.top_k]
     known = answers.truth >= 0
     opened = stored.job.open_set or not bool(known.all())
     try:
         trust = measure_trust(
             top_scores,
-            answers.right(own),
+            answers.right(run_method),
             known,
             precision,
             seed,
             presence=stored_presence(stored, answers.image_ids) if opened else None,
             opened=opened,
             tree=make_tree(stored.labelset.classes, stored.labelset.parents),
-            best=answers.best[own][:, : top_scores.shape[1]],
+            best=answers.best[run_method][:, : top_scores.shape[1]],
             truth=answers.truth,
         )
     except UserError as error:
@@ -181,9 +181,9 @@ def by_folder(trust: Trust, keys: Sequence[str]) -> tuple[OfFolder, ...]:
         of[2] += int(labelled and right)
     if len(counts) < 2:
         return ()
-    found = [OfFolder(folder, *of) for folder, of in counts.items()]
-    enough = [one for one in found if one.labelled >= FEWEST_OF_A_FOLDER]
-    return tuple(sorted(enough, key=lambda one: (one.precision, one.folder)))
+    of_folders = [OfFolder(folder, *of) for folder, of in counts.items()]
+    enough = [folder for folder in of_folders if folder.labelled >= FEWEST_OF_A_FOLDER]
+    return tuple(sorted(enough, key=lambda folder: (folder.precision, folder.folder)))
 
 
 _BY_FOLDER = "What is promised for all images holds for no folder alone"
@@ -192,19 +192,19 @@ _BY_FOLDER = "What is promised for all images holds for no folder alone"
 def _folder_rows(folders: tuple[OfFolder, ...]) -> list[list[str]]:
     rows = [
         [
-            one.folder or "(none)",
-            f"{one.labelled:,} of {one.images:,}",
-            f"{one.precision:.1%} (at least {_at_least(one):.1%})",
+            folder.folder or "(none)",
+            f"{folder.labelled:,} of {folder.images:,}",
+            f"{folder.precision:.1%} (at least {_at_least(folder):.1%})",
         ]
-        for one in folders[:FOLDERS_SHOWN]
+        for folder in folders[:FOLDERS_SHOWN]
     ]
     if len(folders) > FOLDERS_SHOWN:
         rows.append([f"{len(folders) - FOLDERS_SHOWN:,} more", "", "better"])
     return rows
 
 
-def _at_least(one: OfFolder) -> float:
-    return float(lower_bound(np.array([one.right]), np.array([one.labelled]))[0])
+def _at_least(folder: OfFolder) -> float:
+    return float(lower_bound(np.array([folder.right]), np.array([folder.labelled]))[0])
 
 
 def _facts(trust: Trust) -> list[tuple[str, str]]:

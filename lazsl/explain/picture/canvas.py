@@ -125,11 +125,11 @@ class Canvas:
             self._figure.savefig(file, format="png", dpi=DPI)
         return file.getvalue()
 
-    def _rectangle(self, frame: Frame, **how: Any) -> Rectangle:
+    def _rectangle(self, frame: Frame, **style: Any) -> Rectangle:
         below = self.pixels[1] / DPI - frame.top - frame.height
         place = (frame.left, below)
         return Rectangle(
-            place, frame.width, frame.height, transform=self._figure.dpi_scale_trans, **how
+            place, frame.width, frame.height, transform=self._figure.dpi_scale_trans, **style
         )
 
 

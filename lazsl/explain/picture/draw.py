@@ -59,21 +59,23 @@ def _footnote(scene: Scene) -> Band:
 
 def reading(scene: Scene) -> str:
     """How to read what is drawn; nothing is explained that is not there."""
-    said = ["Framed crops: the region that speaks most for an attribute."]
+    sentences = ["Framed crops: the region that speaks most for an attribute."]
     maps = [
         scene.maps(evidence)
         for evidence in (scene.explanation.this, scene.explanation.other)
         if evidence is not None
     ]
-    if any(one.pointing.any() for one in maps):
-        said.append("Coloured places, and rings in the image: where the attribute was found.")
-    if not all(one.pointing.all() for one in maps):
-        said.append("Not localised: shuffled regions give maps as strong in 5 % of draws or more.")
+    if any(drawn.pointing.any() for drawn in maps):
+        sentences.append("Coloured places, and rings in the image: where the attribute was found.")
+    if not all(drawn.pointing.all() for drawn in maps):
+        sentences.append(
+            "Not localised: shuffled regions give maps as strong in 5 % of draws or more."
+        )
     spoken = [s for p in scene.pairs for s in (p.this, p.other) if s is not None]
-    said.append(
+    sentences.append(
         "Strength: mean similarity where it was found; the score is the mean of the strengths. "
         "Share: of the score."
     )
-    if any(one.presence is not None for one in spoken):
-        said.append("Presence: chance that it is there rather than its nearest rivals.")
-    return " ".join(said)
+    if any(attribute.presence is not None for attribute in spoken):
+        sentences.append("Presence: chance that it is there rather than its nearest rivals.")
+    return " ".join(sentences)

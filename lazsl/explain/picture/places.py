@@ -73,13 +73,13 @@ def _say(canvas: Canvas, crop: Frame, room: float, scene: Scene, pair: Pair) -> 
     assert pair.this is not None
     left, width = crop.left + crop.width + 0.14, room - 0.14
     below = crop.top + canvas.text(left, crop.top, wrap(pair.this.text, _LARGE, width, 3), _LARGE)
-    said = []
+    notes = []
     if scene.explanation.other is not None and not pair.shared:
         if pair.other is not None:
-            said.append(f"instead of {pair.other.text}")
+            notes.append(f"instead of {pair.other.text}")
         margin = signed(scene.explanation.margin or 0.0)
-        said.append(f"{signed(pair.difference)} of {margin}")
-    for note in [*said, *doubts(scene, pair.this)]:
+        notes.append(f"{signed(pair.difference)} of {margin}")
+    for note in [*notes, *doubts(scene, pair.this)]:
         below += 0.04 + canvas.text(left, below + 0.04, wrap(note, SMALL, width, 2), SMALL)
 
 

@@ -111,11 +111,11 @@ def _difference(canvas: Canvas, left: float, top: float, pair: Pair, largest: fl
 def _about_the_rest(pairs: list[Pair], other: Evidence | None) -> str:
     """What is not drawn: attributes that both have, and how many more there are."""
     shared = [short(p.this.text) for p in pairs if p.shared and p.this is not None]
-    said = []
+    sentences = []
     if shared:
         together = sum(p.difference for p in pairs if p.shared)
-        said.append(f"Both have {'; '.join(shared)} (difference {signed(together)}).")
+        sentences.append(f"Both have {'; '.join(shared)} (difference {signed(together)}).")
     more = sum(not p.shared for p in pairs) if other is not None else len(pairs)
     if more:
-        said.append(f"{more} more attribute{'s' * (more > 1)}, which lazsl explain lists.")
-    return " ".join(said)
+        sentences.append(f"{more} more attribute{'s' * (more > 1)}, which lazsl explain lists.")
+    return " ".join(sentences)
