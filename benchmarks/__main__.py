@@ -54,20 +54,20 @@ def main() -> int:
         started = time.perf_counter()
         try:
             with out.status(f"{number}/{len(names)} {name}"):
-                found, said = measure(known[name], given.quick)
+                measured, output = measure(known[name], given.quick)
         except KeyboardInterrupt:
             failed += names[number - 1 :]
             out.print(f"stopped; not measured: {', '.join(names[number - 1 :])}", style="red")
             break
         spent = time.perf_counter() - started
-        if found is None:
+        if measured is None:
             failed.append(name)
             out.print(f"{number}/{len(names)} {name}: failed after {spent:.0f} s", style="red")
-            out.print(said, markup=False, highlight=False)
+            out.print(output, markup=False, highlight=False)
             continue
-        found["seconds"] = round(spent, 1)
-        record["benchmarks"][name] = found
-        missed = [figure["name"] for figure in found["figures"] if figure["met"] is False]
+        measured["seconds"] = round(spent, 1)
+        record["benchmarks"][name] = measured
+        missed = [figure["name"] for figure in measured["figures"] if figure["met"] is False]
         verdict = f"missed: {', '.join(missed)}" if missed else "every target met"
         out.print(f"{number}/{len(names)} {name}: {spent:.0f} s, {verdict}", highlight=False)
 
@@ -76,7 +76,7 @@ def main() -> int:
         history.append(record)
         if not given.quick:
             page.make(out)
-    figures = [figure for found in record["benchmarks"].values() for figure in found["figures"]]
+    figures = [figure for results in record["benchmarks"].values() for figure in results["figures"]]
     return 1 if failed or any(figure["met"] is False for figure in figures) else 0
 
 
@@ -86,11 +86,11 @@ def measure(file: Path, quick: bool) -> tuple[dict[str, Any] | None, str]:
     done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False)
     try:
         start = done.stdout.index("{")
-        found: dict[str, Any] = json.loads(done.stdout[start:])
-        found["figures"] = found.get("figures", [])
+        results: dict[str, Any] = json.loads(done.stdout[start:])
+        results["figures"] = results.get("figures", [])
     except ValueError:
         return None, (done.stderr or done.stdout)[-2000:]
-    return found, done.stderr
+    return results, done.stderr
 
 
 def quick_form(file: Path) -> tuple[str, ...]:
@@ -105,8 +105,8 @@ def shown(record: dict[str, Any]) -> Table:
     """The figures as a table."""
     table = Table("benchmark", "figure", "reached", "wanted", "", "times", box=None)
     marks = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}
-    for name, found in record["benchmarks"].items():
-        for figure in found["figures"]:
+    for name, results in record["benchmarks"].items():
+        for figure in results["figures"]:
             wanted = "" if figure["target"] is None else f"{figure['sense']} {figure['target']:g}"
             table.add_row(
                 name,

@@ -87,11 +87,11 @@ def through(encoder: Encoder, forward: Callable[[torch.Tensor], torch.Tensor]) -
 
 def autocast(model: str) -> Encoder:
     encoder = loaded(model)
-    own = encoder.model.encode_image
+    encode_image = encoder.model.encode_image
 
     def forward(pixels: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            return own(pixels)
+            return encode_image(pixels)
 
     return through(encoder, forward)
 
@@ -99,8 +99,8 @@ def autocast(model: str) -> Encoder:
 def channels_last(model: str) -> Encoder:
     encoder = loaded(model)
     encoder.model.visual.to(memory_format=torch.channels_last)
-    own = encoder.model.encode_image
-    return through(encoder, lambda p: own(p.contiguous(memory_format=torch.channels_last)))
+    encode_image = encoder.model.encode_image
+    return through(encoder, lambda p: encode_image(p.contiguous(memory_format=torch.channels_last)))
 
 
 @contextmanager
@@ -114,11 +114,11 @@ def fused() -> Iterator[None]:
 
 def fused_attention(model: str, precision: str = "float32") -> Encoder:
     encoder = loaded(model, precision)
-    own = encoder.model.encode_image
+    encode_image = encoder.model.encode_image
 
     def forward(pixels: torch.Tensor) -> torch.Tensor:
         with fused():
-            return own(pixels)
+            return encode_image(pixels)
 
     return through(encoder, forward)
 
@@ -239,7 +239,7 @@ def labelled(encoders: dict[str, Encoder], images: int) -> dict[str, Any]:
     seen = {}
     for way in filter(encoders.__contains__, LABELLED):
         encoder = encoders[way]
-        vectors = torch.stack([encoder.encode_crops(some).half().float() for some in crops])
+        vectors = torch.stack([encoder.encode_crops(batch).half().float() for batch in crops])
         regions, whole = vectors[:, 1:], vectors[:, 0]
         keep = select_regions(regions, whole, SCORING.gamma)
         scores = class_scores(regions, whole, keep, labels.packed)
@@ -252,7 +252,7 @@ def measure(
 ) -> tuple[dict[str, dict[str, object]], dict[str, Encoder]]:
     """Of each way: crops per core-second, times those of float32, and the cosine; or why there is
     none. And the encoders."""
-    found: dict[str, dict[str, object]] = {}
+    speeds: dict[str, dict[str, object]] = {}
     encoders: dict[str, Encoder] = {}
     first: dict[str, float] = {}
     for name, make in ways.items():
@@ -263,24 +263,24 @@ def measure(
                 crops = crops_of(encoder, data, batch)
             vectors = encoder.encode_crops(crops)
         except Exception as error:  # of any kind: a library is missing, or does not fit the others
-            said = str(error).strip() or type(error).__name__
-            found[name] = {"not_measured": said.splitlines()[0][:160]}
+            reason = str(error).strip() or type(error).__name__
+            speeds[name] = {"not_measured": reason.splitlines()[0][:160]}
             continue
         first[name] = time.perf_counter() - started
         encoders[name] = encoder
         if name == "float32":
             expected = vectors
         cosine = (vectors * expected).sum(dim=1)
-        found[name] = {"least_cosine": round(float(cosine.min()), 5)}
+        speeds[name] = {"least_cosine": round(float(cosine.min()), 5)}
     turns = {name: partial(encoder.encode_crops, crops) for name, encoder in encoders.items()}
     best = best_of_turns(turns, rounds, time.process_time)
     for name, spent in best.items():
-        found[name] |= {
+        speeds[name] |= {
             "crops_per_core_second": round(batch / spent, 1),
             "times_float32": round(best["float32"] / spent, 2),
             "seconds_to_the_first_batch": round(first[name], 1),
         }
-    return found, encoders
+    return speeds, encoders
 
 
 def main() -> int:
@@ -291,24 +291,24 @@ def main() -> int:
     args = parser.parse_args()
     torch.set_num_threads(1)
     ways = WAYS | (SLOW if args.compile else {})
-    found: dict[str, dict[str, dict[str, object]]] = {}
+    speeds: dict[str, dict[str, dict[str, object]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         if args.model != "fieldguide":
             data = photographs(1)[0]
-            found["ViT-B-32"], _ = measure(random_model(folder), data, 16, args.rounds, ways)
+            speeds["ViT-B-32"], _ = measure(random_model(folder), data, 16, args.rounds, ways)
         if args.model != "ViT-B-32":
             # As many rows as the crops of a picture are padded to: nothing is compiled once more.
             rows, encoders = measure("fieldguide", plates(1)[0], 96, 4 * args.rounds, ways)
             for way, row in labelled(encoders, args.images).items():
                 rows[way] |= row
-            found["fieldguide"] = rows
-    told = []
-    for model, rows in found.items():
+            speeds["fieldguide"] = rows
+    lines = []
+    for model, rows in speeds.items():
         for way, row in rows.items():
-            said = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in row.items())
-            told.append(f"arithmetic on one core | {model} | {way}: {said}")
-    figures = [figure for model, rows in found.items() for figure in held(model, rows)]
-    return conclude(args, "arithmetic", figures, "\n".join(told), **found)
+            columns = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in row.items())
+            lines.append(f"arithmetic on one core | {model} | {way}: {columns}")
+    figures = [figure for model, rows in speeds.items() for figure in held(model, rows)]
+    return conclude(args, "arithmetic", figures, "\n".join(lines), **speeds)
 
 
 def held(model: str, rows: dict[str, dict[str, Any]]) -> list[Figure]:

@@ -71,8 +71,8 @@ def ways(data: bytes, size: int) -> dict[str, Callable[[], object]]:
 def measure(size: int, rounds: int) -> dict[str, float]:
     """Core-seconds per image of each way: the least of several turns, which they take in turn."""
     [data] = photographs(1)
-    found = ways(data, size)
-    return best_of_turns(found, rounds, time.process_time)
+    functions = ways(data, size)
+    return best_of_turns(functions, rounds, time.process_time)
 
 
 def main() -> int:
@@ -80,13 +80,13 @@ def main() -> int:
     torch.set_num_threads(1)
     seconds = {size: measure(size, args.rounds) for size in (224, 64)}
     parts = []
-    for size, found in seconds.items():
+    for size, by_way in seconds.items():
         listed = ", ".join(
-            f"{name} {spent:.3f} ({found['ordinary'] / spent:.1f} x less)"
-            for name, spent in found.items()
+            f"{name} {spent:.3f} ({by_way['ordinary'] / spent:.1f} x less)"
+            for name, spent in by_way.items()
             if name != "ordinary"
         )
-        parts.append(f"to {size} px: ordinary {found['ordinary']:.3f}, {listed}")
+        parts.append(f"to {size} px: ordinary {by_way['ordinary']:.3f}, {listed}")
     ordinary = seconds[224]["ordinary"]
     figures = [
         Figure(

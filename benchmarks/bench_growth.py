@@ -73,8 +73,8 @@ def scoring(images: int, regions: int, classes: int, attributes: int) -> Callabl
         return normalize(torch.randn(*shape, DIMENSION, generator=generator), dim=-1)
 
     common, meanings = noise(1)[0], noise(classes)
-    own = meanings.repeat_interleave(attributes, 0)
-    texts = normalize(0.5 * common + 0.5 * own + 0.7 * noise(len(own)), dim=-1)
+    sentences = meanings.repeat_interleave(attributes, 0)
+    texts = normalize(0.5 * common + 0.5 * sentences + 0.7 * noise(len(sentences)), dim=-1)
     shown = meanings[torch.arange(images) % classes]
     scene = 0.45 * common + 0.25 * shown + 0.6 * noise(images)
     pictures = normalize(scene[:, None] + 0.6 * noise(images, regions + 1), dim=-1)
@@ -120,7 +120,9 @@ def main() -> int:
         "growth",
         figures,
         "what twice as many cost, times: "
-        + ", ".join(f"{one.name.removesuffix(' doubled')} {one.ratio:.2f}" for one in figures),
+        + ", ".join(
+            f"{figure.name.removesuffix(' doubled')} {figure.ratio:.2f}" for figure in figures
+        ),
         growth={w: {"sizes": SIZES[w], "seconds": spent[w]} for w in SIZES},
         fixed={"job": JOB, "scoring": SCORING},
     )

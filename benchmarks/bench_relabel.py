@@ -70,15 +70,15 @@ def make_embeddings(folder: Path, images: int) -> list[str]:
 
 def make_run(folder: Path, classes: int) -> Run:
     """A run over them with a label set of so many classes."""
-    told, labels = synthetic.labels(classes), f"labels-{classes}"
+    labelset, labels = synthetic.labels(classes), f"labels-{classes}"
     vectors, _ = synthetic.clip_like(classes, 1, DIMENSION)
     synthetic.write(
         folder,
         paths.attributes(synthetic.ENCODER, labels),
-        synthetic.attributes_table(told, vectors),
+        synthetic.attributes_table(labelset, vectors),
     )
     run = f"photos-{classes}"
-    record = synthetic.record(run, labels, told)
+    record = synthetic.record(run, labels, labelset)
     synthetic.write_json(folder, paths.run_record(run), record)
     job = make_job(archive="s3://bucket/photos", labels="labels.json", workspace=str(folder))
     nothing: Any = None  # neither model nor sentences are needed to score
@@ -98,9 +98,9 @@ def relabel(run: Run, shards: list[str]) -> None:
 
 def score(run: Run, labels: EmbeddedLabels, regions: pa.Table, shards: int) -> None:
     """Score so many shards that are in memory, as many at a time."""
-    how = run.job.scoring, run.job.scoring_memory
+    settings = run.job.scoring, run.job.scoring_memory
     with ThreadPoolExecutor(run.job.staged_shards + 1) as pool:
-        list(pool.map(lambda _: score_table(regions, labels, *how), range(shards)))
+        list(pool.map(lambda _: score_table(regions, labels, *settings), range(shards)))
 
 
 def read(folder: Path, shards: list[str]) -> None:
@@ -137,27 +137,33 @@ def main() -> int:
     parser.add_argument("--classes", type=int, nargs="+", default=list(CLASSES))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(args.images, args.classes, args.rounds, Path(folder))
+        measured = measure(args.images, args.classes, args.rounds, Path(folder))
     megabytes = args.images * (synthetic.CROPS + 1) * DIMENSION * 2 / 1e6
-    figures, told = [], []
-    for count, spent in found["relabel"].items():
+    figures, lines = [], []
+    for count, spent in measured["relabel"].items():
         wanted = WANTED if count == min(args.classes) else None
-        ratio, alone = found["read"] / spent, found["score"][count] / spent
+        ratio, alone = measured["read"] / spent, measured["score"][count] / spent
         name = f"relabelling with {count:,} classes"
         figures += [
             Figure(name, ratio, "reading the embeddings", at_least=wanted),
             Figure(f"scoring in it, {count:,} classes", alone, "relabelling"),
         ]
-        told.append(
+        lines.append(
             f"{count:,} classes {megabytes / spent:.0f} MB/s ({args.images / spent:,.0f} images/s, "
             f"{ratio:.3f} of reading; scoring is {alone:.2f} of it)"
         )
     sentence = (
-        f"relabel {args.images:,} images to a loaded warehouse: {', '.join(told)}; reading alone "
-        f"{megabytes / found['read']:,.0f} MB/s (wanted {WANTED} of it)"
+        f"relabel {args.images:,} images to a loaded warehouse: {', '.join(lines)}; reading alone "
+        f"{megabytes / measured['read']:,.0f} MB/s (wanted {WANTED} of it)"
     )
     return conclude(
-        args, "relabel", figures, sentence, images=args.images, megabytes=megabytes, seconds=found
+        args,
+        "relabel",
+        figures,
+        sentence,
+        images=args.images,
+        megabytes=megabytes,
+        seconds=measured,
     )
 
 

@@ -268,10 +268,11 @@ def main() -> int:
         waited = look(site)
     growth = made[1]["peak_mib"] / made[0]["peak_mib"]
     lines = [
-        f"report: {one['images']} images in {one['seconds']} s, {one['peak_mib']} MiB at "
-        f"the peak, {one['bytes_per_image']} bytes an image without its preview "
-        f"({one['index_bytes_per_image']} of them in the gallery's index), {one['files']} files"
-        for one in made
+        f"report: {report['images']} images in {report['seconds']} s, {report['peak_mib']} MiB at "
+        f"the peak, {report['bytes_per_image']} bytes an image without its preview "
+        f"({report['index_bytes_per_image']} of them in the gallery's index), "
+        f"{report['files']} files"
+        for report in made
     ]
     lines.append(
         f"memory: {made[1]['peak_mib']} MiB (wanted at most {MOST_MIB}), {growth:.2f} times as "

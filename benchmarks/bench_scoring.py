@@ -69,8 +69,8 @@ def embeddings(images: int, classes: int = CLASSES) -> tuple[Tensor, Tensor, Ten
 
     sizes = 2 + torch.multinomial(torch.tensor(SIZES), classes, True, generator=generator)
     common, meanings, scenes = noise(1)[0], noise(classes), noise(images)
-    own = meanings.repeat_interleave(sizes, 0)
-    attributes = normalize(0.5 * common + 0.5 * own + 0.7 * noise(int(sizes.sum())), dim=-1)
+    sentences = meanings.repeat_interleave(sizes, 0)
+    attributes = normalize(0.5 * common + 0.5 * sentences + 0.7 * noise(int(sizes.sum())), dim=-1)
     shown = meanings[torch.arange(images) % classes]
     whole = normalize(0.45 * common + 0.25 * shown + 0.85 * scenes, dim=-1)
     strength = 0.15 + 0.2 * torch.rand(images, REGIONS, 1, generator=generator)
@@ -147,8 +147,8 @@ def lean_scores(regions: Tensor, whole: Tensor, classes: tuple[Tensor, ...]) -> 
 
 def eight_bit_product(rows: Tensor, codes: Tensor) -> None:
     """All products, a few rows at a time, as large results leave the cache."""
-    for some in torch.split(rows, 512):
-        torch._int_mm(some, codes.T)
+    for part in torch.split(rows, 512):
+        torch._int_mm(part, codes.T)
 
 
 def many_classes(images: int) -> Callable[[], object]:
@@ -162,10 +162,10 @@ def many_classes(images: int) -> Callable[[], object]:
         dclip_scores(whole, packed)
         return top
 
-    some = slice(2)
-    every = class_scores(regions[some], whole[some], keep[some], packed)
+    few = slice(2)
+    every = class_scores(regions[few], whole[few], keep[few], packed)
     if not torch.equal(
-        lazsl().classes[some], every.sort(dim=1, descending=True, stable=True)[1][:, :TOP]
+        lazsl().classes[few], every.sort(dim=1, descending=True, stable=True)[1][:, :TOP]
     ):
         raise ArithmeticError("the best of many classes are not those of all scores")
     return lazsl
@@ -179,17 +179,20 @@ def one_sided_ways(
     keep = torch.ones(regions.shape[:2], dtype=torch.bool)
     rows, matrix = regions.flatten(0, 1), operand(packed.embeddings)
     given = (regions, whole, keep, packed)
-    how: Settings = {"aligner": "one-sided", "theta": 1.0, "epsilon": 0.025}
+    settings: Settings = {"aligner": "one-sided", "theta": 1.0, "epsilon": 0.025}
     images, count = keep.shape
     return {
         f"product, {count} regions": (
             images,
             lambda: product(rows, matrix, len(packed.embeddings)),
         ),
-        f"one-sided, all classes, {count} regions": (images, lambda: class_scores(*given, **how)),
+        f"one-sided, all classes, {count} regions": (
+            images,
+            lambda: class_scores(*given, **settings),
+        ),
         f"one-sided, top 5, {count} regions": (
             images,
-            lambda: top_classes(*given, k=TOP, **how),
+            lambda: top_classes(*given, k=TOP, **settings),
         ),
     }
 
@@ -237,8 +240,8 @@ def measure(images: int, rounds: int) -> dict[str, float]:
     ways[f"{MANY:,} classes"] = (FEW, many_classes(min(FEW, images)))
     matrix = operand(attributes)
     ours, theirs = every_class(), ways["script"][1]()
-    for found, expected in (*zip(ours, theirs, strict=True), (ours[0], ways["lean loop"][1]())):
-        error = float((found[0] - expected).abs().max())
+    for scores, expected in (*zip(ours, theirs, strict=True), (ours[0], ways["lean loop"][1]())):
+        error = float((scores[0] - expected).abs().max())
         if error > 1e-5:
             raise ArithmeticError(f"two ways of scoring differ by {error}")
     top = lazsl()[0]
@@ -295,9 +298,7 @@ def main() -> int:
         "scoring",
         figures,
         sentence,
-        images_per_second={
-            name.replace(" ", "_"): round(found, 2) for name, found in rates.items()
-        },
+        images_per_second={name.replace(" ", "_"): round(rate, 2) for name, rate in rates.items()},
         threads=args.threads,
         classes=CLASSES,
         regions=REGIONS,

@@ -64,8 +64,8 @@ def main() -> int:
         for name, spent in seconds.items()
         if name != "import torch"
     ]
-    told = ", ".join(f"{name} {spent:.2f} s" for name, spent in seconds.items())
-    return conclude(args, "startup", figures, f"start-up: {told}", seconds=seconds)
+    summary = ", ".join(f"{name} {spent:.2f} s" for name, spent in seconds.items())
+    return conclude(args, "startup", figures, f"start-up: {summary}", seconds=seconds)
 
 
 if __name__ == "__main__":

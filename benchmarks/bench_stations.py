@@ -235,7 +235,7 @@ def loading(folder: Path, rounds: int) -> dict[str, float]:
 def main() -> int:
     args = options(__doc__, rounds=3).parse_args()
     torch.manual_seed(0)
-    found: dict[str, dict[str, float]] = {}
+    rates: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         stations: dict[str, Callable[[Path], dict[str, float]]] = {
             "machine": lambda place: machine(place, args.rounds),
@@ -249,29 +249,29 @@ def main() -> int:
             place = Path(temporary) / name
             place.mkdir()
             started = time.perf_counter()
-            found[name] = measure(place)
+            rates[name] = measure(place)
             print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
-    can = found["machine"]
-    staged, stored = found["staging"], found["storing"]
+    can = rates["machine"]
+    staged, stored = rates["staging"], rates["storing"]
     figures = [
         Figure("staging", staged["staged"] / staged["written"], "files written"),
-        Figure("model", found["model"]["share"], "operations of a matrix product"),
-        Figure("scoring", found["scoring"]["share"], "operations of a matrix product"),
+        Figure("model", rates["model"]["share"], "operations of a matrix product"),
+        Figure("scoring", rates["scoring"]["share"], "operations of a matrix product"),
         Figure("embeddings written", stored["parquet_written"] / stored["written"], "plain bytes"),
         Figure("embeddings read", stored["parquet_read"] / stored["read"], "plain bytes"),
-        Figure("loading", found["loading"]["loaded"] / found["loading"]["read"], "Parquet read"),
+        Figure("loading", rates["loading"]["loaded"] / rates["loading"]["read"], "Parquet read"),
     ]
-    told = io.StringIO()
+    output = io.StringIO()
     print(
         f"machine: {can['flops'] / 1e9:.0f} GFLOP/s, memory {can['memory_bytes'] / 1e9:.1f} GB/s, "
         f"disk {can['disk_write_bytes'] / 1e9:.2f} GB/s written, "
         f"{can['disk_read_bytes'] / 1e9:.1f} read from its cache",
-        *(f"{one.name}: {one.ratio:.2f} of {one.over}" for one in figures),
+        *(f"{figure.name}: {figure.ratio:.2f} of {figure.over}" for figure in figures),
         sep="\n",
         end="",
-        file=told,
+        file=output,
     )
-    return conclude(args, "stations", figures, told.getvalue(), stations=found)
+    return conclude(args, "stations", figures, output.getvalue(), stations=rates)
 
 
 if __name__ == "__main__":

@@ -91,19 +91,19 @@ def agreement(
         return top_classes(crops, whole, select_regions(crops, whole), packed, k=2)
 
     right = best(truth)
-    found = {}
+    rates = {}
     for kind in kinds:
         other = best(kind)
         same = (other.classes[:, 0] == right.classes[:, 0]).double()
         apart = (other.scores[:, 0] - right.scores[:, 0]).abs().double()
-        found[kind] = {
+        rates[kind] = {
             "images": len(vectors),
             "same": float(same.mean()),
             "largest": float(apart.max()),
             "mean": float(apart.mean()),
             "margin": float((right.scores[:, 0] - right.scores[:, 1]).double().mean()),
         }
-    return found
+    return rates
 
 
 def of_workspace(url: str) -> dict[str, dict[str, float]]:
@@ -125,13 +125,13 @@ def main() -> int:
     parser.add_argument("--workspace", help="labels of its latest run are compared, too")
     parser.add_argument("--images", type=int, default=2048, help="CLIP-like images to label")
     args = parser.parse_args()
-    told = synthetic.labels(CLASSES)
-    names = np.arange(CLASSES) + told.starts[:-1]
+    labelset = synthetic.labels(CLASSES)
+    names = np.arange(CLASSES) + labelset.starts[:-1]
     labelled = {}
     for where, clear in (("clear images", 1.0), ("faint images", FAINT)):
         labels, vectors = synthetic.clip_like(CLASSES, args.images, DIMENSION, clear)
         spoken = torch.from_numpy(np.delete(labels, names, 0))
-        packed = PackedAttributes.from_classes(spoken, told.sizes.tolist())
+        packed = PackedAttributes.from_classes(spoken, labelset.sizes.tolist())
         labelled[where] = agreement(vectors, packed, "float32", ("float16", "int8"))
     if args.workspace:
         labelled["workspace"] = of_workspace(args.workspace)
@@ -156,19 +156,19 @@ def main() -> int:
     ]
     for where, kinds in labelled.items():
         figures += [
-            Figure(f"same labels, {kind}, {where}", found["same"], "what is right")
-            for kind, found in kinds.items()
+            Figure(f"same labels, {kind}, {where}", seconds["same"], "what is right")
+            for kind, seconds in kinds.items()
         ]
     parts = [
         f"{form} {size[form] / 1e3:.1f} kB an image, {IMAGES / spent[form]:,.0f} images/s read"
         for form in files
     ]
     parts += [
-        f"{where}, {kind}: {found['same']:.2%} of {found['images']:.0f} labels the same, scores "
-        f"{found['mean']:.1e} apart, {found['largest']:.1e} at most (mean margin "
-        f"{found['margin']:.1e})"
+        f"{where}, {kind}: {seconds['same']:.2%} of {seconds['images']:.0f} labels the same, "
+        f"scores {seconds['mean']:.1e} apart, {seconds['largest']:.1e} at most (mean margin "
+        f"{seconds['margin']:.1e})"
         for where, kinds in labelled.items()
-        for kind, found in kinds.items()
+        for kind, seconds in kinds.items()
     ]
     return conclude(args, "stored", figures, "; ".join(parts), size=size, seconds=spent,
                     labelled=labelled)  # fmt: skip

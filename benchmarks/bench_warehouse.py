@@ -145,10 +145,10 @@ def ask(folder: Path) -> dict[str, Any]:
 
 def table_bytes(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     """Bytes of the blocks that hold a table, whole ones."""
-    found = connection.execute(
+    sizes = connection.execute(
         "select count(distinct block_id) from pragma_storage_info($1) where block_id >= 0", [table]
     ).fetchall()[0][0]
-    return int(found) * 2**18
+    return int(sizes) * 2**18
 
 
 def apart(step: str, folder: Path) -> dict[str, Any]:
@@ -157,17 +157,17 @@ def apart(step: str, folder: Path) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])
-    found: dict[str, Any] = json.loads(done.stdout)
-    (folder / f"{step}.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-    return found
+    results: dict[str, Any] = json.loads(done.stdout)
+    (folder / f"{step}.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+    return results
 
 
 def child(step: str, folder: Path) -> None:
     """One step in this process."""
-    found = {"load": load, "plain": plain, "ask": ask}[step](folder)
+    results = {"load": load, "plain": plain, "ask": ask}[step](folder)
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-    print(json.dumps(found | {"peak_gib": int(peak) / 2**20}))
+    print(json.dumps(results | {"peak_gib": int(peak) / 2**20}))
 
 
 def measure(args: argparse.Namespace, folder: Path) -> int:
@@ -177,15 +177,15 @@ def measure(args: argparse.Namespace, folder: Path) -> int:
         synthetic.write_runs(folder, args.images, CLASSES)
         made = {"images": args.images, "seconds": time.perf_counter() - started}
         (folder / "make.json").write_text(json.dumps(made), encoding="utf-8")
-    found = {step: apart(step, folder) for step in ("load", "plain", "ask") if step in args.step}
+    results = {step: apart(step, folder) for step in ("load", "plain", "ask") if step in args.step}
     for step in ("make", "load", "plain", "ask"):
         file = folder / f"{step}.json"
-        if step not in found and file.exists():
-            found[step] = json.loads(file.read_text(encoding="utf-8"))
-    images = found["make"]["images"]
+        if step not in results and file.exists():
+            results[step] = json.loads(file.read_text(encoding="utf-8"))
+    images = results["make"]["images"]
     parts, figures = [f"warehouse of two runs over {images:,} images"], []
-    if "load" in found:
-        loading = found["load"]
+    if "load" in results:
+        loading = results["load"]
         rate = 2 * images / loading["seconds"]
         minutes = 2e6 / rate / 60
         figures += [
@@ -197,20 +197,20 @@ def measure(args: argparse.Namespace, folder: Path) -> int:
             f"for a million), peak {loading['peak_gib']:.2f} GiB, "
             f"{loading['bytes'] / images / 2:,.0f} bytes an image and run"
         )
-        if "plain" in found:
-            times = loading["seconds"] / found["plain"]["seconds"]
+        if "plain" in results:
+            times = loading["seconds"] / results["plain"]["seconds"]
             figures.append(Figure("time of the load", times, "DuckDB's own import"))
             parts.append(f"{times:.2f} x DuckDB's own import of the same files")
-    if "ask" in found:
-        seconds = found["ask"]["seconds"]
+    if "ask" in results:
+        seconds = results["ask"]["seconds"]
         slowest = sorted(seconds, key=lambda name: -seconds[name])
         figures.append(
             Figure("slowest warm answer", seconds[slowest[0]], "a second", at_most=SECONDS)
         )
-        told = ", ".join(f"{name} {seconds[name]:.2f} s" for name in slowest[:5])
+        summary = ", ".join(f"{name} {seconds[name]:.2f} s" for name in slowest[:5])
         over = sum(value > SECONDS for value in seconds.values())
-        parts.append(f"{len(seconds)} questions, {over} above {SECONDS:g} s, slowest {told}")
-    details = {"images": images, "bytes_of_workspace": file_bytes(folder, ".parquet"), **found}
+        parts.append(f"{len(seconds)} questions, {over} above {SECONDS:g} s, slowest {summary}")
+    details = {"images": images, "bytes_of_workspace": file_bytes(folder, ".parquet"), **results}
     return conclude(args, "warehouse", figures, "; ".join(parts), **details)
 
 

@@ -78,11 +78,11 @@ def model(name: str) -> Model:
     return Model(name, vision.get_total_flops(), text.get_total_flops(), made.visual.output_dim)
 
 
-def images_per_second(one: Model, where: Hardware, regions: int = REGIONS) -> float:
+def images_per_second(network: Model, where: Hardware, regions: int = REGIONS) -> float:
     """As the model alone allows: everything else keeps up."""
-    return where.peak * where.utilisation / ((regions + 1) * one.vision)
+    return where.peak * where.utilisation / ((regions + 1) * network.vision)
 
 
-def dollars_per_million(one: Model, where: Hardware, regions: int = REGIONS) -> float:
+def dollars_per_million(network: Model, where: Hardware, regions: int = REGIONS) -> float:
     """For a million images, at the assumed price."""
-    return 1e6 / images_per_second(one, where, regions) / 3600 * where.price
+    return 1e6 / images_per_second(network, where, regions) / 3600 * where.price

@@ -119,7 +119,7 @@ def ways(data: bytes, count: int, framing: Framing, device: bool) -> dict[str, n
 
 def cut_first(image: Image.Image, boxes: np.ndarray, framing: Framing) -> np.ndarray:
     cut = [image.crop(tuple(box)) for box in boxes.tolist()]
-    return np.stack([np.asarray(framing.frame(one)) for one in cut])
+    return np.stack([np.asarray(framing.frame(crop)) for crop in cut])
 
 
 def look(
@@ -138,12 +138,12 @@ def look(
         exact = cut["exact"].astype(np.float32)
         together = encoder.encode_crops(torch.from_numpy(np.concatenate(list(cut.values()))))
         stored = together.half().float().chunk(len(cut))
-        for (way, crops), some in zip(cut.items(), stored, strict=True):
+        for (way, crops), crops_of_way in zip(cut.items(), stored, strict=True):
             levels.setdefault(way, []).append(float(np.sqrt(((crops - exact) ** 2).mean())))
-            vectors.setdefault(way, []).append(some)
+            vectors.setdefault(way, []).append(crops_of_way)
         if time.monotonic() > end:
             break
-    found = {}
+    by_way = {}
     for way, images_of in vectors.items():
         stacked = torch.stack(images_of)
         regions, whole = stacked[:, 1:], stacked[:, 0]
@@ -151,20 +151,20 @@ def look(
         scores = class_scores(
             regions, whole, keep, labels.packed, theta=SCORING.theta, epsilon=SCORING.epsilon
         )
-        found[way] = Seen(np.array(levels[way]), stacked, scores)
-    return found
+        by_way[way] = Seen(np.array(levels[way]), stacked, scores)
+    return by_way
 
 
-def compare(found: dict[str, Seen], reference: str = "exact") -> dict[str, dict[str, object]]:
+def compare(by_way: dict[str, Seen], reference: str = "exact") -> dict[str, dict[str, object]]:
     """Every way against one of them."""
-    exact = found[reference]
+    exact = by_way[reference]
     two = exact.scores.topk(2, dim=1).values
     margins = (two[:, 0] - two[:, 1]).numpy()
     images = len(margins)
     crops = exact.vectors[:, 1:]
     spread = (crops - crops.mean(dim=1, keepdim=True)).square().sum(-1).mean() * 2
     rows: dict[str, dict[str, object]] = {}
-    for way, seen in found.items():
+    for way, seen in by_way.items():
         if way == reference:
             continue
         differs = (seen.scores.argmax(1) != exact.scores.argmax(1)).numpy()
@@ -209,7 +209,11 @@ def main() -> int:
         "photographs": Pictures("fieldguide", 600, 90, made),
         "ViT-B-32": Pictures("ViT-B-32", 200, 10, made),
     }
-    chosen = {name: one for name, one in sets.items() if name.startswith(args.only or "")}
+    chosen = {
+        name: images_of_set
+        for name, images_of_set in sets.items()
+        if name.startswith(args.only or "")
+    }
     if not chosen:
         parser.error(f"there is no set {args.only!r}; there are {', '.join(sets)}")
     results = {}
@@ -220,10 +224,10 @@ def main() -> int:
             images = args.images or pictures.images
             crops = args.crops or pictures.crops
             seen = replace(pictures, crops=crops)
-            found = look(encoder, seen, images, args.device, args.minutes)
-            labels = found["exact"].scores.argmax(1).unique().numel()
-            results[name] = {"crops": crops, "different_labels": labels, **compare(found)}
-            against = compare({way: found[way] for way in ("cut first", "fast")}, "cut first")
+            by_way = look(encoder, seen, images, args.device, args.minutes)
+            labels = by_way["exact"].scores.argmax(1).unique().numel()
+            results[name] = {"crops": crops, "different_labels": labels, **compare(by_way)}
+            against = compare({way: by_way[way] for way in ("cut first", "fast")}, "cut first")
             results[name]["fast, against cut first"] = against["fast"]
     if args.json:
         print(json.dumps({"benchmark": "crop_agreement", "wanted": WANTED, **results}, indent=1))

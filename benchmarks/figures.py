@@ -96,8 +96,8 @@ def conclude(
 ) -> int:
     """Print what was found; the exit status, 1 where a target is missed."""
     if args.json:
-        found = {"benchmark": benchmark, "figures": [figure.as_json() for figure in figures]}
-        print(json.dumps(found | details, indent=1))
+        document = {"benchmark": benchmark, "figures": [figure.as_json() for figure in figures]}
+        print(json.dumps(document | details, indent=1))
     else:
         print(sentence)
     missed = [figure for figure in figures if figure.met is False]

@@ -56,12 +56,12 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    told = dict(line.split(":", 1) for line in lines if ":" in line)
-    told = {name.strip(): value.strip() for name, value in told.items()}
-    flags = set(told.get("flags", "").split())
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    fields = {name.strip(): value.strip() for name, value in fields.items()}
+    flags = set(fields.get("flags", "").split())
     known = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "bfloat16", "amx_tile": "AMX"}
     has = ", ".join(words for flag, words in known.items() if flag in flags)
-    name = " ".join(told.get("model name", platform.machine()).split())
+    name = " ".join(fields.get("model name", platform.machine()).split())
     return f"{name} ({has})" if has else name
 
 

@@ -69,8 +69,8 @@ def targets(records: Records) -> str:
     rows: list[tuple[object, ...]] = []
     names = sorted({name for record in history.whole(records) for name in record["benchmarks"]})
     for name in names:
-        found, record = history.latest(name, records)
-        for figure in found["figures"]:
+        results, record = history.latest(name, records)
+        for figure in results["figures"]:
             wanted = "" if figure["target"] is None else f"{figure['sense']} {figure['target']:g}"
             verdict = {True: "met", False: "**missed**", None: ""}[figure["met"]]
             what = f"{figure['name']}, over {figure['over']}"
@@ -92,10 +92,10 @@ def machine(records: Records) -> str:
 
 def roofline(records: Records) -> str:
     """Each station: what it does for an image, what that costs here, what the machine could do."""
-    found = history.latest("stations", records)[0]["stations"]
+    stations = history.latest("stations", records)[0]["stations"]
     crops = history.latest("crops", records)[0]["core_seconds"]["224"]
-    can, model, scoring, stored = (found[n] for n in ("machine", "model", "scoring", "storing"))
-    staging, loading = found["staging"], found["loading"]
+    can, model, scoring, stored = (stations[n] for n in ("machine", "model", "scoring", "storing"))
+    staging, loading = stations["staging"], stations["loading"]
     peak, passes = can["flops"], cost.REGIONS + 1
     per_image = stored["bytes_per_image"]
 
@@ -233,10 +233,10 @@ def feeding(records: Records) -> str:
     scoring = history.latest("scoring", records)[0]
     scored = scoring["threads"] / scoring["images_per_second"]["lazsl"]
     ways = {"exact": "exact", "fast": "fast", "fast, device": "fast, cut on the device"}
-    one = cost.model("ViT-B-32")
+    network = cost.model("ViT-B-32")
     rows: list[tuple[object, ...]] = []
     for hardware in cost.HARDWARE:
-        rate = cost.images_per_second(one, hardware)
+        rate = cost.images_per_second(network, hardware)
         needed = [f"{rate * crops[way]:,.1f}" for way in ways]
         needed.append(f"{rate * scored:,.1f}")
         rows.append((hardware.name, f"{rate:,.0f}", *needed, hardware.cores))
@@ -252,16 +252,16 @@ def feeding(records: Records) -> str:
 
 def growth(records: Records) -> str:
     """What twice as many cost."""
-    found = history.latest("growth", records)[0]
+    results = history.latest("growth", records)[0]
     rows: list[tuple[object, ...]] = []
-    for figure in found["figures"]:
+    for figure in results["figures"]:
         what = figure["name"].removesuffix(" doubled")
-        points = found["growth"][what]
-        told = ", ".join(
+        points = results["growth"][what]
+        summary = ", ".join(
             f"{size:,}: {seconds:.3g}"
             for size, seconds in zip(points["sizes"], points["seconds"], strict=True)
         )
-        rows.append((what, told, f"{figure['ratio']:.2f}"))
+        rows.append((what, summary, f"{figure['ratio']:.2f}"))
     head = ("what grows", "seconds at each size", "twice as many cost, times")
     return table(head, rows).replace("| --- | ---: |", "| --- | --- |", 1)
 

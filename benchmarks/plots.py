@@ -19,8 +19,8 @@ def over_time(records: list[dict[str, Any]], file: Path) -> None:
     """Every figure that has a target, run after run; the missed side is shaded."""
     series: dict[tuple[str, str], list[tuple[int, dict[str, Any]]]] = {}
     for number, record in enumerate(records):
-        for benchmark, found in record["benchmarks"].items():
-            for figure in found["figures"]:
+        for benchmark, results in record["benchmarks"].items():
+            for figure in results["figures"]:
                 if figure["target"] is not None:
                     series.setdefault((benchmark, figure["name"]), []).append((number, figure))
     if not series:
@@ -59,12 +59,12 @@ def _one(axes: Axes, title: str, points: list[tuple[int, dict[str, Any]]], runs:
         axes.spines[side].set_visible(False)
 
 
-def growth(found: dict[str, dict[str, list[float]]], file: Path) -> None:
+def growth(results: dict[str, dict[str, list[float]]], file: Path) -> None:
     """Cost over size, one panel for the whole job and one for scoring, relative to the smallest."""
     figure, grid = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for axes, kind in zip(grid, ("job", "scoring"), strict=True):
         most = 1.0
-        for what, points in found.items():
+        for what, points in results.items():
             if not what.startswith(kind):
                 continue
             sizes = [size / points["sizes"][0] for size in points["sizes"]]

@@ -56,13 +56,15 @@ def labels(classes: int) -> Labels:
     return Labels([f"class {number:04d}" for number in range(classes)], sizes, starts, texts)
 
 
-def attributes_table(told: Labels, vectors: np.ndarray) -> pa.Table:
+def attributes_table(labelset: Labels, vectors: np.ndarray) -> pa.Table:
     """`records.attributes(D)`; vectors (C + N, D): per class its name's, then its attributes'."""
     rows: list[tuple[int, str, int, str | None, str]] = []
-    for index, name in enumerate(told.classes):
+    for index, name in enumerate(labelset.classes):
         rows.append((index, name, -1, None, f"a photo of a {name}."))
-        own = told.texts[told.starts[index] : told.starts[index + 1]]
-        rows += [(index, name, j, text, f"{name}, which has {text}.") for j, text in enumerate(own)]
+        texts = labelset.texts[labelset.starts[index] : labelset.starts[index + 1]]
+        rows += [
+            (index, name, j, text, f"{name}, which has {text}.") for j, text in enumerate(texts)
+        ]
     schema = schemas.attributes(vectors.shape[1])
     columns = [
         pa.array(c, f.type) for c, f in zip(zip(*rows, strict=True), list(schema)[:-1], strict=True)
@@ -80,11 +82,11 @@ def write_runs(
 
     Of the embeddings only the boxes are written: the loader reads nothing else of them.
     """
-    told = labels(classes)
-    vectors = np.zeros((classes + len(told.texts), 4), np.float32)
-    write(folder, paths.attributes(ENCODER, LABELS), attributes_table(told, vectors))
+    labelset = labels(classes)
+    vectors = np.zeros((classes + len(labelset.texts), 4), np.float32)
+    write(folder, paths.attributes(ENCODER, LABELS), attributes_table(labelset, vectors))
     for turn, run in enumerate(RUNS):
-        row = {**record(run, LABELS, told), "created": f"2026-01-0{turn + 1}T03:04:05+00:00"}
+        row = {**record(run, LABELS, labelset), "created": f"2026-01-0{turn + 1}T03:04:05+00:00"}
         write_json(folder, paths.run_record(run), row)
     shards = range(-(-images // shard_size))
     with ProcessPoolExecutor(processes) as pool:
@@ -102,7 +104,7 @@ def write_runs(
     return truth
 
 
-def record(run: str, of_labels: str, told: Labels) -> dict[str, Any]:
+def record(run: str, of_labels: str, labelset: Labels) -> dict[str, Any]:
     """What a run writes down of itself (`run.json`)."""
     return {
         "run": run,
@@ -113,8 +115,8 @@ def record(run: str, of_labels: str, told: Labels) -> dict[str, Any]:
         "regions": REGIONS,
         "labels": of_labels,
         "model": "ViT-B-16-quickgelu:openai",
-        "classes": len(told.classes),
-        "attributes": len(told.texts),
+        "classes": len(labelset.classes),
+        "attributes": len(labelset.texts),
         "job": {"archive": "s3://bucket/photos", "labels": "labels.json"},
         "software": {"lazsl": "synthetic"},
     }
@@ -182,10 +184,10 @@ def boxes_table(images: pa.Table, random: np.random.Generator) -> pa.Table:
     whole = np.concatenate([np.zeros_like(size), size], 2).astype(np.int32)
     boxes = np.concatenate([whole, crops], 1).reshape(-1, 4)
     schema = schemas.regions(1)
-    own = np.repeat(np.arange(count), CROPS + 1)
+    images_of_rows = np.repeat(np.arange(count), CROPS + 1)
     return pa.Table.from_arrays(
         [
-            usable["image_id"].combine_chunks().take(pa.array(own)),
+            usable["image_id"].combine_chunks().take(pa.array(images_of_rows)),
             pa.array(np.tile(np.arange(CROPS + 1), count).astype(np.int16)),
             *(pa.array(np.ascontiguousarray(boxes[:, side])) for side in range(4)),
         ],
@@ -205,9 +207,9 @@ def _write_shard(folder: Path, shard: int, count: int, shard_size: int, classes:
     kept = random.standard_normal((usable.num_rows, CROPS), np.float32)
     kept = kept >= kept.mean(1, keepdims=True)
     for turn, run in enumerate(RUNS):
-        own = np.random.default_rng([3, turn, shard])
+        of_shard = np.random.default_rng([3, turn, shard])
         tables = _tables(
-            usable["image_id"].combine_chunks(), ranked, kept, labels(classes), own, turn
+            usable["image_id"].combine_chunks(), ranked, kept, labels(classes), of_shard, turn
         )
         for table, rows in tables.items():
             write(folder, paths.run_table(run, table, name), rows)
@@ -250,7 +252,7 @@ def _tables(
     ids: pa.Array[Any],
     ranked: np.ndarray,
     kept: np.ndarray,
-    told: Labels,
+    labelset: Labels,
     random: np.random.Generator,
     turn: int,
 ) -> dict[str, pa.Table]:
@@ -262,7 +264,7 @@ def _tables(
     gaps = random.exponential(0.004, (images, top))
     gaps[:, 0] = 0
     scores = (random.normal(0.27, 0.02, (images, 1)) - gaps.cumsum(1)).astype(np.float32)
-    names, texts = pa.array(told.classes), pa.array(told.texts)
+    names, texts = pa.array(labelset.classes), pa.array(labelset.texts)
     per_rank = ids.take(pa.array(np.repeat(np.arange(images), top)))
     ranks = pa.array(np.tile(np.arange(1, top + 1), images).astype(np.int16))
     classes = names.take(pa.array(ranked.ravel()))
@@ -295,9 +297,9 @@ def _tables(
             schema=schemas.SCORES,
         ),
     }
-    mass, similarity, real = _plans(ranked[:, :PLANS], kept, scores[:, :PLANS], told, random)
+    mass, similarity, real = _plans(ranked[:, :PLANS], kept, scores[:, :PLANS], labelset, random)
     tables["evidence"] = _evidence(
-        per_rank, ranks, classes, texts, ranked, scores, mass * similarity, mass, told, random
+        per_rank, ranks, classes, texts, ranked, scores, mass * similarity, mass, labelset, random
     )
     tables["plans"] = _plans_table(per_rank, ranks, classes, scores, kept, mass, similarity, real)
     return tables
@@ -307,11 +309,11 @@ def _plans(
     ranked: np.ndarray,
     kept: np.ndarray,
     scores: np.ndarray,
-    told: Labels,
+    labelset: Labels,
     random: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mass and similarity (B, PLANS, CROPS, most attributes), and which attributes are real."""
-    sizes = told.sizes[ranked]
+    sizes = labelset.sizes[ranked]
     most = int(sizes.max(initial=1))
     real = np.arange(most) < sizes[:, :, None]
     shape = (*ranked.shape, CROPS, most)
@@ -334,11 +336,11 @@ def _evidence(
     scores: np.ndarray,
     parts: np.ndarray,
     mass: np.ndarray,
-    told: Labels,
+    labelset: Labels,
     random: np.random.Generator,
 ) -> pa.Table:
     images, top = ranked.shape
-    sizes = told.sizes[ranked]
+    sizes = labelset.sizes[ranked]
     most = int(sizes.max(initial=1))
     real = np.arange(most) < sizes[:, :, None]
     # Ranks without a plan: shares of the score around an even one.
@@ -350,11 +352,11 @@ def _evidence(
     contribution[:, :plans, :wide] = parts.sum(2)
     best = parts.argmax(2)
     region[:, :plans, :wide] = best
-    own = np.take_along_axis(mass, best[:, :, None], 2)[:, :, 0] * sizes[:, :plans, None]
-    share[:, :plans, :wide] = own
+    shares = np.take_along_axis(mass, best[:, :, None], 2)[:, :, 0] * sizes[:, :plans, None]
+    share[:, :plans, :wide] = shares
     row = pa.array(np.repeat(np.arange(images * top), sizes.ravel()))
     within = np.broadcast_to(np.arange(most), real.shape)[real]
-    text = (told.starts[ranked][:, :, None] + np.arange(most))[real]
+    text = (labelset.starts[ranked][:, :, None] + np.arange(most))[real]
     return pa.Table.from_arrays(
         [
             ids.take(row),
@@ -423,17 +425,17 @@ def clip_like(
     `clear` it is, the closer is the second best class.
     """
     random = np.random.default_rng(0)
-    told = labels(classes)
+    labelset = labels(classes)
 
     def noise(*shape: int) -> np.ndarray:
         return _unit(random.standard_normal((*shape, dimension), np.float32))
 
     common, meanings, scenes = noise(1)[0], noise(classes), noise(images)
     named = _unit(0.5 * common + 0.5 * meanings + 0.5 * noise(classes))
-    own = np.repeat(meanings, told.sizes, 0)
-    spoken = _unit(0.5 * common + 0.5 * own + 0.7 * noise(len(own)))
-    first = np.arange(classes) + told.starts[:-1]
-    vectors = np.empty((classes + len(own), dimension), np.float32)
+    sentences = np.repeat(meanings, labelset.sizes, 0)
+    spoken = _unit(0.5 * common + 0.5 * sentences + 0.7 * noise(len(sentences)))
+    first = np.arange(classes) + labelset.starts[:-1]
+    vectors = np.empty((classes + len(sentences), dimension), np.float32)
     vectors[first] = named
     vectors[np.setdiff1d(np.arange(len(vectors)), first)] = spoken
     shown = meanings[np.arange(images) % classes][:, None]

@@ -112,12 +112,12 @@ class Api:
             return json.load(answer)
 
     def job(self) -> dict[str, Any]:
-        found = self.ask("deployments/name/plan-archive/plan-archive")
-        return dict(found["parameters"]["job"])
+        deployment = self.ask("deployments/name/plan-archive/plan-archive")
+        return dict(deployment["parameters"]["job"])
 
     def start(self, name: str, parameters: dict[str, Any]) -> None:
-        found = self.ask(f"deployments/name/{name}/{name}")
-        self.ask(f"deployments/{found['id']}/create_flow_run", {"parameters": parameters})
+        deployment = self.ask(f"deployments/name/{name}/{name}")
+        self.ask(f"deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})
 
     def batches(self) -> list[dict[str, Any]]:
         return list(self.ask("flow_runs/filter", {"flows": {"name": {"any_": ["label-batch"]}}}))
@@ -131,8 +131,8 @@ class Api:
     def running_on(self, worker: str) -> list[str]:
         """Names of the batches that a worker is at."""
         running = {b["id"]: b["name"] for b in self.batches() if b["state"]["type"] == "RUNNING"}
-        said = {"flow_run_id": {"any_": list(running)}, "text": {"query": f"'{worker}'"}}
-        logs = self.ask("logs/filter", {"logs": said}) if running else []
+        filters = {"flow_run_id": {"any_": list(running)}, "text": {"query": f"'{worker}'"}}
+        logs = self.ask("logs/filter", {"logs": filters}) if running else []
         return sorted({running[log["flow_run_id"]] for log in logs})
 
     def complete(self) -> bool:
@@ -179,8 +179,8 @@ def kill_all(worker: subprocess.Popen[bytes]) -> None:
     """SIGKILL to the worker and to all that it started, at once."""
     import psutil
 
-    one = psutil.Process(worker.pid)
-    for process in [one, *one.children(recursive=True)]:
+    parent = psutil.Process(worker.pid)
+    for process in [parent, *parent.children(recursive=True)]:
         process.kill()
     worker.wait()
 

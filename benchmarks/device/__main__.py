@@ -67,7 +67,7 @@ def main() -> int:
         # What is installed here comes first: the wheels hold only what is not.
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", ""), folder])
         surroundings = about(path, given)
-        found = {
+        document = {
             "surroundings": surroundings,
             "sections": {
                 name: run(name, given, surroundings["device"], path, end)
@@ -75,10 +75,10 @@ def main() -> int:
             },
         }
     given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "device.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (given.out / "device.md").write_text(page.figures(found) + "\n", encoding="utf-8")
-    print("\n" + page.summary(found))
-    return 1 if any(section["error"] for section in found["sections"].values()) else 0
+    (given.out / "device.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    (given.out / "device.md").write_text(page.figures(document) + "\n", encoding="utf-8")
+    print("\n" + page.summary(document))
+    return 1 if any(section["error"] for section in document["sections"].values()) else 0
 
 
 def options() -> argparse.ArgumentParser:

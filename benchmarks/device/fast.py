@@ -77,9 +77,11 @@ def as_it_is(encoder: Encoder) -> Iterator[None]:
 def contiguous(encoder: Encoder) -> Iterator[None]:
     """Without channels last on a GPU; with it on a processor."""
     layout = torch.contiguous_format if encoder.device.startswith("cuda") else torch.channels_last
-    own = encoder.model.encode_image
+    encode_image = encoder.model.encode_image
     encoder.model.visual.to(memory_format=layout)
-    encoder.model.encode_image = lambda pixels: own(pixels.contiguous(memory_format=layout))
+    encoder.model.encode_image = lambda pixels: encode_image(
+        pixels.contiguous(memory_format=layout)
+    )
     yield
 
 
@@ -298,8 +300,8 @@ def profile(place: Place) -> Rows:
 
 def spent(event: Any, place: Place) -> float:
     """Seconds of an event on the device, or on the processor."""
-    own = event.self_device_time_total if place.on_gpu else event.self_cpu_time_total
-    return float(own) / 1e6
+    microseconds = event.self_device_time_total if place.on_gpu else event.self_cpu_time_total
+    return float(microseconds) / 1e6
 
 
 def first(place: Place) -> Rows:

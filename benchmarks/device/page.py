@@ -23,10 +23,10 @@ ABOUT = {
 Found = dict[str, Any]
 
 
-def figures(found: Found) -> str:
+def figures(document: Found) -> str:
     """The figures as Markdown: where they come from, then a table for each section."""
-    parts = [origin(found["surroundings"])]
-    for name, section in found["sections"].items():
+    parts = [origin(document["surroundings"])]
+    for name, section in document["sections"].items():
         parts.append(f"### {name}\n\n{ABOUT[name]}")
         if section["rows"]:
             parts.append(table(section["rows"]))
@@ -67,11 +67,11 @@ def cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int | float) else str(value).replace("|", "/")
 
 
-def summary(found: Found) -> str:
+def summary(document: Found) -> str:
     """A short table: a line for each section."""
-    width = max(map(len, found["sections"]))
-    lines = [origin(found["surroundings"]).replace("**", "")]
-    for name, section in found["sections"].items():
+    width = max(map(len, document["sections"]))
+    lines = [origin(document["surroundings"]).replace("**", "")]
+    for name, section in document["sections"].items():
         words = section["error"] or verdict(name, section["rows"])
         lines.append(f"{name:{width}}  {section['seconds']:6.1f} s  {words}")
     return "\n".join(lines)

@@ -90,10 +90,10 @@ def overflow(place: Place) -> Rows:
         encoder.model.visual.attnpool.c_proj.weight.mul_(30_000)
         try:
             embedded = embedded_sample(place, encoder, data, RegionSettings(count=7))
-            said = "all are numbers" if np.isfinite(embedded).all() else "NOT TOLD"
+            outcome = "all are numbers" if np.isfinite(embedded).all() else "NOT TOLD"
         except UserError as error:
-            said = f"refused: {error}"
-        yield {"precision": precision, "said": said}
+            outcome = f"refused: {error}"
+        yield {"precision": precision, "said": outcome}
 
 
 def labels(place: Place) -> Rows:
@@ -109,15 +109,15 @@ def labels(place: Place) -> Rows:
     reference = load_encoder(find_model("fieldguide", "float32"), "cpu")
     packed = attributes(reference)
     expected = {
-        way: scores_of(packed, embedded_sample(place, reference, data, one))
-        for way, one in settings.items()
+        way: scores_of(packed, embedded_sample(place, reference, data, changes))
+        for way, changes in settings.items()
     }
     for precision in PRECISIONS:
         encoder = load_encoder(find_model("fieldguide", precision), place.device)
-        own = attributes(encoder)
-        for way, one in settings.items():
+        embedded = attributes(encoder)
+        for way, changes in settings.items():
             cut_on = "device" if way == "fast" else "processor"
-            scores = scores_of(own, embedded_sample(place, encoder, data, one, cut_on))
+            scores = scores_of(embedded, embedded_sample(place, encoder, data, changes, cut_on))
             same = scores.argmax(1) == expected[way].argmax(1)
             apart = (scores - expected[way]).abs().max()
             yield {
@@ -201,8 +201,8 @@ def bits(place: Place) -> Rows:
                 **{f"batch size {rows}": (crops, rows, 0) for rows in place.size.batches},
             }
             del cases[f"batch size {batch}"]
-            for what, (some, rows, shift) in cases.items():
-                vectors = torch.roll(passed(encoder, some, rows), -shift, 0)
+            for what, (regions, rows, shift) in cases.items():
+                vectors = torch.roll(passed(encoder, regions, rows), -shift, 0)
                 row: Row = {"model": name, "precision": precision, "against": what}
                 yield row | same_bits(place, vectors, first[: len(vectors)])
 
@@ -264,17 +264,21 @@ def scores(place: Place) -> Rows:
         if not place.enough(10):
             yield {"scoring": what, "not_measured": "out of time"}
             continue
-        here, there = (
+        here, on_processor = (
             scored(packed[device], stored.to(device), settings) for device in ("cpu", place.device)
         )
-        same = here[0] == there[0].cpu()
+        same = here[0] == on_processor[0].cpu()
         yield {
             "scoring": what,
             "images": images,
             "same_label": int(same[:, 0].sum()),
             "same_best_5": int(same.all(1).sum()),
-            "largest_score_difference": figures(float((here[1] - there[1].cpu()).abs().max())),
-            "largest_plan_difference": figures(float((here[2] - there[2].cpu()).abs().max())),
+            "largest_score_difference": figures(
+                float((here[1] - on_processor[1].cpu()).abs().max())
+            ),
+            "largest_plan_difference": figures(
+                float((here[2] - on_processor[2].cpu()).abs().max())
+            ),
         }
 
 
@@ -297,9 +301,9 @@ def scored(
     """The 5 best classes of each image, their scores, and the best one's plan."""
     regions = taking_part(stored, settings)
     given = regions.embeddings, stored[:, 0], regions.keep, packed
-    how = settings.aligning(256 * 2**20)
-    top = top_classes(*given, k=5, **how)
-    plans = plans_for(*given, top.classes[:, :1], **how)
+    aligning = settings.aligning(256 * 2**20)
+    top = top_classes(*given, k=5, **aligning)
+    plans = plans_for(*given, top.classes[:, :1], **aligning)
     return top.classes, top.scores, plans.plan
 
 

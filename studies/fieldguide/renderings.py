@@ -201,6 +201,6 @@ def _moved(image: Image.Image, turn: float, length: float) -> Image.Image:
         )
         for shift in shifts
     ]
-    mean = np.mean([np.asarray(one, np.float32) for one in moved], axis=0)
+    mean = np.mean([np.asarray(picture, np.float32) for picture in moved], axis=0)
     inside = mean[margin:-margin, margin:-margin]
     return Image.fromarray(np.clip(inside, 0, 255).astype(np.uint8))

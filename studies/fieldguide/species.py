@@ -91,7 +91,7 @@ def make_species(families: int, members: int, seed: int) -> list[Species]:
     rng = np.random.default_rng(seed)
     names: set[str] = set()
     looks: set[tuple[str | None, ...]] = set()
-    found: list[Species] = []
+    species: list[Species] = []
     for family in range(families):
         base = random_traits(rng)
         member = 0
@@ -103,6 +103,6 @@ def make_species(families: int, members: int, seed: int) -> list[Species]:
                 continue
             looks.add(look(traits))
             names.add(name)
-            found.append(Species(name, family, traits))
+            species.append(Species(name, family, traits))
             member += 1
-    return found
+    return species

@@ -372,10 +372,12 @@ class Trainer:
             rows = [[i] for i in rng.permutation(len(PHRASES))[:160]]
             rows += [list(rng.integers(len(PHRASES), size=rng.integers(2, 5))) for _ in range(48)]
             target = normalize(torch.stack([table[row].sum(dim=0) for row in rows]), dim=1)
-            said = self.read([_say(_join([PHRASES[i].text for i in row]), rng) for row in rows])
+            sentences = self.read(
+                [_say(_join([PHRASES[i].text for i in row]), rng) for row in rows]
+            )
             # Close to its own vector, and closer to it than to any other sentence's.
-            contrast = cross_entropy(said @ target.T * 20, torch.arange(len(rows)))
-            yield (1 - (said * target).sum(dim=1)).mean() + 0.2 * contrast
+            contrast = cross_entropy(sentences @ target.T * 20, torch.arange(len(rows)))
+            yield (1 - (sentences * target).sum(dim=1)).mean() + 0.2 * contrast
 
     def learn_to_read(self) -> None:
         """Stage 2: sentences against the phrase table; no image is needed."""

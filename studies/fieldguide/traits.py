@@ -86,7 +86,7 @@ def article(noun: str) -> str:
 def attribute_phrases(traits: Traits) -> list[Phrase]:
     """The phrases a field guide prints for one bird: one per part, marks only where present."""
     t = traits
-    found = [
+    phrases = [
         Phrase("a smooth crown", "head", (("crest", None),))
         if t.crest is None
         else Phrase(
@@ -118,16 +118,16 @@ def attribute_phrases(traits: Traits) -> list[Phrase]:
         Phrase(f"{t.leg_colour} legs", "legs", (("leg_colour", t.leg_colour),)),
     ]
     if t.eye is not None:
-        found.append(Phrase(article(t.eye), "eye", (("eye", t.eye),)))
-    return found
+        phrases.append(Phrase(article(t.eye), "eye", (("eye", t.eye),)))
+    return phrases
 
 
 def all_phrases() -> list[Phrase]:
     """Every phrase the vocabulary can form about one part: shape alone, colour alone, and both."""
-    found: dict[str, Phrase] = {}
+    phrases: dict[str, Phrase] = {}
 
     def add(text: str, part: str, *requires: tuple[str, str | None]) -> None:
-        found.setdefault(text, Phrase(text, part, requires))
+        phrases.setdefault(text, Phrase(text, part, requires))
 
     add("a smooth crown", "head", ("crest", None))
     for eye in EYES:
@@ -151,4 +151,4 @@ def all_phrases() -> list[Phrase]:
                 add(text, part, (part, shape), (f"{part}_colour", colour))
         for colour in colours:
             add(with_article(noun.format(colour)), part, (f"{part}_colour", colour))
-    return list(found.values())
+    return list(phrases.values())

@@ -61,17 +61,17 @@ def world_scene(
     if picture >= PICTURES:
         seed = [draw, 11, species, picture]
     # What a world adds is drawn from elsewhere, so that the scene itself stays the same.
-    own = np.random.default_rng([*seed, 10 + list(WORLDS).index(world)])
+    rng = np.random.default_rng([*seed, 10 + list(WORLDS).index(world)])
     if world == "sketch":
         return shown, sketched(draw_flat(shown.traits, seed, FRAMING))
     if world == "painting":
         return shown, painted(draw_flat(shown.traits, seed, FRAMING))
     if world == "clutter":
         rest = [s.traits for s in sample_species(draw) if s.name != shown.name]
-        others = [rest[i] for i in own.choice(len(rest), size=_OTHERS, replace=False)]
-        return shown, draw_scene(shown.traits, seed, FRAMING, strewn(others, own))
+        others = [rest[i] for i in rng.choice(len(rest), size=_OTHERS, replace=False)]
+        return shown, draw_scene(shown.traits, seed, FRAMING, strewn(others, rng))
     scene = draw_scene(shown.traits, seed, FRAMING)
-    return shown, in_bad_light(scene, own) if world == "dusk" else scene
+    return shown, in_bad_light(scene, rng) if world == "dusk" else scene
 
 
 def world_key(number: int) -> str:

@@ -28,10 +28,12 @@ def main() -> None:
 def page(controls: Controls, labels: LabelSet) -> str:
     """The page in Markdown."""
     examples = [("the label set", labels.prompts[0][0])]
-    examples += [(one.title, one.make(labels, SEEDS[0]).prompts[0][0]) for one in CONTROLS]
+    examples += [
+        (control.title, control.make(labels, SEEDS[0]).prompts[0][0]) for control in CONTROLS
+    ]
     seeds = [
-        (one.title, *(f"{accuracy:.1%}" for accuracy in one.by_seed["lazsl"]))
-        for one in controls.rows[1:]
+        (row.title, *(f"{accuracy:.1%}" for accuracy in row.by_seed["lazsl"]))
+        for row in controls.rows[1:]
     ]
     return filled(
         "controls.md",

@@ -135,8 +135,8 @@ def section(name: str) -> str:
     """The question, what there is to say about it, and the query: all of it from its file."""
     lines = sqlfiles.read(f"examples/{name}.sql").splitlines()
     end = next(at for at, line in enumerate(lines) if not line.startswith("--"))
-    said = " ".join(line.removeprefix("--").strip() for line in lines[:end])
-    question, _, rest = said.partition("? ")
+    sentence = " ".join(line.removeprefix("--").strip() for line in lines[:end])
+    question, _, rest = sentence.partition("? ")
     question = question.removesuffix("?") + "?"
     extra = {"sites": SITES, "plans_in_bucket": BUCKET}.get(name, "")
     parts = [
@@ -168,7 +168,7 @@ def _cell(value: Any) -> str:
 def answers(run: Run) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
     """By name of the example: the names of its columns, and its rows."""
     plans = f"{run.workspace.path('runs')}/{run.key}/plans/*.parquet"
-    found = {}
+    by_file = {}
     with (
         closing(open_warehouse(run.job.warehouse_path)) as opened,
         closing(duckdb.connect(config=CONFIG)) as alone,
@@ -179,8 +179,8 @@ def answers(run: Run) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
                 answer = sqlfiles.run(alone, f"examples/{name}.sql", plans=plans)
             else:
                 answer = sqlfiles.run(opened, f"examples/{name}.sql")
-            found[name] = ([column[0] for column in answer.description], answer.fetchall())
-    return found
+            by_file[name] = ([column[0] for column in answer.description], answer.fetchall())
+    return by_file
 
 
 def sites() -> pa.Table:
@@ -230,14 +230,14 @@ def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> str:
     return str(path)
 
 
-def _labelled(folder: Path, labels: str, **how: Any) -> Run:
+def _labelled(folder: Path, labels: str, **changes: Any) -> Run:
     job = make_job(
         archive=str(_archive(folder)),
         labels=labels,
         workspace=str(folder / "workspace"),
         model="fieldguide",
         shard_size=32,
-        **how,
+        **changes,
     )
     run = open_run(job)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)

@@ -104,20 +104,20 @@ def main() -> None:
     """Print the page."""
     logging.disable(logging.INFO)
     folder = Path(sys.argv[1])
-    found = {way.name: Found() for way in WAYS}
+    by_way = {way.name: Found() for way in WAYS}
     control = Found()
     for draw in DRAWS:
         for world in SEEN:
             for way in WAYS:
                 print(draw, world, way.name, file=sys.stderr, flush=True)
-                measure(folder, draw, world, way, found[way.name])
+                measure(folder, draw, world, way, by_way[way.name])
             print(draw, world, "shuffled", file=sys.stderr, flush=True)
             measure(folder, draw, world, FULL, control, shuffled_words=True)
-    print(page(found, control), end="")
+    print(page(by_way, control), end="")
 
 
 def measure(
-    folder: Path, draw: int, world: World, way: Way, found: Found, shuffled_words: bool = False
+    folder: Path, draw: int, world: World, way: Way, measured: Found, shuffled_words: bool = False
 ) -> None:
     """Add what a way does on one archive."""
     # Both aligners are asked of the same crops, and what is stored does not depend on them, unless
@@ -132,13 +132,13 @@ def measure(
     for name in way.methods:
         keys = (f"{draw} {world} {key}" for key in answers.keys)
         right = dict(zip(keys, answers.right(name).tolist(), strict=True))
-        found.right.setdefault(name, {}).update(right)
-        found.scores.setdefault(name, []).append(answers.scores[name])
+        measured.right.setdefault(name, {}).update(right)
+        measured.scores.setdefault(name, []).append(answers.scores[name])
     archive = folder / f"{world}-{draw}-{PICTURES}"
     for image in read_images(stored, set(known.class_index), memory_bytes=1):
-        found.passes.append(1 + image.crops.shape[1])
+        measured.passes.append(1 + image.crops.shape[1])
         if way.maps:
-            point(image, archive, run, labels, known, way, found)
+            point(image, archive, run, labels, known, way, measured)
 
 
 def ask(stored: StoredRun, known: Known, labels: EmbeddedLabels, way: Way) -> Answers:
@@ -147,8 +147,8 @@ def ask(stored: StoredRun, known: Known, labels: EmbeddedLabels, way: Way) -> An
     one_sided = stored.one_sided
     sentences = Sentences(labels.classes, labels.names, labels.packed, None, None, none, one_sided)
     images = read_images(stored, set(known.class_index))
-    asked = [method(name) for name in way.methods]
-    return ask_methods(images, known, asked, sentences, stored.job.scoring)
+    methods = [method(name) for name in way.methods]
+    return ask_methods(images, known, methods, sentences, stored.job.scoring)
 
 
 def point(
@@ -158,25 +158,25 @@ def point(
     labels: EmbeddedLabels,
     known: Known,
     way: Way,
-    found: Found,
+    measured: Found,
 ) -> None:
     """Add where the maps of one image point, of the class that it shows."""
     shown = known.class_index[image.image_ids[0]]
     parts_of_pixels = read_parts(archive, image.keys[0])
-    number = len(found.passes)
+    number = len(measured.passes)
     truth, near = Truth(number, parts_of_pixels, PARTS), Near(number, parts_of_pixels, PARTS)
     for part in PARTS[1:]:
         if (share := truth.share(part)) > 0:
-            found.share.setdefault(part, []).append(share)
+            measured.share.setdefault(part, []).append(share)
     for name, scoring in scorings(run, way).items():
         (evidence,) = evidence_of(image, labels, scoring, np.array([[shown]]))[0]
         grid = fitting_grid((evidence.width, evidence.height))
         meant = [PART_OF[text] for text in evidence.attributes]
         for kind in way.maps:
             maps = ATTRIBUTIONS[kind](evidence, None, grid)
-            found.pointing.setdefault(f"{name} {kind}", Tally()).add(maps, meant, truth)
+            measured.pointing.setdefault(f"{name} {kind}", Tally()).add(maps, meant, truth)
             if name == "one-sided" and kind == "place":
-                found.near.add(maps, meant, near)
+                measured.near.add(maps, meant, near)
 
 
 def scorings(run: Run, way: Way) -> dict[str, ScoringSettings]:
@@ -191,11 +191,11 @@ def scorings(run: Run, way: Way) -> dict[str, ScoringSettings]:
     return {"one-sided": scoring}
 
 
-def page(found: dict[str, Found], control: Found) -> str:
+def page(by_way: dict[str, Found], control: Found) -> str:
     """The page in Markdown."""
-    published = found[WAYS[0].name].right["lazsl"]
-    rows = list(_rows(found, published))
-    full, fast = found[FULL.name], found[FAST.name]
+    published = by_way[WAYS[0].name].right["lazsl"]
+    rows = list(_rows(by_way, published))
+    full, fast = by_way[FULL.name], by_way[FAST.name]
     pictures = len(published)
     share = {part: float(np.mean(values)) for part, values in full.share.items()}
     place = full.pointing["one-sided place"]
@@ -216,7 +216,7 @@ def page(found: dict[str, Found], control: Found) -> str:
                 f"{100 * np.mean([r for k, r in right.items() if k.split()[1] == world]):.1f}"
                 for right in (
                     published,
-                    found[WAYS[0].name].right["crop-mean"],
+                    by_way[WAYS[0].name].right["crop-mean"],
                     fast.right["one-sided"],
                     full.right["one-sided"],
                 )
@@ -237,7 +237,7 @@ def page(found: dict[str, Found], control: Found) -> str:
         trust=table(
             ("preset", "temperature", "ECE", "labelled at 95 %", "held out: labelled", "right"),
             [
-                _trust("paper", found[WAYS[0].name], "lazsl"),
+                _trust("paper", by_way[WAYS[0].name], "lazsl"),
                 _trust("parts-fast", fast, "one-sided"),
                 _trust("parts", full, "one-sided"),
             ],
@@ -256,31 +256,31 @@ def page(found: dict[str, Found], control: Found) -> str:
 TITLES = {"lazsl": "LaZSL as published", "crop-mean": "plain mean", "one-sided": "one-sided"}
 
 
-def _rows(found: dict[str, Found], published: dict[str, bool]) -> Iterator[tuple[str, ...]]:
+def _rows(by_way: dict[str, Found], published: dict[str, bool]) -> Iterator[tuple[str, ...]]:
     for way in WAYS:
-        one = found[way.name]
+        measured = by_way[way.name]
         for name in way.methods:
-            right = one.right[name]
+            right = measured.right[name]
             assert right.keys() == published.keys()
-            mine = np.array([right[key] for key in published])
+            hits = np.array([right[key] for key in published])
             theirs = np.array(list(published.values()))
-            won, lost = int((mine & ~theirs).sum()), int((theirs & ~mine).sum())
+            won, lost = int((hits & ~theirs).sum()), int((theirs & ~hits).sum())
             test = ("", "")
             if name != "lazsl":
                 p = binomtest(won, won + lost).pvalue if won + lost else 1.0
                 test = (f"{lost} : {won}", f"{p:.1g}")
-            kinds = [k for k in one.pointing if k.startswith(f"{name} ")]
+            kinds = [k for k in measured.pointing if k.startswith(f"{name} ")]
             pointing = ", ".join(
-                f"{_figure(partial(one.pointing[k].figures, 'pointing'))} ({k.split()[1]})"
+                f"{_figure(partial(measured.pointing[k].figures, 'pointing'))} ({k.split()[1]})"
                 for k in kinds
             )
-            passes = f"{np.mean(one.passes):.1f}".removesuffix(".0")
-            yield TITLES[name], way.name, passes, _cell(mine), *test, pointing
+            passes = f"{np.mean(measured.passes):.1f}".removesuffix(".0")
+            yield TITLES[name], way.name, passes, _cell(hits), *test, pointing
 
 
-def _trust(preset: str, found: Found, name: str) -> tuple[str, ...]:
-    right = np.array(list(found.right[name].values()))
-    scores = np.concatenate(found.scores[name])
+def _trust(preset: str, measured: Found, name: str) -> tuple[str, ...]:
+    right = np.array(list(measured.right[name].values()))
+    scores = np.concatenate(measured.scores[name])
     trust = measure_trust(scores, right, np.ones_like(right), 0.95)
     given = "none" if trust.cut is None else f"{trust.cut.coverage:.1%}"
     kept = "" if trust.held_out_precision is None else f"{trust.held_out_precision:.1%}"

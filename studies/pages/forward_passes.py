@@ -64,8 +64,8 @@ class Embedded:
     boxes: np.ndarray
     packed: PackedAttributes
 
-    def __getitem__(self, some: np.ndarray) -> Embedded:
-        where = np.flatnonzero(some)
+    def __getitem__(self, rows: np.ndarray) -> Embedded:
+        where = np.flatnonzero(rows)
         return Embedded(
             tuple(self.paths[i] for i in where),
             self.number[where],
@@ -90,24 +90,24 @@ def main() -> None:
     args = parser.parse_args()
     logging.disable(logging.INFO)
     with tempfile.TemporaryDirectory() as scratch:
-        found = measure(args.work or Path(scratch), args.worlds, args.pictures)
+        document = measure(args.work or Path(scratch), args.worlds, args.pictures)
     if args.json:
-        args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        args.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     (args.folder / "pictures").mkdir(parents=True, exist_ok=True)
-    draw(found, args.folder / "pictures")
-    (args.folder / "forward_passes.md").write_text(page(found), encoding="utf-8")
+    draw(document, args.folder / "pictures")
+    (args.folder / "forward_passes.md").write_text(page(document), encoding="utf-8")
 
 
 def measure(work: Path, worlds: Sequence[World], pictures: int = PICTURES) -> dict[str, Any]:
     """Every figure of the page, by world."""
-    found: dict[str, Any] = {"passes": 0, "pictures": pictures, "worlds": {}}
+    document: dict[str, Any] = {"passes": 0, "pictures": pictures, "worlds": {}}
     for world in worlds:
         every, encoder = embed(work, world, pictures)
-        found["passes"] = 1 + every.crops.shape[1]
+        document["passes"] = 1 + every.crops.shape[1]
         testing = every.number < pictures // 2
         tested = every[testing]
         full = labels(tested.crops, tested)
-        found["worlds"][world] = {
+        document["worlds"][world] = {
             "images": len(tested.right),
             "accuracy": share(full == tested.right),
             "margin": [float(m) for m in np.quantile(margins(tested), (0.1, 0.5))],
@@ -117,7 +117,7 @@ def measure(work: Path, worlds: Sequence[World], pictures: int = PICTURES) -> di
             "certain": certain(tested),
             "dense": dense(tested[tested.number < LOOKED_AT], encoder),
         }
-    return found
+    return document
 
 
 def embed(work: Path, world: World, pictures: int) -> tuple[Embedded, Any]:
@@ -130,8 +130,8 @@ def embed(work: Path, world: World, pictures: int) -> tuple[Embedded, Any]:
     paths = [Path(run.job.archive) / key for part in parts for key in part.keys]
     number = np.zeros(len(ids), np.int64)
     for species in np.unique(right):
-        mine = np.flatnonzero(right == species)
-        number[sorted(mine, key=lambda i: paths[i])] = np.arange(len(mine))
+        plates = np.flatnonzero(right == species)
+        number[sorted(plates, key=lambda i: paths[i])] = np.arange(len(plates))
     return (
         Embedded(
             tuple(paths),
@@ -152,14 +152,14 @@ def replay(pictures: Embedded) -> list[dict[str, float]]:
     count = crops.shape[1]
     scoring = make_job(archive="a", labels="l").scoring
     seen = rounds(count)
-    said = [labels(crops[:, :k], pictures) for k in seen]
+    called = [labels(crops[:, :k], pictures) for k in seen]
     doubtful = [doubts(crops[:, :k], pictures.whole, count, pictures.packed, scoring) for k in seen]
     rows = []
     for allowed in DOUBTS:
         enough = np.stack(doubtful) <= allowed
         stop = enough.argmax(axis=0)
-        label = np.choose(stop, said)
-        same = label == said[-1]
+        label = np.choose(stop, called)
+        same = label == called[-1]
         low, high = interval(int(same.sum()), len(same))
         rows.append(
             {
@@ -252,26 +252,26 @@ def dense(pictures: Embedded, encoder: Any) -> list[dict[str, float]]:
     ]
     for scale in SCALES:
         looking = DenseEncoder(encoder, scale)
-        found, passes, spent = [], 0.0, 0.0
+        embeddings, passes, spent = [], 0.0, 0.0
         for path, boxes in zip(pictures.paths, pictures.boxes, strict=True):
             picture = opened(path)
             started = time.process_time()
             look = looking.look(picture, picture.size, boxes)
-            found.append(looking.encode(look).half().float())
+            embeddings.append(looking.encode(look).half().float())
             spent += time.process_time() - started
             passes += looking.passes(look)
-        crops = torch.stack(found)
+        crops = torch.stack(embeddings)
         label = labels(crops, pictures)
         mean = crop_mean_scores(crops, pictures.packed).argmax(1).numpy()
         rows.append(
             {
                 "scale": scale,
-                "passes": 1 + passes / len(found),
+                "passes": 1 + passes / len(embeddings),
                 "images": len(full),
                 "agreement": share(label == full),
                 "accuracy": share(label == pictures.right),
                 "mean_accuracy": share(mean == pictures.right),
-                "milliseconds": 1000 * spent / len(found),
+                "milliseconds": 1000 * spent / len(embeddings),
                 **against(label == pictures.right, full == pictures.right),
             }
         )
@@ -305,21 +305,21 @@ def opened(path: Path) -> Image.Image:
 def labels(crops: Tensor, pictures: Embedded) -> np.ndarray:
     """(B,) LaZSL's class of each picture, from these crops of it."""
     keep = select_regions(crops, pictures.whole)
-    found: np.ndarray = class_scores(crops, pictures.whole, keep, pictures.packed).argmax(1).numpy()
-    return found
+    best: np.ndarray = class_scores(crops, pictures.whole, keep, pictures.packed).argmax(1).numpy()
+    return best
 
 
 def margins(pictures: Embedded) -> np.ndarray:
     """(B,) score of the best class less that of the next."""
     keep = select_regions(pictures.crops, pictures.whole)
     best = class_scores(pictures.crops, pictures.whole, keep, pictures.packed).topk(2, dim=1).values
-    found: np.ndarray = (best[:, 0] - best[:, 1]).numpy()
-    return found
+    lead: np.ndarray = (best[:, 0] - best[:, 1]).numpy()
+    return lead
 
 
-def share(some: np.ndarray) -> float:
+def share(chosen: np.ndarray) -> float:
     """Of true values."""
-    return float(some.mean())
+    return float(chosen.mean())
 
 
 def interval(hits: int, of: int) -> tuple[float, float]:

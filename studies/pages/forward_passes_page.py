@@ -18,30 +18,30 @@ WANTED = 0.995
 _COLOURS = (BLUE, GREY, ORANGE, GREEN, OLIVE)
 
 
-def draw(found: Found, folder: Path) -> list[Path]:
+def draw(document: Found, folder: Path) -> list[Path]:
     """The PNG files that were written: agreement, and accuracy, over forward passes."""
     written = [folder / "forward_passes.png", folder / "forward_passes_accuracy.png"]
     with figure(written[0], (6.8, 4.8)) as axes:
-        _agreement(axes, found)
+        _agreement(axes, document)
     with figure(written[1], (6.8, 4.8)) as axes:
-        _accuracy(axes, found)
+        _accuracy(axes, document)
     return written
 
 
-def _agreement(axes: Any, found: Found) -> None:
-    for colour, (world, one) in zip(_COLOURS, found["worlds"].items(), strict=False):
-        rows = one["anytime"]
+def _agreement(axes: Any, document: Found) -> None:
+    for colour, (world, measured) in zip(_COLOURS, document["worlds"].items(), strict=False):
+        rows = measured["anytime"]
         axes.plot(
             [row["passes"] for row in rows],
             [row["agreement"] for row in rows],
             color=colour, marker="o", markersize=4, label=world,
         )  # fmt: skip
         axes.plot(
-            [row["passes"] for row in one["first"]],
-            [row["drawn"] for row in one["first"]],
+            [row["passes"] for row in measured["first"]],
+            [row["drawn"] for row in measured["first"]],
             color=colour, linewidth=0.9, linestyle=":",
         )  # fmt: skip
-    third = found["passes"] / 3
+    third = document["passes"] / 3
     axes.axvline(third, color=GREY, linewidth=0.8, linestyle="--")
     axes.axhline(WANTED, color=GREY, linewidth=0.8, linestyle="--")
     axes.annotate(
@@ -49,7 +49,7 @@ def _agreement(axes: Any, found: Found) -> None:
         textcoords="offset points",
     )  # fmt: skip
     axes.set(
-        xlim=(0, found["passes"]), ylim=(0.85, 1.003), xlabel="forward passes per image",
+        xlim=(0, document["passes"]), ylim=(0.85, 1.003), xlabel="forward passes per image",
         ylabel="images with the label of all crops",
     )  # fmt: skip
     percent(axes.yaxis)
@@ -57,9 +57,9 @@ def _agreement(axes: Any, found: Found) -> None:
     axes.set_title("Seen enough: each image by itself (lines), or all alike (dots)", fontsize=11)
 
 
-def _accuracy(axes: Any, found: Found) -> None:
-    for colour, (world, one) in zip(_COLOURS, found["worlds"].items(), strict=False):
-        every, *looks = one["dense"]
+def _accuracy(axes: Any, document: Found) -> None:
+    for colour, (world, measured) in zip(_COLOURS, document["worlds"].items(), strict=False):
+        every, *looks = measured["dense"]
         axes.plot(
             [row["passes"] for row in looks],
             [row["accuracy"] for row in looks],
@@ -75,7 +75,7 @@ def _accuracy(axes: Any, found: Found) -> None:
         xscale="log", ylim=(0, 1), xlabel="forward passes per image, by area",
         ylabel="labels right",
     )  # fmt: skip
-    ticks = [2, 3, 5, 10, 20, 50, found["passes"]]
+    ticks = [2, 3, 5, 10, 20, 50, document["passes"]]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     percent(axes.yaxis)
@@ -83,25 +83,25 @@ def _accuracy(axes: Any, found: Found) -> None:
     axes.set_title("Dense regions (squares) and all crops (circles)", fontsize=11)
 
 
-def page(found: Found) -> str:
+def page(document: Found) -> str:
     """The page in Markdown; pictures lie in `pictures` beside it."""
-    worlds = found["worlds"]
-    half = found["pictures"] // 2
+    worlds = document["worlds"]
+    half = document["pictures"] // 2
     first = next(iter(worlds.values()))
     return filled(
         "forward_passes.md",
-        passes=found["passes"],
-        crops=found["passes"] - 1,
+        passes=document["passes"],
+        crops=document["passes"] - 1,
         doubt=chosen_doubt(worlds),
         after=half + 1,
-        third=found["passes"] / 3,
+        third=document["passes"] / 3,
         images=first["images"],
         half=half,
-        last=found["pictures"],
+        last=document["pictures"],
         worlds="\n".join(f"- `{world}`: {WORLDS[world]}" for world in worlds),
         anytime=_by_doubt(worlds, "anytime"),
         choosing=_by_doubt(worlds, "choosing"),
-        verdict=_verdict(found),
+        verdict=_verdict(document),
         pooled=_pooled(worlds),
         margins=table(
             ("world", "accuracy of all crops", "margin, a tenth below", "median"),
@@ -117,14 +117,14 @@ def page(found: Found) -> str:
                     rows[0]["passes"],
                     *(f"{100 * r['drawn']:.1f} / {100 * r['visited']:.1f}" for r in rows),
                 )
-                for rows in zip(*(one["first"] for one in worlds.values()), strict=True)
+                for rows in zip(*(measured["first"] for measured in worlds.values()), strict=True)
             ],
         ),
         certain=table(
             ("crops seen", *(f"`{world}`" for world in worlds)),
             [
                 (rows[0]["seen"], *(f"{r['changed']:.0%}" for r in rows))
-                for rows in zip(*(one["certain"] for one in worlds.values()), strict=True)
+                for rows in zip(*(measured["certain"] for measured in worlds.values()), strict=True)
             ],
         ),
         looked=first["dense"][0]["images"],
@@ -152,8 +152,8 @@ def page(found: Found) -> str:
                     else "",
                     f"{row['mean_accuracy']:.1%}",
                 )
-                for world, one in worlds.items()
-                for row in one["dense"]
+                for world, measured in worlds.items()
+                for row in measured["dense"]
             ],
         ),
     )
@@ -171,7 +171,7 @@ def _by_doubt(worlds: Found, which: str) -> str:
                     for row in rows
                 ),
             )
-            for rows in zip(*(one[which] for one in worlds.values()), strict=True)
+            for rows in zip(*(measured[which] for measured in worlds.values()), strict=True)
         ],
     )
 
@@ -181,19 +181,19 @@ def _together(worlds: Found, which: str) -> list[dict[str, Any]]:
     from studies.pages.forward_passes import interval
 
     rows = []
-    for some in zip(*(one[which] for one in worlds.values()), strict=True):
-        images = sum(row["images"] for row in some)
-        changed = sum(row["changed"] for row in some)
+    for cells in zip(*(measured[which] for measured in worlds.values()), strict=True):
+        images = sum(row["images"] for row in cells)
+        changed = sum(row["changed"] for row in cells)
         low, high = interval(changed, images)
         rows.append(
             {
-                "doubt": some[0]["doubt"],
+                "doubt": cells[0]["doubt"],
                 "images": images,
                 "changed": changed,
                 "low": low,
                 "high": high,
                 **{
-                    name: sum(row[name] * row["images"] for row in some) / images
+                    name: sum(row[name] * row["images"] for row in cells) / images
                     for name in ("passes", "stated")
                 },
             }
@@ -226,26 +226,26 @@ def chosen_doubt(worlds: Found) -> float:
     return float(max(sure, default=rows[0]["doubt"]))
 
 
-def _verdict(found: Found) -> str:
+def _verdict(document: Found) -> str:
     """Whether the target is met with the chosen doubt: over all worlds, and in each."""
-    worlds, third = found["worlds"], found["passes"] / 3
+    worlds, third = document["worlds"], document["passes"] / 3
     doubt = chosen_doubt(worlds)
     (all_of,) = (row for row in _together(worlds, "anytime") if row["doubt"] == doubt)
     same = 1 - all_of["changed"] / all_of["images"]
-    said = [
+    sentences = [
         f"- all worlds: {_met(same, all_of['passes'], third)}. {all_of['passes']:.1f} forward "
         f"passes, {same:.2%} the same label ({100 - 100 * all_of['high']:.2f} to "
         f"{100 - 100 * all_of['low']:.2f})"
     ]
-    for world, one in worlds.items():
-        (row,) = (row for row in one["anytime"] if row["doubt"] == doubt)
-        said.append(
+    for world, measured in worlds.items():
+        (row,) = (row for row in measured["anytime"] if row["doubt"] == doubt)
+        sentences.append(
             f"- `{world}`: {_met(row['agreement'], row['passes'], third)}. {row['passes']:.1f} "
             f"forward passes, {row['agreement']:.1%} the same label ({100 * row['low']:.1f} to "
             f"{100 * row['high']:.1f}), {row['accuracy']:.1%} right against "
-            f"{one['accuracy']:.1%} with all crops"
+            f"{measured['accuracy']:.1%} with all crops"
         )
-    return "\n".join(said)
+    return "\n".join(sentences)
 
 
 def _met(agreement: float, passes: float, third: float) -> str:

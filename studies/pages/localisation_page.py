@@ -77,11 +77,11 @@ def page(stored: StoredRun) -> str:
     birds = [image for image in singly(stored, set(known.class_index)) if image.keys[0] in truths]
     for image in birds:
         truth, name = truths[image.keys[0]], species[image.keys[0]]
-        mine, rival = with_rival(image, labels, scoring, name)
-        grid = fitting_grid((mine.width, mine.height))
-        parts = [PART_OF[text] for text in mine.attributes]
+        evidence, rival = with_rival(image, labels, scoring, name)
+        grid = fitting_grid((evidence.width, evidence.height))
+        parts = [PART_OF[text] for text in evidence.attributes]
         for kind, maps in ATTRIBUTIONS.items():
-            tallies[kind].add(maps(mine, rival, grid), parts, truth)
+            tallies[kind].add(maps(evidence, rival, grid), parts, truth)
         for title, control in controls.items():
             other, _ = with_rival(image, control, scoring, name)
             # A shuffled attribute names its part; a foreign one stands where another one stood.
@@ -94,12 +94,12 @@ def page(stored: StoredRun) -> str:
     right = []
     for key in list(truths)[:SMALL_PICTURES]:
         image = embed(key, encoder, SMALL)
-        mine, rival = with_rival(image, labels, scoring, species[key])
-        right.append(mine.score > rival.score)
-        grid = fitting_grid((mine.width, mine.height))
-        parts = [PART_OF[text] for text in mine.attributes]
+        evidence, rival = with_rival(image, labels, scoring, species[key])
+        right.append(evidence.score > rival.score)
+        grid = fitting_grid((evidence.width, evidence.height))
+        parts = [PART_OF[text] for text in evidence.attributes]
         for kind in BESIDE:
-            small[kind].add(ATTRIBUTIONS[kind](mine, rival, grid), parts, truths[key])
+            small[kind].add(ATTRIBUTIONS[kind](evidence, rival, grid), parts, truths[key])
     areas, intact, count = deletion(birds[:DELETION_PICTURES], labels, scoring, species, encoder)
     shares = {
         part: float(np.mean([s for t in truths.values() if (s := t.share(part)) > 0]))
@@ -158,14 +158,14 @@ def singly(stored: StoredRun, wanted: set[str] | None) -> Iterator[Images]:
     """Images one by one: those of these image_ids, or all."""
     for images in read_images(stored, wanted):
         for row in range(len(images)):
-            one = slice(row, row + 1)
+            single = slice(row, row + 1)
             yield Images(
-                images.image_ids[one],
-                images.keys[one],
-                images.whole[one],
-                images.crops[one],
-                images.boxes[one],
-                images.sizes[one],
+                images.image_ids[single],
+                images.keys[single],
+                images.whole[single],
+                images.crops[single],
+                images.boxes[single],
+                images.sizes[single],
             )
 
 
@@ -177,8 +177,8 @@ def with_rival(
     top = top_classes(image.crops, image.whole, keep, labels.packed, k=2, **aligning(scoring))
     true = labels.classes.index(name)
     best = [index for index in top.classes[0].tolist() if index != true]
-    mine, rival = evidence_of(image, labels, scoring, np.array([[true, best[0]]]))[0]
-    return mine, rival
+    evidence, rival = evidence_of(image, labels, scoring, np.array([[true, best[0]]]))[0]
+    return evidence, rival
 
 
 def embed(key: str, encoder: Encoder, regions: RegionSettings) -> Images:
@@ -203,13 +203,13 @@ def deletion(
     areas: dict[str, list[float]] = {kind: [] for kind in DELETED_BY}
     intact: list[float] = []
     for image in birds:
-        mine, rival = with_rival(image, labels, scoring, species[image.keys[0]])
+        evidence, rival = with_rival(image, labels, scoring, species[image.keys[0]])
         with Image.open(fieldguide.IMAGES_DIR / image.keys[0]) as opened:
             pixels = np.asarray(opened.convert("RGB"))
-        chosen = np.linspace(0, len(mine.boxes) - 1, DELETION_REGIONS).astype(int)
-        whole = [[0, 0, mine.width, mine.height]]
-        boxes = np.concatenate([whole, mine.boxes[chosen]])
-        rows = slice(*labels.packed.starts[labels.classes.index(mine.label) :][:2].tolist())
+        chosen = np.linspace(0, len(evidence.boxes) - 1, DELETION_REGIONS).astype(int)
+        whole = [[0, 0, evidence.width, evidence.height]]
+        boxes = np.concatenate([whole, evidence.boxes[chosen]])
+        rows = slice(*labels.packed.starts[labels.classes.index(evidence.label) :][:2].tolist())
         texts = labels.packed.embeddings[rows]
 
         def score(
@@ -217,24 +217,24 @@ def deletion(
         ) -> np.ndarray:
             """(len(pictures), N): every attribute's mean similarity over the regions."""
             crops = [cut_crops(Image.fromarray(p), boxes, encoder.framing) for p in pictures]
-            found = encoder.encode_crops(torch.from_numpy(np.concatenate(crops))) @ texts.T
-            each = found.view(len(pictures), len(boxes), -1)
+            scores = encoder.encode_crops(torch.from_numpy(np.concatenate(crops))) @ texts.T
+            each = scores.view(len(pictures), len(boxes), -1)
             mean = scoring.theta * each[:, 1:].mean(1) + (1 - scoring.theta) * each[:, 0]
             return mean.numpy()
 
         before = score([pixels])
         intact += before[0].tolist()
-        grid = fitting_grid((mine.width, mine.height))
+        grid = fitting_grid((evidence.width, evidence.height))
         for kind in DELETED_BY:
-            maps = ATTRIBUTIONS[kind](mine, rival, grid)
+            maps = ATTRIBUTIONS[kind](evidence, rival, grid)
             alike = kind in ("centre", "uniform")
             for j in range(1 if alike else len(maps)):
                 after = score(deleted(pixels, maps[j], FRACTIONS[1:], seed=j))
                 curve = np.concatenate([before, after])
                 curves = curve.T if alike else curve.T[j : j + 1]
-                areas[kind] += [area_under(FRACTIONS, one) for one in curves]
+                areas[kind] += [area_under(FRACTIONS, curve) for curve in curves]
     return (
-        {kind: float(np.mean(found)) for kind, found in areas.items()},
+        {kind: float(np.mean(values)) for kind, values in areas.items()},
         float(np.mean(intact)),
         len(intact),
     )
@@ -251,18 +251,18 @@ def _figures(name: str, tally: Tally) -> tuple[str, ...]:
 
 def _better(tallies: dict[str, Tally], parts: list[str]) -> str:
     """Where the best beats the others by their means, and where it does not."""
-    said = []
+    sentences = []
     for other in ("above floor", "contribution", "best crop", "centre", "uniform"):
         ahead: list[str] = []
         behind: list[str] = []
         for part in parts:
             means = [tallies[k].figures("pointing", part)[0] for k in (BEST, other)]
             (ahead if means[0] > means[1] else behind).append(part)
-        said.append(
+        sentences.append(
             f"- against `{other}`: ahead on {', '.join(ahead) or 'none'}; not ahead on "
             f"{', '.join(behind) or 'none'}"
         )
-    return "\n".join(said)
+    return "\n".join(sentences)
 
 
 if __name__ == "__main__":

@@ -26,17 +26,17 @@ FOLDER = "docs/research/evaluation"
 def main() -> None:
     """Write the page and its pictures."""
     where, folder = sys.argv[1:3] if len(sys.argv) > 2 else ("workspace", FOLDER)
-    found = evaluate(
+    evaluation = evaluate(
         where, sample_run(where), str(fieldguide.TRUTH_FILE), precision=PRECISION, sweep=SETTINGS,
         seed=SEED,
     )  # fmt: skip
     pictures = Path(folder) / PICTURES
     pictures.mkdir(parents=True, exist_ok=True)
-    for section in found.sections:
+    for section in evaluation.sections:
         for path in section.write(pictures):
             if path.suffix != ".png":
                 path.unlink()
-    Folder(folder).write_bytes("methods.md", page(found).encode())
+    Folder(folder).write_bytes("methods.md", page(evaluation).encode())
 
 
 def sample_run(where: str) -> str:
@@ -49,43 +49,45 @@ def sample_run(where: str) -> str:
     folder = Folder(where)
     for run in paths.runs(folder):
         job = paths.read_run_record(folder, run)["job"]
-        own = (job["model"], job["labels"]) == ("fieldguide", str(fieldguide.LABELS_FILE))
+        is_sample = (job["model"], job["labels"]) == ("fieldguide", str(fieldguide.LABELS_FILE))
         regions = job["regions"]
         crops = regions.get("doubt") is None and regions.get("source", "crops") == "crops"
-        if own and crops and job["scoring"].get("temperature") is None:
+        if is_sample and crops and job["scoring"].get("temperature") is None:
             return run
     raise LookupError(f"{where} has no run of the sample archive; make label makes one")
 
 
-def page(found: Evaluation) -> str:
+def page(evaluation: Evaluation) -> str:
     """The page in Markdown; pictures lie in PICTURES beside it."""
-    scoring, regions = found.stored.job.scoring, found.stored.job.regions
-    sections = "\n".join(section.to_markdown() for section in found.sections)
+    scoring, regions = evaluation.stored.job.scoring, evaluation.stored.job.regions
+    sections = "\n".join(section.to_markdown() for section in evaluation.sections)
     sections = re.sub(r"(!\[[^]]*\]\()(?=\w+\.png\))", rf"\1{PICTURES}/", sections)
     return (
         filled(
             "methods.md",
-            images=found.comparison.images,
-            classes=len(found.comparison.classes),
+            images=evaluation.comparison.images,
+            classes=len(evaluation.comparison.classes),
             crops=regions.count,
             smallest=regions.smallest,
             largest=regions.largest,
             theta=scoring.theta,
             epsilon=scoring.epsilon,
             gamma=scoring.gamma,
-            seed=found.seed,
-            **_figures(found),
+            seed=evaluation.seed,
+            **_figures(evaluation),
         )
         + sections
     )
 
 
-def _figures(found: Evaluation) -> dict[str, str]:
-    by_name = {one.method.name: one for one in found.comparison.results}
-    told = {name.replace("-", "_"): f"{one.top1.value:.1%}" for name, one in by_name.items()}
+def _figures(evaluation: Evaluation) -> dict[str, str]:
+    by_name = {result.method.name: result for result in evaluation.comparison.results}
+    figures = {
+        name.replace("-", "_"): f"{result.top1.value:.1%}" for name, result in by_name.items()
+    }
     mean = by_name["crop-mean"].paired
     assert mean is not None  # only LaZSL itself has none
-    return {**told, "mean_p": f"{mean.p_value:.1g}"}
+    return {**figures, "mean_p": f"{mean.p_value:.1g}"}
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def main() -> None:
         shutil.copytree(folder, copy)
         base = open_relabelling(Folder(str(copy)), sample_run(folder), {})
         labels = load_labelset(str(fieldguide.LABELS_FILE))
-        families = {one.name: f"family {one.family}" for one in sample_species()}
+        families = {species.name: f"family {species.family}" for species in sample_species()}
         print(page(base, labels, families, Path(scratch)), end="")
 
 
@@ -117,11 +117,13 @@ def _answers(run: Run) -> dict[str, np.ndarray]:
         images = run.workspace.read_table(paths.images(run.encoder, run.regions, shard))
         keys = dict(zip(images["image_id"].to_pylist(), images["key"].to_pylist(), strict=True))
         scores = run.workspace.read_table(paths.run_table(run.key, "scores", shard))
-        said = run.workspace.read_table(paths.run_table(run.key, "predictions", shard))
+        predictions = run.workspace.read_table(paths.run_table(run.key, "predictions", shard))
         k = int(np.max(scores["rank"].to_numpy(), initial=1))
         top = scores["score"].to_numpy().reshape(-1, k)
         best = np.array([place[str(name)] for name in scores["class"].to_pylist()]).reshape(-1, k)
-        rows = zip(said["image_id"].to_pylist(), said["presence"].to_pylist(), strict=True)
+        rows = zip(
+            predictions["image_id"].to_pylist(), predictions["presence"].to_pylist(), strict=True
+        )
         for row, (image_id, presence) in enumerate(rows):
             if keys[image_id] in truth:
                 columns["top"].append(top[row])
@@ -132,18 +134,18 @@ def _answers(run: Run) -> dict[str, np.ndarray]:
 
 
 def _measured(run: Run, precision: float, opened: bool) -> Trust:
-    found = _answers(run)
-    known = found["truth"] >= 0
+    answers = _answers(run)
+    known = answers["truth"] >= 0
     return measure_trust(
-        found["top"],
-        found["best"][:, 0] == found["truth"],
+        answers["top"],
+        answers["best"][:, 0] == answers["truth"],
         known,
         precision,
-        presence=found["presence"] if opened else None,
+        presence=answers["presence"] if opened else None,
         opened=opened,
         tree=make_tree(run.labelset.classes, run.labelset.parents),
-        best=found["best"],
-        truth=found["truth"],
+        best=answers["best"],
+        truth=answers["truth"],
     )
 
 
@@ -176,15 +178,15 @@ def _closed_row(aligner: str, tree: str, precision: float, trust: Trust) -> str:
 def _areas_row(what: str, runs: list[Run]) -> str:
     areas = []
     for run in runs:
-        found = _answers(run)
-        known = found["truth"] >= 0
+        answers = _answers(run)
+        known = answers["truth"] >= 0
         trust = _measured(run, 0.9, opened=True)
         areas.append(
             [
-                auroc(found["top"][:, 0], known),
+                auroc(answers["top"][:, 0], known),
                 auroc(trust.confidence, known),
-                auroc(found["presence"], known),
-                auroc(trust.confidence * found["presence"], known),
+                auroc(answers["presence"], known),
+                auroc(trust.confidence * answers["presence"], known),
             ]
         )
     return _row(what, *(f"{value:.3f}" for value in np.mean(areas, axis=0)))

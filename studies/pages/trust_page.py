@@ -118,8 +118,8 @@ def _best(run: Run, truth: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray, n
         for image_id, label, row in zip(ids, labels, top, strict=True):
             if keys[image_id] in truth:
                 rows[keys[image_id]] = row, label, truth[keys[image_id]]
-    found = zip(*(rows[key] for key in sorted(rows)), strict=True)
-    top_scores, best, shown = (np.array(column) for column in found)
+    columns = zip(*(rows[key] for key in sorted(rows)), strict=True)
+    top_scores, best, shown = (np.array(column) for column in columns)
     return top_scores, best, shown
 
 
@@ -153,9 +153,9 @@ def _area_table(opened: list[Trust]) -> str:
             seed,
             f"{trust.unknown} of {trust.images}",
             f"{trust.accuracy:.1%}",
-            *(f"{area:.3f}" for area in found),
+            *(f"{area:.3f}" for area in areas_of_seed),
         )
-        for seed, trust, found in zip(SEEDS, opened, areas, strict=True)
+        for seed, trust, areas_of_seed in zip(SEEDS, opened, areas, strict=True)
     ]
     means = np.array(areas, float).mean(axis=0)
     return "\n".join([*rows, _row("mean", "", "", *(f"{mean:.3f}" for mean in means))])

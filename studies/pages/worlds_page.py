@@ -34,8 +34,8 @@ def main() -> None:
     """Print the page."""
     logging.disable(logging.INFO)
     with tempfile.TemporaryDirectory() as scratch:
-        found = {world: measure(Path(scratch), world) for world in WORLDS}
-    print(page(found), end="")
+        answers = {world: measure(Path(scratch), world) for world in WORLDS}
+    print(page(answers), end="")
 
 
 def measure(scratch: Path, world: World, pictures: int = PICTURES) -> Answers:
@@ -52,18 +52,18 @@ def measure(scratch: Path, world: World, pictures: int = PICTURES) -> Answers:
     return ask_methods(images, known, methods_for(sentences), sentences, run.job.scoring)
 
 
-def page(found: Mapping[World, Answers]) -> str:
+def page(by_world: Mapping[World, Answers]) -> str:
     """The page in Markdown."""
-    asked = [one for one in METHODS if one.name in next(iter(found.values())).best]
+    methods = [method for method in METHODS if method.name in next(iter(by_world.values())).best]
     rows = [
-        (one.title, *(_cell(answers.right(one.name)) for answers in found.values()))
-        for one in asked
+        (method.title, *(_cell(answers.right(method.name)) for answers in by_world.values()))
+        for method in methods
     ]
     families = [
-        (one.title, *(f"{_family(answers, one.name):.1%}" for answers in found.values()))
-        for one in asked
+        (method.title, *(f"{_family(answers, method.name):.1%}" for answers in by_world.values()))
+        for method in methods
     ]
-    images = len(next(iter(found.values())).keys)
+    images = len(next(iter(by_world.values())).keys)
     return filled(
         "worlds.md",
         command="python -m studies.pages.worlds_page > docs/research/evaluation/worlds.md",
@@ -71,10 +71,10 @@ def page(found: Mapping[World, Answers]) -> str:
         images=images,
         pictures=PICTURES,
         seed=SEED,
-        accuracy=table(("method", *found), rows),
-        families=table(("method", *found), families),
-        lost=_lost(found),
-        ahead=_ahead(found),
+        accuracy=table(("method", *by_world), rows),
+        families=table(("method", *by_world), families),
+        lost=_lost(by_world),
+        ahead=_ahead(by_world),
     )
 
 
@@ -89,32 +89,32 @@ def _family(answers: Answers, method: str) -> float:
     return float((families[answers.best[method][:, 0]] == families[answers.truth]).mean())
 
 
-def _lost(found: Mapping[World, Answers]) -> str:
+def _lost(by_world: Mapping[World, Answers]) -> str:
     """What of its accuracy on photos every method keeps, in a sentence per world."""
-    said = []
-    for world, answers in found.items():
+    sentences = []
+    for world, answers in by_world.items():
         if world == "photo":
             continue
         kept = {
-            name: answers.right(name).mean() / found["photo"].right(name).mean()
+            name: answers.right(name).mean() / by_world["photo"].right(name).mean()
             for name in ("dclip", "crop-mean", REFERENCE)
         }
-        said.append(
+        sentences.append(
             f"- `{world}`: LaZSL keeps {kept[REFERENCE]:.0%} of its accuracy, DCLIP "
             f"{kept['dclip']:.0%}, the mean over crops {kept['crop-mean']:.0%}"
         )
-    return "\n".join(said)
+    return "\n".join(sentences)
 
 
-def _ahead(found: Mapping[World, Answers]) -> str:
+def _ahead(by_world: Mapping[World, Answers]) -> str:
     """LaZSL against the others in each world, by the images only one of the two has right."""
     rows = []
-    for world, answers in found.items():
-        mine = answers.right(REFERENCE)
+    for world, answers in by_world.items():
+        hits = answers.right(REFERENCE)
         cells = []
         for name in ("dclip", "crop-mean"):
             other = answers.right(name)
-            won, lost = int((mine & ~other).sum()), int((other & ~mine).sum())
+            won, lost = int((hits & ~other).sum()), int((other & ~hits).sum())
             p = binomtest(won, won + lost).pvalue if won + lost else 1.0
             cells += [f"{won} : {lost}", f"{p:.2g}"]
         rows.append((f"`{world}`", *cells))

@@ -82,7 +82,7 @@ class Server:
                 with lock:
                     outer.running += 1
                     outer.most = max(outer.most, outer.running)
-                    nth = sum(one.label == label for one in outer.requests)
+                    nth = sum(request.label == label for request in outer.requests)
                     outer.requests.append(request)
                 reply = outer.answer(request, nth)
                 time.sleep(reply.delay)

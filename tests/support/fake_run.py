@@ -256,15 +256,15 @@ def _score(
 ) -> dict[str, list[Row]]:
     """All classes of one image: a random plan with exact column sums, and what follows from it."""
     kept = np.sort(random.choice(np.arange(1, regions + 1), size=regions // 2, replace=False))
-    found = []
+    scores = []
     for name, words in classes.items():
         mass = random.random((len(kept), len(words)))
         mass /= mass.sum(axis=0) * len(words)
         similarity = random.uniform(0.1, 0.4, mass.shape)
-        found.append(((mass * similarity).sum(), name, words, mass, similarity))
-    found.sort(key=lambda item: -item[0])
+        scores.append(((mass * similarity).sum(), name, words, mass, similarity))
+    scores.sort(key=lambda item: -item[0])
     tables: dict[str, list[Row]] = {name: [] for name in schemas.RUN_TABLES}
-    for rank, (score, name, words, mass, similarity) in enumerate(found, start=1):
+    for rank, (score, name, words, mass, similarity) in enumerate(scores, start=1):
         common = {"image_id": image_id, "rank": rank, "class": name}
         baselines = dict(
             zip(("clip_score", "dclip_score", "crop_mean_score"), random.random(3), strict=True)
@@ -297,13 +297,13 @@ def _score(
                 "passed_over": np.full((regions - len(kept)) * len(words), 0.1).tolist(),
             }
         )
-    names = [item[1] for item in found]
+    names = [item[1] for item in scores]
     prediction: Row = {
         "image_id": image_id,
         "label": names[0],
-        "score": found[0][0],
+        "score": scores[0][0],
         "runner_up": names[1] if len(names) > 1 else None,
-        "margin": found[0][0] - found[1][0] if len(names) > 1 else None,
+        "margin": scores[0][0] - scores[1][0] if len(names) > 1 else None,
         "kept": len(kept),
     }
     for method in ("clip", "dclip", "crop_mean"):

@@ -151,12 +151,13 @@ def food101(folder: Path) -> Miniature:
     test = {dish: [f"{dish}/{number}" for number in (1011328, 101251)] for dish in dishes}
     train = {dish: [f"{dish}/1005649"] for dish in dishes}
     touch(
-        base / "images", [f"{one}.jpg" for d in (test, train) for row in d.values() for one in row]
+        base / "images",
+        [f"{image}.jpg" for d in (test, train) for row in d.values() for image in row],
     )
     for name, rows in (("test", test), ("train", train)):
         write(base / f"meta/{name}.json", json.dumps(rows))
-        write(base / f"meta/{name}.txt", "\n".join(one for row in rows.values() for one in row))
-    truth = {f"{one}.jpg": dish.replace("_", " ") for dish, row in test.items() for one in row}
+        write(base / f"meta/{name}.txt", "\n".join(image for row in rows.values() for image in row))
+    truth = {f"{image}.jpg": dish.replace("_", " ") for dish, row in test.items() for image in row}
     return of("food101", base / "images", truth, beyond=len(dishes))
 
 

@@ -134,8 +134,10 @@ class FaultyS3:
                 upstream = http.client.HTTPConnection(proxy.upstream, timeout=30)
                 try:
                     sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                    asked = {k: v for k, v in self.headers.items() if k.lower() != "expect"}
-                    upstream.request(self.command, self.path, sent, asked)
+                    request_headers = {
+                        k: v for k, v in self.headers.items() if k.lower() != "expect"
+                    }
+                    upstream.request(self.command, self.path, sent, request_headers)
                     reply = upstream.getresponse()
                     body = reply.read()
                     headers = dict(reply.getheaders())

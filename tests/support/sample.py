@@ -74,10 +74,10 @@ def label_plainly(job: Job, scratch: Path) -> Run:
 
 def content(path: Path, by_shard: bool = True) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of the warehouse's tables in a fixed order; without shards if they may differ."""
-    found = {}
+    rows_of = {}
     with closing(open_warehouse(path)) as connection:
         for table in TABLES:
             left_out = "" if by_shard else "exclude (shard)"
             rows = connection.execute(f"select * {left_out} from {table}").fetchall()
-            found[table] = sorted(rows, key=repr)
-    return found
+            rows_of[table] = sorted(rows, key=repr)
+    return rows_of

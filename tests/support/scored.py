@@ -34,9 +34,9 @@ class World(NamedTuple):
     def ids(self) -> list[str]:
         return [f"image-{number}" for number in range(len(self.images))]
 
-    def reference(self, image: int, c: int, **how: float) -> reference.Solution:
+    def reference(self, image: int, c: int, **settings: float) -> reference.Solution:
         vectors = self.images[image]
-        return reference.align(vectors[1:], vectors[0], self.attributes[c], **how)
+        return reference.align(vectors[1:], vectors[0], self.attributes[c], **settings)
 
     def kept(self, image: int, gamma: float = 0.0) -> list[int]:
         """Kept regions as they are numbered in tables, where 0 is the whole image."""
@@ -101,8 +101,8 @@ def label_table(names: np.ndarray, attributes: list[np.ndarray]) -> pa.Table:
 
 def score(w: World, memory_bytes: int = ROOMY, **settings: Any) -> dict[str, list[Row]]:
     """The tables of a world's images, as rows."""
-    how = ScoringSettings(**settings)
-    tables = score_table(w.regions, EmbeddedLabels.from_table(w.labels), how, memory_bytes)
+    scoring = ScoringSettings(**settings)
+    tables = score_table(w.regions, EmbeddedLabels.from_table(w.labels), scoring, memory_bytes)
     assert list(tables) == list(schemas.RUN_TABLES)
     for name, table in tables.items():
         assert table.schema.equals(schemas.RUN_TABLES[name], check_metadata=True)
