@@ -134,8 +134,8 @@ def test_padding_regions_change_nothing() -> None:
     assert torch.equal(keep_padded[:, :10], keep) and not keep_padded[:, 10:].any()
     for epsilon in (0.1, 1.0):
         expected = class_scores(w.regions, w.whole, keep, w.packed, epsilon=epsilon)
-        found = class_scores(padded, w.whole, keep_padded, w.packed, valid, epsilon=epsilon)
-        assert torch.equal(found, expected)
+        scores = class_scores(padded, w.whole, keep_padded, w.packed, valid, epsilon=epsilon)
+        assert torch.equal(scores, expected)
     expected = crop_mean_scores(w.regions, w.packed)
     assert (crop_mean_scores(padded, w.packed, valid) - expected).abs().max() < 1e-7
 
@@ -150,10 +150,10 @@ def test_images_may_have_unequal_numbers_of_regions() -> None:
     scores = class_scores(regions, w.whole, keep, w.packed, valid)
     top = top_classes(regions, w.whole, keep, w.packed, valid, k=3)
     for image, count in enumerate(counts):
-        own = slice(image, image + 1)
-        some = (w.regions[own, :count], w.whole[own], keep[own, :count], w.packed)
-        assert (scores[own] - class_scores(*some)).abs().max() < 1e-7
-        assert torch.equal(top.classes[own], top_classes(*some, k=3).classes)
+        single = slice(image, image + 1)
+        subset = (w.regions[single, :count], w.whole[single], keep[single, :count], w.packed)
+        assert (scores[single] - class_scores(*subset)).abs().max() < 1e-7
+        assert torch.equal(top.classes[single], top_classes(*subset, k=3).classes)
 
 
 @pytest.mark.parametrize("epsilon", [0.005, 0.02, 0.1])
@@ -161,9 +161,11 @@ def test_an_images_scores_do_not_depend_on_its_batch(epsilon: float) -> None:
     w = world(23, 30, 80, 64, 0.5, 1)
     keep = select_regions(w.regions, w.whole)
     scores = class_scores(w.regions, w.whole, keep, w.packed, epsilon=epsilon)
-    for some in ([0], [5, 9], [22, 3, 11], list(range(10))):
-        alone = class_scores(w.regions[some], w.whole[some], keep[some], w.packed, epsilon=epsilon)
-        assert (alone - scores[some]).abs().max() < 1e-7
+    for subset in ([0], [5, 9], [22, 3, 11], list(range(10))):
+        alone = class_scores(
+            w.regions[subset], w.whole[subset], keep[subset], w.packed, epsilon=epsilon
+        )
+        assert (alone - scores[subset]).abs().max() < 1e-7
     assert torch.equal(keep[:4], select_regions(w.regions[:4], w.whole[:4]))
 
 
@@ -172,8 +174,8 @@ def test_the_number_of_threads_changes_no_score() -> None:
     keep = select_regions(w.regions, w.whole)
     expected = class_scores(w.regions, w.whole, keep, w.packed)
     torch.set_num_threads(3)
-    found = class_scores(w.regions, w.whole, keep, w.packed)
-    assert (found - expected).abs().max() < 1e-7
+    scores = class_scores(w.regions, w.whole, keep, w.packed)
+    assert (scores - expected).abs().max() < 1e-7
 
 
 def test_the_memory_bound_changes_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,13 +183,13 @@ def test_the_memory_bound_changes_no_score(monkeypatch: pytest.MonkeyPatch) -> N
     keep = select_regions(w.regions, w.whole)
     expected = class_scores(w.regions, w.whole, keep, w.packed)
     for memory in (1, 2**20, 2**24, 2**40):
-        found = class_scores(w.regions, w.whole, keep, w.packed, memory_bytes=memory)
-        assert (found - expected).abs().max() < 1e-7
+        scores = class_scores(w.regions, w.whole, keep, w.packed, memory_bytes=memory)
+        assert (scores - expected).abs().max() < 1e-7
     monkeypatch.setattr(packing, "_BLOCK", 20)  # many blocks per size, as in a huge label set
     blocks = PackedAttributes.from_classes(w.attributes, w.sizes)
     assert len(blocks.blocks) > len(w.packed.blocks)
-    found = class_scores(w.regions, w.whole, keep, blocks)
-    assert (found - expected).abs().max() < 1e-7
+    scores = class_scores(w.regions, w.whole, keep, blocks)
+    assert (scores - expected).abs().max() < 1e-7
 
 
 @pytest.mark.parametrize("epsilon", [0.005, 0.02, 0.1])
@@ -315,8 +317,8 @@ def test_plans_of_the_best_classes_are_the_same_whether_classes_are_few_or_many(
         assert torch.equal(getattr(plans, name), getattr(expected, name))
     for image in range(6):
         for rank in range(best.shape[1]):
-            for found, wanted in zip(plans.of(image, rank), expected.of(image, rank), strict=True):
-                assert torch.equal(found, wanted)
+            for actual, wanted in zip(plans.of(image, rank), expected.of(image, rank), strict=True):
+                assert torch.equal(actual, wanted)
 
 
 def test_similarities_alone_are_those_of_the_plans_to_the_last_bit() -> None:
@@ -352,8 +354,8 @@ def test_half_precision_embeddings_score_as_their_float32_copies() -> None:
     regions, whole = w.regions.half(), w.whole.half()
     keep = select_regions(regions, whole)
     assert torch.equal(keep, select_regions(regions.float(), whole.float()))
-    found = class_scores(regions, whole, keep, w.packed)
-    assert torch.equal(found, class_scores(regions.float(), whole.float(), keep, w.packed))
+    scores = class_scores(regions, whole, keep, w.packed)
+    assert torch.equal(scores, class_scores(regions.float(), whole.float(), keep, w.packed))
 
 
 def test_no_images_give_no_scores() -> None:
@@ -369,12 +371,12 @@ def test_without_onednn_the_scores_are_the_same(monkeypatch: pytest.MonkeyPatch)
     expected = class_scores(w.regions, w.whole, keep, w.packed)
     monkeypatch.setattr(packing, "has_onednn", lambda: False)
     plain = PackedAttributes.from_classes(w.attributes, w.sizes)
-    found = class_scores(w.regions, w.whole, keep, plain)
-    assert (found - expected).abs().max() < 1e-6
+    scores = class_scores(w.regions, w.whole, keep, plain)
+    assert (scores - expected).abs().max() < 1e-6
     for image in range(5):
-        one = slice(image, image + 1)
-        alone = class_scores(w.regions[one], w.whole[one], keep[one], plain)
-        assert (alone - found[one]).abs().max() < 1e-7
+        single = slice(image, image + 1)
+        alone = class_scores(w.regions[single], w.whole[single], keep[single], plain)
+        assert (alone - scores[single]).abs().max() < 1e-7
 
 
 def test_impossible_requests_are_refused_in_a_sentence() -> None:

@@ -148,14 +148,14 @@ def test_eight_bits_are_taken_where_they_are_half_as_fast_again(
 
 def true_extents(rows: Tensor, mean: Tensor, packed: PackedAttributes) -> Tensor:
     """(8, B, C), what `screening._Extents` bounds, class by class in double precision."""
-    found = torch.empty(8, len(rows), len(packed.means), dtype=torch.float64)
+    values = torch.empty(8, len(rows), len(packed.means), dtype=torch.float64)
     for c in range(len(packed.means)):
         t = packed.embeddings[packed.starts[c] : packed.starts[c + 1]].double()
         x, lead = rows.double() @ t.T, mean.double() @ t.T
         rho = x.mean(2)
         y = x - rho[:, :, None]
         columns = y.square().sum(1)
-        found[:, :, c] = torch.stack(
+        values[:, :, c] = torch.stack(
             [
                 y.amax((1, 2)),
                 y.amax(1).mean(1),
@@ -167,7 +167,7 @@ def true_extents(rows: Tensor, mean: Tensor, packed: PackedAttributes) -> Tensor
                 lead.amax(1) - lead.mean(1),
             ]
         )
-    return found
+    return values
 
 
 @pytest.mark.parametrize(
@@ -183,8 +183,8 @@ def test_what_is_measured_of_a_class_is_never_below_the_truth_and_little_above(
         mean = regions.mean(1)
         rows = regions - mean[:, None]
         for step in (1, 2**20):  # image by image, and all at once
-            found = measure(rows, mean, packed, step, Workspace())
-            excess = found - true_extents(rows, mean, packed)
+            extents = measure(rows, mean, packed, step, Workspace())
+            excess = extents - true_extents(rows, mean, packed)
             excess[:5] += screening._ROUNDING  # which is added to what was measured
             excess[5:7] += 1e-6  # energies have no margin for float32's own rounding
             excess[7] += screening._ROUNDING
@@ -225,7 +225,7 @@ def extents_of(S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rho = x.mean(2)
     y = x - rho[:, :, None]
     columns = (y**2).sum(1)
-    found = np.stack(
+    stacked = np.stack(
         [
             y.max((1, 2)),
             y.max(1).mean(1),
@@ -237,7 +237,7 @@ def extents_of(S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             S.mean(1).max(1) - m,
         ]
     )
-    return found + 1e-6, m
+    return stacked + 1e-6, m
 
 
 STOPPINGS = [
@@ -299,10 +299,10 @@ def test_a_score_is_the_same_to_the_last_bit_whatever_is_scored_beside_it() -> N
     keep = select_regions(regions, whole)
     together = top_classes(regions, whole, keep, packed, k=5)
     for image in range(4):
-        own = slice(image, image + 1)
+        single = slice(image, image + 1)
         for memory in (2**10, 2**22):
             alone = top_classes(
-                regions[own], whole[own], keep[own], packed, k=5, memory_bytes=memory
+                regions[single], whole[single], keep[single], packed, k=5, memory_bytes=memory
             )
-            assert torch.equal(alone.classes, together.classes[own])
-            assert torch.equal(alone.scores, together.scores[own])
+            assert torch.equal(alone.classes, together.classes[single])
+            assert torch.equal(alone.scores, together.scores[single])

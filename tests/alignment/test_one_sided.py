@@ -79,13 +79,13 @@ def test_scores_and_plans_are_those_of_the_closed_form(epsilon: float) -> None:
 def test_the_best_classes_are_those_of_all_exact_scores(epsilon: float) -> None:
     exact = np.array([[expected(i, c, epsilon).score for c in range(12)] for i in range(IMAGES)])
     order = np.argsort(-exact, axis=1)[:, :4]
-    found = top_classes(*GIVEN, PACKED, k=4, **how(epsilon))
-    assert np.array_equal(found.classes.numpy(), order)
-    assert np.abs(found.scores.numpy() - np.take_along_axis(exact, order, 1)).max() < 1e-6
+    top = top_classes(*GIVEN, PACKED, k=4, **how(epsilon))
+    assert np.array_equal(top.classes.numpy(), order)
+    assert np.abs(top.scores.numpy() - np.take_along_axis(exact, order, 1)).max() < 1e-6
     plain = top_classes(*GIVEN, PACKED, k=4, skip=False, **how(epsilon))
-    assert torch.equal(plain.scores, found.scores) and torch.equal(plain.classes, found.classes)
+    assert torch.equal(plain.scores, top.scores) and torch.equal(plain.classes, top.classes)
     classes, plans = top_plans(*GIVEN, PACKED, 4, **how(epsilon))
-    assert torch.equal(classes, found.classes) and torch.equal(plans.scores, found.scores)
+    assert torch.equal(classes, top.classes) and torch.equal(plans.scores, top.scores)
 
 
 def test_a_large_epsilon_is_the_plain_mean_and_a_small_one_the_best_region() -> None:
@@ -107,9 +107,9 @@ def test_an_attribute_is_as_strong_whatever_else_its_class_has(epsilon: float) -
     singles = plans_for(*GIVEN, alone, single, **how(epsilon))
     start = 0
     for c, size in enumerate(SIZES):
-        own = singles.plan[:, start : start + size, :, 0].transpose(1, 2)
+        plans_of_class = singles.plan[:, start : start + size, :, 0].transpose(1, 2)
         assert torch.equal(plans.similarity[:, c, :, :size], _columns(singles, start, size))
-        assert (plans.plan[:, c, :, :size] * size - own).abs().max() < 1e-6
+        assert (plans.plan[:, c, :, :size] * size - plans_of_class).abs().max() < 1e-6
         start += size
     assert (singles.scores - strengths).abs().max() < rounding(DIMENSION, REGIONS)
 
@@ -128,20 +128,20 @@ def test_an_image_is_scored_alike_among_others_alone_and_in_little_memory(
     assert torch.equal(attribute_strengths(*GIVEN, PACKED, **small), together)
     best = top_classes(*GIVEN, PACKED, k=3, **how(0.03))
     for image in range(IMAGES):
-        own = slice(image, image + 1)
-        given = (REGION[own], REGION[own, 0], EVERY[own])
-        assert torch.equal(attribute_strengths(*given, PACKED, **small), together[own])
-        assert torch.equal(top_classes(*given, PACKED, k=3, **small).scores, best.scores[own])
+        single = slice(image, image + 1)
+        given = (REGION[single], REGION[single, 0], EVERY[single])
+        assert torch.equal(attribute_strengths(*given, PACKED, **small), together[single])
+        assert torch.equal(top_classes(*given, PACKED, k=3, **small).scores, best.scores[single])
 
 
 def test_regions_that_do_not_count_have_no_say() -> None:
     keep = EVERY.clone()
     keep[::2, 5:] = False
-    found = class_scores(REGION, REGION[:, 0], keep, PACKED, **how(0.03))
+    scores = class_scores(REGION, REGION[:, 0], keep, PACKED, **how(0.03))
     plans = plans_for(
         REGION, REGION[:, 0], keep, PACKED, torch.zeros(IMAGES, 1).long(), **how(0.03)
     )
     few = class_scores(REGION[::2, :5], REGION[::2, 0], EVERY[::2, :5], PACKED, **how(0.03))
     every = class_scores(*GIVEN, PACKED, **how(0.03))
-    assert torch.equal(found[::2], few) and torch.equal(found[1::2], every[1::2])
+    assert torch.equal(scores[::2], few) and torch.equal(scores[1::2], every[1::2])
     assert not plans.plan[::2, :, 5:].any()

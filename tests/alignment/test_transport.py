@@ -95,8 +95,8 @@ def test_converged_plans_equal_pots(epsilon: float) -> None:
         for image in range(3):
             for c in range(4):
                 expected = pot_plan(similarity[image, :, :, c], keep[image], epsilon)
-                found = plan_of(solved)[image, keep[image], :, c]
-                assert (found - expected).abs().max() < 1e-6
+                plan = plan_of(solved)[image, keep[image], :, c]
+                assert (plan - expected).abs().max() < 1e-6
 
 
 def test_a_problem_does_not_notice_its_neighbours() -> None:
@@ -113,11 +113,11 @@ def test_a_problem_does_not_notice_its_neighbours() -> None:
         )
         assert both.iterations.unique().numel() > 1, "or there would be nothing to notice"
         for index, (similarity, keep) in enumerate([(calm, calm_keep), (wild, wild_keep)]):
-            own = slice(2 * index, 2 * index + 2)
+            single = slice(2 * index, 2 * index + 2)
             alone = sinkhorn(similarity, keep, epsilon=epsilon, rule=rule, with_plan=True)
-            assert torch.equal(alone.scores, both.scores[own])
-            assert torch.equal(alone.iterations, both.iterations[own])
-            assert torch.equal(plan_of(alone), plan_of(both)[own])
+            assert torch.equal(alone.scores, both.scores[single])
+            assert torch.equal(alone.iterations, both.iterations[single])
+            assert torch.equal(plan_of(alone), plan_of(both)[single])
 
 
 @pytest.mark.parametrize("epsilon", [0.02, 0.1])
@@ -127,8 +127,8 @@ def test_a_problem_does_not_notice_its_place(epsilon: float) -> None:
     similarity, keep = problems(3, 13, 5, 37, 0.1, 0.4)
     whole = sinkhorn(similarity, keep, epsilon=epsilon)
     for first in range(37):
-        some = sinkhorn(similarity[..., first:], keep, epsilon=epsilon)
-        assert torch.equal(some.scores, whole.scores[:, first:])
+        solved = sinkhorn(similarity[..., first:], keep, epsilon=epsilon)
+        assert torch.equal(solved.scores, whole.scores[:, first:])
     for image in range(3):
         alone = sinkhorn(similarity[image : image + 1], keep[image : image + 1], epsilon=epsilon)
         assert torch.equal(alone.scores[0], whole.scores[image])
@@ -141,9 +141,9 @@ def test_rows_without_mass_change_nothing_once_the_count_is_said(rows: int) -> N
     longer = torch.cat([similarity, torch.full((3, 4, 4, 21), 0.7)], 1)
     keep_longer = torch.cat([keep, torch.zeros(3, 4, dtype=torch.bool)], 1)
     expected = sinkhorn(similarity, keep, epsilon=0.1)
-    found = sinkhorn(longer, keep_longer, epsilon=0.1, count=torch.full((3,), rows))
-    assert torch.equal(found.scores, expected.scores)
-    assert torch.equal(found.iterations, expected.iterations)
+    solved = sinkhorn(longer, keep_longer, epsilon=0.1, count=torch.full((3,), rows))
+    assert torch.equal(solved.scores, expected.scores)
+    assert torch.equal(solved.iterations, expected.iterations)
 
 
 def test_the_paper_rule_averages_over_all_regions_of_the_image() -> None:

@@ -68,9 +68,11 @@ class Place:
             writer.writerows({**row, "judged_label": judge(row)} for row in rows)
         return str(file)
 
-    def imported(self, file: str, reviewer: str | None = "ada", **how: Any) -> judgements.Imported:
+    def imported(
+        self, file: str, reviewer: str | None = "ada", **settings: Any
+    ) -> judgements.Imported:
         return judgements.import_judgements(
-            self.workspace, self.path, file, reviewer=reviewer, **how
+            self.workspace, self.path, file, reviewer=reviewer, **settings
         )
 
 
@@ -190,9 +192,9 @@ def test_every_image_is_drawn_with_the_probability_that_is_stored(shared: Place)
         closing(opening.open_warehouse(shared.path)) as connection,
         sqlfiles.registered(connection, {"new_cells": cells}),
     ):
-        how = {"run": "run-a", "by_label": False, "by_margin": False}
+        settings = {"run": "run-a", "by_label": False, "by_margin": False}
         for seed in range(seeds):
-            for row in sqlfiles.run(connection, "audit/draw.sql", **how, seed=seed).fetchall():
+            for row in sqlfiles.run(connection, "audit/draw.sql", **settings, seed=seed).fetchall():
                 counts[row[0]] = counts.get(row[0], 0) + 1
     chance = drawn / images
     error = np.sqrt(chance * (1 - chance) / seeds)
@@ -271,10 +273,10 @@ def test_two_commands_turn_judgements_into_the_accuracy_of_any_run(
     real: Place, labelled: Run
 ) -> None:
     sheet, options = str(real.home / "audit.csv"), ["-w", real.workspace.url]
-    said = lazsl("audit", "sample", labelled.key, "-n", "1000", "-o", sheet, *options)
+    output = lazsl("audit", "sample", labelled.key, "-n", "1000", "-o", sheet, *options)
     truth = truth_of()
     rows = list(csv.DictReader(io.StringIO(Path(sheet).read_text(encoding="utf-8-sig"))))
-    assert f"{len(rows)} images" in said and len(rows) == 43
+    assert f"{len(rows)} images" in output and len(rows) == 43
     assert all(row["judged_label"] == row["comment"] == "" for row in rows)
     with Path(sheet).open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
@@ -283,14 +285,14 @@ def test_two_commands_turn_judgements_into_the_accuracy_of_any_run(
     lazsl("audit", "import", sheet, "--reviewer", "ada", *options)
     calls = dict(real.ask("select (run, key), label from labelled"))
     for run in {run for run, _ in calls}:
-        found = json.loads(lazsl("audit", "estimate", run, "--json", *options))
+        document = json.loads(lazsl("audit", "estimate", run, "--json", *options))
         mine = {key: label for (of, key), label in calls.items() if of == run}
         right = sum(truth[key] == label for key, label in mine.items())
         # Everything was judged, so nothing is uncertain.
-        accuracy = found["accuracy"]
+        accuracy = document["accuracy"]
         assert accuracy["value"] == accuracy["low"] == accuracy["high"] == right / len(mine)
-        assert found["judged"] == found["population"] == found["images"] == len(mine) == 43
-        for name, of in found["classes"].items():
+        assert document["judged"] == document["population"] == document["images"] == len(mine) == 43
+        for name, of in document["classes"].items():
             called = [key for key, label in mine.items() if label == name]
             assert of["judged"] == len(called)
             assert of["value"] == sum(truth[key] == name for key in called) / len(called)
@@ -314,12 +316,18 @@ def test_importing_a_file_twice_changes_nothing(here: Place) -> None:
 def test_a_warehouse_that_is_built_anew_has_all_judgements_again(
     tmp_path: Path, place: str
 ) -> None:
-    found = make_place(tmp_path, place, images=40)
-    found.imported(found.sheet(found.drawn(6), as_called))
-    before = (found.ask("from reviews order by all"), found.ask("from samples order by all"))
-    found.path.unlink()
-    publishing.load(found.workspace, found.path)
-    after = (found.ask("from reviews order by all"), found.ask("from samples order by all"))
+    other_place = make_place(tmp_path, place, images=40)
+    other_place.imported(other_place.sheet(other_place.drawn(6), as_called))
+    before = (
+        other_place.ask("from reviews order by all"),
+        other_place.ask("from samples order by all"),
+    )
+    other_place.path.unlink()
+    publishing.load(other_place.workspace, other_place.path)
+    after = (
+        other_place.ask("from reviews order by all"),
+        other_place.ask("from samples order by all"),
+    )
     assert after == before and all(before)
 
 
@@ -432,8 +440,8 @@ def test_hostile_names_go_through_a_spreadsheet_and_back(hostile: Place) -> None
     cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
     numbers = [cell for cell in cells if cell.replace(".", "").lstrip("-").isdigit()]
     assert not [c for c in cells if c.strip()[:1] in tuple("=+-@") and c and c not in numbers]
-    found = hostile.imported(hostile.sheet(sample, as_called))
-    assert found.verdicts == {"right": 28, "wrong": 0, "none": 0}
+    imported = hostile.imported(hostile.sheet(sample, as_called))
+    assert imported.verdicts == {"right": 28, "wrong": 0, "none": 0}
     assert {row[0] for row in hostile.ask("select judged_label from reviews")} == set(
         sample["label"].to_pylist()
     )
@@ -494,9 +502,13 @@ def test_label_studios_export_comes_back(here: Place) -> None:
 
     def annotation(choice: str | None, who: Any, **more: Any) -> Row:
         result = [{"from_name": "judged_label", "type": "choices", "value": {"choices": [choice]}}]
-        said = {"from_name": "comment", "type": "textarea", "value": {"text": ["odd", "wings"]}}
+        comment = {
+            "from_name": "comment",
+            "type": "textarea",
+            "value": {"text": ["odd", "wings"]},
+        }
         return {
-            "result": [*result, said] if choice else [],
+            "result": [*result, comment] if choice else [],
             "completed_by": who,
             "updated_at": "2026-03-09T23:16:08.728378+01:00",
             **more,
@@ -513,8 +525,8 @@ def test_label_studios_export_comes_back(here: Place) -> None:
             task["annotations"] = [annotation(None, 7)]
     file = here.home / "export.json"
     file.write_text(json.dumps(tasks))
-    found = here.imported(str(file), reviewer=None)
-    assert found.verdicts == {"right": 18, "wrong": 0, "none": 1}
+    imported = here.imported(str(file), reviewer=None)
+    assert imported.verdicts == {"right": 18, "wrong": 0, "none": 1}
     assert set(here.ask("select reviewer, judged_at::varchar, comment, source from reviews")) == {
         ("ada@example.org", "2026-03-09 22:16:08.728378", "odd wings", "label-studio"),
         ("label-studio-7", "2026-03-09 22:16:08.728378", "odd wings", "label-studio"),
@@ -543,8 +555,8 @@ def test_fiftyone_gets_a_folder_and_its_labels_come_back(
     file = tmp_path / "labels.json"
     file.write_text(json.dumps({**labels, "labels": exported}))
     (sample,) = {row[0] for row in real.ask("select sample from samples where drawn < population")}
-    said = lazsl("audit", "import", str(file), "--sample", sample, "--reviewer", "fo", *options)
-    assert "30 judgements (30 right" in said
+    output = lazsl("audit", "import", str(file), "--sample", sample, "--reviewer", "fo", *options)
+    assert "30 judgements (30 right" in output
 
 
 # What is wrong is said in one sentence

@@ -80,11 +80,11 @@ def estimates(strata: World, drawn: list[int], random: np.random.Generator) -> n
     population = dict(enumerate(strata.sizes.tolist()))
     weights = estimate.stratum_weights(stratum.tolist(), population)
     everything = np.ones(len(stratum), bool)
-    found = []
+    actual = []
     for row in hits:
         one = estimate.stratified(*weights, first < row[stratum], everything)
-        found.append((one.value, one.low, one.high))
-    return np.array(found)
+        actual.append((one.value, one.low, one.high))
+    return np.array(actual)
 
 
 def coverage(found: np.ndarray, truth: float) -> float:
@@ -116,8 +116,8 @@ def test_the_interval_covers_the_truth_and_is_not_wider_than_a_plain_samples(
 def test_the_interval_of_a_plain_sample_covers_whatever_the_accuracy(images: int) -> None:
     random = np.random.default_rng(images)
     for accuracy in (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995):
-        one = World(np.array([IMAGES]), np.array([round(IMAGES * accuracy)]))
-        assert coverage(estimates(one, [images], random), one.truth) >= 0.93, accuracy
+        stratum = World(np.array([IMAGES]), np.array([round(IMAGES * accuracy)]))
+        assert coverage(estimates(stratum, [images], random), stratum.truth) >= 0.93, accuracy
 
 
 @pytest.mark.parametrize("spread", ["equal", "Zipf"])

@@ -17,8 +17,8 @@ from benchmarks import cost, history, page, plots
 def record(ratio: float, quick: bool = False) -> dict[str, object]:
     """A record of one benchmark with one figure, wanted to be at least 2."""
     figure = Figure("speed", ratio, "a plain loop", at_least=2).as_json()
-    found = {"benchmark": "loop", "figures": [figure]}
-    return {**history.surroundings(), "quick": quick, "benchmarks": {"loop": found}}
+    actual = {"benchmark": "loop", "figures": [figure]}
+    return {**history.surroundings(), "quick": quick, "benchmarks": {"loop": actual}}
 
 
 def test_a_figure_is_met_on_the_side_that_is_wanted() -> None:
@@ -38,8 +38,10 @@ def test_a_benchmark_ends_with_1_and_says_so_where_a_target_is_missed(
     assert conclude(args, "two", [good, bad], "said", more=1) == 1
     out, err = capsys.readouterr()
     assert "two: memory is 1.5, wanted at most 1.1 times half" in err
-    found = json.loads(out[out.index('{\n "benchmark": "two"') :])
-    assert [figure["met"] for figure in found["figures"]] == [True, False] and found["more"] == 1
+    document = json.loads(out[out.index('{\n "benchmark": "two"') :])
+    assert [figure["met"] for figure in document["figures"]] == [True, False] and document[
+        "more"
+    ] == 1
 
 
 def test_ways_take_turns_and_the_least_of_each_counts() -> None:
@@ -56,8 +58,8 @@ def test_a_benchmark_that_breaks_is_told_from_one_that_misses(tmp_path: Path) ->
         'import json, sys\nQUICK = ("--few",)\n'
         'print(json.dumps({"figures": [], "given": sys.argv[1:]}))\nsys.exit(1)\n'
     )
-    found, _ = suite.measure(miss, quick=True)
-    assert found is not None and found["given"] == ["--json", "--few"]
+    results, _ = suite.measure(miss, quick=True)
+    assert results is not None and results["given"] == ["--json", "--few"]
     broken = tmp_path / "bench_broken.py"
     broken.write_text('raise SystemExit("no model")\n')
     assert suite.measure(broken, quick=False) == (None, "no model\n")
@@ -75,8 +77,8 @@ def test_stopped_by_hand_it_keeps_what_is_measured_and_says_what_is_not(
 
     monkeypatch.setattr(suite, "measure", measure)
     monkeypatch.setattr(history, "append", kept.append)
-    asked = [f"--only={name}" for name in ("crops", "growth", "scoring")]
-    monkeypatch.setattr("sys.argv", ["benchmarks", "--quick", *asked])
+    arguments = [f"--only={name}" for name in ("crops", "growth", "scoring")]
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--quick", *arguments])
     assert suite.main() == 1
     assert [list(record["benchmarks"]) for record in kept] == [["crops"]]
     assert "stopped; not measured: growth, scoring" in capsys.readouterr().out
@@ -87,9 +89,9 @@ def test_what_was_measured_in_a_hurry_is_kept_but_not_shown(tmp_path: Path) -> N
     for one in (record(2.5), record(1.5, quick=True)):
         history.append(one, file)
     records = history.read(file)
-    assert [one["quick"] for one in records] == [False, True]
-    found, _ = history.latest("loop", records)
-    assert found["figures"][0]["ratio"] == 2.5
+    assert [record["quick"] for record in records] == [False, True]
+    latest, _ = history.latest("loop", records)
+    assert latest["figures"][0]["ratio"] == 2.5
     assert "| loop | speed, over a plain loop | 2.5 | at least 2 | met |" in page.targets(records)
     with pytest.raises(LookupError, match="never run: python -m benchmarks --only crops"):
         history.latest("crops", records)
@@ -101,10 +103,10 @@ def test_every_figure_with_a_target_has_a_panel(tmp_path: Path) -> None:
 
 
 def test_a_record_says_when_on_what_and_how_busy_but_not_where() -> None:
-    found = history.surroundings()
-    assert re.fullmatch(r"[0-9a-f]{10}\+?", found["commit"])
-    assert found["processor"] and found["threads"] >= 1 and found["load"] >= 0
-    assert "nodename" not in found and "host" not in found
+    surroundings = history.surroundings()
+    assert re.fullmatch(r"[0-9a-f]{10}\+?", surroundings["commit"])
+    assert surroundings["processor"] and surroundings["threads"] >= 1 and surroundings["load"] >= 0
+    assert "nodename" not in surroundings and "host" not in surroundings
 
 
 def test_the_history_names_no_host_and_no_path() -> None:
@@ -128,14 +130,14 @@ def test_operations_are_those_that_open_clip_publishes() -> None:
     # Its model profile, in 10^9 multiply-adds: image and text tower.
     published = {"ViT-B-32": (4.40, 2.98), "ViT-B-16": (17.58, 2.98)}
     for name, (vision, text) in published.items():
-        found = cost.model(name)
-        assert found.vision / 2e9 == pytest.approx(vision, rel=0.01)
-        assert found.text / 2e9 == pytest.approx(text, rel=0.01)
+        network = cost.model(name)
+        assert network.vision / 2e9 == pytest.approx(vision, rel=0.01)
+        assert network.text / 2e9 == pytest.approx(text, rel=0.01)
 
 
 def test_a_million_images_cost_what_the_formula_says_by_hand() -> None:
-    one = cost.Model("m", vision=10e9, text=1e9, width=512)
+    network = cost.Model("m", vision=10e9, text=1e9, width=512)
     where = cost.Hardware("h", "float16", 100e12, 0.5, 3.6, 8)
     # 50 TFLOP/s over 91 x 10 GFLOP: 54.9 images a second, 18,200 seconds a million.
-    assert cost.images_per_second(one, where) == pytest.approx(54.945, rel=1e-4)
-    assert cost.dollars_per_million(one, where) == pytest.approx(18.2, rel=1e-4)
+    assert cost.images_per_second(network, where) == pytest.approx(54.945, rel=1e-4)
+    assert cost.dollars_per_million(network, where) == pytest.approx(18.2, rel=1e-4)

@@ -88,11 +88,11 @@ def test_a_section_that_fails_or_takes_too_long_does_not_stop_the_others(
     )
     monkeypatch.setattr(measuring, "SECONDS", dict.fromkeys(programs, 2))
     end = time.monotonic() + 30
-    found = {name: measuring.run(name, GIVEN, "cpu", "", end) for name in programs}
-    assert found["machine"] | {"seconds": 0} == {"rows": [{"a": 1}], "seconds": 0, "error": None}
-    assert found["labels"]["rows"] == [{"a": 1}], "what it knew by then is kept"
-    assert found["labels"]["error"] == "stopped after 6 s"
-    assert found["bits"]["error"] == "SystemError: the card is gone"
+    actual = {name: measuring.run(name, GIVEN, "cpu", "", end) for name in programs}
+    assert actual["machine"] | {"seconds": 0} == {"rows": [{"a": 1}], "seconds": 0, "error": None}
+    assert actual["labels"]["rows"] == [{"a": 1}], "what it knew by then is kept"
+    assert actual["labels"]["error"] == "stopped after 6 s"
+    assert actual["bits"]["error"] == "SystemError: the card is gone"
     late = measuring.run("machine", GIVEN, "cpu", "", time.monotonic() + 2)
     assert late["error"] == "not begun: out of time"
 
@@ -128,7 +128,7 @@ def test_the_page_that_is_kept_says_what_was_not_measured() -> None:
     text = keep.PAGE.read_text(encoding="utf-8")
     records = keep.history.read(keep.RECORDS)
     assert keep.filled(text, records) == text, "the page is not that of the records"
-    if not any(one["surroundings"]["card"] for one in records):
+    if not any(record["surroundings"]["card"] for record in records):
         assert keep.NOT_YET in text
 
 

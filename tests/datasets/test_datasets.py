@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import miniatures
@@ -67,24 +68,24 @@ every = pytest.mark.parametrize("made", MINIATURES, indirect=True)
 def test_the_split_is_joined_with_a_label_set_by_names(made: Miniature, tmp_path: Path) -> None:
     labels = label_file(tmp_path / "labels.json", [*made.labels, "a unicorn", "dragons"])
     before = sorted((tmp_path / "data").rglob("*"))
-    found = prepare_module.prepare(made.dataset, tmp_path / "data", labels)
-    rows = {row["key"]: row["label"] for row in found.truth.to_pylist()}
+    prepared = prepare_module.prepare(made.dataset, tmp_path / "data", labels)
+    rows = {row["key"]: row["label"] for row in prepared.truth.to_pylist()}
     assert rows == made.truth
-    assert found.truth["key"].to_pylist() == sorted(made.truth)
-    assert (found.archive, found.beyond) == (str(made.archive), made.beyond)
-    assert set(found.labels.classes) == set(made.labels)
-    attributes = dict(zip(found.labels.classes, found.labels.attributes, strict=True))
+    assert prepared.truth["key"].to_pylist() == sorted(made.truth)
+    assert (prepared.archive, prepared.beyond) == (str(made.archive), made.beyond)
+    assert set(prepared.labels.classes) == set(made.labels)
+    attributes = dict(zip(prepared.labels.classes, prepared.labels.attributes, strict=True))
     assert all(attributes[name] == (f"{name} marks", "a tail") for name in made.labels)
-    assert any("2 classes of labels are not of this data set" in note for note in found.notes)
+    assert any("2 classes of labels are not of this data set" in note for note in prepared.notes)
     assert sorted((tmp_path / "data").rglob("*")) == before, "something was written"
 
 
 @every
 def test_its_keys_are_those_that_the_archive_lists(made: Miniature, tmp_path: Path) -> None:
-    found = prepare_module.prepare(made.dataset, tmp_path / "data")
-    listed = list_archive(found.archive, IMAGE_SUFFIXES)["key"].to_pylist()
-    assert set(found.truth["key"].to_pylist()) <= set(listed)
-    assert len(listed) - found.truth.num_rows == found.beyond
+    prepared = prepare_module.prepare(made.dataset, tmp_path / "data")
+    listed = list_archive(prepared.archive, IMAGE_SUFFIXES)["key"].to_pylist()
+    assert set(prepared.truth["key"].to_pylist()) <= set(listed)
+    assert len(listed) - prepared.truth.num_rows == prepared.beyond
 
 
 @every
@@ -97,29 +98,33 @@ def test_the_folder_that_was_unpacked_is_as_good_as_the_one_around_it(
         inner = next(path for path in inner.iterdir())
         # Under a name of one's own it is found all the same.
         inner = inner.rename(tmp_path / "unpacked")
-    found = prepare_module.prepare(made.dataset, inner)
-    assert found.truth.num_rows == len(made.truth)
+    prepared = prepare_module.prepare(made.dataset, inner)
+    assert prepared.truth.num_rows == len(made.truth)
 
 
 @every
 def test_a_part_of_it_is_taken_only_when_asked_for(made: Miniature, tmp_path: Path) -> None:
     gone = sorted(made.truth)[0]
     (made.archive / gone).unlink()
-    call = lambda **how: prepare_module.prepare(made.dataset, tmp_path / "data", **how)  # noqa: E731
-    said = complaint(call)
-    assert f"{len(made.truth):,} images" in said or f"such as {gone!r}" in said
-    found = call(partial=True)
-    assert set(found.truth["key"].to_pylist()) == set(made.truth) - {gone}
-    assert len(found.labels) == made.dataset.classes, "a class is a class, shown or not"
-    assert any("not the benchmark's" in note for note in found.notes)
+    call = lambda **settings: prepare_module.prepare(made.dataset, tmp_path / "data", **settings)  # noqa: E731
+    sentence = complaint(call)
+    assert f"{len(made.truth):,} images" in sentence or f"such as {gone!r}" in sentence
+    actual = call(partial=True)
+    assert set(actual.truth["key"].to_pylist()) == set(made.truth) - {gone}
+    assert len(actual.labels) == made.dataset.classes, "a class is a class, shown or not"
+    assert any("not the benchmark's" in note for note in actual.notes)
 
 
 @pytest.mark.parametrize("name", MINIATURES)
 def test_another_layout_is_told_with_what_is_there(name: str, tmp_path: Path) -> None:
     miniatures.touch(tmp_path / "data", ["somewhere/else.jpg", "notes.txt"])
     dataset = prepare_module.find_dataset(name)
-    said = complaint(lambda: dataset.read(tmp_path / "data"))
-    assert "looked for" in said and "notes.txt, somewhere/" in said and "datasets show" in said
+    sentence = complaint(lambda: dataset.read(tmp_path / "data"))
+    assert (
+        "looked for" in sentence
+        and "notes.txt, somewhere/" in sentence
+        and "datasets show" in sentence
+    )
     assert "no folder" in complaint(lambda: dataset.read(tmp_path / "nowhere"))
 
 
@@ -138,8 +143,8 @@ def test_a_damaged_list_is_one_sentence(name: str, file: str, text: str, tmp_pat
     made = MINIATURES[name](tmp_path)
     base = tmp_path if name == "places365" else made.archive.parent
     (base / file).write_text(text)
-    said = complaint(lambda: made.dataset.read(tmp_path))
-    assert "cannot be read as" in said and "download" not in said
+    sentence = complaint(lambda: made.dataset.read(tmp_path))
+    assert "cannot be read as" in sentence and "download" not in sentence
 
 
 def test_places_are_read_small_where_there_are_no_large_ones(
@@ -187,10 +192,10 @@ def test_names_that_are_out_of_step_with_the_ids_are_refused(
     names = list(open_clip.IMAGENET_CLASSNAMES)
     monkeypatch.setattr(open_clip, "IMAGENET_CLASSNAMES", [*names[1:], names[0]])
     wordnet.imagenet_names.cache_clear()
-    said = complaint(imagenet_names)
+    sentence = complaint(imagenet_names)
     wordnet.imagenet_names.cache_clear()
-    assert "out of step" in said and "998 of its 1000" in said
-    assert "n01440764, which it calls 'goldfish' and which is 'tench" in said
+    assert "out of step" in sentence and "998 of its 1000" in sentence
+    assert "n01440764, which it calls 'goldfish' and which is 'tench" in sentence
 
 
 @pytest.mark.parametrize("letter", ["a", "r"])
@@ -199,8 +204,8 @@ def test_the_two_hundred_are_those_that_were_published(letter: str, tmp_path: Pa
     made = MINIATURES[f"imagenet-{letter}"](tmp_path)
     other = next(wnid for wnid in imagenet_ids() if wnid not in subset(letter))
     miniatures.touch(made.archive, [f"{other}/1.jpg"])
-    said = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path))
-    assert "1 classes that are none of the 200" in said and other in said
+    sentence = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path))
+    assert "1 classes that are none of the 200" in sentence and other in sentence
 
 
 @pytest.mark.parametrize("made", ["imagenet-r", "imagenet-v2"], indirect=True)
@@ -208,9 +213,9 @@ def test_a_few_classes_are_a_part_too(made: Miniature, tmp_path: Path) -> None:
     """Whichever they are: ten folders of many, and not the first."""
     for folder in sorted(path for path in made.archive.iterdir() if path.is_dir())[:-10]:
         shutil.rmtree(folder)
-    found = prepare_module.prepare(made.dataset, tmp_path / "data", partial=True)
-    assert len(set(found.truth["class"].to_pylist())) == 10
-    assert len(found.labels) == made.dataset.classes
+    prepared = prepare_module.prepare(made.dataset, tmp_path / "data", partial=True)
+    assert len(set(prepared.truth["class"].to_pylist())) == 10
+    assert len(prepared.labels) == made.dataset.classes
 
 
 def test_a_class_of_the_two_hundred_is_not_mistaken_for_one_beyond_them(tmp_path: Path) -> None:
@@ -219,12 +224,12 @@ def test_a_class_of_the_two_hundred_is_not_mistaken_for_one_beyond_them(tmp_path
     # A panda may be the red one too, which is not of ImageNet-R.
     fewer = names - {"giant panda", "red panda"} | {"panda"}
     labels = label_file(tmp_path / "labels.json", fewer)
-    said = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path / "data", labels))
-    assert said.startswith("1 classes of the data set") and "n02510455 (giant panda" in said
-    assert "which could be 'panda' like another class" in said
+    sentence = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path / "data", labels))
+    assert sentence.startswith("1 classes of the data set") and "n02510455 (giant panda" in sentence
+    assert "which could be 'panda' like another class" in sentence
     labels = label_file(tmp_path / "labels.json", names)
-    found = prepare_module.prepare(made.dataset, tmp_path / "data", labels)
-    assert len(found.labels) == 200 and "tench" not in found.labels.classes
+    prepared = prepare_module.prepare(made.dataset, tmp_path / "data", labels)
+    assert len(prepared.labels) == 200 and "tench" not in prepared.labels.classes
 
 
 def test_a_list_of_names_that_came_with_the_images_is_compared(tmp_path: Path) -> None:
@@ -238,13 +243,13 @@ def test_a_list_of_names_that_came_with_the_images_is_compared(tmp_path: Path) -
         if right:
             assert prepare_module.prepare(made.dataset, tmp_path).truth.num_rows == 1000
         else:
-            said = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path))
-            assert str(mapping) in said and "out of step" in said
+            sentence = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path))
+            assert str(mapping) in sentence and "out of step" in sentence
     mapping.unlink()
     index = {str(n): [wnid, "kite"] for n, wnid in enumerate(imagenet_ids())}
     (tmp_path / "imagenet_class_index.json").write_text(json.dumps(index))
-    said = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path))
-    assert "imagenet_class_index.json is out of step" in said
+    sentence = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path))
+    assert "imagenet_class_index.json is out of step" in sentence
 
 
 def test_imagenet_is_read_as_kaggle_has_it(tmp_path: Path) -> None:
@@ -252,16 +257,16 @@ def test_imagenet_is_read_as_kaggle_has_it(tmp_path: Path) -> None:
     rows = {f"ILSVRC2012_val_{n:08d}": imagenet_ids()[(7 * n) % 1000] for n in range(1000)}
     miniatures.touch(val, [f"{image}.JPEG" for image in rows])
     dataset = replace(prepare_module.find_dataset("imagenet"), images=1000)
-    said = complaint(lambda: prepare_module.prepare(dataset, tmp_path))
-    assert "LOC_val_solution.csv" in said
+    sentence = complaint(lambda: prepare_module.prepare(dataset, tmp_path))
+    assert "LOC_val_solution.csv" in sentence
     lines = [f"{image},{wnid} 85 1 499 272 {wnid} 1 2 3 4" for image, wnid in rows.items()]
     random.Random(1).shuffle(lines)
     solution = "\n".join(["ImageId,PredictionString", *lines])
     (tmp_path / "LOC_val_solution.csv").write_text(solution)
-    found = prepare_module.prepare(dataset, tmp_path)
-    assert found.archive == str(val)
+    prepared = prepare_module.prepare(dataset, tmp_path)
+    assert prepared.archive == str(val)
     classes = dict(
-        zip(found.truth["key"].to_pylist(), found.truth["class"].to_pylist(), strict=True)
+        zip(prepared.truth["key"].to_pylist(), prepared.truth["class"].to_pylist(), strict=True)
     )
     assert classes == {f"{image}.JPEG": wnid for image, wnid in rows.items()}
 
@@ -287,7 +292,7 @@ def test_a_class_takes_the_label_that_is_called_like_it(
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "sentence"),
     [
         (["kite", "crane"], "n1 (crane bird, crane), which could be 'crane' like another class"),
         (["crane bird", "crane", "kitten"], "1 classes of the data set have no class of their own"),
@@ -297,10 +302,10 @@ def test_a_class_takes_the_label_that_is_called_like_it(
     ],
 )
 def test_a_class_without_a_label_of_its_own_is_told_with_the_nearest(
-    labels: list[str], said: str
+    labels: list[str], sentence: str
 ) -> None:
     message = complaint(lambda: join_classes(CLASSES, labels, CLASSES))
-    assert said in message and "aliases" in message
+    assert sentence in message and "aliases" in message
 
 
 def test_another_name_of_a_class_takes_no_label_that_is_called_like_another_class() -> None:
@@ -312,14 +317,14 @@ def test_another_name_of_a_class_takes_no_label_that_is_called_like_another_clas
 def test_two_classes_share_a_label_only_by_an_alias() -> None:
     labels = ["kite", "crane"]
     aliases = {"construction crane": "crane", "n1": "crane"}
-    found = join_classes(CLASSES, labels, CLASSES, aliases)
-    assert found == {"n1": "crane", "n2": "crane", "n3": "kite"}
-    for alias, said in (
+    joined = join_classes(CLASSES, labels, CLASSES, aliases)
+    assert joined == {"n1": "crane", "n2": "crane", "n3": "kite"}
+    for alias, sentences in (
         ({"n9": "crane"}, "alias 'n9' is no class of the data set (nearest: 'n"),
         ({"crane": "kite"}, "alias 'crane' means 2 classes (n1, n2)"),
         ({"n1": "crate"}, "label 'crate', which the label set does not have (nearest: 'crane')"),
     ):
-        assert said in complaint(lambda a=alias: join_classes(CLASSES, labels, CLASSES, a))
+        assert sentences in complaint(lambda a=alias: join_classes(CLASSES, labels, CLASSES, a))
 
 
 def test_the_names_that_clip_gives_twice_need_an_alias() -> None:
@@ -331,21 +336,21 @@ def test_the_names_that_clip_gives_twice_need_an_alias() -> None:
     message = complaint(lambda: join_classes(names, labels, names))
     assert message.startswith("2 classes") and "where 'missile' is n03773504" in message
     aliases = {"projectile": "missile", "sunglass": "sunglasses"}
-    found = join_classes(names, labels, names, aliases)
+    joined = join_classes(names, labels, names, aliases)
     numbered = dict(zip(imagenet_ids(), IMAGENET_CLASSNAMES, strict=True))
-    assert found == numbered
+    assert joined == numbered
 
 
 def test_what_one_file_of_aliases_says_is_in_the_truth(tmp_path: Path) -> None:
     made = miniatures.pets(tmp_path / "data")
     names = {"St. Bernard" if name == "saint bernard" else name for name in made.labels}
     labels = label_file(tmp_path / "labels.json", names)
-    prepare = lambda **how: prepare_module.prepare(made.dataset, tmp_path / "data", labels, **how)  # noqa: E731
+    prepare = partial(prepare_module.prepare, made.dataset, tmp_path / "data", labels)
     assert "saint_bernard (saint bernard) (nearest: 'St. Bernard'" in complaint(prepare)
     aliases = tmp_path / "aliases.csv"
     aliases.write_text("class,label\nsaint_bernard,St. Bernard\n")
-    found = prepare(aliases=str(aliases))
-    shown = {row["label"] for row in found.truth.to_pylist() if row["class"] == "saint_bernard"}
+    prepared = prepare(aliases=str(aliases))
+    shown = {row["label"] for row in prepared.truth.to_pylist() if row["class"] == "saint_bernard"}
     assert shown == {"St. Bernard"}
     aliases.write_text("class,label\nsaint_bernard\n")
     assert "label ''" in complaint(lambda: prepare(aliases=str(aliases)))
@@ -361,17 +366,17 @@ def test_the_images_may_lie_in_a_bucket(tmp_path: Path, bucket: str) -> None:
     made = miniatures.dtd(tmp_path)
     for key in list_archive(str(made.archive), IMAGE_SUFFIXES)["key"].to_pylist():
         Folder(bucket).write_bytes(f"textures/{key}", b"-")
-    found = prepare_module.prepare(made.dataset, tmp_path, archive=f"{bucket}/textures")
-    assert found.archive == f"{bucket}/textures" and found.beyond == made.beyond
-    said = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path, archive=bucket))
-    assert "are no images of archive" in said and "nearest: 'textures/" in said
+    prepared = prepare_module.prepare(made.dataset, tmp_path, archive=f"{bucket}/textures")
+    assert prepared.archive == f"{bucket}/textures" and prepared.beyond == made.beyond
+    sentence = complaint(lambda: prepare_module.prepare(made.dataset, tmp_path, archive=bucket))
+    assert "are no images of archive" in sentence and "nearest: 'textures/" in sentence
 
 
 def test_what_is_written_is_read_back_by_the_other_commands(tmp_path: Path) -> None:
     made = miniatures.food101(tmp_path / "data")
     labels = label_file(tmp_path / "d.json", [*made.labels, "sushi"])
-    found = prepare_module.prepare(made.dataset, tmp_path / "data", labels)
-    prepare_module.write(found, str(tmp_path / "out"))
+    prepared = prepare_module.prepare(made.dataset, tmp_path / "data", labels)
+    prepare_module.write(prepared, str(tmp_path / "out"))
     labelset = load_labelset(str(tmp_path / "out/labels.json"))
     assert set(labelset.classes) == set(made.labels)
     truth = read_truth(str(tmp_path / "out/truth.csv"), labelset)
@@ -383,16 +388,18 @@ def test_what_is_written_is_read_back_by_the_other_commands(tmp_path: Path) -> N
 
 def test_what_was_edited_since_is_replaced_only_when_asked_for(tmp_path: Path) -> None:
     made = miniatures.food101(tmp_path / "data")
-    found = prepare_module.prepare(made.dataset, tmp_path / "data")
+    prepared = prepare_module.prepare(made.dataset, tmp_path / "data")
     out = tmp_path / "out"
-    prepare_module.write(found, str(out))
-    prepare_module.write(found, str(out))  # the same again is well
+    prepare_module.write(prepared, str(out))
+    prepare_module.write(prepared, str(out))  # the same again is well
     edited = '{"edited": []}'
     (out / "labels.json").write_text(edited)
     (out / "truth.csv").unlink()
-    assert "labels.json already exists" in complaint(lambda: prepare_module.write(found, str(out)))
+    assert "labels.json already exists" in complaint(
+        lambda: prepare_module.write(prepared, str(out))
+    )
     assert (out / "labels.json").read_text() == edited and not (out / "truth.csv").exists()
-    prepare_module.write(found, str(out), force=True)
+    prepare_module.write(prepared, str(out), force=True)
     assert (out / "labels.json").read_text() != edited and (out / "truth.csv").exists()
 
 
@@ -407,11 +414,11 @@ def test_pets_are_labelled_and_graded_by_their_split(
     labels = label_file(tmp_path / "descriptors_pets.json", made.labels)
     out = str(tmp_path / "out dir")
     arguments = ["datasets", "prepare", "pets", str(tmp_path / "data"), "-l", labels, "-o", out]
-    said = CliRunner().invoke(app, arguments)
-    assert said.exit_code == 0, said.output
-    assert "10 images of 5 classes joined by name" in said.output
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "10 images of 5 classes joined by name" in result.output
     command = f"lazsl label {made.archive} --labels '{out}/labels.json' --truth '{out}/truth.csv'"
-    assert f"{command} --only '{out}/truth.csv'" in said.output
+    assert f"{command} --only '{out}/truth.csv'" in result.output
     job = small_job(
         made.archive,
         tmp_path / "workspace",
@@ -434,8 +441,8 @@ def test_pets_are_labelled_and_graded_by_their_split(
 
 def test_a_data_set_that_is_not_known_is_told_with_the_nearest(tmp_path: Path) -> None:
     arguments = ["datasets", "prepare", "imagenet-v3", str(tmp_path), "-o", str(tmp_path / "o")]
-    said = CliRunner().invoke(app, arguments)
-    assert said.exit_code == 2 and "nearest: 'imagenet-v2'" in said.stderr
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2 and "nearest: 'imagenet-v2'" in result.stderr
     assert not (tmp_path / "o").exists()
 
 
@@ -466,9 +473,9 @@ def test_the_commands_of_the_page_are_those_that_work(
     section = PAGE.split(f"### {name}\n")[1].split("```")[1]
     known = section.replace("$DATA", str(data)).replace("$DESCRIPTORS", str(tmp_path))
     prepare, label = known.strip().splitlines()[1:]
-    said = CliRunner().invoke(app, shlex.split(prepare)[1:])
-    assert said.exit_code == 0, said.output
-    assert f"  {label.removesuffix(' --workspace $WORKSPACE --model $MODEL')}\n" in said.output
+    result = CliRunner().invoke(app, shlex.split(prepare)[1:])
+    assert result.exit_code == 0, result.output
+    assert f"  {label.removesuffix(' --workspace $WORKSPACE --model $MODEL')}\n" in result.output
 
 
 def test_the_page_has_a_row_for_every_data_set_as_it_was_published() -> None:

@@ -47,13 +47,13 @@ class Kitchen:
         files = {r["image_id"]: r for r in self.tables["images"]}
         truth = {r["key"]: r["label"] for r in self.tables["truth"]}
         best = {r["image_id"]: r["class"] for r in self.of("scores", run, rank=1)}
-        found = []
+        actual = []
         for r in self.of("predictions", run):
             file = files[r["image_id"]]
             if file["listed"] or not listed:
                 known = {"best": best[r["image_id"]], "truth": truth.get(file["key"])}
-                found.append({**file, **r, **known})
-        return found
+                actual.append({**file, **r, **known})
+        return actual
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +85,10 @@ def same(found: list[Row], wanted: list[Row], digits: int = 3) -> None:
 
 
 def grouped(rows: list[Row], by: Callable[[Row], Any]) -> dict[Any, list[Row]]:
-    found = defaultdict(list)
+    grouped = defaultdict(list)
     for row in rows:
-        found[by(row)].append(row)
-    return found
+        grouped[by(row)].append(row)
+    return grouped
 
 
 # The page
@@ -194,9 +194,9 @@ def test_confused_by_names_what_only_the_wrong_class_has(kitchen: Kitchen) -> No
         pair: len(told) for pair, told in found.items()
     }
     for row in answered:
-        told = found[row["truth"], row["label"]]
-        if len(told) == 1:
-            assert (row["misled_by"], row["did_not_see"]) == told[0]
+        group = found[row["truth"], row["label"]]
+        if len(group) == 1:
+            assert (row["misled_by"], row["did_not_see"]) == group[0]
 
 
 # Why
@@ -227,9 +227,12 @@ def test_attributes_carry_and_fire_and_speak_together(kitchen: Kitchen) -> None:
     best = kitchen.of("evidence", rank=1)
     by_text = grouped(best, lambda r: r["attribute"])
     for row in kitchen.answer("attributes"):
-        mine = by_text[row["attribute"]]
-        part = fmean(r["contribution"] / score[r["image_id"]] for r in mine)
-        assert (row["images"], row["classes"]) == (len(mine), len({r["class"] for r in mine}))
+        rows_of_text = by_text[row["attribute"]]
+        part = fmean(r["contribution"] / score[r["image_id"]] for r in rows_of_text)
+        assert (row["images"], row["classes"]) == (
+            len(rows_of_text),
+            len({r["class"] for r in rows_of_text}),
+        )
         assert row["part_of_score"] == pytest.approx(part, abs=6e-4, rel=1e-4)
     by_class = grouped(best, lambda r: (r["class"], r["attribute"]))
     fired = {
@@ -295,14 +298,14 @@ def test_the_border_and_region_sizes_are_measured_on_boxes(kitchen: Kitchen) -> 
 def test_plans_are_read_without_the_warehouse(kitchen: Kitchen) -> None:
     plans = grouped(kitchen.of("plans", rank=1), lambda r: r["class"])
     for row in kitchen.answer("plans_in_bucket"):
-        mine = plans[row["class"]]
+        plans_of_class = plans[row["class"]]
         entropies = [
             -sum(t * log(t) for t in plan["mass"] if t > 0) - log(plan["attributes"])
-            for plan in mine
+            for plan in plans_of_class
         ]
-        assert row["images"] == len(mine)
+        assert row["images"] == len(plans_of_class)
         assert row["regions_kept"] == pytest.approx(
-            fmean(len(plan["regions"]) for plan in mine), abs=0.06
+            fmean(len(plan["regions"]) for plan in plans_of_class), abs=0.06
         )
         assert row["regions_in_use"] == pytest.approx(fmean(map(exp, entropies)), abs=0.06)
 
@@ -360,5 +363,5 @@ def test_a_users_own_table_is_joined_by_key(kitchen: Kitchen) -> None:
         }
         for site, rows in sorted(by_site.items())
     ]
-    found = [{n: row[n] for n in wanted[0]} for row in kitchen.answer("sites")]
-    same(found, wanted)
+    actual = [{n: row[n] for n in wanted[0]} for row in kitchen.answer("sites")]
+    same(actual, wanted)

@@ -79,7 +79,7 @@ def test_the_page_lists_every_kind_field_and_form() -> None:
         (f"`{kind}`", meaning) for kind, meaning in KINDS.items()
     ]
     assert {f"`{form}`" for form in FORMATS} <= {*first}
-    for field in (*FIELDS, *(f"classes.*.{one}" for one in CLASS_FIELDS)):
+    for field in (*FIELDS, *(f"classes.*.{class_field}" for class_field in CLASS_FIELDS)):
         assert any(f"`{field}`" in cell for cell in first), field
 
 

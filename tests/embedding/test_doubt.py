@@ -118,8 +118,8 @@ def plain_doubt(
     crops: Any, whole: Any, classes: list[Any], count: int, scoring: ScoringSettings
 ) -> float:
     """From the equations, one class and one crop at a time."""
-    how = {name: getattr(scoring, name) for name in ("theta", "epsilon", "gamma")}
-    scores = [align(crops, whole, attributes, **how).score for attributes in classes]
+    settings = {name: getattr(scoring, name) for name in ("theta", "epsilon", "gamma")}
+    scores = [align(crops, whole, attributes, **settings).score for attributes in classes]
     best, *rivals = sorted(range(len(classes)), key=lambda c: -scores[c])[: RIVALS + 1]
     total = 0.0
     for rival in rivals:
@@ -139,9 +139,9 @@ def test_doubt_is_what_the_equations_say(scoring: ScoringSettings) -> None:
         plain_doubt(f, f_0, classes, 20, scoring)
         for f, f_0 in zip(crops.double().numpy(), whole.double().numpy(), strict=True)
     ]
-    found = doubts(crops, whole, 20, packed, scoring)
-    assert found == pytest.approx(expected, rel=1e-3)
-    assert 0 < found.min() < found.max() <= 1
+    chances = doubts(crops, whole, 20, packed, scoring)
+    assert chances == pytest.approx(expected, rel=1e-3)
+    assert 0 < chances.min() < chances.max() <= 1
 
 
 ONE_SIDED = ScoringSettings(aligner="one-sided", epsilon=0.1, presence_temperature=0.04)
@@ -150,7 +150,7 @@ ONE_SIDED = ScoringSettings(aligner="one-sided", epsilon=0.1, presence_temperatu
 def plain_one_sided_doubt(regions: Any, classes: list[Any], count: int) -> float:
     """From the equations of the influence function; regions hold the whole image too."""
     solved = [one_sided(regions, attributes, 0.1) for attributes in classes]
-    scores = [one.score for one in solved]
+    scores = [solution.score for solution in solved]
     best, *rivals = sorted(range(len(classes)), key=lambda c: -scores[c])[: RIVALS + 1]
     seen = len(regions)
 
@@ -171,10 +171,10 @@ def test_doubt_of_one_sided_plans_is_what_the_influence_function_says() -> None:
     crops, whole, packed = problem(1, images=5, crops=9)
     classes = np.split(packed.embeddings.double().numpy(), packed.starts[1:-1].tolist())
     regions = torch.cat([whole[:, None], crops], 1).double().numpy()
-    expected = [plain_one_sided_doubt(one, classes, 20) for one in regions]
-    found = doubts(crops, whole, 20, packed, ONE_SIDED)
-    assert found == pytest.approx(expected, rel=1e-3)
-    assert 0 < found.min() < found.max() <= 1
+    expected = [plain_one_sided_doubt(region, classes, 20) for region in regions]
+    chances = doubts(crops, whole, 20, packed, ONE_SIDED)
+    assert chances == pytest.approx(expected, rel=1e-3)
+    assert 0 < chances.min() < chances.max() <= 1
     assert (doubts(crops, whole, 9, packed, ONE_SIDED) == 0).all()
 
 
@@ -189,8 +189,8 @@ def test_doubt_depends_on_the_image_alone(scoring: ScoringSettings) -> None:
 def test_nothing_is_doubtful_once_every_crop_was_seen_or_with_one_class() -> None:
     crops, whole, packed = problem(3, images=2, crops=9)
     assert (doubts(crops, whole, 9, packed, SCORING) == 0).all()
-    one = PackedAttributes.from_classes(packed.embeddings[:3], [3])
-    assert (doubts(crops, whole, 90, one, SCORING) == 0).all()
+    packed_one = PackedAttributes.from_classes(packed.embeddings[:3], [3])
+    assert (doubts(crops, whole, 90, packed_one, SCORING) == 0).all()
     twins = PackedAttributes.from_classes(packed.embeddings[:1].repeat(2, 1), [1, 1])
     assert (doubts(crops, whole, 9, twins, SCORING) == 0).all()
 
@@ -226,16 +226,18 @@ def test_labels_change_about_as_rarely_as_is_allowed_even_where_crops_are_mostly
     allowed, images, count = 0.05, 600, 40
     crops, whole, packed = problem(5, images, count, classes=8, spread=1.5)
     full = labels_of(crops, whole, packed)
-    found, seen = full.clone(), torch.full((images,), count)
+    actual, seen = full.clone(), torch.full((images,), count)
     open_ = torch.ones(images, dtype=torch.bool)
     for k in rounds_of(count)[:-1]:
-        some = crops[:, :k]
-        stops = torch.from_numpy(doubts(some, whole, count, packed, SCORING) <= allowed) & open_
-        found[stops] = labels_of(some[stops], whole[stops], packed)
+        some_crops = crops[:, :k]
+        stops = (
+            torch.from_numpy(doubts(some_crops, whole, count, packed, SCORING) <= allowed) & open_
+        )
+        actual[stops] = labels_of(some_crops[stops], whole[stops], packed)
         seen[stops] = k
         open_ &= ~stops
     assert seen.float().mean() < 0.8 * count
-    assert 0 < (found != full).float().mean() < 1.5 * allowed
+    assert 0 < (actual != full).float().mean() < 1.5 * allowed
 
 
 def labels_of(crops: torch.Tensor, whole: torch.Tensor, packed: PackedAttributes) -> torch.Tensor:
@@ -293,21 +295,21 @@ def early(bench: Bench) -> Embedded:
 
 def by_image(embedded: Embedded) -> dict[str, dict[tuple[int, ...], bytes]]:
     """Per image its boxes in order, each with its vector."""
-    found: dict[str, dict[tuple[int, ...], bytes]] = {}
+    actual: dict[str, dict[tuple[int, ...], bytes]] = {}
     vectors = vectors_of(embedded.regions)
     boxes = embedded.regions.drop_columns(["embedding"]).to_pylist()
     for row, vector in zip(boxes, vectors, strict=True):
         box = (row["left"], row["top"], row["right"], row["bottom"])
-        found.setdefault(row["image_id"], {})[box] = vector.tobytes()
-    return found
+        actual.setdefault(row["image_id"], {})[box] = vector.tobytes()
+    return actual
 
 
 def test_what_is_embedded_are_the_first_of_the_same_crops_to_the_last_bit(
     bench: Bench, early: Embedded
 ) -> None:
-    every, some = by_image(bench.embed(None)), by_image(early)
-    assert list(some) == list(every)
-    for image_id, crops in some.items():
+    every, subset = by_image(bench.embed(None)), by_image(early)
+    assert list(subset) == list(every)
+    for image_id, crops in subset.items():
         all_boxes = np.array(list(every[image_id]))
         first = [tuple(box) for box in in_telling_order(all_boxes)[: len(crops)].tolist()]
         assert list(crops) == first
@@ -352,18 +354,18 @@ def test_memory_for_a_single_picture_is_enough(
 @pytest.mark.parametrize("cut_on", ["processor", "device"])
 def test_fast_crops_are_cut_in_rounds_too(cut_on: str, bench: Bench) -> None:
     fast = {"regions": {"resampling": "fast"}, "cut_on": cut_on}
-    every, some = by_image(bench.embed(None, **fast)), by_image(bench.embed(DOUBT, **fast))
-    assert list(some) == list(every) and len(some) > 12
-    for image_id, crops in some.items():
+    every, subset = by_image(bench.embed(None, **fast)), by_image(bench.embed(DOUBT, **fast))
+    assert list(subset) == list(every) and len(subset) > 12
+    for image_id, crops in subset.items():
         for box, vector in crops.items():
             a, b = (np.frombuffer(v, np.float16) for v in (vector, every[image_id][box]))
             assert float(a.astype(float) @ b.astype(float)) > 0.999
 
 
 def test_progress_counts_every_image_once(bench: Bench) -> None:
-    told: list[int] = []
-    bench.embed(0.4, progress=told.append)
-    assert told == list(range(1, len(bench.images) + 1))
+    progress: list[int] = []
+    bench.embed(0.4, progress=progress.append)
+    assert progress == list(range(1, len(bench.images) + 1))
 
 
 @pytest.fixture(scope="module")
@@ -394,14 +396,14 @@ def test_every_label_says_how_many_crops_it_was_made_from_and_how_sure_that_was(
 
 
 def test_status_tells_what_it_cost_and_what_it_may_have_changed(run: Run) -> None:
-    found = run_status(run.workspace, run.key)
+    status = run_status(run.workspace, run.key)
     with closing(open_warehouse(run.job.warehouse_path)) as connection:
         crops, labelled, doubt = connection.execute(
             "select (select sum(crops) from shards), count(*), avg(doubt) from predictions"
         ).fetchall()[0]
-    assert found["seen"] + 1 == pytest.approx(crops / labelled)
-    assert found["doubt"] == pytest.approx(doubt)
-    assert found["crops_asked"] == COUNT
+    assert status["seen"] + 1 == pytest.approx(crops / labelled)
+    assert status["doubt"] == pytest.approx(doubt)
+    assert status["crops_asked"] == COUNT
 
 
 def test_shards_of_another_size_end_in_the_same_labels(run: Run, tmp_path: Path) -> None:
@@ -426,9 +428,9 @@ def test_embeddings_that_stopped_for_one_label_set_are_not_scored_with_another(
 
 
 def test_an_evaluation_measures_them_and_refuses_to_try_other_settings(run: Run) -> None:
-    found = evaluate(run.job.workspace, run.key)
-    assert f"At most {COUNT} crops (random, doubt {DOUBT:g}) per image" in found.head()
-    assert len(found.answers.keys) == 31
-    for asked in ({"sweep": ("theta",)}, {"controls": True}):
+    evaluation = evaluate(run.job.workspace, run.key)
+    assert f"At most {COUNT} crops (random, doubt {DOUBT:g}) per image" in evaluation.head()
+    assert len(evaluation.answers.keys) == 31
+    for arguments in ({"sweep": ("theta",)}, {"controls": True}):
         with pytest.raises(UserError, match=r"regions\.doubt"):
-            evaluate(run.job.workspace, run.key, **asked)  # type: ignore[arg-type]
+            evaluate(run.job.workspace, run.key, **arguments)  # type: ignore[arg-type]

@@ -41,10 +41,10 @@ def passed(adding: list[int], batch_size: int) -> tuple[np.ndarray, ForwardPasse
     gpu = Gpu()
     passes = ForwardPasses(gpu, batch_size, on_device=False)  # type: ignore[arg-type]
     numbers = torch.arange(sum(adding), dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 1, 3)
-    found = [part for crops in torch.split(numbers, adding) for part in passes.add(crops)]
-    found += passes.flush()
+    actual = [part for crops in torch.split(numbers, adding) for part in passes.add(crops)]
+    actual += passes.flush()
     assert not list(passes.flush()), "all of it came back"
-    return np.concatenate([np.empty((0, 3), np.float16), *found]), passes, gpu.noted
+    return np.concatenate([np.empty((0, 3), np.float16), *actual]), passes, gpu.noted
 
 
 @pytest.mark.parametrize("adding", [[], [5], [12], [1] * 9, [7, 0, 30, 2]])
@@ -52,9 +52,9 @@ def passed(adding: list[int], batch_size: int) -> tuple[np.ndarray, ForwardPasse
 def test_embeddings_come_back_in_order_from_batches_that_are_full_but_the_last(
     adding: list[int], batch_size: int
 ) -> None:
-    found, _, noted = passed(adding, batch_size)
-    assert found.dtype == np.float16
-    assert found[:, 0].tolist() == list(range(sum(adding)))
+    vectors, _, noted = passed(adding, batch_size)
+    assert vectors.dtype == np.float16
+    assert vectors[:, 0].tolist() == list(range(sum(adding)))
     full, rest = divmod(sum(adding), batch_size)
     sizes = [batch_size] * full + [rest] * (rest > 0)
     assert [note for note in noted if note.startswith("start")] == [f"start {n}" for n in sizes]
@@ -129,7 +129,7 @@ def test_every_pass_on_a_gpu_has_the_same_number_of_rows(
     passes = ForwardPasses(queue, 4, on_device=False)  # type: ignore[arg-type]
     crops = torch.split(numbered(sum(adding)), adding)
     vectors = np.concatenate(
-        [part for some in crops for part in passes.add(some)] + [*passes.flush()]
+        [part for crop in crops for part in passes.add(crop)] + [*passes.flush()]
     )
     assert set(queue.rows) == {4}
     assert vectors[:, 0].tolist() == list(range(sum(adding)))

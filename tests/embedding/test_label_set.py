@@ -71,9 +71,9 @@ def written(folder: Path, name: str, classes: dict[str, list[str]]) -> Path:
 
 
 def test_a_workspace_remembers_the_sentences_of_its_label_sets(tmp_path: Path) -> None:
-    one = run_of(written(tmp_path, "one.json", {"A": ["a red bill"], "B": ["a tail"]}), tmp_path)
+    run = run_of(written(tmp_path, "one.json", {"A": ["a red bill"], "B": ["a tail"]}), tmp_path)
     two = run_of(written(tmp_path, "two.json", {"A": ["a red bill"], "C": ["wings"]}), tmp_path)
-    assert steps.embed_attributes(one, "text")
+    assert steps.embed_attributes(run, "text")
     tables = embedded_before(two.workspace, two.encoder, two.labelset)
     prompts = [prompt for table in tables for prompt in table["prompt"].to_pylist()]
     assert sorted(prompts) == ["A, which is a red bill.", "a photo of a A."]

@@ -45,16 +45,16 @@ def test_a_zoom_stores_coarse_squares_then_fine_ones_where_these_say(
     encoder: Encoder, resampling: str
 ) -> None:
     settings = RegionSettings(layout="zoom", count=29, resampling=resampling)
-    found = embed(encoder, settings)
-    assert found.vectors.shape == (90, 128) and found.crops == 90
-    for row, (file, facts) in enumerate(zip(FILES, found.images, strict=True)):
+    embedded = embed(encoder, settings)
+    assert embedded.vectors.shape == (90, 128) and embedded.crops == 90
+    for row, (file, facts) in enumerate(zip(FILES, embedded.images, strict=True)):
         assert facts.boxes is not None and facts.width is not None and facts.height is not None
         size = (facts.width, facts.height)
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         first = draw_boxes(*size, digest, settings)
         assert np.array_equal(facts.boxes[:14], first)
-        own = found.vectors[30 * row : 30 * row + 30]
-        left, top = layouts.window_corner(first, own[:14])
+        image_vectors = embedded.vectors[30 * row : 30 * row + 30]
+        left, top = layouts.window_corner(first, image_vectors[:14])
         corner = np.array([left, top, left, top])
         fine = layouts.window_squares(*size, digest, settings) + corner
         assert np.array_equal(facts.boxes[14:], fine)
@@ -62,12 +62,14 @@ def test_a_zoom_stores_coarse_squares_then_fine_ones_where_these_say(
             with Image.open(file) as opened:
                 crops = cut_crops(opened.convert("RGB"), facts.boxes, encoder.framing)
             alone = encoder.encode_crops(torch.from_numpy(crops)).to(torch.float16).numpy()
-            assert np.array_equal(own, alone)
+            assert np.array_equal(image_vectors, alone)
 
 
-@pytest.mark.parametrize("how", [{"batch_size": 7}, {"decoders": 1}, {"batch_size": 200}])
-def test_a_zoom_depends_on_neither_batch_nor_threads(encoder: Encoder, how: dict[str, int]) -> None:
-    plain, other = embed(encoder, ZOOM), embed(encoder, ZOOM, **how)
+@pytest.mark.parametrize("settings", [{"batch_size": 7}, {"decoders": 1}, {"batch_size": 200}])
+def test_a_zoom_depends_on_neither_batch_nor_threads(
+    encoder: Encoder, settings: dict[str, int]
+) -> None:
+    plain, other = embed(encoder, ZOOM), embed(encoder, ZOOM, **settings)
     assert np.array_equal(plain.vectors, other.vectors)
     for one, two in zip(plain.images, other.images, strict=True):
         assert np.array_equal(one.boxes, two.boxes)  # type: ignore[arg-type]
@@ -75,10 +77,10 @@ def test_a_zoom_depends_on_neither_batch_nor_threads(encoder: Encoder, how: dict
 
 def test_a_pyramid_can_be_pooled_from_one_look(encoder: Encoder) -> None:
     settings = RegionSettings(layout="pyramid", count=29, source="dense")
-    found = embed(encoder, settings)
-    assert found.vectors.shape == (90, 128) and found.crops < 30
+    embedded = embed(encoder, settings)
+    assert embedded.vectors.shape == (90, 128) and embedded.crops < 30
     boxes = draw_boxes(*Image.open(FILES[0]).size, "0" * 64, settings)
-    assert np.array_equal(found.images[0].boxes, boxes)  # type: ignore[arg-type]
+    assert np.array_equal(embedded.images[0].boxes, boxes)  # type: ignore[arg-type]
 
 
 def labelled(tmp_path: Path, name: str, regions: dict[str, Any]) -> Run:
@@ -95,13 +97,13 @@ def labelled(tmp_path: Path, name: str, regions: dict[str, Any]) -> Run:
 
 def counts(run: Run) -> dict[str, int]:
     """Regions stored of every image."""
-    found = {}
+    actual = {}
     for shard in archive_shards(run):
         table = run.workspace.read_table(paths.region_embeddings(run.encoder, run.regions, shard))
         ids = table["image_id"].to_pylist()
         for rows in images_alike(table):
-            found |= {ids[row[0]]: len(row) for row in rows}
-    return found
+            actual |= {ids[row[0]]: len(row) for row in rows}
+    return actual
 
 
 @pytest.mark.parametrize(

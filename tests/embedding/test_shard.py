@@ -179,8 +179,8 @@ def test_a_shard_and_its_halves_give_the_same_rows(
     vectors = np.concatenate([vectors_of(half.regions) for half in halves])
     assert np.array_equal(vectors, vectors_of(embedded.regions))
     for side in ("left", "top", "right", "bottom", "region"):
-        found = pa.concat_tables([half.regions for half in halves])[side]
-        assert found.to_pylist() == embedded.regions[side].to_pylist()
+        side_values = pa.concat_tables([half.regions for half in halves])[side]
+        assert side_values.to_pylist() == embedded.regions[side].to_pylist()
 
 
 def test_every_image_has_a_row_and_rejects_have_reasons(
@@ -229,15 +229,15 @@ def test_boxes_are_those_of_the_images_digest(files: list[File], embedded: Embed
 def test_vectors_are_those_of_each_crop_embedded_alone(encoder: Encoder) -> None:
     pictures = [picture(number, size) for number, size in enumerate([(90, 60), (40, 80)])]
     data = [encoded(image) for image in pictures]
-    found = vectors_of(embed([("a.png", data[0]), ("b.png", data[1])], encoder, 5).regions)
-    assert found.dtype == np.float16
+    vectors = vectors_of(embed([("a.png", data[0]), ("b.png", data[1])], encoder, 5).regions)
+    assert vectors.dtype == np.float16
     alone = []
     for image, content in zip(pictures, data, strict=True):
         boxes = draw_boxes(*image.size, hashlib.sha256(content).hexdigest(), SETTINGS)
         for crop in cut_crops(image, boxes, encoder.framing):
             alone.append(encoder.encode_crops(torch.from_numpy(crop)[None])[0].numpy())
-    assert np.array_equal(found, np.stack(alone).astype(np.float16))
-    assert np.abs(np.linalg.norm(found.astype(float), axis=1) - 1).max() < 1e-3
+    assert np.array_equal(vectors, np.stack(alone).astype(np.float16))
+    assert np.abs(np.linalg.norm(vectors.astype(float), axis=1) - 1).max() < 1e-3
 
 
 def test_a_picture_that_exif_turns_is_embedded_upright(encoder: Encoder) -> None:
@@ -245,13 +245,13 @@ def test_a_picture_that_exif_turns_is_embedded_upright(encoder: Encoder) -> None
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = encoded(upright.transpose(Image.Transpose.ROTATE_90), exif=exif)
-    found = embed([("turned.png", turned), ("upright.png", encoded(upright))], encoder)
-    first, second = found.images.to_pylist()
+    embedded = embed([("turned.png", turned), ("upright.png", encoded(upright))], encoder)
+    first, second = embedded.images.to_pylist()
     assert (first["width"], first["height"], first["orientation"]) == (90, 60, 6)
     assert (second["width"], second["height"], second["orientation"]) == (90, 60, 1)
-    vectors = vectors_of(found.regions)
+    vectors = vectors_of(embedded.regions)
     assert np.array_equal(vectors[0], vectors[PER_IMAGE])
-    assert found.regions["right"].to_pylist()[0] == 90
+    assert embedded.regions["right"].to_pylist()[0] == 90
 
 
 def test_a_shard_of_garbage_has_no_region_and_all_its_rows(encoder: Encoder) -> None:
@@ -263,31 +263,37 @@ def test_a_shard_of_garbage_has_no_region_and_all_its_rows(encoder: Encoder) -> 
         ("huge.png", encoded(Image.new("RGB", (300, 300)))),
         ("cut.png", encoded(picture())[:200]),
     ]
-    found = embed(garbage, encoder, max_pixels=80_000)
-    assert found.regions.num_rows == 0 and found.crops == 0
-    assert found.regions.schema.equals(schemas.regions(encoder.dimension), check_metadata=True)
-    assert found.images["reason"].to_pylist() == [
+    embedded = embed(garbage, encoder, max_pixels=80_000)
+    assert embedded.regions.num_rows == 0 and embedded.crops == 0
+    assert embedded.regions.schema.equals(schemas.regions(encoder.dimension), check_metadata=True)
+    assert embedded.images["reason"].to_pylist() == [
         decoding.NOT_AN_IMAGE,
         decoding.EMPTY,
         decoding.MISSING,
         decoding.TOO_MANY_PIXELS,
         decoding.TRUNCATED,
     ]
-    digests = found.images["digest"].to_pylist()
+    digests = embedded.images["digest"].to_pylist()
     assert [digest is None for digest in digests] == [False, False, True, False, False]
-    assert found.images["detail"].to_pylist()[2] == gone.detail
-    assert found.bytes == sum(len(data) for _, data in garbage if isinstance(data, bytes))
+    assert embedded.images["detail"].to_pylist()[2] == gone.detail
+    assert embedded.bytes == sum(len(data) for _, data in garbage if isinstance(data, bytes))
 
 
 def test_a_shard_without_images_gives_empty_tables(encoder: Encoder) -> None:
-    found = embed([], encoder)
-    assert found.images.num_rows == found.regions.num_rows == found.crops == found.bytes == 0
+    embedded = embed([], encoder)
+    assert (
+        embedded.images.num_rows
+        == embedded.regions.num_rows
+        == embedded.crops
+        == embedded.bytes
+        == 0
+    )
 
 
 def test_progress_counts_images_to_the_last_one(files: list[File], encoder: Encoder) -> None:
-    told: list[int] = []
-    embed(files, encoder, 100, progress=told.append)
-    assert told == list(range(1, len(files) + 1))
+    progress: list[int] = []
+    embed(files, encoder, 100, progress=progress.append)
+    assert progress == list(range(1, len(files) + 1))
 
 
 class Watched:
@@ -316,7 +322,7 @@ def test_batches_are_full_but_the_last_and_little_is_decoded_ahead(encoder: Enco
         watched.read.append(row)
         return data
 
-    found = embed_images(
+    embedded = embed_images(
         manifest(many),
         read,
         watched,  # type: ignore[arg-type]
@@ -326,7 +332,7 @@ def test_batches_are_full_but_the_last_and_little_is_decoded_ahead(encoder: Enco
         max_pixels=100,
     )
     assert watched.asked == [30] * (700 // 30) + [700 % 30]
-    assert found.crops == sum(watched.asked) == 700
+    assert embedded.crops == sum(watched.asked) == 700
     for call, reads in enumerate(watched.reads_when_asked):
         ahead = reads * PER_IMAGE - 30 * call
         # The batch itself, two more, an image per thread, and what is rounded up to whole images.

@@ -40,23 +40,23 @@ def tree() -> Tree:
 def test_parents_label_what_classes_cannot_and_keep_the_promise() -> None:
     top, best, truth = drawn(1)
     right = best[:, 0] == truth
-    found = measure_trust(
+    trust = measure_trust(
         top, right, np.ones(len(truth), bool), 0.95, tree=tree(), best=best, truth=truth
     )
-    more = found.backing_off
+    more = trust.backing_off
     assert more is not None
-    alone = found.coverage_at_threshold or 0.0
+    alone = trust.coverage_at_threshold or 0.0
     assert alone < 0.6 and more.coverage > 0.9  # nearly all are labelled, most by their family
     assert more.at_least >= 0.95
     assert more.held_out_precision is not None and more.held_out_precision >= 0.93
     # By a plain loop over images, with the thresholds that were found:
-    sure = confidence(top, found.temperature)
+    sure = confidence(top, trust.temperature)
     labelled = correct = 0
     for i in range(len(truth)):
-        exact = np.exp(top[i].astype(float) / found.temperature)
+        exact = np.exp(top[i].astype(float) / trust.temperature)
         exact /= exact.sum()
         of_family = sum(exact[k] for k in range(8) if best[i, k] // 4 == best[i, 0] // 4)
-        if found.threshold is not None and sure[i] >= found.threshold:
+        if trust.threshold is not None and sure[i] >= trust.threshold:
             labelled, correct = labelled + 1, correct + int(right[i])
         elif of_family >= more.threshold - 1e-6:  # up to rounding
             labelled, correct = labelled + 1, correct + int(truth[i] // 4 == best[i, 0] // 4)
@@ -69,15 +69,15 @@ def test_promises_hold_on_draws_that_chose_nothing() -> None:
     kept = 0
     for seed in range(20):
         top, best, truth = drawn(seed, 600)
-        found = measure_trust(
+        trust = measure_trust(
             top, best[:, 0] == truth, np.ones(600, bool), 0.95, tree=tree(), best=best, truth=truth
         )
-        assert found.backing_off is not None
+        assert trust.backing_off is not None
         other_top, other_best, other_truth = drawn(1000 + seed, 600)
-        images = Candidates.of(tree(), other_best, other_top, other_truth, found.temperature)
-        threshold = np.inf if found.threshold is None else found.threshold
-        by_class = confidence(other_top, found.temperature) >= threshold
-        given, right = images.labels(by_class, found.backing_off.threshold)
+        images = Candidates.of(tree(), other_best, other_top, other_truth, trust.temperature)
+        threshold = np.inf if trust.threshold is None else trust.threshold
+        by_class = confidence(other_top, trust.temperature) >= threshold
+        given, right = images.labels(by_class, trust.backing_off.threshold)
         kept += right.sum() / (given >= 0).sum() >= 0.95
     assert kept >= 17
 

@@ -18,13 +18,15 @@ def test_a_folder_in_which_labels_are_worse_comes_first() -> None:
     keys = [f"{'painting' if b else 'photo'}/{i}.jpg" for i, b in enumerate(bad)]
     trust = measure_trust(top, right, np.ones(images, bool), 0.9)
     assert trust.threshold is not None
-    found = by_folder(trust, keys)
-    assert [one.folder for one in found] == ["painting", "photo"]
-    assert found[0].precision < 0.9 < found[1].precision  # though the mix keeps what it promises
+    folders = by_folder(trust, keys)
+    assert [one.folder for one in folders] == ["painting", "photo"]
+    assert (
+        folders[0].precision < 0.9 < folders[1].precision
+    )  # though the mix keeps what it promises
     given = trust.confidence >= trust.threshold
-    assert found[0].labelled == (given & bad).sum()
-    assert found[0].right == (given & bad & right).sum()
-    assert found[0].images == bad.sum()
+    assert folders[0].labelled == (given & bad).sum()
+    assert folders[0].right == (given & bad & right).sum()
+    assert folders[0].images == bad.sum()
 
 
 def test_one_folder_is_not_told_from_itself() -> None:

@@ -46,14 +46,19 @@ def test_a_control_changes_what_attributes_say_and_nothing_else(
 
 def test_shuffling_deals_every_attribute_once(labels: LabelSet) -> None:
     dealt = CONTROLS[0].make(labels, 0)
-    pools = [Counter(text for mine in one.attributes for text in mine) for one in (labels, dealt)]
+    pools = [
+        Counter(text for texts in one.attributes for text in texts)
+        for one in (labels, dealt)
+    ]
     assert pools[0] == pools[1]
 
 
 def test_foreign_and_random_attributes_have_no_word_of_the_label_set(labels: LabelSet) -> None:
-    said = {word for mine in labels.attributes for text in mine for word in text.split()}
+    sentences = {
+        word for texts in labels.attributes for text in texts for word in text.split()
+    }
     strange = {word for text in (*FOREIGN, *WORDS) for word in text.split()}
-    assert said & strange == {"a", "an"}
+    assert sentences & strange == {"a", "an"}
     assert len(set(FOREIGN)) == len(FOREIGN) == 40 and len(set(WORDS)) == len(WORDS)
 
 
@@ -90,8 +95,8 @@ def test_a_page_a_program_and_a_terminal_are_told_the_same(measured: Controls) -
     console = Console(record=True, width=120, force_terminal=False)
     measured.show(console)
     shown, written = console.export_text(), measured.to_markdown()
-    found = json.loads(json.dumps(measured.to_json()))
-    for row, told in zip(measured.rows, found["rows"], strict=True):
+    document = json.loads(json.dumps(measured.to_json()))
+    for row, told in zip(measured.rows, document["rows"], strict=True):
         assert told["accuracy"] == row.accuracy
         for text in (f"{row.accuracy['lazsl']:.1%}", row.title):
             assert text in shown and text in written

@@ -80,7 +80,7 @@ def test_the_table_counts_what_the_run_predicted(found: Evaluation, own: str) ->
                 if label == known[key]:
                     right[name].add(key)
     rows = {row["name"]: row for row in found.comparison.to_json()["methods"]}
-    assert list(rows) == [one.name for one in METHODS if one.name != "cupl"]
+    assert list(rows) == [method.name for method in METHODS if method.name != "cupl"]
     for name, keys_right in right.items():
         assert rows[name]["top1"]["value"] == pytest.approx(len(keys_right) / 43)
         if name != "lazsl":
@@ -129,7 +129,7 @@ def test_without_a_folder_it_writes_beside_the_run(own: str) -> None:
 
 
 def test_the_trust_file_is_one_that_label_applies(found: Evaluation, tmp_path: Path) -> None:
-    section = next(one for one in found.sections if one.name == "trust")
+    section = next(section for section in found.sections if section.name == "trust")
     assert "trust.json" in [path.name for path in section.write(tmp_path)]
     read = read_trust(str(tmp_path / "trust.json"))
     run = open_relabelling(found.stored.folder, found.stored.key, {})
@@ -153,11 +153,11 @@ def test_what_cannot_be_evaluated_is_one_sentence(own: str, tmp_path: Path) -> N
 def test_controls_stand_beside_the_label_set_when_asked_for(own: str) -> None:
     result = CliRunner().invoke(app, ["evaluate", "-w", own, "--controls", "--json"])
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
-    real, *others = found["controls"]["rows"]
-    top1 = {row["name"]: row["top1"]["value"] for row in found["methods"]["methods"]}
+    document = json.loads(result.stdout)
+    real, *others = document["controls"]["rows"]
+    top1 = {row["name"]: row["top1"]["value"] for row in document["methods"]["methods"]}
     assert real["accuracy"]["lazsl"] == pytest.approx(top1["lazsl"])
-    assert len(others) == 3 and found["controls"]["verdict"]
+    assert len(others) == 3 and document["controls"]["verdict"]
 
 
 def test_few_images_give_a_table_and_no_trust(own: str, tmp_path: Path) -> None:
@@ -167,17 +167,17 @@ def test_few_images_give_a_table_and_no_trust(own: str, tmp_path: Path) -> None:
         app, ["evaluate", "-w", own, "--truth", str(tmp_path / "few.csv"), "--json"]
     )
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
-    assert found["methods"]["images"] == 12 and "12 images" in found["trust"]["reason"]
-    assert "31 of 43 embedded images have no truth" in " ".join(found["notices"])
+    document = json.loads(result.stdout)
+    assert document["methods"]["images"] == 12 and "12 images" in document["trust"]["reason"]
+    assert "31 of 43 embedded images have no truth" in " ".join(document["notices"])
 
 
 def test_images_of_no_known_class_are_told_apart_from_mistakes(own: str, tmp_path: Path) -> None:
     rows = [(k, "Dodo" if i < 9 else v) for i, (k, v) in enumerate(truth().items())]
     (tmp_path / "open.csv").write_text("key,label\n" + "".join(f"{k},{v}\n" for k, v in rows))
-    found = evaluate(own, truth=str(tmp_path / "open.csv"), open_set=True, precision=0.6)
-    assert found.comparison.images == 34
-    trust = next(one for one in found.sections if one.name == "trust").to_json()
+    evaluation = evaluate(own, truth=str(tmp_path / "open.csv"), open_set=True, precision=0.6)
+    assert evaluation.comparison.images == 34
+    trust = next(section for section in evaluation.sections if section.name == "trust").to_json()
     assert (trust["images"], trust["unknown"]) == (43, 9)
     assert set(trust["auroc_scores"]) == {"best score", "margin"} and trust["auroc_open_set"]
     every = [(k, "Dodo") for k in truth()]
@@ -208,17 +208,17 @@ def test_truth_from_a_parquet_column_and_from_csv_is_the_same(own: str, tmp_path
 
 
 def points(found: Evaluation, setting: str) -> dict[tuple[str, float], Any]:
-    section = next(one for one in found.sections if one.name == f"sweep_{setting}")
+    section = next(section for section in found.sections if section.name == f"sweep_{setting}")
     return {(p["series"], p["value"]): p for p in section.to_json()["points"]}
 
 
 def test_the_runs_own_value_is_on_every_sweep_and_gives_its_accuracy(found: Evaluation) -> None:
-    own = found.comparison.reference.top1
+    accuracy = found.comparison.reference.top1
     for setting in sweeps.SETTINGS:
         current = [p for p in points(found, setting).values() if p["current"]]
         assert len(current) == (2 if setting == "crops" else 1)
         for point in current:
-            assert point["top1"]["value"] == own.value
+            assert point["top1"]["value"] == accuracy.value
             assert point["paired"] == {"only_this": 0, "only_other": 0, "p_value": 1.0}
 
 
@@ -248,24 +248,24 @@ def test_fewer_regions_are_the_first_crops_alone(found: Evaluation) -> None:
     stored = found.stored
     packed = stored.embedded_labels.packed
     place = {image_id: row for row, image_id in enumerate(found.answers.image_ids)}
-    for some in read_images(stored):
-        crops = some.crops[:, :5].clone()
-        keep = select_regions(crops, some.whole)
+    for batch in read_images(stored):
+        crops = batch.crops[:, :5].clone()
+        keep = select_regions(crops, batch.whole)
         how = aligning(stored.job.scoring)
-        expected = class_scores(crops, some.whole, keep, packed, **how).argmax(1)
+        expected = class_scores(crops, batch.whole, keep, packed, **how).argmax(1)
         mean = crop_mean_scores(crops, packed).argmax(1)
-        rows = [place[image_id] for image_id in some.image_ids]
+        rows = [place[image_id] for image_id in batch.image_ids]
         assert found.answers.best["regions 5 LaZSL"][rows, 0].tolist() == expected.tolist()
         assert found.answers.best["regions 5 mean over crops"][rows, 0].tolist() == mean.tolist()
 
 
 def test_a_range_of_sides_leaves_just_the_crops_in_it(found: Evaluation) -> None:
     stored = found.stored
-    (some, *_) = read_images(stored)
+    (batch, *_) = read_images(stored)
     for low, high in ((0.6, 0.9), (0.75, 0.9), (0.6, 0.7), (0.05, 0.06), (0.97, 0.99)):
-        valid = sweeps._sides_between(some, low, high).numpy()
-        for b, boxes in enumerate(some.boxes):
-            shorter = min(some.sizes[b])
+        valid = sweeps._sides_between(batch, low, high).numpy()
+        for b, boxes in enumerate(batch.boxes):
+            shorter = min(batch.sizes[b])
             sides = [int(right - left) for left, _, right, _ in boxes]
             inside = [int(low * shorter) <= side <= int(high * shorter) for side in sides]
             if any(inside):
@@ -274,18 +274,22 @@ def test_a_range_of_sides_leaves_just_the_crops_in_it(found: Evaluation) -> None
                 assert valid[b].sum() == 1
                 chosen = sides[int(valid[b].argmax())]
                 assert chosen == (min(sides) if high < 0.5 else max(sides))
-    own = views_of(some, stored.job.scoring)
-    keep = select_regions(some.crops, some.whole, 0.0, torch.ones_like(own.keep))
-    assert torch.equal(keep, own.keep)
+    views = views_of(batch, stored.job.scoring)
+    keep = select_regions(batch.crops, batch.whole, 0.0, torch.ones_like(views.keep))
+    assert torch.equal(keep, views.keep)
 
 
 def test_only_regions_that_are_stored_are_swept(found: Evaluation) -> None:
     tried = sweeps.probes(
         sweeps.SETTINGS, found.stored.job.scoring, RegionSettings(count=7), found.sentences
     )
-    counts = [one.value for one in tried if one.setting == "regions" and one.series == "LaZSL"]
+    counts = [
+        point.value for point in tried if point.setting == "regions" and point.series == "LaZSL"
+    ]
     assert counts == [1, 2, 3, 5, 7]
-    note = next(one for one in found.sections if one.name == "sweep_crops").to_json()["note"]
+    note = next(section for section in found.sections if section.name == "sweep_crops").to_json()[
+        "note"
+    ]
     assert "new embeddings" in note and "regions.smallest" in note
     assert sweeps.parse_settings("gamma, theta") == ("theta", "gamma")
     assert sweeps.parse_settings("all") == sweeps.SETTINGS and sweeps.parse_settings("") == ()
@@ -303,8 +307,8 @@ def hostile() -> Comparison:
     truth = np.arange(count) % 5
     best = np.stack([(truth + 1) % 5, truth], axis=1)
     names = tuple(map(str, range(count)))
-    chosen = [one for one in METHODS if one.name in ("dclip", "lazsl")]
-    answers = Answers(names, names, HOSTILE, truth, {one.name: best for one in chosen}, {})
+    chosen = [method for method in METHODS if method.name in ("dclip", "lazsl")]
+    answers = Answers(names, names, HOSTILE, truth, {method.name: best for method in chosen}, {})
     return compare(answers, chosen, {"cupl": "it needs [x](y)|z"})
 
 
@@ -327,10 +331,13 @@ def test_a_perfect_method_is_confused_by_nothing(tmp_path: Path) -> None:
     truth = np.arange(30) % 3
     names = tuple(map(str, range(30)))
     best = np.stack([truth, (truth + 1) % 3], axis=1)
-    chosen = [one for one in METHODS if one.name == "lazsl"]
+    chosen = [method for method in METHODS if method.name == "lazsl"]
     answers = Answers(names, names, ("a", "b", "c"), truth, {"lazsl": best}, {})
-    found = compare(answers, chosen, {})
-    assert "confuses no pair" in ComparisonSection(found).to_markdown() and found.confused == ()
-    assert found.reference.top1.value == found.reference.top1.high == 1.0
-    assert found.reference.top1.low < 0.9, "thirty images do not make it certain"
-    assert len(ComparisonSection(found).write(tmp_path)) == 2
+    comparison = compare(answers, chosen, {})
+    assert (
+        "confuses no pair" in ComparisonSection(comparison).to_markdown()
+        and comparison.confused == ()
+    )
+    assert comparison.reference.top1.value == comparison.reference.top1.high == 1.0
+    assert comparison.reference.top1.low < 0.9, "thirty images do not make it certain"
+    assert len(ComparisonSection(comparison).write(tmp_path)) == 2

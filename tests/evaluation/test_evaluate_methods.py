@@ -55,31 +55,31 @@ def plain_loop(
     numpy = {field: getattr(sentences, field) for field in ("names", "ensemble", "cupl")}
     names, ensemble, cupl = (numpy[field].double().numpy() for field in numpy)
     owned = np.split(sentences.attributes.embeddings.double().numpy(), np.cumsum(SIZES)[:-1])
-    found = np.empty((IMAGES, len(SIZES)))
+    values = np.empty((IMAGES, len(SIZES)))
     for b in range(IMAGES):
         f0 = views.whole[b].double().numpy()
         crops = views.crops[b][views.every[b]].double().numpy()
         kept = views.crops[b][views.keep[b]].double().numpy()
         for c, t in enumerate(owned):
             if name == "clip":
-                found[b, c] = f0 @ names[c]
+                values[b, c] = f0 @ names[c]
             elif name == "clip-ensemble":
-                found[b, c] = f0 @ ensemble[c]
+                values[b, c] = f0 @ ensemble[c]
             elif name == "cupl":
-                found[b, c] = f0 @ cupl[c]
+                values[b, c] = f0 @ cupl[c]
             elif name == "dclip":
-                found[b, c] = np.mean([f0 @ one for one in t])
+                values[b, c] = np.mean([f0 @ text_vector for text_vector in t])
             elif name == "crop-mean":
-                found[b, c] = np.mean([f @ one for f in crops for one in t])
+                values[b, c] = np.mean([f @ text_vector for f in crops for text_vector in t])
             elif name == "region-weighted":
                 weights = np.array([np.exp(f @ f0 / settings.epsilon) for f in crops])
                 weights /= weights.sum()
-                each = [[f @ one for one in t] for f in crops]
-                found[b, c] = np.mean(weights @ np.array(each))
+                each = [[f @ text_vector for text_vector in t] for f in crops]
+                values[b, c] = np.mean(weights @ np.array(each))
             elif name == "one-sided":
                 similarity = np.concatenate([f0[None], crops]) @ t.T
                 weights = np.exp(similarity / 0.05)
-                found[b, c] = (weights * similarity / weights.sum(axis=0)).sum(axis=0).mean()
+                values[b, c] = (weights * similarity / weights.sum(axis=0)).sum(axis=0).mean()
             else:
                 theta = 1.0 if name.startswith("ot") else settings.theta
                 f = crops if name == "ot-all" else kept
@@ -88,8 +88,8 @@ def plain_loop(
                 plan = ot.sinkhorn(
                     rows, columns, 1 - similarity, settings.epsilon, stopThr=1e-12, numItermax=10000
                 )
-                found[b, c] = (plan * similarity).sum()
-    return found
+                values[b, c] = (plan * similarity).sum()
+    return values
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -101,10 +101,10 @@ def test_every_method_is_the_plain_loop_over_its_formula(one: Method, padded: bo
         settings = ScoringSettings(theta=0.7, epsilon=0.2, tolerance=1e-9, max_iterations=10_000)
     if one.name.startswith("ot"):
         settings = settings.model_copy(update={"tolerance": 1e-9, "max_iterations": 10_000})
-    found = one.scores(views, sentences, settings)
-    assert found.dtype == torch.float32 and found.shape == (IMAGES, len(SIZES))
+    scores = one.scores(views, sentences, settings)
+    assert scores.dtype == torch.float32 and scores.shape == (IMAGES, len(SIZES))
     expected = plain_loop(one.name, views, sentences, settings)
-    assert found.numpy() == pytest.approx(expected, abs=2e-6)
+    assert scores.numpy() == pytest.approx(expected, abs=2e-6)
 
 
 @pytest.mark.parametrize("one", METHODS, ids=lambda one: one.name)
@@ -123,9 +123,9 @@ def test_the_best_classes_are_those_of_all_scores_in_order(one: Method) -> None:
 def test_methods_differ_from_each_other() -> None:
     views, sentences = world()
     settings = ScoringSettings()
-    found = [one.scores(views, sentences, settings) for one in METHODS]
-    for i, one in enumerate(found):
-        for other in found[:i]:
+    actual = [method.scores(views, sentences, settings) for method in METHODS]
+    for i, one in enumerate(actual):
+        for other in actual[:i]:
             assert (one - other).abs().max() > 1e-6
 
 
@@ -133,7 +133,7 @@ def test_a_method_whose_sentences_are_missing_is_left_out() -> None:
     _, sentences = world()
     without = replace(sentences, cupl=None, left_out={"cupl": "no file"})
     assert [one.name for one in methods_for(without)] == [
-        one.name for one in METHODS if one.name != "cupl"
+        method.name for method in METHODS if method.name != "cupl"
     ]
 
 
@@ -150,7 +150,7 @@ def test_both_stopping_rules_are_asked_whatever_the_run_used(how: dict[str, Any]
 
 
 def test_a_rule_keeps_the_limits_that_were_set_for_it() -> None:
-    mine = ScoringSettings(tolerance=0.5, theta=0.1)
-    assert with_rule(mine, "paper") is mine
-    assert with_rule(mine, "converged").tolerance == ScoringSettings(rule="converged").tolerance
-    assert with_rule(mine, "converged").theta == 0.1
+    settings = ScoringSettings(tolerance=0.5, theta=0.1)
+    assert with_rule(settings, "paper") is settings
+    assert with_rule(settings, "converged").tolerance == ScoringSettings(rule="converged").tolerance
+    assert with_rule(settings, "converged").theta == 0.1

@@ -41,8 +41,8 @@ def answers(truth: np.ndarray, scores: np.ndarray) -> Answers:
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_top_k_accuracy_is_scikit_learns(depth: int) -> None:
     truth, scores = drawn()
-    found = answers(truth, scores).right("one", depth).mean()
-    assert found == pytest.approx(top_k_accuracy_score(truth, scores, k=depth))
+    accuracy = answers(truth, scores).right("one", depth).mean()
+    assert accuracy == pytest.approx(top_k_accuracy_score(truth, scores, k=depth))
 
 
 def test_an_image_of_no_known_class_is_never_right() -> None:
@@ -56,33 +56,41 @@ def test_an_image_of_no_known_class_is_never_right() -> None:
 def test_per_class_figures_are_scikit_learns() -> None:
     truth, scores = drawn()
     called = scores.argmax(axis=1)
-    found = per_class(truth, called, CLASSES)
-    assert found.accuracy == pytest.approx(recall_score(truth, called, average=None))
-    assert found.precision == pytest.approx(precision_score(truth, called, average=None))
-    assert found.mean_accuracy == pytest.approx(balanced_accuracy_score(truth, called))
-    assert found.right.sum() / len(truth) == pytest.approx(accuracy_score(truth, called))
+    per_class_metrics = per_class(truth, called, CLASSES)
+    assert per_class_metrics.accuracy == pytest.approx(recall_score(truth, called, average=None))
+    assert per_class_metrics.precision == pytest.approx(
+        precision_score(truth, called, average=None)
+    )
+    assert per_class_metrics.mean_accuracy == pytest.approx(balanced_accuracy_score(truth, called))
+    assert per_class_metrics.right.sum() / len(truth) == pytest.approx(
+        accuracy_score(truth, called)
+    )
 
 
 def test_classes_without_images_or_calls_have_no_figure() -> None:
     truth, called = np.array([0, 0, 2, -1]), np.array([0, 3, 2, 2])
-    found = per_class(truth, called, 5)
-    assert found.accuracy == pytest.approx([0.5, np.nan, 1.0, np.nan, np.nan], nan_ok=True)
-    assert found.precision == pytest.approx([1.0, np.nan, 0.5, 0.0, np.nan], nan_ok=True)
-    assert found.mean_accuracy == pytest.approx(0.75)
+    per_class_metrics = per_class(truth, called, 5)
+    assert per_class_metrics.accuracy == pytest.approx(
+        [0.5, np.nan, 1.0, np.nan, np.nan], nan_ok=True
+    )
+    assert per_class_metrics.precision == pytest.approx(
+        [1.0, np.nan, 0.5, 0.0, np.nan], nan_ok=True
+    )
+    assert per_class_metrics.mean_accuracy == pytest.approx(0.75)
 
 
 def test_confusions_are_the_confusion_matrix_off_its_diagonal() -> None:
     truth, scores = drawn()
     called = scores.argmax(axis=1)
     matrix = confusion_matrix(truth, called, labels=range(CLASSES))
-    found = confusions(truth, called)
+    pairs = confusions(truth, called)
     again = np.zeros_like(matrix)
-    for pair in found:
+    for pair in pairs:
         again[pair.truth, pair.called] = pair.images
         assert pair.of == Counter(truth.tolist())[pair.truth]
     np.fill_diagonal(matrix, 0)
     assert np.array_equal(again, matrix)
-    assert [pair.images for pair in found] == sorted((p.images for p in found), reverse=True)
+    assert [pair.images for pair in pairs] == sorted((p.images for p in pairs), reverse=True)
     assert confusions(truth, truth) == ()
 
 
@@ -93,9 +101,9 @@ def test_mcnemar_is_the_exact_sum_over_coin_tosses(ahead: int, behind: int) -> N
     right = np.repeat([True, False, True, False], [ahead, behind, 40, 20])
     other = np.repeat([False, True, True, False], [ahead, behind, 40, 20])
     order = np.random.default_rng(0).permutation(len(right))
-    found = mcnemar(right[order], other[order])
-    assert (found.only_this, found.only_other) == (ahead, behind)
+    test = mcnemar(right[order], other[order])
+    assert (test.only_this, test.only_other) == (ahead, behind)
     n = ahead + behind
     chance = [comb(n, i) / 2**n for i in range(n + 1)]
     expected = sum(p for p in chance if p <= chance[ahead] * (1 + 1e-9))
-    assert found.p_value == pytest.approx(expected)
+    assert test.p_value == pytest.approx(expected)

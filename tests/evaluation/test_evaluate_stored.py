@@ -66,13 +66,13 @@ def test_the_run_is_read_as_it_was_written(labelled: Run, stored: StoredRun) -> 
 
 def test_images_come_with_their_own_embeddings_and_boxes(stored: StoredRun) -> None:
     seen: dict[str, tuple[torch.Tensor, np.ndarray]] = {}
-    for some in read_images(stored):
-        assert some.crops.dtype == torch.float32 and some.crops.shape[1] == 24
-        for row, key in enumerate(some.keys):
-            vectors = torch.cat([some.whole[row : row + 1], some.crops[row]])
-            seen[some.image_ids[row]] = vectors, some.boxes[row]
-            width, height = some.sizes[row]
-            assert (some.boxes[row][:, 2:] <= (width, height)).all(), key
+    for batch in read_images(stored):
+        assert batch.crops.dtype == torch.float32 and batch.crops.shape[1] == 24
+        for row, key in enumerate(batch.keys):
+            vectors = torch.cat([batch.whole[row : row + 1], batch.crops[row]])
+            seen[batch.image_ids[row]] = vectors, batch.boxes[row]
+            width, height = batch.sizes[row]
+            assert (batch.boxes[row][:, 2:] <= (width, height)).all(), key
     expected = 0
     for shard in paths.embedded_shards(stored.folder, stored.encoder, stored.regions):
         rows = stored.folder.read_table(
@@ -93,17 +93,17 @@ def test_a_memory_bound_cuts_the_images_in_parts_and_changes_nothing(stored: Sto
     per_image = 4 * 4 * 25 * whole[0].whole.shape[1]
     parts = list(read_images(stored, memory_bytes=3 * per_image))
     assert max(len(part) for part in parts) == 3 and len(parts) > len(whole)
-    assert [key for part in parts for key in part.keys] == [k for one in whole for k in one.keys]
+    assert [key for part in parts for key in part.keys] == [k for part in whole for k in part.keys]
     assert torch.equal(
-        torch.cat([part.crops for part in parts]), torch.cat([one.crops for one in whole])
+        torch.cat([part.crops for part in parts]), torch.cat([part.crops for part in whole])
     )
 
 
 def test_only_the_wanted_images_are_read(stored: StoredRun) -> None:
     known = join_truth(stored)
-    some = dict(list(known.class_index.items())[3:20:4])
-    read = [image_id for part in read_images(stored, some) for image_id in part.image_ids]
-    assert read == list(some)
+    by_name = dict(list(known.class_index.items())[3:20:4])
+    read = [image_id for part in read_images(stored, by_name) for image_id in part.image_ids]
+    assert read == list(by_name)
 
 
 def test_a_run_is_found_by_its_beginning_and_a_wrong_name_is_told(stored: StoredRun) -> None:
@@ -138,10 +138,10 @@ def test_truth_of_other_images_is_refused_with_the_nearest_keys(
     stored: StoredRun, tmp_path: Path
 ) -> None:
     rows = {f"birds/{key}": label for key, label in list(sample_truth().items())[:30]}
-    with pytest.raises(UserError) as said:
+    with pytest.raises(UserError) as refused:
         join_truth(stored, truth_file(tmp_path, rows))
-    assert "none of the 30 keys" in str(said.value)
-    assert "nearest: '1858/plate-001.jpg'" in str(said.value)
+    assert "none of the 30 keys" in str(refused.value)
+    assert "nearest: '1858/plate-001.jpg'" in str(refused.value)
 
 
 def test_what_does_not_match_is_told_and_left_out(stored: StoredRun, tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ def test_an_unknown_class_is_refused_or_kept_as_of_no_known_class(
 
 def test_a_key_with_two_labels_is_refused(stored: StoredRun, tmp_path: Path) -> None:
     file = tmp_path / "truth.csv"
-    one, other = stored.labelset.classes[:2]
-    file.write_text(f"key,label\n1858/plate-001.jpg,{one}\n1858/plate-001.jpg,{other}\n")
+    first_class, other = stored.labelset.classes[:2]
+    file.write_text(f"key,label\n1858/plate-001.jpg,{first_class}\n1858/plate-001.jpg,{other}\n")
     with pytest.raises(UserError, match="two labels for '1858/plate-001"):
         join_truth(stored, str(file))
 
@@ -232,10 +232,10 @@ def test_a_folder_that_could_mean_two_classes_means_none() -> None:
 
 
 def test_a_folder_of_no_class_is_refused_with_the_nearest_names() -> None:
-    with pytest.raises(UserError) as said:
+    with pytest.raises(UserError) as refused:
         folders("Auk/1.jpg", "Winter Wern/2.jpg", "Winter Wern/3.jpg")
-    assert "2 images, such as 'Winter Wern/2.jpg'" in str(said.value)
-    assert "nearest: 'Winter Wren'" in str(said.value)
+    assert "2 images, such as 'Winter Wern/2.jpg'" in str(refused.value)
+    assert "nearest: 'Winter Wren'" in str(refused.value)
     opened = folders("Auk/1.jpg", "Dodo/2.jpg", open_set=True)
     assert opened == {"Auk/1.jpg": "Auk", "Dodo/2.jpg": "Dodo"}
 
@@ -284,9 +284,9 @@ def test_the_answers_are_what_the_run_itself_stored(stored: StoredRun) -> None:
 def test_the_ensemble_is_the_mean_of_eighty_sentences_and_is_embedded_once(
     own: StoredRun, labelled: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
-    first = read_sentences(own, say=said.append)
-    assert len(templates()) == 80 and "4,800 sentences" in said[0]
+    sentences: list[str] = []
+    first = read_sentences(own, say=sentences.append)
+    assert len(templates()) == 80 and "4,800 sentences" in sentences[0]
     encoder = models.load_model(labelled, "both")
     label = own.embedded_labels.classes[7]
     rows = encoder.encode_sentences([t.replace("{class}", label) for t in templates()]).numpy()
@@ -298,9 +298,9 @@ def test_the_ensemble_is_the_mean_of_eighty_sentences_and_is_embedded_once(
         raise AssertionError("the model was loaded again")
 
     monkeypatch.setattr("lazsl.evaluation.sentences.load_encoder", no_model)
-    again = read_sentences(own, say=said.append)
+    again = read_sentences(own, say=sentences.append)
     assert again.ensemble is not None and torch.equal(first.ensemble, again.ensemble)
-    assert len(said) == 1
+    assert len(sentences) == 1
 
 
 def test_cupl_is_read_by_class_name_and_left_out_with_a_reason(
@@ -328,10 +328,10 @@ def test_a_label_set_of_whole_sentences_is_cupl_itself_and_not_dclip(own: Stored
     at = table.schema.get_field_index("prompt")
     prompts = pc.coalesce(table["attribute"], table["prompt"])
     whole = table.set_column(at, table.schema.field(at), prompts)
-    found = read_sentences(replace(own, embedded=whole))
-    assert found.cupl is not None and "whole sentences" in found.left_out["dclip"]
-    names = [one.name for one in methods_for(found)]
-    assert names == [one.name for one in METHODS if one.name != "dclip"]
+    sentences = read_sentences(replace(own, embedded=whole))
+    assert sentences.cupl is not None and "whole sentences" in sentences.left_out["dclip"]
+    names = [one.name for one in methods_for(sentences)]
+    assert names == [method.name for method in METHODS if method.name != "dclip"]
 
 
 def test_without_its_model_the_ensemble_is_left_out_with_the_reason(
@@ -343,5 +343,5 @@ def test_without_its_model_the_ensemble_is_left_out_with_the_reason(
     record = folder.read_record(paths.run_record(labelled.key))
     record["job"]["model"] = f"local-dir:{tmp_path}/gone"
     folder.write_record(paths.run_record(labelled.key), record)
-    found = read_sentences(open_stored(str(home)))
-    assert found.ensemble is None and "gone" in found.left_out["clip-ensemble"]
+    sentences = read_sentences(open_stored(str(home)))
+    assert sentences.ensemble is None and "gone" in sentences.left_out["clip-ensemble"]

@@ -58,10 +58,10 @@ def seeing(
 def test_the_pointing_game_agrees_with_a_plain_loop() -> None:
     maps = GENERATOR.integers(0, 9, (20, 7, 5)).astype(float)  # with ties
     parts = GENERATOR.random((20, 7, 5))
-    for one, part, found in zip(maps, parts, pointing_game(maps, parts), strict=True):
+    for one, part, actual in zip(maps, parts, pointing_game(maps, parts), strict=True):
         best = max(one[i, j] for i in range(7) for j in range(5))
         hits = [part[i, j] for i in range(7) for j in range(5) if one[i, j] == best]
-        assert found == pytest.approx(sum(hits) / len(hits))
+        assert actual == pytest.approx(sum(hits) / len(hits))
 
 
 def test_a_flat_map_points_as_well_as_chance() -> None:
@@ -73,17 +73,17 @@ def test_a_flat_map_points_as_well_as_chance() -> None:
 
 def test_energy_inside_agrees_with_a_plain_loop() -> None:
     maps, parts = GENERATOR.normal(size=(12, 6, 4)), GENERATOR.random((12, 6, 4))
-    for one, part, found in zip(maps, parts, energy_inside(maps, parts), strict=True):
+    for one, part, actual in zip(maps, parts, energy_inside(maps, parts), strict=True):
         inside = total = 0.0
         for value, fraction in zip(one.flat, part.flat, strict=True):
             inside += max(value, 0) * fraction
             total += max(value, 0)
-        assert found == pytest.approx(inside / total)
+        assert actual == pytest.approx(inside / total)
 
 
 def test_what_a_place_explains_is_the_squared_correlation() -> None:
     boxes, values = some_boxes(30, 60, 40), GENERATOR.normal(size=(30, 2))
-    found = explained(boxes, values, (60, 40), (12, 8))
+    maps = explained(boxes, values, (60, 40), (12, 8))
     for row in range(8):
         for column in range(12):
             x, y = (column + 0.5) * 5, (row + 0.5) * 5
@@ -98,14 +98,14 @@ def test_what_a_place_explains_is_the_squared_correlation() -> None:
                 if np.std(shown) > 1e-4:
                     r = np.corrcoef(shown, values[:, n])[0, 1]
                     wanted = np.sign(r) * r**2
-                assert found[n, row, column] == pytest.approx(wanted, abs=1e-9)
+                assert maps[n, row, column] == pytest.approx(wanted, abs=1e-9)
 
 
 def test_a_place_that_all_regions_show_or_none_explains_nothing() -> None:
     boxes = np.array([[0, 0, 40, 40], [10, 10, 50, 50], [8, 4, 48, 44]])
-    found = explained(boxes, np.array([[1.0], [4.0], [2.0]]), (60, 60), (60, 60))
-    assert (found[0, 14:37, 14:37] == 0).all() and (found[0, 52:] == 0).all()
-    assert np.abs(found).max() <= 1 + 1e-12 and found[0, 46, 46] > 0 > found[0, 5, 2]
+    maps = explained(boxes, np.array([[1.0], [4.0], [2.0]]), (60, 60), (60, 60))
+    assert (maps[0, 14:37, 14:37] == 0).all() and (maps[0, 52:] == 0).all()
+    assert np.abs(maps).max() <= 1 + 1e-12 and maps[0, 46, 46] > 0 > maps[0, 5, 2]
     assert (explained(boxes, np.ones((3, 2)), (60, 60), (6, 6)) == 0).all()
     assert explained(boxes[:0], np.ones((0, 2)), (60, 60), (6, 5)).shape == (2, 5, 6)
 
@@ -182,28 +182,34 @@ def test_evidence_made_of_embeddings_is_the_stored_one(labelled: Run, stored: St
     labels, scoring = stored.embedded_labels, stored.job.scoring
     images = next(read_images(stored))
     with closing(open_warehouse(labelled.job.warehouse_path)) as connection:
-        kept = [read_evidence(connection, labelled.key, one)[0] for one in images.image_ids[:4]]
+        kept = [
+            read_evidence(connection, labelled.key, image_id)[0]
+            for image_id in images.image_ids[:4]
+        ]
     classes = np.array([[labels.classes.index(k.label)] for k in kept] + [[0]] * (len(images) - 4))
-    for row, (wanted, (found,)) in enumerate(
+    for row, (wanted, (actual,)) in enumerate(
         zip(kept, evidence_of(images, labels, scoring, classes), strict=False)
     ):
-        assert found.attributes == wanted.attributes and (found.key, found.rank) == (wanted.key, 1)
-        np.testing.assert_array_equal(found.regions, wanted.regions)
-        np.testing.assert_array_equal(found.boxes, wanted.boxes)
-        np.testing.assert_allclose(found.mass, wanted.mass, atol=1e-6)
-        np.testing.assert_allclose(found.similarity, wanted.similarity, atol=1e-6)
+        assert actual.attributes == wanted.attributes and (actual.key, actual.rank) == (
+            wanted.key,
+            1,
+        )
+        np.testing.assert_array_equal(actual.regions, wanted.regions)
+        np.testing.assert_array_equal(actual.boxes, wanted.boxes)
+        np.testing.assert_allclose(actual.mass, wanted.mass, atol=1e-6)
+        np.testing.assert_allclose(actual.similarity, wanted.similarity, atol=1e-6)
         passed = np.setdiff1d(np.arange(1, 25), wanted.regions)
-        assert found.passed_boxes is not None and found.passed_similarity is not None
+        assert actual.passed_boxes is not None and actual.passed_similarity is not None
         assert wanted.passed_boxes is not None and wanted.passed_similarity is not None
-        np.testing.assert_array_equal(found.passed_boxes, wanted.passed_boxes)
-        np.testing.assert_allclose(found.passed_similarity, wanted.passed_similarity, atol=1e-6)
-        np.testing.assert_array_equal(found.passed_boxes, images.boxes[row][passed - 1])
+        np.testing.assert_array_equal(actual.passed_boxes, wanted.passed_boxes)
+        np.testing.assert_allclose(actual.passed_similarity, wanted.passed_similarity, atol=1e-6)
+        np.testing.assert_array_equal(actual.passed_boxes, images.boxes[row][passed - 1])
         first = labels.packed.starts[labels.classes.index(wanted.label)]
         for i, region in enumerate(passed):
             crop = 0.8 * images.crops[row, region - 1] + 0.2 * images.whole[row]
             for j in range(len(wanted.attributes)):
                 cosine = float(crop @ labels.packed.embeddings[first + j])
-                assert found.passed_similarity[i, j] == pytest.approx(cosine, abs=1e-6)
+                assert actual.passed_similarity[i, j] == pytest.approx(cosine, abs=1e-6)
 
 
 def test_on_the_sample_place_maps_find_parts_better_than_the_rest(stored: StoredRun) -> None:
@@ -214,13 +220,13 @@ def test_on_the_sample_place_maps_find_parts_better_than_the_rest(stored: Stored
             continue
         species, scene = scenes[image.keys[0]]
         truth = Truth(number, scene.parts, PARTS)
-        mine, rival = localisation_page.with_rival(
+        evidence, rival = localisation_page.with_rival(
             image, stored.embedded_labels, stored.job.scoring, species.name
         )
-        grid = fitting_grid((mine.width, mine.height), 96)
-        parts = [localisation_page.PART_OF[text] for text in mine.attributes]
+        grid = fitting_grid((evidence.width, evidence.height), 96)
+        parts = [localisation_page.PART_OF[text] for text in evidence.attributes]
         for name, maps in ATTRIBUTIONS.items():
-            tallies[name].add(maps(mine, rival, grid), parts, truth)
+            tallies[name].add(maps(evidence, rival, grid), parts, truth)
     assert len(tallies[BEST].images) > 36 * 6
     energy = {name: tally.figures("energy")[0] for name, tally in tallies.items()}
     pointing = {name: tally.figures("pointing")[0] for name, tally in tallies.items()}

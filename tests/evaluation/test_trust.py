@@ -52,8 +52,8 @@ def coarse(values: np.ndarray) -> np.ndarray:
     return np.round(values * 20) / 20
 
 
-def trusted(precision: float = 0.9, unknown: int = 0, **how: Any) -> Trust:
-    scores, right = drawn(**how)
+def trusted(precision: float = 0.9, unknown: int = 0, **settings: Any) -> Trust:
+    scores, right = drawn(**settings)
     known = np.arange(len(right)) >= unknown
     return measure_trust(scores, right, known, precision)
 
@@ -64,9 +64,9 @@ def trusted(precision: float = 0.9, unknown: int = 0, **how: Any) -> Trust:
 @pytest.mark.parametrize("temperature", [1e-4, 0.003, 0.01, 1.0, 100.0])
 def test_confidence_is_the_first_entry_of_the_softmax(temperature: float) -> None:
     scores, _ = drawn(images=50)
-    found = confidence(scores, temperature)
-    assert found.dtype == np.float32
-    for row, value in zip(scores.astype(np.float64), found, strict=True):
+    confidences = confidence(scores, temperature)
+    assert confidences.dtype == np.float32
+    for row, value in zip(scores.astype(np.float64), confidences, strict=True):
         odds = [math.exp((s - row[0]) / temperature) for s in row]
         assert value == pytest.approx(odds[0] / sum(odds), rel=1e-6)
 
@@ -88,8 +88,8 @@ def test_the_loss_is_scikit_learns_log_loss_of_right_and_wrong(temperature: floa
 
 def test_a_wrong_label_that_was_certain_has_a_finite_loss() -> None:
     scores = np.array([[0.9, 0.1]], np.float32)
-    found = calibration.log_loss(scores, np.array([False]), 1e-4)
-    assert found == pytest.approx(0.8 / 1e-4, rel=1e-6)
+    loss = calibration.log_loss(scores, np.array([False]), 1e-4)
+    assert loss == pytest.approx(0.8 / 1e-4, rel=1e-6)
 
 
 def test_the_fitted_temperature_has_the_least_loss_of_a_fine_grid() -> None:
@@ -110,9 +110,9 @@ def test_the_temperature_that_made_the_data_is_found(temperature: float) -> None
 
 def test_the_temperature_scales_with_the_scores() -> None:
     scores, right = drawn()
-    one = calibration.fit_temperature(scores, right)
+    temperature = calibration.fit_temperature(scores, right)
     other = calibration.fit_temperature(scores * 1000, right)
-    assert other == pytest.approx(1000 * one, rel=1e-4)
+    assert other == pytest.approx(1000 * temperature, rel=1e-4)
 
 
 @pytest.mark.parametrize("right", [True, False])
@@ -133,24 +133,24 @@ def test_reliability_bins_are_scikit_learns(bins: int, ties: bool) -> None:
     scores, right = drawn()
     sure = confidence(scores, 0.004).astype(np.float64)
     sure = coarse(sure) if ties else sure
-    found = calibration.reliability(sure, right, bins)
+    bins_of_curve = calibration.reliability(sure, right, bins)
     accuracy, mean = calibration_curve(right, sure, n_bins=bins, strategy="quantile")
-    assert [b.accuracy for b in found] == pytest.approx(accuracy.tolist())
-    assert [b.confidence for b in found] == pytest.approx(mean.tolist())
-    assert sum(b.images for b in found) == len(right)
+    assert [b.accuracy for b in bins_of_curve] == pytest.approx(accuracy.tolist())
+    assert [b.confidence for b in bins_of_curve] == pytest.approx(mean.tolist())
+    assert sum(b.images for b in bins_of_curve) == len(right)
 
 
 def test_the_calibration_error_is_that_of_a_plain_loop() -> None:
     scores, right = drawn()
     sure = confidence(scores, 0.01)
-    found = calibration.calibration_error(calibration.reliability(sure, right, 10))
+    error = calibration.calibration_error(calibration.reliability(sure, right, 10))
     edges = np.quantile(sure, np.linspace(0, 1, 11))
     expected = 0.0
     for low, high in pairwise(edges):
         inside = [i for i, c in enumerate(sure) if low < c <= high or (c == edges[0] == low)]
         gap = abs(np.mean(right[inside]) - np.mean(sure[inside].astype(float)))
         expected += gap * len(inside) / len(sure)
-    assert found == pytest.approx(expected, rel=1e-6)
+    assert error == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -171,10 +171,10 @@ def test_risk_and_coverage_are_those_of_a_plain_loop(ties: bool) -> None:
 
 def test_the_lower_bound_is_the_exact_binomial_one() -> None:
     for correct, labelled in ((0, 5), (1, 1), (59, 59), (58, 59), (173, 200), (1000, 1000)):
-        (found,) = calibration.lower_bound(np.array([correct]), np.array([labelled]))
+        (bound,) = calibration.lower_bound(np.array([correct]), np.array([labelled]))
         test = binomtest(correct, labelled, alternative="greater")
         exact = test.proportion_ci(confidence_level=0.95, method="exact")
-        assert found == pytest.approx(exact.low, abs=1e-12)
+        assert bound == pytest.approx(exact.low, abs=1e-12)
 
 
 @pytest.mark.parametrize("precision", [0.5, 0.8, 0.9, 0.95, 0.999999])
@@ -295,16 +295,16 @@ def test_an_image_of_no_known_class_is_wrong_when_labelled_and_not_part_of_the_c
 def test_the_same_images_give_the_same_trust_as_json() -> None:
     one, again = (json.dumps(trusted(unknown=30).to_json(), allow_nan=False) for _ in range(2))
     assert one == again
-    found = json.loads(one)
-    assert len(found["risk_coverage"]["risk"]) == 100
-    assert found["risk_coverage"]["coverage"][-1] == 1.0
-    assert found["threshold"] == trusted(unknown=30).threshold
-    assert sum(b["images"] for b in found["bins_after"]) == 370
+    document = json.loads(one)
+    assert len(document["risk_coverage"]["risk"]) == 100
+    assert document["risk_coverage"]["coverage"][-1] == 1.0
+    assert document["threshold"] == trusted(unknown=30).threshold
+    assert sum(b["images"] for b in document["bins_after"]) == 370
     assert json.loads(json.dumps(trusted(0.999).to_json()))["cut"] is None
 
 
 @pytest.mark.parametrize(
-    ("images", "k", "precision", "said"),
+    ("images", "k", "precision", "sentence"),
     [
         (100, 1, 0.9, "--top-k 2 or more"),
         (19, 5, 0.9, "measured on 19 images"),
@@ -314,9 +314,9 @@ def test_the_same_images_give_the_same_trust_as_json() -> None:
     ],
 )
 def test_what_cannot_be_measured_is_one_sentence(
-    images: int, k: int, precision: float, said: str
+    images: int, k: int, precision: float, sentence: str
 ) -> None:
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=sentence):
         trusted(precision, images=images, k=k)
 
 
@@ -328,30 +328,30 @@ def test_a_trust_file_says_again_what_was_written(labelled: Run, tmp_path: Path)
     for name in ("trust.json", "again.json"):
         write_trust(tmp_path / name, trust, labelled)
     assert (tmp_path / "trust.json").read_bytes() == (tmp_path / "again.json").read_bytes()
-    found = read_trust(str(tmp_path / "trust.json"))
-    assert (found.temperature, found.threshold) == (trust.temperature, trust.threshold)
-    assert (found.run, found.encoder, found.labels) == (
+    trust_file = read_trust(str(tmp_path / "trust.json"))
+    assert (trust_file.temperature, trust_file.threshold) == (trust.temperature, trust.threshold)
+    assert (trust_file.run, trust_file.encoder, trust_file.labels) == (
         labelled.key,
         labelled.encoder,
         labelled.labels,
     )
-    assert (found.precision, found.images) == (0.9, 400)
-    assert trust_notices(found, labelled) == []
+    assert (trust_file.precision, trust_file.images) == (0.9, 400)
+    assert trust_notices(trust_file, labelled) == []
 
 
 def test_another_encoder_label_set_or_setting_is_said_in_words(
     labelled: Run, tmp_path: Path
 ) -> None:
     write_trust(tmp_path / "trust.json", trusted(), labelled)
-    found = read_trust(str(tmp_path / "trust.json"))
-    (said,) = trust_notices(found, replace(labelled, encoder="other-encoder"))
-    assert "other-encoder" in said and labelled.encoder in said and "evaluate" in said
-    (said,) = trust_notices(found, replace(labelled, labels="other-labels"))
-    assert "label set" in said and "other-labels" in said
+    trust_file = read_trust(str(tmp_path / "trust.json"))
+    (notice,) = trust_notices(trust_file, replace(labelled, encoder="other-encoder"))
+    assert "other-encoder" in notice and labelled.encoder in notice and "evaluate" in notice
+    (notice,) = trust_notices(trust_file, replace(labelled, labels="other-labels"))
+    assert "label set" in notice and "other-labels" in notice
     scoring = labelled.job.scoring.model_copy(update={"theta": 0.5, "plans": 1})
     job = labelled.job.model_copy(update={"scoring": scoring})
-    (said,) = trust_notices(found, replace(labelled, job=job))
-    assert "theta 0.8, this run has 0.5" in said
+    (notice,) = trust_notices(trust_file, replace(labelled, job=job))
+    assert "theta 0.8, this run has 0.5" in notice
 
 
 GOOD = {
@@ -394,9 +394,11 @@ def test_a_nonsense_trust_file_is_one_sentence(name: str, tmp_path: Path) -> Non
         file.write_bytes(content)
     with pytest.raises(UserError) as error:
         read_trust(str(file))
-    said = str(error.value)
-    assert str(file) in said and said.endswith("give a trust.json that lazsl evaluate wrote")
-    assert "\n" not in said and len(said) < 400
+    sentence = str(error.value)
+    assert str(file) in sentence and sentence.endswith(
+        "give a trust.json that lazsl evaluate wrote"
+    )
+    assert "\n" not in sentence and len(sentence) < 400
     file.write_text(json.dumps(GOOD))
     assert read_trust(str(file)).threshold == 0.5
 
@@ -443,9 +445,9 @@ def test_an_open_set_takes_whole_classes_out_and_leaves_the_rest_as_it_was() -> 
 
 def test_which_classes_are_taken_out_does_not_depend_on_their_order() -> None:
     names = tuple(f"class {i}" for i in range(12))
-    one = LabelSet("a", names, tuple((name,) for name in names))
+    labels = LabelSet("a", names, tuple((name,) for name in names))
     other = LabelSet("a", names[::-1], tuple((name,) for name in names[::-1]))
-    assert set(open_set_split(one, 0.3)[1]) == set(open_set_split(other, 0.3)[1])
+    assert set(open_set_split(labels, 0.3)[1]) == set(open_set_split(other, 0.3)[1])
 
 
 def test_whole_families_can_be_taken_out() -> None:

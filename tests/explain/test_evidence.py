@@ -45,19 +45,19 @@ def evidence(boxes: np.ndarray, weights: np.ndarray, size: tuple[int, int]) -> E
 
 
 def test_a_single_box_lights_exactly_its_pixels() -> None:
-    found = spread(np.array([[3, 1, 7, 4]]), np.array([[2.0]]), (10, 6))
+    maps = spread(np.array([[3, 1, 7, 4]]), np.array([[2.0]]), (10, 6))
     expected = np.zeros((1, 6, 10))
     expected[0, 1:4, 3:7] = 2.0 / 12
-    np.testing.assert_allclose(found, expected, atol=1e-15)
+    np.testing.assert_allclose(maps, expected, atol=1e-15)
 
 
 def test_overlapping_boxes_add() -> None:
     boxes = np.array([[0, 0, 4, 4], [2, 2, 6, 6]])
-    found = spread(boxes, np.array([[1.6], [3.2]]), (8, 8))[0]
-    assert found[0, 0] == pytest.approx(0.1)
-    assert found[3, 3] == pytest.approx(0.3)
-    assert found[5, 5] == pytest.approx(0.2)
-    assert found[7, 7] == 0
+    maps = spread(boxes, np.array([[1.6], [3.2]]), (8, 8))[0]
+    assert maps[0, 0] == pytest.approx(0.1)
+    assert maps[3, 3] == pytest.approx(0.3)
+    assert maps[5, 5] == pytest.approx(0.2)
+    assert maps[7, 7] == 0
 
 
 @pytest.mark.parametrize("kernel", ["box", "hann"])
@@ -67,9 +67,9 @@ def test_every_attribute_keeps_its_sum_on_any_grid(
     kernel: Kernel, size: tuple[int, int], grid: tuple[int, int] | None
 ) -> None:
     weights = GENERATOR.normal(size=(40, 3))
-    found = spread(boxes_within(40, *size), weights, size, grid, kernel)
-    assert found.shape == (3, *(grid or size)[::-1])
-    np.testing.assert_allclose(found.sum(axis=(1, 2)), weights.sum(axis=0), atol=1e-12)
+    maps = spread(boxes_within(40, *size), weights, size, grid, kernel)
+    assert maps.shape == (3, *(grid or size)[::-1])
+    np.testing.assert_allclose(maps.sum(axis=(1, 2)), weights.sum(axis=0), atol=1e-12)
 
 
 @pytest.mark.parametrize("kernel", ["box", "hann"])
@@ -96,9 +96,9 @@ def test_a_class_is_found_where_its_attributes_are_and_the_other_class_is_not() 
     other = evidence(boxes, np.array([[0.1], [0.4], [0.3]]), (8, 8))
     alone, against = class_place_map(this), class_place_map(this, other)
     means = [0.4, 0.2, 0.3]
-    for found, values in ((alone, means), (against, np.subtract(means, [0.1, 0.4, 0.3]))):
+    for actual, values in ((alone, means), (against, np.subtract(means, [0.1, 0.4, 0.3]))):
         correlation = np.corrcoef([1, 0, 1], values)[0, 1]
-        assert found[4, 1] == pytest.approx(correlation**2) and found[4, 1] > 0 > found[4, 6]
+        assert actual[4, 1] == pytest.approx(correlation**2) and actual[4, 1] > 0 > actual[4, 6]
     np.testing.assert_allclose(class_place_map(other, this), -against)
     object.__setattr__(other, "image_id", "another")
     with pytest.raises(ValueError, match="different images"):
@@ -106,11 +106,11 @@ def test_a_class_is_found_where_its_attributes_are_and_the_other_class_is_not() 
 
 
 def test_a_faded_box_stays_inside_its_pixels_and_is_strongest_in_the_middle() -> None:
-    found = spread(np.array([[2, 2, 9, 9]]), np.array([[1.0]]), (12, 12), None, "hann")[0]
+    maps = spread(np.array([[2, 2, 9, 9]]), np.array([[1.0]]), (12, 12), None, "hann")[0]
     inside = np.zeros((12, 12), bool)
     inside[2:9, 2:9] = True
-    assert (found[inside] > 0).all() and (found[~inside] == 0).all()
-    assert found.argmax() == 5 * 12 + 5
+    assert (maps[inside] > 0).all() and (maps[~inside] == 0).all()
+    assert maps.argmax() == 5 * 12 + 5
 
 
 def test_a_contrast_adds_up_to_the_difference_of_the_scores() -> None:
@@ -151,12 +151,12 @@ def test_stored_plans_add_up_to_the_scores_of_a_real_run(labelled: Run) -> None:
         with pytest.raises(UserError, match="rejected"):
             read_evidence(connection, run.key, "odd/zero-bytes.jpg")
     assert {(e.image_id, e.rank) for e in kept} == set(scores)
-    for one in kept:
-        label, score = scores[one.image_id, one.rank]
-        assert one.label == label
-        assert attribute_maps(one).sum() == pytest.approx(score, abs=1e-5)
-        assert (one.boxes[:, :2] >= 0).all()
-        assert (one.boxes[:, 2] <= one.width).all() and (one.boxes[:, 3] <= one.height).all()
+    for move in kept:
+        label, score = scores[move.image_id, move.rank]
+        assert move.label == label
+        assert attribute_maps(move).sum() == pytest.approx(score, abs=1e-5)
+        assert (move.boxes[:, :2] >= 0).all()
+        assert (move.boxes[:, 2] <= move.width).all() and (move.boxes[:, 3] <= move.height).all()
     assert [e.rank for e in rotated] == [1, 2]
 
 

@@ -88,8 +88,10 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def case(connection: Connection, run: Run, image: str, against: str | None = None) -> Explanation:
-    found = find_run(connection, run.key, run.job.workspace)
-    return explain(connection, found, find_image(connection, found.key, image), against)
+    run_of_image = find_run(connection, run.key, run.job.workspace)
+    return explain(
+        connection, run_of_image, find_image(connection, run_of_image.key, image), against
+    )
 
 
 def ask(run: Run, *arguments: str) -> str:
@@ -116,30 +118,32 @@ def refused(run: Run, *arguments: str) -> str:
 def test_contributions_add_up_to_the_score_and_differences_to_the_margin(
     connection: Connection, labelled: Run, image: str
 ) -> None:
-    found = case(connection, labelled, image)
-    assert found.other is not None
-    for one in (found.this, found.other):
+    explanation = case(connection, labelled, image)
+    assert explanation.other is not None
+    for one in (explanation.this, explanation.other):
         parts = spoken(one)
         assert sum(part.contribution for part in parts) == pytest.approx(one.score, abs=1e-6)
         assert np.mean([part.similarity for part in parts]) == pytest.approx(one.score, abs=1e-6)
         assert sum(abs(part.share) for part in parts) == pytest.approx(1)
-    pairs = pair(found.this, found.other)
-    assert sum(one.difference for one in pairs) == pytest.approx(found.verdict.margin, abs=1e-6)
-    for side, evidence in (("this", found.this), ("other", found.other)):
-        texts = [getattr(one, side).text for one in pairs if getattr(one, side) is not None]
+    pairs = pair(explanation.this, explanation.other)
+    assert sum(pair.difference for pair in pairs) == pytest.approx(
+        explanation.verdict.margin, abs=1e-6
+    )
+    for side, evidence in (("this", explanation.this), ("other", explanation.other)):
+        texts = [getattr(pair, side).text for pair in pairs if getattr(pair, side) is not None]
         assert sorted(texts) == sorted(evidence.attributes)
 
 
 def test_strengths_and_best_regions_are_those_in_the_warehouse(
     connection: Connection, labelled: Run
 ) -> None:
-    found = case(connection, labelled, "plate-012.jpg")
+    explanation = case(connection, labelled, "plate-012.jpg")
     rows = connection.execute(
         "select attribute, contribution, box from why($run, $image)",
-        {"run": labelled.key, "image": found.image.image_id},
+        {"run": labelled.key, "image": explanation.image.image_id},
     ).fetchall()
-    assert [one.text for one in spoken(found.this)] == [row[0] for row in rows]
-    for one, (_, contribution, box) in zip(spoken(found.this), rows, strict=True):
+    assert [one.text for one in spoken(explanation.this)] == [row[0] for row in rows]
+    for one, (_, contribution, box) in zip(spoken(explanation.this), rows, strict=True):
         assert one.contribution == pytest.approx(contribution, abs=1e-6)
         assert one.box == (box["left"], box["top"], box["right"], box["bottom"])
 
@@ -152,8 +156,8 @@ def test_a_class_without_a_kept_plan_is_aligned_anew_from_stored_embeddings(
         "select class from plans where image_id = ?", [best.image.image_id]
     ).fetchall()
     another = next(name for name in labelled.labelset.classes if (name,) not in kept)
-    found = case(connection, labelled, "plate-012.jpg", against=another.upper()).other
-    assert found is not None and found.label == another
+    rival_evidence = case(connection, labelled, "plate-012.jpg", against=another.upper()).other
+    assert rival_evidence is not None and rival_evidence.label == another
 
     home = Path(labelled.job.workspace)
     embedded = home / "embeddings" / labelled.encoder / labelled.regions
@@ -167,12 +171,14 @@ def test_a_class_without_a_kept_plan_is_aligned_anew_from_stored_embeddings(
     chosen = torch.tensor([[labelled.labelset.classes.index(another)]])
     plans = plans_for(crops, whole, keep, labels.packed, chosen)
     mass, similarity = plans.of(0, 0)
-    np.testing.assert_allclose(found.mass, mass.numpy(), atol=1e-7)
-    np.testing.assert_allclose(found.similarity, similarity.numpy(), atol=1e-7)
-    assert found.score == pytest.approx(float(plans.scores[0, 0]), abs=1e-7)
-    assert found.regions.tolist() == (np.flatnonzero(keep[0].numpy()) + 1).tolist()
-    boxes = [rows[name].to_numpy()[found.regions] for name in ("left", "top", "right", "bottom")]
-    np.testing.assert_array_equal(found.boxes, np.stack(boxes, axis=1))
+    np.testing.assert_allclose(rival_evidence.mass, mass.numpy(), atol=1e-7)
+    np.testing.assert_allclose(rival_evidence.similarity, similarity.numpy(), atol=1e-7)
+    assert rival_evidence.score == pytest.approx(float(plans.scores[0, 0]), abs=1e-7)
+    assert rival_evidence.regions.tolist() == (np.flatnonzero(keep[0].numpy()) + 1).tolist()
+    boxes = [
+        rows[name].to_numpy()[rival_evidence.regions] for name in ("left", "top", "right", "bottom")
+    ]
+    np.testing.assert_array_equal(rival_evidence.boxes, np.stack(boxes, axis=1))
 
 
 def test_a_plan_made_anew_is_the_plan_that_was_kept(connection: Connection, labelled: Run) -> None:
@@ -195,11 +201,11 @@ def test_a_plan_made_anew_is_the_plan_that_was_kept(connection: Connection, labe
 def test_attributes_that_say_alike_stand_side_by_side() -> None:
     this = evidence(("a curved blue beak", "yellow legs", "a fan tail"), label="this")
     other = evidence(("Yellow legs", "a conical blue beak", "a smooth crown"), label="other")
-    found = [
+    actual = [
         (one.this and one.this.text, one.other and one.other.text, one.shared)
         for one in pair(this, other)
     ]
-    assert sorted(found, key=str) == [
+    assert sorted(actual, key=str) == [
         ("a curved blue beak", "a conical blue beak", False),
         ("a fan tail", None, False),
         ("yellow legs", "Yellow legs", True),
@@ -210,8 +216,8 @@ def test_attributes_that_say_alike_stand_side_by_side() -> None:
 def test_the_sentence_names_what_made_the_difference() -> None:
     this = evidence(("a blue beak", "legs"), np.array([[0.30, 0.10]]), label="this")
     other = evidence(("a red beak", "legs"), np.array([[0.10, 0.11]]), label="other")
-    found = explanation(this, other)
-    assert because(found, pair(this, other)) == (
+    explained = explanation(this, other)
+    assert because(explained, pair(this, other)) == (
         "this rather than other, because of a blue beak instead of a red one."
     )
     only = explanation(evidence(("a crest",), np.array([[0.3]]), label="this"), None)
@@ -236,8 +242,8 @@ def test_a_reason_reads_as_a_person_says_it(
         for words, value in ((text, 0.2), (rival, -0.1))
     ]
     this, other = evidence(("x",), label="this"), evidence(("y",), label="other")
-    found = replace(explanation(this, other), other=replace(other, score=this.score - 0.3))
-    sentence = because(found, [Pair(*spoken_of)])
+    changed = replace(explanation(this, other), other=replace(other, score=this.score - 0.3))
+    sentence = because(changed, [Pair(*spoken_of)])
     assert sentence == f"this rather than other, because of {reason}."
 
 
@@ -247,9 +253,9 @@ def test_a_reason_reads_as_a_person_says_it(
 def test_an_image_is_found_by_key_by_id_and_by_the_end_of_its_key(
     connection: Connection, labelled: Run
 ) -> None:
-    found = find_image(connection, labelled.key, ROTATED)
-    for name in (found.image_id, "rotated by exif.jpg", "exif.jpg", "by exif"):
-        assert find_image(connection, labelled.key, name) == found
+    image = find_image(connection, labelled.key, ROTATED)
+    for name in (image.image_id, "rotated by exif.jpg", "exif.jpg", "by exif"):
+        assert find_image(connection, labelled.key, name) == image
 
 
 def test_what_cannot_be_explained_is_said_in_a_sentence(labelled: Run, tmp_path: Path) -> None:
@@ -293,18 +299,18 @@ def first_panel(png: bytes, size: tuple[int, int], like: np.ndarray) -> np.ndarr
 def test_a_picture_that_exif_turns_is_drawn_right_side_up(
     connection: Connection, labelled: Run
 ) -> None:
-    found = case(connection, labelled, ROTATED)
-    pixels = read_pixels(found.image, labelled.job.max_pixels)
+    explanation = case(connection, labelled, ROTATED)
+    pixels = read_pixels(explanation.image, labelled.job.max_pixels)
     assert not isinstance(pixels, str)
     stored = Pixels.open(Path(labelled.job.archive) / ROTATED)
     upright = ImageOps.exif_transpose(stored).convert("RGB")
     assert stored.size == upright.size[::-1]
     size = image_size(upright.width / upright.height)
     expected = np.asarray(upright.resize(size), float)
-    drawn = first_panel(draw(found, pixels), size, expected)
+    drawn = first_panel(draw(explanation, pixels), size, expected)
     right = np.abs(drawn - expected).mean()
     turned = [np.asarray(upright.transpose(t).resize(size), float) for t in Pixels.Transpose]
-    wrong = [np.abs(drawn - one).mean() for one in turned]
+    wrong = [np.abs(drawn - picture).mean() for picture in turned]
     assert right < 5 and min(wrong) > 15, (right, wrong)
 
 
@@ -385,24 +391,24 @@ def test_a_ring_lies_where_the_attribute_that_decided_was_found(place: tuple[int
 
 
 def test_a_map_no_better_than_chance_has_no_ring_and_says_so() -> None:
-    told = shown_at((100, 80), noise=0.02)
-    assert localised(told).tolist() == [True, False]
+    drawn = shown_at((100, 80), noise=0.02)
+    assert localised(drawn).tolist() == [True, False]
     rng = np.random.default_rng(0)
     chance = [
-        localised(replace(told, similarity=rng.normal(size=told.similarity.shape)))
+        localised(replace(drawn, similarity=rng.normal(size=drawn.similarity.shape)))
         for _ in range(60)
     ]
     # A permutation test at 5 %: of 120 maps of noise, 6 in the mean.
     assert np.mean(chance) < 0.12
-    silent = replace(told, similarity=rng.normal(size=told.similarity.shape) * 1e-3 + 0.1)
+    silent = replace(drawn, similarity=rng.normal(size=drawn.similarity.shape) * 1e-3 + 0.1)
     scene = make_scene(explanation(silent, None), None)
     assert "Not localised" in reading(scene) and "rings" not in reading(scene)
 
 
 def test_the_size_of_a_region_alone_localises_nothing() -> None:
-    told = shown_at((100, 80))
-    sides = np.log(told.boxes[:, 2] - told.boxes[:, 0])
-    assert not localised(replace(told, similarity=np.stack([sides, -sides], axis=1))).any()
+    drawn = shown_at((100, 80))
+    sides = np.log(drawn.boxes[:, 2] - drawn.boxes[:, 0])
+    assert not localised(replace(drawn, similarity=np.stack([sides, -sides], axis=1))).any()
 
 
 @pytest.mark.parametrize("size", [(3000, 40), (40, 3000), (2, 2), (2, 900)])
@@ -433,10 +439,10 @@ def test_hostile_names_are_shown_as_they_are(
     target = tmp_path / "a.png"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        said = ask(hostile, key, "-o", str(target), "--against", rival)
+        answer = ask(hostile, key, "-o", str(target), "--against", rival)
     assert not caplog.records
-    assert visible(key) in said and short(rival).split()[0] in said
-    assert "\x1b" not in said and "\u202e" not in said and "\x07" not in said
+    assert visible(key) in answer and short(rival).split()[0] in answer
+    assert "\x1b" not in answer and "\u202e" not in answer and "\x07" not in answer
     with Pixels.open(target) as page:
         assert page.format == "PNG" and page.width == 1320
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
@@ -446,11 +452,11 @@ def test_the_picture_is_drawn_without_an_image_that_cannot_be_read_any_more(
     hostile: Run, tmp_path: Path
 ) -> None:
     for key, reason in (("gone.png", "no longer there"), ("new.png", "is now")):
-        said = ask(hostile, key, "-o", str(tmp_path / key))
-        assert "drawn without the image, which cannot be read: listed with" in said or (
-            "drawn without the image, which cannot be read: listed as" in said
+        answer = ask(hostile, key, "-o", str(tmp_path / key))
+        assert "drawn without the image, which cannot be read: listed with" in answer or (
+            "drawn without the image, which cannot be read: listed as" in answer
         )
-        assert reason in said and (tmp_path / key).is_file()
+        assert reason in answer and (tmp_path / key).is_file()
 
 
 def test_the_default_name_is_made_of_the_key_and_lies_in_this_folder(
@@ -465,11 +471,11 @@ def test_the_last_words_of_label_are_two_commands_that_show_why(
     labelled: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _show_run(labelled)
-    said = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
-    commands = {words[1]: words[2:] for words in said if words[:1] == ["lazsl"]}
+    sentences = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
+    commands = {words[1]: words[2:] for words in sentences if words[:1] == ["lazsl"]}
     for name, target in (("explain", "why.png"), ("report", "site")):
-        asked = [name, *commands[name], "--output", str(tmp_path / target)]
-        result = CliRunner().invoke(app, asked)
+        arguments = [name, *commands[name], "--output", str(tmp_path / target)]
+        result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, result.output
     assert Pixels.open(tmp_path / "why.png").format == "PNG"
     assert (tmp_path / "site" / "index.html").is_file()
@@ -477,9 +483,9 @@ def test_the_last_words_of_label_are_two_commands_that_show_why(
 
 @pytest.mark.parametrize("name", ["../../x", "", "...", "\u202e", "a/b\\c:d*?", "é" * 500, "nul\0"])
 def test_file_names_of_any_text_are_safe(name: str) -> None:
-    found = file_name(name)
-    assert found and len(found) <= 80 and not set(found) & set('/\\:*?"<>|\0\u202e')
-    assert not found.startswith((".", "-"))
+    safe_name = file_name(name)
+    assert safe_name and len(safe_name) <= 80 and not set(safe_name) & set('/\\:*?"<>|\0\u202e')
+    assert not safe_name.startswith((".", "-"))
 
 
 def test_texts_are_wrapped_within_their_width_and_cut_with_an_ellipsis() -> None:

@@ -32,14 +32,16 @@ def run(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     shutil.copytree(labelled.job.workspace, home / "workspace")
     scoring = rescoring(labelled.job.scoring.model_dump(), {"aligner": "one-sided"})
     changes = {"scoring": scoring, "warehouse": str(home / "warehouse.duckdb")}
-    found = open_relabelling(Folder(str(home / "workspace")), labelled.key, changes)
-    record_run(found)
-    for shard in steps.archive_shards(found):
-        steps.score_shard(found, shard)
-    truth = read_truth(str(fieldguide.TRUTH_FILE), found.labelset)
-    path = found.job.warehouse_path
-    publishing.load(found.workspace, path, [found.key], truth=truth, archive=found.archive)
-    return found
+    relabelled = open_relabelling(Folder(str(home / "workspace")), labelled.key, changes)
+    record_run(relabelled)
+    for shard in steps.archive_shards(relabelled):
+        steps.score_shard(relabelled, shard)
+    truth = read_truth(str(fieldguide.TRUTH_FILE), relabelled.labelset)
+    path = relabelled.job.warehouse_path
+    publishing.load(
+        relabelled.workspace, path, [relabelled.key], truth=truth, archive=relabelled.archive
+    )
+    return relabelled
 
 
 def explained(connection: DuckDBPyConnection, run: Run, against: str | None = None) -> Explanation:
@@ -114,10 +116,10 @@ def test_kept_and_recomputed_plans_are_the_same(run: Run) -> None:
 
 def ask(run: Run, *edits: str) -> tuple[WhatIf, list[str]]:
     """What an edit does, and the sentences that the text tower was asked for."""
-    asked: list[str] = []
+    requests: list[str] = []
 
     def embed(sentences: list[str]) -> torch.Tensor:
-        asked.extend(sentences)
+        requests.extend(sentences)
         noise = torch.randn(len(sentences), 128, generator=torch.Generator().manual_seed(1))
         return torch.nn.functional.normalize(noise, dim=1)
 
@@ -126,24 +128,24 @@ def ask(run: Run, *edits: str) -> tuple[WhatIf, list[str]]:
         stored = read_stored(run.workspace, of, find_image(connection, run.key, IMAGE))
     embedded = read_attributes(run.workspace, of)
     labels = stored_labelset(embedded, "labels")
-    return what_if(stored, embedded, labels, edits, run.job.scoring, embed), asked
+    return what_if(stored, embedded, labels, edits, run.job.scoring, embed), requests
 
 
 def test_editing_one_attribute_moves_no_other_and_needs_its_sentence_alone(run: Run) -> None:
-    found, asked = ask(run, "rewrite 1 => a plaid crest")
-    assert [sentence for sentence in asked if "plaid" not in sentence] == []
-    assert len(asked) == 1
-    label = found.before.top[0][0]
-    moved = [one for one in found.moved if one.label == label]
-    kept = [one for one in moved if one.before is not None and one.after is not None]
+    answer, answer = ask(run, "rewrite 1 => a plaid crest")
+    assert [sentence for sentence in answer if "plaid" not in sentence] == []
+    assert len(answer) == 1
+    label = answer.before.top[0][0]
+    moved = [one for one in answer.moved if one.label == label]
+    kept = [move for move in moved if move.before is not None and move.after is not None]
     assert len(kept) == len(moved) - 2
-    assert all(one.change == 0 for one in kept)
+    assert all(move.change == 0 for move in kept)
 
 
 def test_a_new_class_moves_no_score_and_needs_its_sentences_alone(run: Run) -> None:
-    found, asked = ask(run, "add class Roller: blue wings; a stout bill")
-    assert len(asked) == 3 and all("Roller" in sentence for sentence in asked)
-    before, after = dict(found.before.top), dict(found.after.top)
+    answer, answer = ask(run, "add class Roller: blue wings; a stout bill")
+    assert len(answer) == 3 and all("Roller" in sentence for sentence in answer)
+    before, after = dict(answer.before.top), dict(answer.after.top)
     shared = before.keys() & after.keys()
     assert len(shared) >= 4
     assert {name: before[name] for name in shared} == {name: after[name] for name in shared}
@@ -152,9 +154,9 @@ def test_a_new_class_moves_no_score_and_needs_its_sentences_alone(run: Run) -> N
 def test_an_evaluation_shows_both_aligners_from_one_set_of_regions(run: Run, labelled: Run) -> None:
     by_run = {}
     for one in (run, labelled):
-        found = evaluate(one.job.workspace, one.key, str(fieldguide.TRUTH_FILE))
-        by_run[one.key] = found.answers
-        assert {"lazsl", "one-sided", "crop-mean", "dclip"} <= found.answers.best.keys()
+        evaluation = evaluate(one.job.workspace, one.key, str(fieldguide.TRUTH_FILE))
+        by_run[one.key] = evaluation.answers
+        assert {"lazsl", "one-sided", "crop-mean", "dclip"} <= evaluation.answers.best.keys()
     for name in ("lazsl", "one-sided"):
         mine, other = (by_run[one.key] for one in (run, labelled))
         assert np.array_equal(mine.best[name], other.best[name])

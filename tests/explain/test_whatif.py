@@ -62,8 +62,8 @@ def by_relabelling(
 ) -> dict[str, float]:
     """The best classes of the image in a run with this label set."""
     table = EmbeddedLabels.from_table(embed_labels(labels, encoder))
-    found = score_table(stored.regions, table, labelled.job.scoring, 2**28)["scores"]
-    return dict(zip(found["class"].to_pylist(), found["score"].to_pylist(), strict=True))
+    scores = score_table(stored.regions, table, labelled.job.scoring, 2**28)["scores"]
+    return dict(zip(scores["class"].to_pylist(), scores["score"].to_pylist(), strict=True))
 
 
 def changed(labelled: Run, **classes: list[str] | None) -> LabelSet:
@@ -96,39 +96,39 @@ def test_an_edit_that_changes_nothing_reproduces_the_run(
 ) -> None:
     label = called(labelled)[0][0]
     text = labelled.labelset.attributes[labelled.labelset.classes.index(label)][number - 1]
-    found = ask(labelled, stored, embedded, f"rewrite {number} => {text}")
-    assert [name for name, _ in found.after.top] == [name for name, _ in called(labelled)]
-    for side in (found.before, found.after):
+    answer = ask(labelled, stored, embedded, f"rewrite {number} => {text}")
+    assert [name for name, _ in answer.after.top] == [name for name, _ in called(labelled)]
+    for side in (answer.before, answer.after):
         assert [s for _, s in side.top] == pytest.approx([s for _, s in called(labelled)], abs=1e-6)
-    assert all(one.change == 0 for one in found.moved)
+    assert all(one.change == 0 for one in answer.moved)
 
 
 def test_dropping_an_attribute_is_relabelling_without_it(
     labelled: Run, stored: StoredImage, embedded: pa.Table, encoder: Encoder
 ) -> None:
     label = called(labelled)[0][0]
-    mine = list(labelled.labelset.attributes[labelled.labelset.classes.index(label)])
-    found = ask(labelled, stored, embedded, f"drop {mine[2]}")
+    attributes = list(labelled.labelset.attributes[labelled.labelset.classes.index(label)])
+    answer = ask(labelled, stored, embedded, f"drop {attributes[2]}")
     expected = by_relabelling(
-        labelled, stored, encoder, changed(labelled, **{label: mine[:2] + mine[3:]})
+        labelled, stored, encoder, changed(labelled, **{label: attributes[:2] + attributes[3:]})
     )
-    assert dict(found.after.top) == pytest.approx(expected, abs=1e-6)
-    assert list(dict(found.after.top)) == list(expected)
-    assert found.after.top != found.before.top
+    assert dict(answer.after.top) == pytest.approx(expected, abs=1e-6)
+    assert list(dict(answer.after.top)) == list(expected)
+    assert answer.after.top != answer.before.top
 
 
 def test_new_words_and_classes_are_scored_as_a_run_would(
     labelled: Run, stored: StoredImage, embedded: pa.Table, encoder: Encoder
 ) -> None:
     first, second = (name for name, _ in called(labelled)[:2])
-    asked: list[str] = []
+    requests: list[str] = []
 
     def embed(sentences: list[str]) -> torch.Tensor:
-        asked.extend(sentences)
+        requests.extend(sentences)
         return encoder.encode_sentences(sentences)
 
     theirs = list(labelled.labelset.attributes[labelled.labelset.classes.index(second)])
-    found = ask(
+    answer = ask(
         labelled,
         stored,
         embedded,
@@ -146,24 +146,26 @@ def test_new_words_and_classes_are_scored_as_a_run_would(
             "Roller": ["blue wings", "a stout bill"],
         },
     )
-    assert found.labels.prompts == edited.prompts
+    assert answer.labels.prompts == edited.prompts
     expected = by_relabelling(labelled, stored, encoder, edited)
-    assert dict(found.after.top) == pytest.approx(expected, abs=1e-6)
-    assert first not in dict(found.after.top)
+    assert dict(answer.after.top) == pytest.approx(expected, abs=1e-6)
+    assert first not in dict(answer.after.top)
     known = {prompt for prompts in labelled.labelset.prompts for prompt in prompts}
-    assert asked and not known & set(asked) and len(asked) == len(set(asked))
+    assert requests and not known & set(requests) and len(requests) == len(set(requests))
 
 
 def test_moves_of_a_class_add_up_to_the_change_of_its_score(
     labelled: Run, stored: StoredImage, embedded: pa.Table
 ) -> None:
-    found = ask(labelled, stored, embedded, "drop 1", "drop 1")
-    label = found.before.top[0][0]
-    moves = [one for one in found.moved if one.label == label]
-    change = dict(found.after.top)[label] - dict(found.before.top)[label]
-    assert sum(one.change for one in moves) == pytest.approx(change, abs=1e-6)
-    assert sum(one.before or 0 for one in moves) == pytest.approx(found.before.top[0][1], abs=1e-6)
-    assert [one.after is None for one in moves] == [True, True] + [False] * (len(moves) - 2)
+    answer = ask(labelled, stored, embedded, "drop 1", "drop 1")
+    label = answer.before.top[0][0]
+    moves = [one for one in answer.moved if one.label == label]
+    change = dict(answer.after.top)[label] - dict(answer.before.top)[label]
+    assert sum(move.change for move in moves) == pytest.approx(change, abs=1e-6)
+    assert sum(move.before or 0 for move in moves) == pytest.approx(
+        answer.before.top[0][1], abs=1e-6
+    )
+    assert [move.after is None for move in moves] == [True, True] + [False] * (len(moves) - 2)
 
 
 def test_a_class_that_loses_all_its_attributes_is_left_with_its_name(
@@ -171,9 +173,9 @@ def test_a_class_that_loses_all_its_attributes_is_left_with_its_name(
 ) -> None:
     label = called(labelled)[0][0]
     count = len(labelled.labelset.attributes[labelled.labelset.classes.index(label)])
-    found = ask(labelled, stored, embedded, *["drop 1"] * count)
+    answer = ask(labelled, stored, embedded, *["drop 1"] * count)
     expected = by_relabelling(labelled, stored, encoder, changed(labelled, **{label: []}))
-    assert dict(found.after.top) == pytest.approx(expected, abs=1e-6)
+    assert dict(answer.after.top) == pytest.approx(expected, abs=1e-6)
 
 
 def test_an_answer_takes_less_than_a_second(
@@ -214,7 +216,7 @@ EDITS = {
 
 @pytest.mark.parametrize("text", EDITS)
 def test_an_edit_changes_what_it_says_and_nothing_else(text: str) -> None:
-    found, name = edit(BIRDS, text, "Wren")
+    edited, name = edit(BIRDS, text, "Wren")
     expected = {n: list(a) for n, a in zip(BIRDS.classes, BIRDS.attributes, strict=True)}
     for label, attributes in EDITS[text].items():
         assert label == name
@@ -222,8 +224,8 @@ def test_an_edit_changes_what_it_says_and_nothing_else(text: str) -> None:
             del expected[label]
         else:
             expected[label] = attributes
-    assert {n: list(a) for n, a in zip(found.classes, found.attributes, strict=True)} == expected
-    assert list(found.classes) == list(expected)
+    assert {n: list(a) for n, a in zip(edited.classes, edited.attributes, strict=True)} == expected
+    assert list(edited.classes) == list(expected)
 
 
 REFUSED = {
@@ -263,7 +265,7 @@ class Letters:
     """An encoder that tells sentences apart, and no more."""
 
     def encode_sentences(self, sentences: list[str]) -> torch.Tensor:
-        return torch.tensor([[float(len(one)), 1.0] for one in sentences])
+        return torch.tensor([[float(len(sentence)), 1.0] for sentence in sentences])
 
 
 @pytest.mark.parametrize(

@@ -52,11 +52,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def task_runs(flow_run_id: Any) -> dict[str, list[str]]:
     """States of the task runs of a flow run, by task and number: {"embed 2": ["Completed"]}."""
-    mine = TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[flow_run_id]))
+    of_flow_run = TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[flow_run_id]))
     with get_client(sync_client=True) as client:
-        found = client.read_task_runs(task_run_filter=mine)
+        runs = client.read_task_runs(task_run_filter=of_flow_run)
     states: dict[str, list[str]] = {}
-    for run in sorted(found, key=lambda run: str(run.start_time)):
+    for run in sorted(runs, key=lambda run: str(run.start_time)):
         states.setdefault(run.name.split(" (")[0], []).append(run.state_name or "")
     return states
 
@@ -88,9 +88,9 @@ def test_a_job_labels_everything_and_names_its_tasks_after_shards(
     job = small_job(archive, tmp_path / "workspace")
     state = label_archive(job, return_state=True)
     assert state.is_completed(), state.message
-    found = run_status(Folder(job.workspace))
-    assert (found["listed"], found["labelled"], found["rejected"]) == (24, 17, 7)
-    assert found["missing"] == 0 and found["loaded"] and found["unreconciled_shards"] == 0
+    status = run_status(Folder(job.workspace))
+    assert (status["listed"], status["labelled"], status["rejected"]) == (24, 17, 7)
+    assert status["missing"] == 0 and status["loaded"] and status["unreconciled_shards"] == 0
     states = task_runs(flow_run_of(state))
     steps_of_shards = {f"{step} {n}" for step in ("stage", "embed", "score") for n in (1, 2, 3)}
     assert steps_of_shards <= set(states)
@@ -125,8 +125,8 @@ def test_a_grown_archive_costs_only_what_is_new_or_changed(
     assert state.is_completed(), state.message
     embedded = [name for name in task_runs(flow_run_of(state)) if name.startswith("embed")]
     assert embedded == ["embed 3"]
-    found = run_status(Folder(job.workspace))
-    assert found["listed"] == 10 and found["missing"] == 0 and found["no_longer_listed"] == 1
+    status = run_status(Folder(job.workspace))
+    assert status["listed"] == 10 and status["missing"] == 0 and status["no_longer_listed"] == 1
 
 
 def test_retry_of_a_failed_run_does_only_the_missing_shard(
@@ -312,10 +312,10 @@ def test_relabelling_needs_neither_the_images_nor_the_vision_tower(
     assert state.is_completed(), state.message
     assert [key[2] for key in models._loaded] == ["text"]
     assert [encoder.model.visual for encoder in models._loaded.values()] == [None]
-    found = run_status(Folder(job.workspace))
-    assert found["run"] != first.key and found["classes"] == 2
-    assert (found["labelled"], found["rejected"], found["missing"]) == (13, 7, 0)
-    assert found["crops"] == 0
+    status = run_status(Folder(job.workspace))
+    assert status["run"] != first.key and status["classes"] == 2
+    assert (status["labelled"], status["rejected"], status["missing"]) == (13, 7, 0)
+    assert status["crops"] == 0
 
 
 def test_a_report_is_made_and_the_summary_links_to_it(
@@ -335,18 +335,21 @@ def test_a_report_is_made_and_the_summary_links_to_it(
 
 
 def summary_of(state: Any) -> str:
-    (found,) = artifacts(state, "lazsl-summary")
-    return found
+    (artifact,) = artifacts(state, "lazsl-summary")
+    return artifact
 
 
 def artifacts(state: Any, key: str) -> list[str]:
     """What a flow run left under a key."""
-    mine = ArtifactFilter(
+    of_flow_run = ArtifactFilter(
         flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_of(state)]),
         key=ArtifactFilterKey(any_=[key]),
     )
     with get_client(sync_client=True) as client:
-        return [str(found.data) for found in client.read_artifacts(artifact_filter=mine)]
+        return [
+            str(read_artifact.data)
+            for read_artifact in client.read_artifacts(artifact_filter=of_flow_run)
+        ]
 
 
 def test_archive_and_workspace_in_a_bucket(
@@ -389,8 +392,8 @@ def test_a_store_that_fails_at_every_first_request_loses_and_doubles_no_image(
     assert content(job.warehouse_path) == content(plain.warehouse_path)
 
     # Once more, with nothing new: that costs the listing, and no question about any image.
-    for asked in (faulty_s3.gets, faulty_s3.heads):
-        asked.clear()
+    for arguments in (faulty_s3.gets, faulty_s3.heads):
+        arguments.clear()
     again = label_archive(job, return_state=True)
     assert again.message == "3 shards done, 0 of them in this run"
     assert not [path for path in faulty_s3.gets + faulty_s3.heads if "/archive/" in path]

@@ -64,15 +64,15 @@ class Here:
 
     def servers(self) -> list[psutil.Process]:
         """Temporary servers of this home that still live."""
-        found = []
+        actual = []
         for process in psutil.process_iter():
             try:
                 home = process.environ().get("PREFECT_HOME")
                 if home == self.environment["PREFECT_HOME"]:
-                    found.append(process)
+                    actual.append(process)
             except (psutil.Error, OSError):
                 continue
-        return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+        return [process for process in actual if process.status() != psutil.STATUS_ZOMBIE]
 
     def none_left(self, within: float) -> bool:
         deadline = time.monotonic() + within
@@ -120,8 +120,8 @@ def test_a_killed_command_leaves_no_process_and_the_next_one_no_file(tmp_path: P
     assert list(here.temporary.glob("lazsl-*")) == [], "the killed one's folder is swept too"
 
     nobody = "http://127.0.0.1:9"
-    status, said = here.run(HTTP_PROXY=nobody, http_proxy=nobody, ALL_PROXY=nobody)
-    assert status == 0, said
+    status, result = here.run(HTTP_PROXY=nobody, http_proxy=nobody, ALL_PROXY=nobody)
+    assert status == 0, result
     assert here.none_left(within=15) and list(here.temporary.glob("lazsl-*")) == []
     plain = small_job(here.job.archive, tmp_path / "plain", shard_size=2)
     label_plainly(plain, tmp_path / "scratch")
@@ -202,16 +202,16 @@ def start_prefect(here: Here, **environment: str) -> tuple[str, float]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    said, seconds = json.loads(done.stdout.splitlines()[-1])
-    return said, seconds
+    document, seconds = json.loads(done.stdout.splitlines()[-1])
+    return document, seconds
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_what_keeps_prefect_from_starting_is_named_within_seconds(
     case: Callable[[Here], dict[str, str]], here: Here
 ) -> None:
-    said, seconds = start_prefect(here, **case(here))
-    assert CASES[case] in said and "try again" not in said, said
+    output, seconds = start_prefect(here, **case(here))
+    assert CASES[case] in output and "try again" not in output, output
     # A server that is started and refuses must be imported first, which a busy machine takes long
     # for; nothing waits for a timeout.
     assert seconds < (60 if case is newer_database else SOON)
@@ -219,8 +219,8 @@ def test_what_keeps_prefect_from_starting_is_named_within_seconds(
 
 
 def test_a_command_says_it_in_one_sentence(here: Here) -> None:
-    status, said = here.run(**dead_server(here))
-    assert status == 2 and "no Prefect server answers at" in said and "Traceback" not in said
+    status, result = here.run(**dead_server(here))
+    assert status == 2 and "no Prefect server answers at" in result and "Traceback" not in result
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
@@ -234,8 +234,8 @@ def test_a_full_disk_is_named(here: Here) -> None:
         pytest.skip(f"cannot mount: {mounted.stderr.decode()}")
     try:
         (home / "full").write_bytes(bytes(1_800_000))
-        said, seconds = start_prefect(here)
-        assert f"home {home} cannot be written: No space left" in said and seconds < SOON, said
+        output, seconds = start_prefect(here)
+        assert f"home {home} cannot be written: No space left" in output and seconds < SOON, output
     finally:
         subprocess.run(["umount", str(home)], check=True)
 
@@ -243,5 +243,5 @@ def test_a_full_disk_is_named(here: Here) -> None:
 def test_the_database_is_mended_as_the_sentence_says(here: Here) -> None:
     broken_database(here)
     (Path(here.environment["PREFECT_HOME"]) / "prefect.db").rename(here.home / "away.db")
-    said, _ = start_prefect(here)
-    assert said == "" and here.none_left(within=15)
+    output, _ = start_prefect(here)
+    assert output == "" and here.none_left(within=15)

@@ -54,8 +54,8 @@ def test_the_box_of_a_whole_picture_has_the_models_own_embedding(
 ) -> None:
     for visual, cells in ((encoder.model.visual, 2.0), (transformer, 4.0)):
         pixels = noise(1, 3, 64, 64)
-        found = make_pooling(visual, "m")(pixels, torch.tensor([[0.0, 0, cells, cells]]))
-        close(found, visual(pixels))
+        pooled = make_pooling(visual, "m")(pixels, torch.tensor([[0.0, 0, cells, cells]]))
+        close(pooled, visual(pixels))
 
 
 @torch.inference_mode()
@@ -67,8 +67,8 @@ def test_a_box_of_a_resnets_cells_is_pooled_like_a_crop_of_these_cells(encoder: 
     assert features.shape[2:] == (4, 6)
     for left, top in ((0, 0), (3, 1), (4, 2)):
         box = torch.tensor([[left, top, left + 2, top + 2]], dtype=torch.float32)
-        found = make_pooling(visual, "m")(pixels, box)
-        close(found, visual.attnpool(features[:, :, top : top + 2, left : left + 2]))
+        pooled = make_pooling(visual, "m")(pixels, box)
+        close(pooled, visual.attnpool(features[:, :, top : top + 2, left : left + 2]))
 
 
 @torch.inference_mode()
@@ -102,12 +102,12 @@ def test_boxes_do_not_see_each_other(encoder: Encoder, transformer: Any) -> None
 
 def test_a_cell_counts_by_its_share_in_the_box() -> None:
     box = (0.25, 1.5, 2.5, 3.0)
-    found = coverage(torch.tensor([box]), columns=4, rows=3)[0]
+    shares = coverage(torch.tensor([box]), columns=4, rows=3)[0]
     for row in range(3):
         for column in range(4):
             across = max(0.0, min(box[2], column + 1) - max(box[0], column))
             down = max(0.0, min(box[3], row + 1) - max(box[1], row))
-            assert found[row, column] == pytest.approx(across * down)
+            assert shares[row, column] == pytest.approx(across * down)
 
 
 @torch.inference_mode()
@@ -117,9 +117,9 @@ def test_a_vit_b_32_pools_every_box_of_a_picture_that_is_not_square() -> None:
     columns, rows = grid_size(1600, 1200, 224, pool.stride, scale=1.5)
     assert (columns, rows) == (14, 10)
     corner = torch.rand(90, 2) * torch.tensor([columns - 7.0, rows - 7.0])
-    found = pool(noise(1, 3, 32 * rows, 32 * columns), torch.cat([corner, corner + 7], 1))
-    assert found.shape == (90, 512) and found.isfinite().all()
-    assert found.std(dim=0).min() > 0
+    pooled = pool(noise(1, 3, 32 * rows, 32 * columns), torch.cat([corner, corner + 7], 1))
+    assert pooled.shape == (90, 512) and pooled.isfinite().all()
+    assert pooled.std(dim=0).min() > 0
 
 
 def test_a_thread_of_a_picture_is_squeezed_and_not_stretched_over_gigabytes() -> None:
@@ -130,7 +130,7 @@ def test_a_thread_of_a_picture_is_squeezed_and_not_stretched_over_gigabytes() ->
 
 def cubic(values: np.ndarray, size: int) -> np.ndarray:
     """Along the first axis, by Keys' kernel (a = -0.75) between cells' middles; edges repeated."""
-    found = []
+    actual = []
     for middle in (np.arange(size) + 0.5) * len(values) / size - 0.5:
         first = int(np.floor(middle)) - 1
         total = np.zeros(values.shape[1:])
@@ -139,15 +139,15 @@ def cubic(values: np.ndarray, size: int) -> np.ndarray:
             near = 1.25 * x**3 - 2.25 * x**2 + 1
             far = -0.75 * (x**3 - 5 * x**2 + 8 * x - 4)
             total += (near if x <= 1 else far) * values[min(max(cell, 0), len(values) - 1)]
-        found.append(total)
-    return np.stack(found)
+        actual.append(total)
+    return np.stack(actual)
 
 
 def test_positions_are_stretched_over_the_grid_of_the_picture(transformer: Any) -> None:
-    own = transformer.positional_embedding[1:].numpy().astype("f8").reshape(4, 4, -1)
-    expected = cubic(cubic(own, 3).swapaxes(0, 1), 7).swapaxes(0, 1).reshape(3 * 7, -1)
-    found = make_pooling(transformer, "m")._positions(3, 7)  # type: ignore[attr-defined]
-    close(found, torch.from_numpy(expected).float())
+    reshaped = transformer.positional_embedding[1:].numpy().astype("f8").reshape(4, 4, -1)
+    expected = cubic(cubic(reshaped, 3).swapaxes(0, 1), 7).swapaxes(0, 1).reshape(3 * 7, -1)
+    positions = make_pooling(transformer, "m")._positions(3, 7)  # type: ignore[attr-defined]
+    close(positions, torch.from_numpy(expected).float())
 
 
 def test_other_towers_are_refused_in_a_sentence() -> None:
@@ -193,7 +193,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """The same small archive, dense, in two ways that must not matter."""
     home = tmp_path_factory.mktemp("dense")
     archive = copy_sample(home / "archive", 20)
-    found = []
+    actual = []
     for name, changes in (("one", {}), ("two", {"shard_size": 9, "batch_size": 3, "decoders": 1})):
         job = small_job(
             archive,
@@ -202,15 +202,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
             truth=str(TRUTH_FILE),
             **{"shard_size": 100, **changes},
         )
-        found.append(label_plainly(job, home / "scratch"))
-    return found
+        actual.append(label_plainly(job, home / "scratch"))
+    return actual
 
 
 def test_dense_regions_label_right_for_a_few_forward_passes(runs: list[Any]) -> None:
-    found = run_status(runs[0].workspace, runs[0].key)
-    assert (found["listed"], found["labelled"], found["rejected"]) == (34, 27, 7)
-    assert found["accuracy"]["lazsl"] > 0.7
-    assert 5 < found["crops"] / found["labelled"] < 7
+    status = run_status(runs[0].workspace, runs[0].key)
+    assert (status["listed"], status["labelled"], status["rejected"]) == (34, 27, 7)
+    assert status["accuracy"]["lazsl"] > 0.7
+    assert 5 < status["crops"] / status["labelled"] < 7
 
 
 def test_shards_batches_and_threads_change_no_dense_region(runs: list[Any]) -> None:

@@ -219,9 +219,9 @@ def test_checkpoint_files_of_every_kind_are_read(file: str, checkpoints: Checkpo
             for name, tensor in checkpoints.weights.items()
             if towers == "both" or not name.startswith("visual.")
         }
-        found = encoder.model.state_dict()
-        assert found.keys() == expected.keys()
-        assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+        weights = encoder.model.state_dict()
+        assert weights.keys() == expected.keys()
+        assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
 
 
 Spoil = Callable[[Path, dict[str, Tensor]], object]
@@ -546,12 +546,12 @@ def test_a_sentence_is_embedded_to_the_same_bits_in_every_batch(
 
 
 def test_embeddings_have_unit_length(embedded: Encoder) -> None:
-    for found in (
+    for actual in (
         embedded.encode_crops(crops_of(picture(), embedded)),
         embedded.encode_sentences(SENTENCES),
     ):
         assert torch.allclose(
-            found.double().norm(dim=1), torch.ones(len(found)).double(), atol=1e-6
+            actual.double().norm(dim=1), torch.ones(len(actual)).double(), atol=1e-6
         )
 
 
@@ -616,13 +616,13 @@ def test_loading_a_model_says_nothing_and_leaves_logging_as_it_was(
 def test_half_precision_embeds_nearly_the_same(precision: str, embedded: Encoder) -> None:
     half = loaded("fieldguide", precision=precision)
     crops = crops_of(picture(), embedded)
-    for found, expected in (
+    for actual, expected in (
         (half.encode_crops(crops), embedded.encode_crops(crops)),
         (half.encode_sentences(SENTENCES), embedded.encode_sentences(SENTENCES)),
     ):
-        assert found.dtype == torch.float32
-        assert (found * expected).sum(dim=1).min() > 0.99
-        assert not torch.equal(found, expected)
+        assert actual.dtype == torch.float32
+        assert (actual * expected).sum(dim=1).min() > 0.99
+        assert not torch.equal(actual, expected)
 
 
 def test_automatic_precision_follows_the_device_alone() -> None:

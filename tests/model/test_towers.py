@@ -16,15 +16,15 @@ from lazsl.run.run import open_relabelling
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Towers of every model that a test loads, in order."""
-    asked: list[str] = []
+    requests: list[str] = []
 
     def load(source: Any, device: str, towers: Any) -> Encoder:
-        asked.append(towers)
+        requests.append(towers)
         return load_encoder(source, device, towers)
 
     monkeypatch.setattr(models, "_loaded", {})
     monkeypatch.setattr(models, "load_encoder", load)
-    return asked
+    return requests
 
 
 def test_a_grown_archive_is_labelled_without_the_text_tower(

@@ -92,8 +92,8 @@ def test_the_sample_is_labelled_outside_of_the_checkout(environment: Path, tmp_p
     label = [str(environment / "lazsl"), "label", "--sample", "--set", "regions.count=29"]
     done = subprocess.run(label, check=False, **run)  # type: ignore[call-overload]
     assert done.returncode == 0, done.stderr[-2000:]
-    asked = [str(environment / "lazsl"), "sql", "--csv", "select count(*) from predictions"]
-    answer = subprocess.run(asked, check=True, **run)  # type: ignore[call-overload]
+    arguments = [str(environment / "lazsl"), "sql", "--csv", "select count(*) from predictions"]
+    answer = subprocess.run(arguments, check=True, **run)  # type: ignore[call-overload]
     assert int(re.findall(r"\d+", answer.stdout)[-1]) > 100
 
 

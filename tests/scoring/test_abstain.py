@@ -45,7 +45,7 @@ HOW: dict[str, Any] = {"temperature": 0.05, "abstain_below": 0.35}
 
 
 @pytest.mark.parametrize(
-    ("scoring", "said"),
+    ("scoring", "sentence"),
     [
         ({"abstain_below": 0.5}, "there is none without a temperature"),
         ({"temperature": 0.01, "top_k": 1, "plans": 1}, "raise top_k to 2 or more"),
@@ -58,8 +58,8 @@ HOW: dict[str, Any] = {"temperature": 0.05, "abstain_below": 0.35}
         ({"temperature": "warm"}, "valid number"),
     ],
 )
-def test_impossible_abstaining_is_one_sentence(scoring: Row, said: str) -> None:
-    with pytest.raises(UserError, match=said) as error:
+def test_impossible_abstaining_is_one_sentence(scoring: Row, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence) as error:
         make_job(archive="a", labels="l", scoring=scoring)
     assert str(error.value).count("impossible settings") == 1
 
@@ -79,8 +79,8 @@ def test_runs_that_do_not_abstain_keep_the_name_they_had_before_there_was_abstai
     old = f"photos-{identity.digest('run', *keys, before)}"
     assert identity.run_key(*keys, ScoringSettings()) == old
     others = [
-        identity.run_key(*keys, ScoringSettings(**how))
-        for how in ({"temperature": 0.01}, HOW, {**HOW, "abstain_below": 0.4})
+        identity.run_key(*keys, ScoringSettings(**settings))
+        for settings in ({"temperature": 0.01}, HOW, {**HOW, "abstain_below": 0.4})
     ]
     assert len({old, *others}) == 4
 
@@ -141,9 +141,9 @@ def test_abstaining_withholds_labels_and_changes_nothing_else() -> None:
 
 def test_confidence_can_be_computed_again_from_the_stored_scores() -> None:
     w = world(images=20)
-    found = score(w, top_k=4, **HOW)
-    for row in found["predictions"]:
-        scores = [s["score"] for s in found["scores"] if s["image_id"] == row["image_id"]]
+    tables = score(w, top_k=4, **HOW)
+    for row in tables["predictions"]:
+        scores = [s["score"] for s in tables["scores"] if s["image_id"] == row["image_id"]]
         odds = np.exp((np.array(scores) - scores[0]) / 0.05)
         assert row["confidence"] == pytest.approx(1 / odds.sum(), rel=1e-6)
 
@@ -151,11 +151,11 @@ def test_confidence_can_be_computed_again_from_the_stored_scores() -> None:
 def test_an_image_exactly_at_the_threshold_is_labelled() -> None:
     w = world(images=12)
     values = sorted(row["confidence"] for row in score(w, temperature=0.05)["predictions"])
-    found = score(w, temperature=0.05, abstain_below=values[6])["predictions"]
-    assert sum(row["abstained"] for row in found) == 6
+    predictions = score(w, temperature=0.05, abstain_below=values[6])["predictions"]
+    assert sum(row["abstained"] for row in predictions) == 6
     above = float(np.nextafter(values[6], 1))
-    found = score(w, temperature=0.05, abstain_below=above)["predictions"]
-    assert sum(row["abstained"] for row in found) == 7
+    predictions = score(w, temperature=0.05, abstain_below=above)["predictions"]
+    assert sum(row["abstained"] for row in predictions) == 7
 
 
 @pytest.mark.parametrize("images", [1, 3, 16])
@@ -193,9 +193,9 @@ def abstaining(tmp_path: Path) -> Iterator[tuple[fake_run.FakeRun, duckdb.DuckDB
 
 
 def ask(connection: duckdb.DuckDBPyConnection, query: str) -> list[Row]:
-    found = connection.execute(query)
-    names = [column[0] for column in found.description or []]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    rows = connection.execute(query)
+    names = [column[0] for column in rows.description or []]
+    return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
 
 
 def test_an_abstained_image_never_shows_a_label_and_always_a_best_guess(
@@ -203,11 +203,11 @@ def test_an_abstained_image_never_shows_a_label_and_always_a_best_guess(
 ) -> None:
     fake, connection = abstaining
     best = {row["image_id"]: row["class"] for row in fake.tables["scores"] if row["rank"] == 1}
-    found = ask(connection, "from labelled where run = 'strict'")
+    answer = ask(connection, "from labelled where run = 'strict'")
     withheld = {row["image_id"] for row in fake.tables["predictions"] if row["abstained"]}
-    assert {row["image_id"] for row in found} == set(best)
-    assert {row["image_id"] for row in found if row["abstained"]} == withheld
-    for row in found:
+    assert {row["image_id"] for row in answer} == set(best)
+    assert {row["image_id"] for row in answer if row["abstained"]} == withheld
+    for row in answer:
         assert row["best_guess"] == best[row["image_id"]]
         assert (row["label"] is None) == (row["correct"] is None) == row["abstained"]
         assert row["label"] in (None, row["best_guess"])
@@ -227,9 +227,9 @@ def test_counts_reconcile_and_accuracy_is_of_the_labelled(
     fake, connection = abstaining
     predictions = fake.tables["predictions"]
     withheld = sum(row["abstained"] for row in predictions)
-    found = {row["run"]: row for row in ask(connection, "from run_summary")}
-    assert (found["strict"]["abstained"], found["plain"]["abstained"]) == (withheld, 0)
-    for row in found.values():
+    actual = {row["run"]: row for row in ask(connection, "from run_summary")}
+    assert (actual["strict"]["abstained"], actual["plain"]["abstained"]) == (withheld, 0)
+    for row in actual.values():
         assert row["labelled"] == len(predictions) and row["missing"] == 0
         assert row["listed"] == row["labelled"] + row["rejected"]
     assert ask(connection, "from reconciliation where not reconciled") == []
@@ -282,14 +282,16 @@ def test_a_warehouse_of_version_1_is_brought_up_to_date_by_the_next_load(tmp_pat
     publishing.load(workspace, path)
     wanted = _rows(path)
     _as_version_1(path)
-    with pytest.raises(UserError, match=r"older lazsl.*version 1.*lazsl load --warehouse") as said:
+    with pytest.raises(
+        UserError, match=r"older lazsl.*version 1.*lazsl load --warehouse"
+    ) as refused:
         open_warehouse(path)
-    assert "\n" not in str(said.value)
+    assert "\n" not in str(refused.value)
     fake_run.write_run(workspace, run="later", seed=1, abstain_every=2)
     publishing.load(workspace, path)
-    found = _rows(path)
-    assert {run for run, *_ in found} == {"sample-a", "later"}
-    assert [row for row in found if row[0] == "sample-a"] == wanted
+    rows_now = _rows(path)
+    assert {run for run, *_ in rows_now} == {"sample-a", "later"}
+    assert [row for row in rows_now if row[0] == "sample-a"] == wanted
     with closing(open_warehouse(path)) as connection:
         fresh = tmp_path / "fresh.duckdb"
         publishing.load(workspace, fresh)
@@ -330,8 +332,8 @@ def test_shards_that_were_scored_before_are_loaded_as_they_were_meant(tmp_path: 
 def _rows(path: Path) -> list[tuple[Any, ...]]:
     with closing(open_warehouse(path)) as connection:
         columns = ", ".join(schemas.PREDICTIONS.names)
-        found = connection.execute(f"select run, {columns} from predictions").fetchall()
-    return sorted(found, key=repr)
+        rows = connection.execute(f"select run, {columns} from predictions").fetchall()
+    return sorted(rows, key=repr)
 
 
 def _as_version_1(path: Path) -> None:
@@ -407,21 +409,21 @@ def test_relabel_with_a_trust_file_abstains_as_it_was_measured(copied: Run, tmp_
     assert trust.threshold is not None
     write_trust(tmp_path / "trust.json", trust, copied)
     options = ["-w", copied.job.workspace, "--warehouse", str(copied.job.warehouse_path)]
-    said = CliRunner().invoke(
+    result = CliRunner().invoke(
         app, ["relabel", copied.key, *options, "--trust", str(tmp_path / "trust.json")]
     )
-    assert said.exit_code == 0, said.output
+    assert result.exit_code == 0, result.output
     sure = confidence(scores, trust.temperature).astype(np.float64)
     given = {key for key, value in zip(keys, sure, strict=True) if value >= trust.threshold}
     assert 0 < len(given) < len(keys)
-    assert f"{len(keys) - len(given)} of them abstained" in said.output
-    assert "of those not abstained" in said.output and "nearest" in said.output
-    assert "measured with" not in said.stderr
+    assert f"{len(keys) - len(given)} of them abstained" in result.output
+    assert "of those not abstained" in result.output and "nearest" in result.output
+    assert "measured with" not in result.stderr
     with closing(open_warehouse(copied.job.warehouse_path)) as connection:
         runs = [row["run"] for row in ask(connection, "from runs order by created")]
         (run,) = set(runs) - {copied.key}
-        found = ask(connection, f"select key, label from labelled where run = '{run}'")
-        assert {row["key"] for row in found if row["label"] is not None} == given
+        answer = ask(connection, f"select key, label from labelled where run = '{run}'")
+        assert {row["key"] for row in answer if row["label"] is not None} == given
         for name in TABLES:
             columns = "* exclude (run)"
             same = f"from (select {columns} from {name} where run = '{run}' except "
@@ -512,7 +514,7 @@ def test_a_trust_file_that_cannot_be_used_is_one_sentence_and_nothing_is_written
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "sentence"),
     [
         (["scoring.abstain_below=0.9"], "none without a temperature"),
         (["scoring.temperature=0"], "greater than 0"),
@@ -523,7 +525,7 @@ def test_a_trust_file_that_cannot_be_used_is_one_sentence_and_nothing_is_written
     ],
 )
 def test_impossible_settings_of_relabel_are_one_sentence(
-    settings: list[str], said: str, labelled: Run
+    settings: list[str], sentence: str, labelled: Run
 ) -> None:
     options = [part for setting in settings for part in ("--set", setting)]
     result = CliRunner().invoke(
@@ -531,4 +533,4 @@ def test_impossible_settings_of_relabel_are_one_sentence(
     )
     assert result.exit_code == 2, result.output
     (line,) = result.stderr.splitlines()
-    assert said in line
+    assert sentence in line

@@ -23,15 +23,15 @@ def solved(w: World, image: int, c: int) -> reference.Solution:
 
 def test_scores_evidence_and_plans_are_those_of_the_closed_form_and_add_up() -> None:
     w = world()
-    found = score(w, top_k=5, plans=3, **HOW)
-    for image, row in enumerate(found["predictions"]):
+    tables = score(w, top_k=5, plans=3, **HOW)
+    for image, row in enumerate(tables["predictions"]):
         expected = np.array([solved(w, image, c).score for c in range(len(SIZES))])
         order = np.argsort(-expected)
-        best = of_image(found["scores"], row["image_id"])
+        best = of_image(tables["scores"], row["image_id"])
         assert [index(r["class"]) for r in best] == order[:5].tolist()
         assert np.abs([r["score"] for r in best] - expected[order[:5]]).max() < 1e-6
         assert row["kept"] == REGIONS + 1 and row["seen"] == REGIONS
-    for row in found["plans"]:
+    for row in tables["plans"]:
         image, c = w.ids().index(row["image_id"]), index(row["class"])
         assert row["regions"] == list(range(REGIONS + 1))
         shape = (REGIONS + 1, SIZES[c])
@@ -41,7 +41,7 @@ def test_scores_evidence_and_plans_are_those_of_the_closed_form_and_add_up() -> 
         assert np.abs(plan.sum(axis=0) - 1 / SIZES[c]).max() < 1e-6
         assert np.abs(plan.sum(axis=1) - row["marginals"]).max() < 1e-6
         assert row["passed_over"] == []
-        evidence = of_image(found["evidence"], row["image_id"], row["rank"])
+        evidence = of_image(tables["evidence"], row["image_id"], row["rank"])
         parts = plan * similarity
         assert np.abs(parts.sum(axis=0) - [e["contribution"] for e in evidence]).max() < 1e-6
         assert abs(sum(e["contribution"] for e in evidence) - row["score"]) < 1e-6
@@ -58,9 +58,9 @@ def test_marginals_of_the_papers_plans_are_stored_too() -> None:
 
 
 def test_papers_plans_say_nothing_of_presence() -> None:
-    found = score(world())
-    assert {row["presence"] for row in found["evidence"] + found["predictions"]} == {None}
-    assert {row["gap"] for row in found["predictions"]} == {None}
+    tables = score(world())
+    assert {row["presence"] for row in tables["evidence"] + tables["predictions"]} == {None}
+    assert {row["gap"] for row in tables["predictions"]} == {None}
 
 
 def with_texts(w: World, texts: list[list[str]]) -> World:
@@ -80,10 +80,10 @@ def texts_of(w: World) -> list[list[str]]:
 def test_presence_is_held_against_the_nearest_attributes_that_no_class_shares() -> None:
     w = world(seed=3)
     texts = texts_of(w)
-    found = score(with_texts(w, texts), top_k=4, plans=0, **HOW)
+    tables = score(with_texts(w, texts), top_k=4, plans=0, **HOW)
     tau = HOW["presence_temperature"]
     names = sorted({text for own in texts for text in own})
-    together = {(one, two) for own in texts for one in own for two in own}
+    together = {(text, two) for text in texts for text in text for two in text}
     place = [(c, j) for c, size in enumerate(SIZES) for j in range(size)]
     vectors = {(c, j): w.attributes[c][j] for c, j in place}
 
@@ -95,7 +95,7 @@ def test_presence_is_held_against_the_nearest_attributes_that_no_class_shares() 
         others = [n for n in names if (name, n) not in together]
         return sorted(others, key=lambda n: -float(mean(n) @ mean(name)))[:10]
 
-    for row in found["predictions"]:
+    for row in tables["predictions"]:
         image = w.ids().index(row["image_id"])
         strength = {
             (c, j): (s.plan[:, j] * s.similarity[:, j]).sum() * SIZES[c]
@@ -106,12 +106,12 @@ def test_presence_is_held_against_the_nearest_attributes_that_no_class_shares() 
         by_text = {
             n: np.mean([strength[c, j] for c, j in place if texts[c][j] == n]) for n in names
         }
-        for e in of_image(found["evidence"], row["image_id"]):
+        for e in of_image(tables["evidence"], row["image_id"]):
             c, j = index(e["class"]), e["attribute_index"]
             ahead = [by_text[n] - strength[c, j] for n in rivals(texts[c][j])]
             assert abs(e["presence"] - 1 / (1 + np.exp(np.array(ahead) / tau).sum())) < 1e-4
         c = index(row["label"])
-        own = [e["presence"] for e in of_image(found["evidence"], row["image_id"], 1)]
+        own = [e["presence"] for e in of_image(tables["evidence"], row["image_id"], 1)]
         assert abs(row["presence"] - np.exp(np.log(own).mean())) < 1e-5
         lacking = [
             max(0.0, max((by_text[n] - strength[c, j] for n in rivals(texts[c][j])), default=0.0))
@@ -121,9 +121,9 @@ def test_presence_is_held_against_the_nearest_attributes_that_no_class_shares() 
 
 
 def test_an_attribute_without_rivals_is_there() -> None:
-    found = score(world(sizes=(3,)), **HOW)
-    assert {row["presence"] for row in found["evidence"]} == {1.0}
-    assert {(row["presence"], row["gap"]) for row in found["predictions"]} == {(1.0, 0.0)}
+    tables = score(world(sizes=(3,)), **HOW)
+    assert {row["presence"] for row in tables["evidence"]} == {1.0}
+    assert {(row["presence"], row["gap"]) for row in tables["predictions"]} == {(1.0, 0.0)}
 
 
 def test_an_image_is_scored_alike_among_others_and_alone() -> None:

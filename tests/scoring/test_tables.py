@@ -43,29 +43,31 @@ HOW: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("how", HOW, ids=str)
+@pytest.mark.parametrize("settings", HOW, ids=str)
 @pytest.mark.parametrize("common", [1.0, 0.0, -1.0])
-def test_labels_and_scores_are_those_of_the_reference(how: dict[str, Any], common: float) -> None:
+def test_labels_and_scores_are_those_of_the_reference(
+    settings: dict[str, Any], common: float
+) -> None:
     w = world(common=common)
-    found = score(w, top_k=5, **how)
-    assert [row["image_id"] for row in found["predictions"]] == w.ids()
-    assert [row["image_id"] for row in found["scores"]] == [i for i in w.ids() for _ in range(5)]
-    for image, row in enumerate(found["predictions"]):
-        expected = np.array([w.reference(image, c, **how).score for c in range(len(SIZES))])
+    tables = score(w, top_k=5, **settings)
+    assert [row["image_id"] for row in tables["predictions"]] == w.ids()
+    assert [row["image_id"] for row in tables["scores"]] == [i for i in w.ids() for _ in range(5)]
+    for image, row in enumerate(tables["predictions"]):
+        expected = np.array([w.reference(image, c, **settings).score for c in range(len(SIZES))])
         order = np.argsort(-expected)
-        best = of_image(found["scores"], row["image_id"])
+        best = of_image(tables["scores"], row["image_id"])
         assert [r["rank"] for r in best] == [1, 2, 3, 4, 5]
         assert [index(r["class"]) for r in best] == order[:5].tolist()
         assert np.abs([r["score"] for r in best] - expected[order[:5]]).max() < 1e-5
         assert (row["label"], row["runner_up"]) == (best[0]["class"], best[1]["class"])
         assert row["score"] == best[0]["score"]
         assert abs(row["margin"] - (best[0]["score"] - best[1]["score"])) < 1e-7
-        assert row["kept"] == len(w.kept(image, how.get("gamma", 0.0)))
+        assert row["kept"] == len(w.kept(image, settings.get("gamma", 0.0)))
 
 
 def test_baselines_are_plain_means_of_cosines() -> None:
     w = world(images=7)
-    found = score(w, top_k=3)
+    tables = score(w, top_k=3)
     means = np.stack([vectors.mean(axis=0) for vectors in w.attributes])
     expected = {
         "clip": w.images[:, 0] @ w.names.T,
@@ -73,10 +75,10 @@ def test_baselines_are_plain_means_of_cosines() -> None:
         "crop_mean": w.images[:, 1:].mean(axis=1) @ means.T,
     }
     for name, scores in expected.items():
-        for image, row in enumerate(found["predictions"]):
+        for image, row in enumerate(tables["predictions"]):
             assert index(row[f"{name}_label"]) == scores[image].argmax()
             assert abs(row[f"{name}_score"] - scores[image].max()) < 1e-5
-            for best in of_image(found["scores"], row["image_id"]):
+            for best in of_image(tables["scores"], row["image_id"]):
                 cosine = scores[image, index(best["class"])]
                 assert abs(best[f"{name}_score"] - cosine) < 1e-5
 
@@ -84,10 +86,10 @@ def test_baselines_are_plain_means_of_cosines() -> None:
 @pytest.mark.parametrize("common", [1.0, 0.0, -1.0])
 def test_evidence_adds_up_to_the_score_and_is_the_references(common: float) -> None:
     w = world(common=common)
-    found = score(w, top_k=4)
-    for row in found["scores"]:
+    tables = score(w, top_k=4)
+    for row in tables["scores"]:
         image, c = w.ids().index(row["image_id"]), index(row["class"])
-        evidence = of_image(found["evidence"], row["image_id"], row["rank"])
+        evidence = of_image(tables["evidence"], row["image_id"], row["rank"])
         assert [e["attribute_index"] for e in evidence] == list(range(SIZES[c]))
         assert [e["attribute"] for e in evidence] == [
             f"attribute {j} of {c}" for j in range(SIZES[c])
@@ -106,28 +108,28 @@ def test_evidence_adds_up_to_the_score_and_is_the_references(common: float) -> N
             assert abs(e["best_share"] - solved.plan[best, j] / solved.plan[:, j].sum()) < 1e-5
 
 
-@pytest.mark.parametrize("how", HOW, ids=str)
-def test_plans_are_whole_and_those_of_the_reference(how: dict[str, Any]) -> None:
+@pytest.mark.parametrize("settings", HOW, ids=str)
+def test_plans_are_whole_and_those_of_the_reference(settings: dict[str, Any]) -> None:
     w = world()
-    found = score(w, top_k=4, plans=3, **how)
-    assert [row["image_id"] for row in found["plans"]] == [i for i in w.ids() for _ in range(3)]
-    for row in found["plans"]:
+    tables = score(w, top_k=4, plans=3, **settings)
+    assert [row["image_id"] for row in tables["plans"]] == [i for i in w.ids() for _ in range(3)]
+    for row in tables["plans"]:
         image, c = w.ids().index(row["image_id"]), index(row["class"])
-        [scored] = of_image(found["scores"], row["image_id"], row["rank"])
+        [scored] = of_image(tables["scores"], row["image_id"], row["rank"])
         assert (row["class"], row["score"]) == (scored["class"], scored["score"])
-        assert row["regions"] == w.kept(image, how.get("gamma", 0.0))
+        assert row["regions"] == w.kept(image, settings.get("gamma", 0.0))
         assert row["attributes"] == SIZES[c]
         shape = (len(row["regions"]), row["attributes"])
         assert len(row["mass"]) == len(row["similarity"]) == shape[0] * shape[1]
         plan, similarity = (np.reshape(row[name], shape) for name in ("mass", "similarity"))
-        solved = w.reference(image, c, **how)
+        solved = w.reference(image, c, **settings)
         assert np.abs(plan - solved.plan).max() < 1e-5
         assert np.abs(similarity - solved.similarity).max() < 1e-6
         rest = [i for i in range(1, REGIONS + 1) if i not in row["regions"]]
-        theta = how.get("theta", 0.8)
+        theta = settings.get("theta", 0.8)
         mixed = theta * w.images[image, rest] + (1 - theta) * w.images[image, :1]
-        told = np.reshape(row["passed_over"], (len(rest), SIZES[c]))
-        assert np.abs(told - mixed @ w.attributes[c].T).max(initial=0) < 1e-6
+        reshaped = np.reshape(row["passed_over"], (len(rest), SIZES[c]))
+        assert np.abs(reshaped - mixed @ w.attributes[c].T).max(initial=0) < 1e-6
         assert row["iterations"] == solved.iterations
         assert abs(plan.sum() - 1) < 1e-6
         assert np.abs(plan.sum(axis=0) - 1 / shape[1]).max() < 1e-6
@@ -150,11 +152,11 @@ def test_converged_plans_have_both_marginals() -> None:
 
 
 def test_a_plan_and_its_evidence_tell_the_same() -> None:
-    found = score(world(), top_k=2, plans=2)
-    for row in found["plans"]:
+    tables = score(world(), top_k=2, plans=2)
+    for row in tables["plans"]:
         shape = (len(row["regions"]), row["attributes"])
         parts = np.reshape(row["mass"], shape) * np.reshape(row["similarity"], shape)
-        evidence = of_image(found["evidence"], row["image_id"], row["rank"])
+        evidence = of_image(tables["evidence"], row["image_id"], row["rank"])
         told = [e["contribution"] for e in evidence]
         assert np.abs(parts.sum(axis=0) - told).max() < 1e-6
         best = [row["regions"][i] for i in parts.argmax(axis=0)]
@@ -178,18 +180,18 @@ def test_an_image_is_scored_alike_among_others_and_alone() -> None:
 
 
 def test_more_classes_are_asked_for_than_there_are() -> None:
-    found = score(world(images=2), top_k=50, plans=50)
+    tables = score(world(images=2), top_k=50, plans=50)
     for name in ("scores", "plans"):
         for image in ("image-0", "image-1"):
-            rows = of_image(found[name], image)
+            rows = of_image(tables[name], image)
             assert [row["rank"] for row in rows] == list(range(1, len(SIZES) + 1))
             assert len({row["class"] for row in rows}) == len(SIZES)
-    assert len(found["evidence"]) == 2 * sum(SIZES)
+    assert len(tables["evidence"]) == 2 * sum(SIZES)
 
 
 def test_no_plan_is_kept_where_none_is_asked_for() -> None:
-    found = score(world(), plans=0)
-    assert found["plans"] == [] and len(found["evidence"]) > 0
+    tables = score(world(), plans=0)
+    assert tables["plans"] == [] and len(tables["evidence"]) > 0
 
 
 def test_a_single_class_has_no_runner_up() -> None:
@@ -202,18 +204,18 @@ def test_a_single_class_has_no_runner_up() -> None:
 
 def test_no_image_gives_empty_tables() -> None:
     w = world()
-    found = score(w._replace(regions=schemas.regions(DIMENSION).empty_table()))
-    assert found == {name: [] for name in schemas.RUN_TABLES}
+    tables = score(w._replace(regions=schemas.regions(DIMENSION).empty_table()))
+    assert tables == {name: [] for name in schemas.RUN_TABLES}
 
 
 def test_a_single_region_speaks_for_every_attribute() -> None:
     w = world()
     few = w.images[:, :2].astype(np.float16)
-    found = score(w._replace(regions=region_table(few)))
-    for row in found["plans"]:
+    tables = score(w._replace(regions=region_table(few)))
+    for row in tables["plans"]:
         assert row["regions"] == [1]
         assert np.abs(np.array(row["mass"]) - 1 / row["attributes"]).max() < 1e-6
-    assert {(e["best_region"], round(e["best_share"], 5)) for e in found["evidence"]} == {(1, 1.0)}
+    assert {(e["best_region"], round(e["best_share"], 5)) for e in tables["evidence"]} == {(1, 1.0)}
 
 
 def test_a_class_without_attributes_is_scored_by_its_bare_name() -> None:
@@ -222,12 +224,12 @@ def test_a_class_without_attributes_is_scored_by_its_bare_name() -> None:
     attributes = [w.attributes[0], w.names[1:2], w.attributes[2]]
     labels = label_table(w.names, attributes)
     bare = w._replace(attributes=attributes, labels=labels)
-    found = score(bare)
-    for row in of_image(found["scores"], "image-0"):
+    tables = score(bare)
+    for row in of_image(tables["scores"], "image-0"):
         assert abs(row["score"] - bare.reference(0, index(row["class"])).score) < 1e-5
         if index(row["class"]) == 1:
             assert abs(row["dclip_score"] - row["clip_score"]) < 1e-6
-    told = [e for e in found["evidence"] if e["class"] == "class 1"]
+    told = [e for e in tables["evidence"] if e["class"] == "class 1"]
     assert len(told) == len(bare.images)
 
 

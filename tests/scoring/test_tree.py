@@ -23,11 +23,11 @@ PARENTS = {
 
 def ancestors(label: str) -> list[str]:
     """Nearest first, without the one that all classes share."""
-    found = []
+    actual = []
     while label in PARENTS:
         label = PARENTS[label]
-        found.append(label)
-    return [node for node in found if node != "thing"]
+        actual.append(label)
+    return [node for node in actual if node != "thing"]
 
 
 def test_parents_are_nearest_first_and_the_one_of_all_classes_is_left_out() -> None:

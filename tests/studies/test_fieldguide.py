@@ -91,9 +91,9 @@ def test_the_truth_given_to_training_is_what_the_phrases_say() -> None:
         required = training._REQUIRED
         holds = ((required == -1) | (required == values)).all(axis=1)
         assert [phrase.holds(traits) for phrase in all_phrases()] == holds.tolist()
-        said = {phrase.text for phrase in attribute_phrases(traits)}
+        sentences = {phrase.text for phrase in attribute_phrases(traits)}
         true = {phrase.text for phrase in all_phrases() if phrase.holds(traits)}
-        assert said <= true
+        assert sentences <= true
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +108,10 @@ def labelled_sample(prefect_server: str, tmp_path_factory: pytest.TempPathFactor
 
 def test_every_file_of_the_sample_ends_as_a_prediction_or_a_reject(labelled_sample: Path) -> None:
     result = CliRunner().invoke(app, ["status", "--json", "-w", str(labelled_sample)])
-    found = json.loads(result.stdout)
-    counts = [found[name] for name in ("listed", "labelled", "rejected", "missing")]
-    assert counts == [254, 247, 7, 0] and found["unreconciled_shards"] == 0
-    assert found["rejects"] == {
+    document = json.loads(result.stdout)
+    counts = [document[name] for name in ("listed", "labelled", "rejected", "missing")]
+    assert counts == [254, 247, 7, 0] and document["unreconciled_shards"] == 0
+    assert document["rejects"] == {
         "corrupt": 1,
         "empty": 1,
         "not-an-image": 2,
@@ -123,17 +123,17 @@ def test_every_file_of_the_sample_ends_as_a_prediction_or_a_reject(labelled_samp
 
 def test_the_sample_is_labelled_by_parts_and_rightly(labelled_sample: Path) -> None:
     result = CliRunner().invoke(app, ["evaluate", "--json", "-w", str(labelled_sample)])
-    found = json.loads(result.stdout)
-    assert found["methods"]["images"] == 247 and found["seconds"] < 60
-    top1 = {row["name"]: row["top1"]["value"] for row in found["methods"]["methods"]}
-    assert found["scoring"]["aligner"] == "one-sided" and found["regions"]["layout"] == "zoom"
+    document = json.loads(result.stdout)
+    assert document["methods"]["images"] == 247 and document["seconds"] < 60
+    top1 = {row["name"]: row["top1"]["value"] for row in document["methods"]["methods"]}
+    assert document["scoring"]["aligner"] == "one-sided" and document["regions"]["layout"] == "zoom"
     assert top1["one-sided"] >= 0.98
-    (own,) = [row for row in found["methods"]["methods"] if row["name"] == "one-sided"]
+    (own,) = [row for row in document["methods"]["methods"] if row["name"] == "one-sided"]
     assert own["paired"]["only_this"] > own["paired"]["only_other"]
     assert own["paired"]["p_value"] < 0.001
     assert top1["lazsl"] >= 0.75
     assert top1["dclip"] < top1["lazsl"]
-    (dclip,) = [row for row in found["methods"]["methods"] if row["name"] == "dclip"]
+    (dclip,) = [row for row in document["methods"]["methods"] if row["name"] == "dclip"]
     assert dclip["paired"]["p_value"] < 0.01
     # Class names carry no information: chance is 1 in 60.
     assert top1["clip"] < 0.06

@@ -60,14 +60,14 @@ def test_replayed_figures_are_those_of_one_image_after_the_other(pictures: Embed
     for row in replay(pictures):
         passes, same = [], []
         for i in range(IMAGES):
-            one = pictures[np.arange(IMAGES) == i]
+            single = pictures[np.arange(IMAGES) == i]
             for k in rounds(COUNT):
                 crops = ordered[i : i + 1, :k]
-                left = doubts(crops, one.whole, COUNT, one.packed, ScoringSettings())[0]
+                left = doubts(crops, single.whole, COUNT, single.packed, ScoringSettings())[0]
                 if left <= row["doubt"]:
                     break
             passes.append(1 + k)
-            same.append(labels(crops, one)[0] == full[i])
+            same.append(labels(crops, single)[0] == full[i])
         assert row["passes"] == pytest.approx(np.mean(passes))
         assert row["agreement"] == pytest.approx(np.mean(same))
         assert row["low"] <= row["agreement"] <= row["high"]
@@ -109,11 +109,11 @@ def test_the_page_has_every_world_and_its_pictures_can_be_opened(
             {"scale": 2.0, "passes": 5.5, **look},
         ],
     }
-    found = {"passes": 1 + COUNT, "pictures": 4, "worlds": {"photo": one, "dusk": one}}
-    text = page(found)
+    actual = {"passes": 1 + COUNT, "pictures": 4, "worlds": {"photo": one, "dusk": one}}
+    text = page(actual)
     assert "{" not in text.replace("{passes}", "") and "dense, scale 2" in text
     assert text.count("`dusk`") >= 5
-    for path in draw(found, tmp_path):
+    for path in draw(actual, tmp_path):
         with Image.open(path) as image:
             assert image.width > 800
         assert f"pictures/{path.name}" in text

@@ -32,7 +32,7 @@ SHOWN = [(0, 0), (13, 1), (22, 2), (31, 3), (47, 0)]
 
 @pytest.fixture(scope="module")
 def scenes() -> dict[World, list[Scene]]:
-    return {world: [world_scene(world, *one)[1] for one in SHOWN] for world in WORLDS}
+    return {world: [world_scene(world, *shown)[1] for shown in SHOWN] for world in WORLDS}
 
 
 def test_the_photo_world_is_the_sample_archive() -> None:
@@ -76,7 +76,7 @@ def test_the_outlines_of_parts_are_where_the_map_says(
     world: World, scenes: dict[World, list[Scene]]
 ) -> None:
     def drawn_along_outlines(shift: tuple[int, int]) -> float:
-        found = []
+        actual = []
         for scene in scenes[world]:
             pixels = np.asarray(scene.image, float)
             steep = np.abs(np.gradient(pixels, axis=0)) + np.abs(np.gradient(pixels, axis=1))
@@ -86,8 +86,8 @@ def test_the_outlines_of_parts_are_where_the_map_says(
             outline = (np.abs(np.diff(parts, axis=0))[:, :-1] > 0) | (
                 np.abs(np.diff(parts, axis=1))[:-1] > 0
             )
-            found.append(drawn.sum(axis=2)[:-1, :-1][outline].mean())
-        return float(np.mean(found))
+            actual.append(drawn.sum(axis=2)[:-1, :-1][outline].mean())
+        return float(np.mean(actual))
 
     here = drawn_along_outlines((0, 0))
     for shift in ((4, 0), (-4, 0), (0, 4), (0, -4), (8, 8)):
