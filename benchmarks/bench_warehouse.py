@@ -62,7 +62,7 @@ MACROS = {
 }
 FILES = ("status", "runs", "few_predictions", "dashboard/cost", "dashboard/shards",
          "dashboard/labels", "dashboard/evidence", "explain/verdict", "explain/which",
-         "which_image", "plans_drawn", "report/run", "report/labels_given")  # fmt: skip
+         "plans_drawn", "report/run", "report/labels_given")  # fmt: skip
 APART = ("plans_in_bucket", "sites")  # read files of the user's
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import boto3
 import pytest
+import torch
 from filelock import FileLock
 from moto.server import ThreadedMotoServer
 from playwright.sync_api import Browser, sync_playwright
@@ -51,6 +52,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if starts_something(item):
             item.add_marker(pytest.mark.starts)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """On a busy machine two threads wait for each other longer than small products take."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

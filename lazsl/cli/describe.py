@@ -125,7 +125,7 @@ def describe(
         bar = progress.add_task("", total=len(work.ask), trouble="")
         failed = 0
 
-        def done(label: str, failure: str | None) -> None:
+        def done(_label: str, failure: str | None) -> None:
             nonlocal failed
             failed += failure is not None
             progress.update(bar, advance=1, trouble=f"{failed} failed" if failed else "")
@@ -134,7 +134,7 @@ def describe(
             work, asking, endpoint, answers, parallel, timeout, retries, done
         )
     if before is None and not found.written and found.failures:
-        _show_failures(found, output)
+        _show_failures(found)
         raise typer.Exit(1)
     _publish(found.labels, before, output)
     _show(found, work, output)
@@ -210,10 +210,10 @@ def _show(found: Described, work: Work, output: str) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    _show_failures(found, output)
+    _show_failures(found)
 
 
-def _show_failures(found: Described, output: str) -> None:
+def _show_failures(found: Described) -> None:
     """Classes without attributes, and why. All of it may be somebody else's text: no markup."""
     if not found.failures:
         return

@@ -20,6 +20,7 @@ from lazsl.alignment.align import (
     dclip_scores,
     top_classes,
 )
+from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.matching import Settings
 from lazsl.evaluation.sentences import Sentences
 from lazsl.settings import Rule, ScoringSettings
@@ -94,20 +95,8 @@ class Method:
         if self.plain is not None:
             return self.plain(views, sentences, settings)
         changed = self.change(settings, sentences)
-        regions, keep = self._taking_part(views, changed)
-        return class_scores(
-            regions,
-            views.whole,
-            keep,
-            sentences.attributes,
-            keep if changed.one_sided else views.valid,
-            **aligning(changed, memory_bytes),
-        )
-
-    def _taking_part(self, views: Views, settings: ScoringSettings) -> tuple[Tensor, Tensor]:
-        if settings.one_sided:
-            return views.regions
-        return views.crops, views.keep if self.select else views.every
+        aligned = self._aligned(views, sentences, changed)
+        return class_scores(*aligned, **aligning(changed, memory_bytes))
 
     def top(
         self,
@@ -122,16 +111,18 @@ class Method:
         if self.plain is not None:
             return best_classes(self.plain(views, sentences, settings), k)
         changed = self.change(settings, sentences)
-        regions, keep = self._taking_part(views, changed)
-        return top_classes(
-            regions,
-            views.whole,
-            keep,
-            sentences.attributes,
-            keep if changed.one_sided else views.valid,
-            k=k,
-            **aligning(changed, memory_bytes),
-        )
+        aligned = self._aligned(views, sentences, changed)
+        return top_classes(*aligned, k=k, **aligning(changed, memory_bytes))
+
+    def _aligned(
+        self, views: Views, sentences: Sentences, settings: ScoringSettings
+    ) -> tuple[Tensor, Tensor, Tensor, PackedAttributes, Tensor | None]:
+        """What the functions of `alignment` take of the images and the sentences."""
+        if settings.one_sided:
+            regions, keep = views.regions
+            return regions, views.whole, keep, sentences.attributes, keep
+        keep = views.keep if self.select else views.every
+        return views.crops, views.whole, keep, sentences.attributes, views.valid
 
 
 def best_classes(scores: Tensor, k: int) -> TopClasses:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lazsl.errors import UserError
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
@@ -54,35 +53,6 @@ class Evidence:
     def contributions(self) -> np.ndarray:
         """(R, N), `T_ij S_ij`; the sum over regions is what an attribute contributes."""
         return np.asarray(self.mass * self.similarity)
-
-
-def read_evidence(connection: Connection, run: str, image: str) -> list[Evidence]:
-    """The kept plans of one image, best class first.
-
-    Args:
-        connection: an open warehouse.
-        run: run key.
-        image: key or image_id.
-
-    Raises:
-        UserError: the run has no such image, rejected it, or keeps no plan of it.
-    """
-    images = sqlfiles.run(connection, "which_image.sql", run=run, image=image).fetchall()
-    if not images:
-        raise UserError(
-            f"run {run!r} has no labelled image {image!r}; give its key below the archive's root, "
-            "or its image_id"
-        )
-    shard, image_id, rejected = images[0]
-    if rejected is not None:
-        raise UserError(f"{image!r} was rejected by run {run!r}: {rejected}")
-    kept = list(_read(connection, run, shard, [image_id]))
-    if not kept:
-        raise UserError(
-            f"run {run!r} keeps no plan of {image!r}; label or relabel with scoring.plans of 1 or "
-            "more"
-        )
-    return kept
 
 
 def read_shard_evidence(

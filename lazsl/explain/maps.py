@@ -78,48 +78,6 @@ def place_maps(evidence: Evidence, grid: tuple[int, int] | None = None) -> np.nd
     return explained(boxes, similarity, size, grid or fitting_grid(size))
 
 
-def class_place_map(
-    this: Evidence, other: Evidence | None = None, grid: tuple[int, int] | None = None
-) -> np.ndarray:
-    """(h, w) float64, -1..1: where a class was found, or found rather than another, by `explained`.
-
-    The value of a region is the mean over the class's attributes of their similarity; held against
-    another class, what it is above the other's.
-
-    Args:
-        this: a class on an image.
-        other: another class on the same image.
-        grid: (w, h) cells; None: `fitting_grid` of the image.
-
-    Raises:
-        ValueError: when the two are of different images.
-    """
-    boxes, similarity = every_region(this)
-    values = similarity.mean(axis=1, keepdims=True)
-    if other is not None:
-        if this.image_id != other.image_id:
-            raise ValueError(f"{this.key!r} and {other.key!r} are different images")
-        values = values - every_region(other)[1].mean(axis=1, keepdims=True)
-    size = (this.width, this.height)
-    return np.asarray(explained(boxes, values, size, grid or fitting_grid(size))[0])
-
-
-def contrast_map(
-    this: Evidence, other: Evidence, grid: tuple[int, int] | None = None
-) -> np.ndarray:
-    """(h, w) float64: what speaks for one class rather than the other, place by place.
-
-    Positive where `this` gets more; it adds up to the difference of the scores.
-
-    Raises:
-        ValueError: when the two are of different images.
-    """
-    if this.image_id != other.image_id:
-        raise ValueError(f"{this.key!r} and {other.key!r} are different images")
-    maps = (attribute_maps(evidence, grid).sum(axis=0) for evidence in (this, other))
-    return np.asarray(next(maps) - next(maps))
-
-
 def _overlap(first: np.ndarray, last: np.ndarray, edges: np.ndarray, kernel: Kernel) -> np.ndarray:
     """(R, cells): the part of each side `first..last` that lies between consecutive edges."""
     along = (edges[None] - first[:, None]) / (last - first)[:, None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,12 +26,7 @@ SIZES = (1, 3, 5, 2, 11, 2, 4, 1, 3, 6, 2, 2)
 EPSILONS = (0.005, 0.03, 0.3)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def unit(seed: int, *shape: int) -> Tensor:

@@ -20,7 +20,6 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from lazsl.archive import tars
 from lazsl.archive.containers import archive_url
@@ -49,12 +48,7 @@ def pictures() -> Pictures:
     return {f"{'ab/' if n % 2 else ''}{n}.jpg": file.read_bytes() for n, file in enumerate(files)}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def write_folder(place: Path, pictures: Pictures) -> str:

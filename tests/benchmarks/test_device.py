@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from benchmarks import page as performance
 from benchmarks.device import __main__ as measuring
@@ -27,13 +26,7 @@ def place() -> Place:
     return Place("cpu", SIZES["small"], time.monotonic() + 60)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    """On a busy machine two threads wait for each other longer than these tests take."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_every_section_has_a_time_and_a_sentence() -> None:

@@ -46,17 +46,12 @@ def test_a_control_changes_what_attributes_say_and_nothing_else(
 
 def test_shuffling_deals_every_attribute_once(labels: LabelSet) -> None:
     dealt = CONTROLS[0].make(labels, 0)
-    pools = [
-        Counter(text for texts in one.attributes for text in texts)
-        for one in (labels, dealt)
-    ]
+    pools = [Counter(text for texts in one.attributes for text in texts) for one in (labels, dealt)]
     assert pools[0] == pools[1]
 
 
 def test_foreign_and_random_attributes_have_no_word_of_the_label_set(labels: LabelSet) -> None:
-    sentences = {
-        word for texts in labels.attributes for text in texts for word in text.split()
-    }
+    sentences = {word for texts in labels.attributes for text in texts for word in text.split()}
     strange = {word for text in (*FOREIGN, *WORDS) for word in text.split()}
     assert sentences & strange == {"a", "an"}
     assert len(set(FOREIGN)) == len(FOREIGN) == 40 and len(set(WORDS)) == len(WORDS)

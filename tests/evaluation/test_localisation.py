@@ -6,6 +6,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+from plans import kept_plans
 from scipy.stats import bootstrap
 from sklearn.metrics import auc
 
@@ -21,7 +22,7 @@ from lazsl.evaluation.localisation import (
 )
 from lazsl.evaluation.stored import StoredRun, open_stored, read_images
 from lazsl.evaluation.tally import Tally, Truth
-from lazsl.explain.evidence import Evidence, read_evidence
+from lazsl.explain.evidence import Evidence
 from lazsl.explain.maps import place_maps
 from lazsl.images.places import explained, fitting_grid
 from lazsl.run.run import Run
@@ -183,8 +184,7 @@ def test_evidence_made_of_embeddings_is_the_stored_one(labelled: Run, stored: St
     images = next(read_images(stored))
     with closing(open_warehouse(labelled.job.warehouse_path)) as connection:
         kept = [
-            read_evidence(connection, labelled.key, image_id)[0]
-            for image_id in images.image_ids[:4]
+            kept_plans(connection, labelled.key, image_id)[0] for image_id in images.image_ids[:4]
         ]
     classes = np.array([[labels.classes.index(k.label)] for k in kept] + [[0]] * (len(images) - 4))
     for row, (wanted, (actual,)) in enumerate(

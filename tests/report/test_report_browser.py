@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
+from plans import class_place_map, kept_plans
 from playwright.sync_api import Browser, Page, expect
 from reported import HOSTILE_CLASSES, Two, hostile_run, two_runs
 
-from lazsl.explain.evidence import Evidence, every_region, read_evidence
+from lazsl.explain.evidence import Evidence, every_region
 from lazsl.explain.localised import localised, permutation
-from lazsl.explain.maps import class_place_map, place_maps
+from lazsl.explain.maps import place_maps
 from lazsl.explain.side_by_side import pair
 from lazsl.explain.words import reasons
 from lazsl.report.make import make_report
@@ -64,7 +65,7 @@ class Reported:
 
     def evidence(self, image: str) -> list[Evidence]:
         with closing(open_warehouse(self.two.warehouse)) as connection:
-            return read_evidence(connection, self.two.new.key, image)
+            return kept_plans(connection, self.two.new.key, image)
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import reference
-import torch
 from scored import (
     DIMENSION,
     REGIONS,
@@ -24,14 +22,7 @@ from scored import (
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.store import schemas
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """On a busy machine two threads wait for each other longer than these tests take."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 HOW: list[dict[str, Any]] = [
