@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lazsl.cli.app import Force, in_words, out
-from lazsl.cli.labels import counted, keep, labels_app, shown
+from lazsl.cli.labels import counted, keep, labels_app
 from lazsl.display import short, visible
 from lazsl.errors import UserError
 
@@ -48,7 +48,7 @@ def tree(
     out.print(table)
     out.print(
         f"{counted(len(labels.parents), 'class')} in {counted(len(groups), 'group')}; wrote "
-        f"[bold]{escape(shown(output))}[/]",
+        f"[bold]{escape(visible(output))}[/]",
         highlight=False,
         soft_wrap=True,
     )
