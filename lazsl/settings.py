@@ -415,8 +415,8 @@ class Job(_Frozen):
         Field(
             min_length=1,
             description="Where the images are: a path or any fsspec URL, such as "
-            "s3://bucket/prefix; also a .zip, .tar, .parquet or .csv file (tars://::FOLDER and "
-            "parquet://::FOLDER: many of them).",
+            "s3://bucket/prefix; also a .zip, .tar, .parquet or .csv file, or a folder of "
+            "them (tars://::FOLDER, parquet://::FOLDER).",
         ),
     ]
     labels: Annotated[
@@ -430,7 +430,7 @@ class Job(_Frozen):
         str | None,
         Field(
             description="Label only the images in this file of keys (CSV or Parquet with a "
-            "column key, or one key a line; a truth file will do)."
+            "column key, or one key per line; a truth file will do)."
         ),
     ] = None
     workspace: Annotated[

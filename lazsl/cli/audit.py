@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import Force, WarehouseFile, Workspace, app, in_words, out, warehouse_of
+from lazsl.cli.app import Force, RunKey, WarehouseFile, Workspace, app, in_words, out, warehouse_of
 from lazsl.errors import UserError
 
 audit_app = typer.Typer(
@@ -19,15 +19,11 @@ audit_app = typer.Typer(
 )
 app.add_typer(audit_app, name="audit")
 
-Run = Annotated[
-    str | None, typer.Argument(help="Key of a run, or the beginning of it (default: the latest).")
-]
-
 
 @audit_app.command(epilog="Example: lazsl audit sample --images 200 --output audit.csv")
 @in_words
 def sample(
-    run: Run = None,
+    run: RunKey = None,
     output: Annotated[
         str, typer.Option("--output", "-o", help="File to fill in (fiftyone: a folder).")
     ] = "audit.csv",
@@ -137,7 +133,7 @@ def import_file(
 @audit_app.command(epilog="Example: lazsl audit estimate --json")
 @in_words
 def estimate(
-    run: Run = None,
+    run: RunKey = None,
     sample: Annotated[
         str | None, typer.Option(help="Sample to use (default: the one with the most judgements).")
     ] = None,

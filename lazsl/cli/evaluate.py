@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from lazsl.cli.app import OpenSet, Workspace, app, err, in_words, out
-from lazsl.cli.completing import run_keys
+from lazsl.cli.app import OpenSet, RunKey, Workspace, app, err, in_words, out
 
 
 @app.command(
@@ -17,13 +16,7 @@ from lazsl.cli.completing import run_keys
 )
 @in_words
 def evaluate(
-    run: Annotated[
-        str | None,
-        typer.Argument(
-            help="Key of a run, or the beginning of it (default: the latest).",
-            autocompletion=run_keys,
-        ),
-    ] = None,
+    run: RunKey = None,
     truth: Annotated[
         str | None,
         typer.Option(

@@ -6,15 +6,13 @@ from typing import Annotated
 
 import typer
 
-from lazsl.cli.app import Workspace, app, in_words, out
+from lazsl.cli.app import RunKey, Workspace, app, in_words, out
 
 
 @app.command(epilog="Example: lazsl export --output vectors")
 @in_words
 def export(
-    run: Annotated[
-        str | None, typer.Argument(help="Key of a run or its beginning; default: latest.")
-    ] = None,
+    run: RunKey = None,
     output: Annotated[
         str, typer.Option("--output", "-o", help="Folder to write: path or URL.")
     ] = "embeddings",
@@ -25,7 +23,7 @@ def export(
         ),
     ] = "parquet",
     crops: Annotated[
-        bool, typer.Option("--crops", help="Every crop's vector too, not only the whole image's.")
+        bool, typer.Option("--crops", help="Also write a vector for every crop.")
     ] = False,
     workspace: Workspace = "workspace",
 ) -> None:

@@ -185,8 +185,8 @@ def relabel(
         typer.Option(
             "--model",
             "-m",
-            help="The model of the run, where it is a folder, a file or on a hub: what a record "
-            "names is not loaded by itself.",
+            help="Model of the run, if it is a folder, a file or on a hub: these are loaded only "
+            "when named here.",
         ),
     ] = None,
     settings: Annotated[

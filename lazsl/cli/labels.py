@@ -121,7 +121,7 @@ def check(
         typer.Option(
             "--fix",
             metavar="FILE",
-            help="Write what can be put right mechanically to a .yaml or .json file, and check it.",
+            help="Write a copy without mechanical mistakes to this .yaml or .json file.",
         ),
     ] = None,
     force: Force = False,

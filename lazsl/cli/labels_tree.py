@@ -18,16 +18,19 @@ from lazsl.errors import UserError
 @labels_app.command(epilog="Example: lazsl labels tree birds.yaml --output birds-tree.yaml")
 @in_words
 def tree(
-    file: Annotated[str, typer.Argument(help="The label set: path or URL.")],
+    file: Annotated[str, typer.Argument(help="Label set: path or URL of a JSON or YAML file.")],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="The file to review: .yaml or .json.")
+        str,
+        typer.Option(
+            "--output", "-o", help="Label set with parents, to write for review: .yaml or .json."
+        ),
     ],
     force: Force = False,
 ) -> None:
     """Propose a parent for every class, by the attributes that classes share.
 
-    With parents, lazsl evaluate finds the threshold above which a parent is the label of an image
-    whose class cannot be told surely enough. Read the groups, rename or correct them in the file.
+    With parents, `lazsl evaluate` finds the threshold above which an image whose class is uncertain
+    gets a parent as its label. Review the groups in the file: rename and correct them.
     """
     from lazsl.labelset.proposing import propose_parents
     from lazsl.labelset.reading import load_labelset, write_labels

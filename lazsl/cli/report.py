@@ -9,20 +9,14 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
+from lazsl.cli.app import RunKey, WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
 from lazsl.cli.completing import run_keys
 
 
 @app.command(epilog="Example: lazsl report fieldguide --against images-55facade")
 @in_words
 def report(
-    run: Annotated[
-        str | None,
-        typer.Argument(
-            help="Key of a run, or the beginning of it (default: the latest).",
-            autocompletion=run_keys,
-        ),
-    ] = None,
+    run: RunKey = None,
     against: Annotated[
         str | None,
         typer.Option(

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lazsl.cli.app import (
+    RunKey,
     WarehouseFile,
     Workspace,
     app,
@@ -21,7 +22,6 @@ from lazsl.cli.app import (
     out,
     warehouse_of,
 )
-from lazsl.cli.completing import run_keys
 from lazsl.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ _FOLDED = 24  # characters of a text below which it is not folded to make a tabl
 @app.command(epilog="Example: lazsl status --json")
 @in_words
 def status(
-    run: Annotated[
-        str | None,
-        typer.Argument(
-            help="Key of a run, or the beginning of it (default: the latest).",
-            autocompletion=run_keys,
-        ),
-    ] = None,
+    run: RunKey = None,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
