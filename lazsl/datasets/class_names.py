@@ -42,24 +42,24 @@ def join_classes(
     """
     by_alias = _by_alias(classes, labels, aliases or {})
     every = {key: names for key, names in classes.items() if key not in by_alias}
-    own = {key: names[:1] for key, names in every.items()}
-    found: dict[str, str] = {}
-    for called in (own, every):
+    first_names = {key: names[:1] for key, names in every.items()}
+    label_of: dict[str, str] = {}
+    for called in (first_names, every):
         for form in (str, spelling, plain):
-            _claim(found, called, labels, form)
-    found |= by_alias
-    missing = [key for key in wanted if key not in found]
+            _claim(label_of, called, labels, form)
+    label_of |= by_alias
+    missing = [key for key in wanted if key not in label_of]
     if missing:
-        told = "; ".join(_told(key, classes[key], labels, found) for key in missing[:3])
+        described = "; ".join(_told(key, classes[key], labels, label_of) for key in missing[:3])
         raise UserError(
             f"{len(missing)} classes of the data set have no class of their own in the label set: "
-            f"{told}; name what belongs together in a file of aliases (CSV of class,label)"
+            f"{described}; name what belongs together in a file of aliases (CSV of class,label)"
         )
-    return found
+    return label_of
 
 
 def _by_alias(classes: Names, labels: Sequence[str], aliases: Mapping[str, str]) -> dict[str, str]:
-    found = {}
+    by_alias = {}
     for name, label in aliases.items():
         keys = [key for key in classes if name == key]
         keys = keys or [key for key, names in classes.items() if name in names]
@@ -74,15 +74,15 @@ def _by_alias(classes: Names, labels: Sequence[str], aliases: Mapping[str, str])
                 f"alias {name!r} has label {label!r}, which the label set does not have"
                 f"{nearest(label, labels, spelling)}"
             )
-        found[keys[0]] = label
-    return found
+        by_alias[keys[0]] = label
+    return by_alias
 
 
 def _claim(
-    found: dict[str, str], names: Names, labels: Sequence[str], form: Callable[[str], str]
+    label_of: dict[str, str], names: Names, labels: Sequence[str], form: Callable[[str], str]
 ) -> None:
     """Give every class the one free label that a name of it means, where it alone claims it."""
-    taken = set(found.values())
+    taken = set(label_of.values())
     free: dict[str, set[str]] = {}
     for label in labels:
         if label not in taken:
@@ -90,16 +90,18 @@ def _claim(
     claims: dict[str, list[str]] = {}
     for key, called in names.items():
         meant = {label for name in called for label in free.get(form(name), ())}
-        if key not in found and len(meant) == 1:
+        if key not in label_of and len(meant) == 1:
             claims.setdefault(meant.pop(), []).append(key)
-    found.update({keys[0]: label for label, keys in claims.items() if len(keys) == 1})
+    label_of.update({keys[0]: label for label, keys in claims.items() if len(keys) == 1})
 
 
-def _told(key: str, names: tuple[str, ...], labels: Sequence[str], found: Mapping[str, str]) -> str:
+def _told(
+    key: str, names: tuple[str, ...], labels: Sequence[str], label_of: Mapping[str, str]
+) -> str:
     """A class without a label, and what is in its way or near."""
     called = repr(key) if names[0] == key else f"{key} ({', '.join(names)})"
     spelled = {plain(name) for name in names}
-    owners = {label: other for other, label in found.items()}
+    owners = {label: other for other, label in label_of.items()}
     meant = [label for label in labels if plain(label) in spelled]
     ways = [f"{label!r} is {owners[label]}" for label in meant if label in owners]
     if ways:

@@ -54,9 +54,9 @@ def read_imagenet_v2(folder: Path) -> Split:
     inside = ("imagenetv2-matched-frequency-format-val", "imagenetv2-matched-frequency")
     numbers = {str(number): wnid for number, wnid in enumerate(imagenet_ids())}
     base = locate(folder, title, inside, tuple(numbers), any)
-    found = _folders(base, title)
-    _check_ids(set(found.values()), numbers, title, base)
-    return Split(base, {key: numbers[name] for key, name in found.items()}, imagenet_names())
+    images = _folders(base, title)
+    _check_ids(set(images.values()), numbers, title, base)
+    return Split(base, {key: numbers[name] for key, name in images.items()}, imagenet_names())
 
 
 def read_imagenet_r(folder: Path) -> Split:
@@ -85,9 +85,9 @@ def _read_200(folder: Path, title: str, name: str, ids: tuple[str, ...]) -> Spli
 
 
 def _by_id(base: Path, ids: Collection[str], title: str) -> dict[str, str]:
-    found = _folders(base, title)
-    _check_ids(set(found.values()), ids, title, base)
-    return found
+    images = _folders(base, title)
+    _check_ids(set(images.values()), ids, title, base)
+    return images
 
 
 def _folders(base: Path, title: str) -> dict[str, str]:
@@ -95,13 +95,13 @@ def _folders(base: Path, title: str) -> dict[str, str]:
     from torchvision.datasets import ImageFolder
 
     with reading(title, base):
-        found = ImageFolder(str(base), allow_empty=True)
-    names = [Path(path).relative_to(base) for path, _ in found.samples]
+        dataset = ImageFolder(str(base), allow_empty=True)
+    names = [Path(path).relative_to(base) for path, _ in dataset.samples]
     return {name.as_posix(): name.parts[0] for name in names}
 
 
-def _check_ids(found: Collection[str], ids: Collection[str], title: str, where: Path) -> None:
-    if unknown := sorted(set(found).difference(ids)):
+def _check_ids(folders: Collection[str], ids: Collection[str], title: str, where: Path) -> None:
+    if unknown := sorted(set(folders).difference(ids)):
         raise UserError(
             f"{where} has {len(unknown)} classes that are none of the {len(ids)} of {title}, such "
             f"as {unknown[0]!r}; give the folder as it was published"
@@ -121,10 +121,10 @@ def _check_listed(folder: Path) -> None:
     if file.is_file():
         with reading("a list of classes", file):
             rows = json.loads(file.read_text(encoding="utf-8")).values()
-            said = {str(wnid): (str(name),) for wnid, name in rows}
-        _compare(said, file)
+            titles = {str(wnid): (str(name),) for wnid, name in rows}
+        _compare(titles, file)
 
 
-def _compare(said: Names, file: Path) -> None:
-    if said:
-        check_names(said, imagenet_names(), str(file))
+def _compare(titles: Names, file: Path) -> None:
+    if titles:
+        check_names(titles, imagenet_names(), str(file))

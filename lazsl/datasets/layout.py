@@ -69,13 +69,13 @@ def locate(
     for base in (folder, *(folder / name for name in inside)):
         if enough((base / mark).exists() for mark in marks):
             return base
-    there = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
-    found = ", ".join(there[:8]) + (f" and {len(there) - 8} more" if len(there) > 8 else "")
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
+    contents = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     places = " or in ".join(("it", *inside))
     wanted = ", ".join(marks) if enough is all else f"{marks[0]}, {marks[1]}, ..."
     raise UserError(
         f"{folder} does not have the layout of {title}: looked for {wanted} in {places}, "
-        f"found {found or 'nothing'}; see lazsl datasets show"
+        f"found {contents or 'nothing'}; see lazsl datasets show"
     )
 
 
@@ -98,7 +98,7 @@ def reading(title: str, base: Path) -> Iterator[None]:
         raise
     except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         # torchvision offers to download, which never happens here.
-        said = in_one_line(error).partition(" You can ")[0]
+        reason = in_one_line(error).partition(" You can ")[0]
         raise UserError(
-            f"{base} cannot be read as {title}: {said}; its files must be as published"
+            f"{base} cannot be read as {title}: {reason}; its files must be as published"
         ) from None

@@ -19,8 +19,8 @@ def read_pets(folder: Path) -> Split:
     title = "Oxford-IIIT Pet"
     base = locate(folder, title, ("oxford-iiit-pet",), ("images", "annotations/test.txt"))
     with reading(title, base), as_published(base, "oxford-iiit-pet") as root:
-        found = _torchvision().OxfordIIITPet(root, split="test", download=False)
-        names = [path.name for path in found._images]
+        dataset = _torchvision().OxfordIIITPet(root, split="test", download=False)
+        names = [path.name for path in dataset._images]
     truth = {name: name.rpartition("_")[0] for name in names}
     return Split(base / "images", truth, _words(truth.values()))
 
@@ -30,9 +30,9 @@ def read_food101(folder: Path) -> Split:
     title = "Food-101"
     base = locate(folder, title, ("food-101",), ("images", "meta/test.json"))
     with reading(title, base), as_published(base, "food-101") as root:
-        found = _torchvision().Food101(root, split="test", download=False)
-        truth = _by_folder(found._image_files)
-    return Split(base / "images", truth, _words(found.classes))
+        dataset = _torchvision().Food101(root, split="test", download=False)
+        truth = _by_folder(dataset._image_files)
+    return Split(base / "images", truth, _words(dataset.classes))
 
 
 def read_dtd(folder: Path) -> Split:
@@ -40,9 +40,9 @@ def read_dtd(folder: Path) -> Split:
     title = "the Describable Textures Dataset"
     base = locate(folder, title, ("dtd", "dtd/dtd"), ("images", "labels/test1.txt"))
     with reading(title, base), as_published(base, "dtd/dtd") as root:
-        found = _torchvision().DTD(root, split="test", partition=1, download=False)
-        truth = _by_folder(found._image_files)
-    return Split(base / "images", truth, _words(found.classes))
+        dataset = _torchvision().DTD(root, split="test", partition=1, download=False)
+        truth = _by_folder(dataset._image_files)
+    return Split(base / "images", truth, _words(dataset.classes))
 
 
 def read_places365(folder: Path) -> Split:
@@ -57,12 +57,12 @@ def read_places365(folder: Path) -> Split:
     if small:
         locate(base, title, (), ("val_256",))
     with reading(title, base):
-        found = _torchvision().Places365(base, split="val", small=small, download=False)
-        classes = {number: name for name, number in found.class_to_idx.items()}
-        truth = {os.path.basename(path): classes[number] for path, number in found.imgs}
+        dataset = _torchvision().Places365(base, split="val", small=small, download=False)
+        classes = {number: name for name, number in dataset.class_to_idx.items()}
+        truth = {os.path.basename(path): classes[number] for path, number in dataset.imgs}
     # /a/apartment_building/outdoor: below a letter, a place and perhaps which side of it.
-    names = {name: (name.split("/", 2)[-1],) for name in found.class_to_idx}
-    return Split(Path(found.images_dir), truth, names)
+    names = {name: (name.split("/", 2)[-1],) for name in dataset.class_to_idx}
+    return Split(Path(dataset.images_dir), truth, names)
 
 
 def read_cub(folder: Path) -> Split:

@@ -148,20 +148,20 @@ def _found(
     if (len(truth), len(shown)) == (dataset.images, dataset.classes):
         return truth, len(listed) - len(truth), []
     missing = [f"{name} ({names[0]})" for name, names in split.classes.items() if name not in shown]
-    found = f"{len(truth):,} images of {len(shown):,} classes"
+    counts = f"{len(truth):,} images of {len(shown):,} classes"
     if missing:
-        found += f" (none of {', '.join(missing[:2])})"
+        counts += f" (none of {', '.join(missing[:2])})"
     published = f"{dataset.images:,} images of {dataset.classes:,} classes"
     if not truth or not partial:
         raise UserError(
             f"{dataset.title}, {dataset.split}, was published with {published}, but {archive} has "
-            f"{found}; complete it, or pass --partial to use what is there"
+            f"{counts}; complete it, or pass --partial to use what is there"
         )
     return (
         truth,
         len(listed) - len(truth),
         [
-            f"only a part of {dataset.title} is there: {found}, of {published}; accuracy on it is "
+            f"only a part of {dataset.title} is there: {counts}, of {published}; accuracy on it is "
             "not the benchmark's"
         ],
     )
@@ -176,8 +176,8 @@ def _labelled(
     else:
         given, _, notes = import_labels(url, form)
     every = {**split.classes, **split.others}
-    found = join_classes(every, given.classes, split.classes, _read_aliases(aliases))
-    joined = {name: found[name] for name in split.classes}
+    label_of = join_classes(every, given.classes, split.classes, _read_aliases(aliases))
+    joined = {name: label_of[name] for name in split.classes}
     kept = set(joined.values())
     if len(kept) < len(given):
         notes.append(
@@ -211,7 +211,7 @@ def _restricted(labels: LabelSet, kept: set[str]) -> LabelSet:
         attributes=tuple(labels.attributes[index] for index in at),
         synonyms={label: names for label, names in labels.synonyms.items() if label in kept},
         sources={label: source for label, source in labels.sources.items() if label in kept},
-        said={label: said for label, said in labels.said.items() if label in kept},
+        said={label: spoken for label, spoken in labels.said.items() if label in kept},
     )
 
 
@@ -227,11 +227,11 @@ def _read_aliases(url: str | None) -> dict[str, str]:
     try:
         rows = csv.DictReader(io.StringIO(text), restval="")
         columns = rows.fieldnames or ()
-        found = [(row.get("class"), row.get("label")) for row in rows]
+        pairs = [(row.get("class"), row.get("label")) for row in rows]
     except csv.Error as error:
         raise UserError(f"{where} is not a CSV file: {error}; give a CSV of class,label") from None
     if not {"class", "label"} <= set(columns):
         raise UserError(
             f"{where} must have columns class and label, but has {', '.join(columns) or 'none'}"
         )
-    return {name: label or "" for name, label in found if name}
+    return {name: label or "" for name, label in pairs if name}

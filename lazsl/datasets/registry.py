@@ -146,5 +146,5 @@ _ALL = (
     ),
 )
 
-DATASETS: dict[str, DataSet] = {one.name: one for one in _ALL}
+DATASETS: dict[str, DataSet] = {dataset.name: dataset for dataset in _ALL}
 """Every data set, in the order of the paper's tables."""

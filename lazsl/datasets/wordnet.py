@@ -54,24 +54,24 @@ def subset(name: str) -> tuple[str, ...]:
     return tuple(sorted(file.read_text(encoding="utf-8").split()))
 
 
-def check_names(said: Names, known: Names, where: str) -> None:
+def check_names(titles: Names, known: Names, where: str) -> None:
     """Raise if a file calls the classes by other names than they are known by.
 
     Raises:
         UserError: an id is unknown, or too many names are: the file is out of step.
     """
-    if unknown := [wnid for wnid in said if wnid not in known]:
+    if unknown := [wnid for wnid in titles if wnid not in known]:
         raise UserError(
             f"{where} has {len(unknown)} ids that are none of ImageNet's 1,000 classes, such as "
             f"{unknown[0]!r}; take the file that was published with the data set"
         )
-    spelled = {wnid: {spelling(name) for name in known[wnid]} for wnid in said}
-    other = [wnid for wnid in said if spelled[wnid].isdisjoint(map(spelling, said[wnid]))]
-    if len(other) > (1 - _IN_STEP) * len(said):
+    spelled = {wnid: {spelling(name) for name in known[wnid]} for wnid in titles}
+    other = [wnid for wnid in titles if spelled[wnid].isdisjoint(map(spelling, titles[wnid]))]
+    if len(other) > (1 - _IN_STEP) * len(titles):
         wnid = other[0]
         raise UserError(
-            f"{where} is out of step with WordNet: {len(other)} of its {len(said)} names are other "
-            f"classes', such as {wnid}, which it calls {', '.join(said[wnid])!r} and which is "
+            f"{where} is out of step with WordNet: {len(other)} of its {len(titles)} names are "
+            f"other classes', such as {wnid}, which it calls {', '.join(titles[wnid])!r} and which is "
             f"{', '.join(known[wnid][:3])!r}; take the file that was published with the data set"
         )
 

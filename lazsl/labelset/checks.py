@@ -30,12 +30,12 @@ def check(read: Read, tokens: Mapping[str, int] | None = None, context: int = 0)
         context: that model's context length.
     """
     labels, at = read.labels, read.lines
-    found = [*read.problems, *_review(read)]
-    found += [*_classes(labels, at), *_odd(labels, at), *_attributes(labels, at)]
-    found += [*_contents(labels, at), *_language(labels), *_shared(labels, at)]
+    findings = [*read.problems, *_review(read)]
+    findings += [*_classes(labels, at), *_odd(labels, at), *_attributes(labels, at)]
+    findings += [*_contents(labels, at), *_language(labels), *_shared(labels, at)]
     if tokens is not None:
-        found += _too_long(labels, tokens, context, at)
-    return in_order(found)
+        findings += _too_long(labels, tokens, context, at)
+    return in_order(findings)
 
 
 def look_alikes(
@@ -79,7 +79,7 @@ def look_alikes(
 
 def in_order(findings: Sequence[Finding]) -> list[Finding]:
     """Findings by line; those without one stay where they are, behind."""
-    return sorted(findings, key=lambda one: one.line if one.line is not None else 2**62)
+    return sorted(findings, key=lambda finding: finding.line if finding.line is not None else 2**62)
 
 
 def _review(read: Read) -> Iterator[Finding]:

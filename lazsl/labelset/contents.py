@@ -45,14 +45,14 @@ _LANGUAGES = {language: frozenset(words.split()) for language, words in _FUNCTIO
 
 def absent(attribute: str) -> str | None:
     """The word by which an attribute says that something is not there; None if it does not."""
-    found = _ABSENT.search(attribute)
-    return found[0] if found else None
+    match = _ABSENT.search(attribute)
+    return match[0] if match else None
 
 
 def unseen(attribute: str) -> str | None:
     """The words by which an attribute speaks of what cannot be seen; None if it does not."""
-    found = _UNSEEN.search(attribute)
-    return (found["found"] or found["sense"]) if found else None
+    match = _UNSEEN.search(attribute)
+    return (match["found"] or match["sense"]) if match else None
 
 
 class ClassNames:

@@ -313,9 +313,9 @@ def _of_data_sets(document: Document, member: str | None, where: str) -> Foreign
     if not isinstance(value[chosen], list):
         raise UserError(f"{where}: {chosen!r} is no list of names; write a list of texts")
     lines = {place[1:]: line for place, line in document.lines.items() if place[:1] == (chosen,)}
-    found = _listed(Document(value[chosen], lines), where)
+    foreign = _listed(Document(value[chosen], lines), where)
     note = f"read as the class names of {chosen}"
-    return Foreign(found.document, "clip-benchmark", (note, *found.notes))
+    return Foreign(foreign.document, "clip-benchmark", (note, *foreign.notes))
 
 
 def _refuse_templates(texts: list[str], where: str) -> None:

@@ -91,36 +91,36 @@ def complaints(prompt: str, attribute: str, template: str | None) -> Iterator[Co
             f"{attribute!r} ends in {ending!r} inside {prompt!r}", f"write {bare!r}", bare
         )
     for pattern in (_DOUBLED, _ARTICLES, _VERBS):
-        if found := pattern.search(prompt):
-            once = _once(found)
-            mended = attribute.replace(found[0], once) if found[0] in attribute else None
+        if match := pattern.search(prompt):
+            once = _once(match)
+            mended = attribute.replace(match[0], once) if match[0] in attribute else None
             yield Complaint(
-                f"{found[0]!r} stands in {prompt!r}", f"write {once!r}, or say it anew", mended
+                f"{match[0]!r} stands in {prompt!r}", f"write {once!r}, or say it anew", mended
             )
             break
-    if (found := _A_VOWEL.search(attribute)) and not found[0][2:].isupper():  # "a US flag"
-        yield _article(attribute, found, found[0][0] + "n" + found[0][1:])
-    if found := _AN_CONSONANT.search(attribute):
-        yield _article(attribute, found, "a" + found[0][2:])
+    if (match := _A_VOWEL.search(attribute)) and not match[0][2:].isupper():  # "a US flag"
+        yield _article(attribute, match, match[0][0] + "n" + match[0][1:])
+    if match := _AN_CONSONANT.search(attribute):
+        yield _article(attribute, match, "a" + match[0][2:])
     if template != WHOLE:  # in a sentence, what follows "A cannon" is a verb
         yield from _number(prompt, attribute)
     if template is None:
         yield from _published(prompt, attribute)
 
 
-def _article(attribute: str, found: re.Match[str], right: str) -> Complaint:
-    mended = attribute[: found.start()] + right + attribute[found.end() :]
-    return Complaint(f"{found[0]!r} stands in {attribute!r}", f"write {right!r}", mended)
+def _article(attribute: str, match: re.Match[str], right: str) -> Complaint:
+    mended = attribute[: match.start()] + right + attribute[match.end() :]
+    return Complaint(f"{match[0]!r} stands in {attribute!r}", f"write {right!r}", mended)
 
 
 def _number(prompt: str, attribute: str) -> Iterator[Complaint]:
-    if found := re.match(r"(an?)\s+(.*)", attribute, re.IGNORECASE | re.DOTALL):
-        head = _head(found[2])
+    if match := re.match(r"(an?)\s+(.*)", attribute, re.IGNORECASE | re.DOTALL):
+        head = _head(match[2])
         if head is not None and _is_plural(head):
             yield Complaint(
-                f"{found[1]!r} stands before the plural {head!r} in {attribute!r}",
-                f"write {found[2]!r}",
-                found[2],
+                f"{match[1]!r} stands before the plural {head!r} in {attribute!r}",
+                f"write {match[2]!r}",
+                match[2],
             )
     elif _says_which_is(prompt, attribute) and (head := _head(attribute)) and _is_plural(head):
         yield Complaint(
@@ -136,28 +136,28 @@ def _published(prompt: str, attribute: str) -> Iterator[Complaint]:
             "write only what the class has, such as 'a wooden porch'",
         )
     if prompt.endswith(f", which has {attribute}."):
-        if found := _PARTICIPLE.match(attribute):
+        if match := _PARTICIPLE.match(attribute):
             yield Complaint(
-                f"'which has {found[0]}' stands in {prompt!r}",
+                f"'which has {match[0]}' stands in {prompt!r}",
                 f"write {'is ' + attribute!r}",
                 f"is {attribute}",
             )
-        elif found := _MIDDLE.match(attribute):
+        elif match := _MIDDLE.match(attribute):
             yield Complaint(
-                f"'which has {found[0]}' stands in {prompt!r}",
+                f"'which has {match[0]}' stands in {prompt!r}",
                 "begin with what is to be seen",
             )
-    found = _ADVERB.match(attribute)
-    if found and not _VERB_LIKE.fullmatch(found[2]):
+    match = _ADVERB.match(attribute)
+    if match and not _VERB_LIKE.fullmatch(match[2]):
         yield Complaint(
-            f"{prompt!r} lacks a verb after {found[1]!r}",
+            f"{prompt!r} lacks a verb after {match[1]!r}",
             f"write {'is ' + attribute!r}",
             f"is {attribute}",
         )
 
 
-def _once(found: re.Match[str]) -> str:
-    return found[0].split()[-1] if found.re is not _VERBS else " ".join(found[0].split()[::2])
+def _once(match: re.Match[str]) -> str:
+    return match[0].split()[-1] if match.re is not _VERBS else " ".join(match[0].split()[::2])
 
 
 def _says_which_is(prompt: str, attribute: str) -> bool:

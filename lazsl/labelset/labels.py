@@ -135,8 +135,8 @@ def sentence(label: str, attribute: str, template: str | None = None) -> str:
         return _published(label, attribute) + ("." if template == PUBLISHED_STOPPED else "")
     if template is not None:
         # In one pass: a name or an attribute that holds a field's name says just that.
-        said = {"{class}": label, "{attribute}": attribute}
-        return _FIELD.sub(lambda field: said[field[0]], template)
+        fields = {"{class}": label, "{attribute}": attribute}
+        return _FIELD.sub(lambda field: fields[field[0]], template)
     if _IS.match(attribute):
         return f"{label}, which is {attribute}."
     if _VERB.match(attribute):

@@ -63,8 +63,8 @@ def _distances(labels: LabelSet) -> np.ndarray:
     for row, texts in enumerate(sets):
         has[row, [place[text] for text in texts]] = 1
     shared = (has * weights) @ has.T
-    own = np.diag(shared)
-    union = own[:, None] + own[None] - shared
+    sizes = np.diag(shared)
+    union = sizes[:, None] + sizes[None] - shared
     distance = 1 - np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     np.fill_diagonal(distance, 0)
     return np.asarray(squareform(np.clip((distance + distance.T) / 2, 0, 1), checks=False))
@@ -90,20 +90,22 @@ def _silhouette(distance: np.ndarray, groups: np.ndarray) -> float:
     sizes = member.sum(axis=0)
     sums = distance @ member
     rows = np.arange(len(distance))
-    own = sums[rows, group] / np.maximum(sizes[group] - 1, 1)
+    inside = sums[rows, group] / np.maximum(sizes[group] - 1, 1)
     means = sums / sizes
     means[rows, group] = np.inf
     other = means.min(axis=1)
-    values = np.where(sizes[group] > 1, (other - own) / np.maximum(np.maximum(own, other), 1e-9), 0)
+    values = np.where(
+        sizes[group] > 1, (other - inside) / np.maximum(np.maximum(inside, other), 1e-9), 0
+    )
     return float(values.mean())
 
 
 def _members(groups: np.ndarray) -> list[list[int]]:
     """Places of classes by group, in the order of the label set."""
-    found: dict[int, list[int]] = {}
+    members: dict[int, list[int]] = {}
     for place, number in enumerate(groups.tolist()):
-        found.setdefault(number, []).append(place)
-    return list(found.values())
+        members.setdefault(number, []).append(place)
+    return list(members.values())
 
 
 def _name(labels: LabelSet, members: list[int], number: int) -> str:

@@ -41,12 +41,12 @@ def _parts(label: str, numbered: bool) -> Name:
     text = label
     number: str | None = None
     others: tuple[str, ...] = ()
-    if found := WORDNET_ID.match(label):
+    if match := WORDNET_ID.match(label):
         number = label[:9]
-        text, *words = [part.strip() for part in label[found.end() :].split(",")]
+        text, *words = [part.strip() for part in label[match.end() :].split(",")]
         others = tuple(word for word in words if word)
-    elif numbered and (found := _NUMBER.match(label)):
-        number, text = found[1], label[found.end() :]
+    elif numbered and (match := _NUMBER.match(label)):
+        number, text = match[1], label[match.end() :]
     if "_" in text:
         text = " ".join(text.replace("_", " ").split())
     return Name(text.strip() or label, number, others)

@@ -48,6 +48,6 @@ def oddity(text: str) -> str | None:
             return f"{kind} (U+{ord(character):04X})"
         if character == "\ufffd":
             return "a broken character (U+FFFD)"
-    if found := _MARKUP.search(text):
-        return f"markup ({found[0]!r})"
+    if match := _MARKUP.search(text):
+        return f"markup ({match[0]!r})"
     return None

@@ -47,10 +47,10 @@ def check_model(record: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         check_recorded_model(str(record["job"].get("model")))
 
 
-def _check_warehouse(run: str, recorded: str, own: Path) -> None:
-    if os.path.realpath(recorded) != os.path.realpath(own):
+def _check_warehouse(run: str, recorded: str, expected: Path) -> None:
+    if os.path.realpath(recorded) != os.path.realpath(expected):
         raise UserError(
             f"run {run} was loaded into {recorded}, and its record may be anybody's who can write "
             f"to the workspace; say where to write: --warehouse {shlex.quote(recorded)}, or "
-            f"--warehouse {shlex.quote(str(own))}"
+            f"--warehouse {shlex.quote(str(expected))}"
         )

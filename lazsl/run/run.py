@@ -199,25 +199,25 @@ def notices(
     job: Job, labelset: LabelSet | None = None, source: ModelSource | None = None
 ) -> list[str]:
     """What the person who starts this job should know beforehand."""
-    said = []
+    sentences = []
     if source is not None and source.note is not None:
-        said.append(source.note)
+        sentences.append(source.note)
     if labelset is not None:
         spoken = labelset.spoken_note()
-        said += [*labelset.notes, *([spoken] if spoken else [])]
+        sentences += [*labelset.notes, *([spoken] if spoken else [])]
     if labelset is not None and labelset.review == PENDING:
-        said.append(
+        sentences.append(
             f"a language model wrote label set {without_signature(job.labels)} and its review is "
             'pending: read it, and set "review" to "reviewed" in it'
         )
     inside = "://" not in job.archive and Path(job.archive).resolve().is_relative_to(IMAGES_DIR)
     if job.model == "fieldguide" and not inside:
-        said.append(
+        sentences.append(
             "the embedded fieldguide model knows only its drawn birds; its labels for other "
             "pictures mean nothing (use --model ViT-B-16-quickgelu:openai, or another open_clip "
             "model)"
         )
-    return said
+    return sentences
 
 
 def now() -> str:

@@ -101,8 +101,8 @@ def shards_again(run: Run) -> list[str]:
 def to_label(run: Run, shards: list[str]) -> list[str]:
     """Those of the shards, in order, that labelling has something to do for: they are not finished,
     their embeddings were set aside, or rejects of theirs are tried again."""
-    some = {*missing_shards(run, shards), *unembedded_again(run, shards), *shards_again(run)}
-    return [shard for shard in shards if shard in some]
+    unfinished = {*missing_shards(run, shards), *unembedded_again(run, shards), *shards_again(run)}
+    return [shard for shard in shards if shard in unfinished]
 
 
 def rejects_again(run: Run, shard: str) -> list[str]:
@@ -296,16 +296,16 @@ def score_shard(run: Run, shard: str) -> dict[str, Any]:
         )
     }
     spent = _spent(images)
-    mine = spent if spent.get("run") == run.key else {}
+    of_run = spent if spent.get("run") == run.key else {}
     marker = {
         "run": run.key,
         "shard": shard,
         **counts,
-        "crops": mine.get("crops", 0),
-        "bytes": mine.get("bytes", 0),
+        "crops": of_run.get("crops", 0),
+        "bytes": of_run.get("bytes", 0),
         "seconds": {
-            "stage": mine.get("stage", 0.0),
-            "embed": mine.get("embed", 0.0),
+            "stage": of_run.get("stage", 0.0),
+            "embed": of_run.get("embed", 0.0),
             "score": time.perf_counter() - started,
         },
         "finished": now(),

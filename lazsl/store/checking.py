@@ -29,11 +29,11 @@ def check_workspace(workspace: Folder) -> Checked:
         if not name.startswith(f"{DAMAGED}/") and (_fields(name) or kinds.kind_of(name))
     ]
     with ThreadPoolExecutor(_READERS) as pool:
-        found = list(pool.map(lambda name: _check(workspace, name), names))
-    damaged = tuple(result for result in found if isinstance(result, DamagedError))
+        outcomes = list(pool.map(lambda name: _check(workspace, name), names))
+    damaged = tuple(result for result in outcomes if isinstance(result, DamagedError))
     for error in damaged:
         damage.set_aside(workspace, error)
-    return Checked(len(names), found.count(False), damaged)
+    return Checked(len(names), outcomes.count(False), damaged)
 
 
 def _check(workspace: Folder, name: str) -> bool | DamagedError:

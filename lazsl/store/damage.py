@@ -17,14 +17,14 @@ def set_aside(workspace: Folder, error: DamagedError) -> list[str]:
     It is told in one line of the log.
     """
     names = [*_said_by(error.name), error.name]
-    there = [name for name in dict.fromkeys(names) if workspace.exists(name)]
-    for name in there:
+    present = [name for name in dict.fromkeys(names) if workspace.exists(name)]
+    for name in present:
         workspace.set_aside(name)
     log.warning(
         "%s was damaged (%s); it is kept as damaged/%s, and made anew",
         *(error.name, error.why, error.name),
     )
-    return there
+    return present
 
 
 def _said_by(name: str) -> list[str]:

@@ -90,13 +90,13 @@ class Folder:
         """What the store says of each of `names`, as fsspec's `info` tells it."""
         try:
             with self._told(below):
-                found = self.fs.find(self.path(below), detail=True)
+                entries = self.fs.find(self.path(below), detail=True)
         except FileNotFoundError:
             return {}
         start = len(self.root) + 1
         return {
             path[start:]: info
-            for path, info in found.items()
+            for path, info in entries.items()
             if path.endswith(suffix) and "/.tmp-" not in path
         }
 
@@ -236,22 +236,22 @@ class Folder:
         return self.create_bytes(name, seals.sealed_parquet(table)[0])
 
     @contextmanager
-    def _told(self, name: str, how: str = "read") -> Iterator[None]:
+    def _told(self, name: str, verb: str = "read") -> Iterator[None]:
         """Troubles of the store or the disk, in one sentence."""
         try:
             yield
         except _troubles() as error:
-            if how == "read" and isinstance(error, FileNotFoundError | IsADirectoryError):
+            if verb == "read" and isinstance(error, FileNotFoundError | IsADirectoryError):
                 raise
-            said = reason(error, self.url)
+            why = reason(error, self.url)
             if self.is_local:
                 sentence = (
-                    f"{self.path(name)} cannot be {how}: {said}; check the disk, its space and the "
+                    f"{self.path(name)} cannot be {verb}: {why}; check the disk, its space and the "
                     "permissions, then run again"
                 )
             else:
                 sentence = (
-                    f"{self.url} cannot be reached: {said}; check the URL, the network and "
+                    f"{self.url} cannot be reached: {why}; check the URL, the network and "
                     "the credentials and endpoint in the environment (for S3: AWS_ACCESS_KEY_ID, "
                     "AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL), then run again"
                 )

@@ -120,7 +120,7 @@ def run_key(
     """
     prefix = archive.rsplit("-", 1)[0]
     # What is not set has no part in it: runs from before such a setting existed keep their names.
-    how = scoring.model_dump(exclude_none=True, exclude=_not_deciding(scoring))
+    deciding = scoring.model_dump(exclude_none=True, exclude=_not_deciding(scoring))
     if scoring.parents_above is not None:
-        how["parents"] = dict(parents or {})
-    return f"{prefix}-{digest('run', archive, encoder, regions, labels, how)}"
+        deciding["parents"] = dict(parents or {})
+    return f"{prefix}-{digest('run', archive, encoder, regions, labels, deciding)}"

@@ -92,10 +92,10 @@ def unit_vectors(vectors: np.ndarray) -> np.ndarray:
     return good
 
 
-def _alike(found: pa.DataType, wanted: pa.DataType) -> bool:
+def _alike(actual: pa.DataType, wanted: pa.DataType) -> bool:
     """Equal, up to the dimension of vectors and the names inside of lists."""
     if pa.types.is_fixed_size_list(wanted):
-        return pa.types.is_fixed_size_list(found) and found.value_type == wanted.value_type
+        return pa.types.is_fixed_size_list(actual) and actual.value_type == wanted.value_type
     if pa.types.is_list(wanted):
-        return pa.types.is_list(found) and found.value_type == wanted.value_type
-    return bool(found == wanted)
+        return pa.types.is_list(actual) and actual.value_type == wanted.value_type
+    return bool(actual == wanted)

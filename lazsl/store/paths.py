@@ -171,8 +171,8 @@ def read_run_record(workspace: Folder, run: str | None = None) -> dict[str, Any]
         run = str(records[0]["run"])
     matching = [run] if run in known else [name for name in known if name.startswith(run)]
     if len(matching) != 1:
-        found = "no run" if not matching else f"{len(matching)} runs"
-        raise UserError(f"{found} in {where} begins with {run!r}; known runs: {', '.join(known)}")
+        count = "no run" if not matching else f"{len(matching)} runs"
+        raise UserError(f"{count} in {where} begins with {run!r}; known runs: {', '.join(known)}")
     return read_record(workspace, matching[0])
 
 

@@ -25,12 +25,12 @@ def private_folder(path: Path) -> Path:
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.lstat()
-        if not stat.S_ISDIR(found.st_mode):
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode):
             raise UserError(f"{path} is no folder but a link or a file; name a folder of your own")
-        if found.st_uid != os.geteuid():
+        if status.st_uid != os.geteuid():
             raise UserError(f"{path} belongs to another user; name a folder of your own")
-        if stat.S_IMODE(found.st_mode) & UMASK:
+        if stat.S_IMODE(status.st_mode) & UMASK:
             path.chmod(0o700)
     except OSError as error:
         raise UserError(f"cannot use the folder {path}: {error.strerror or error}") from None
@@ -69,9 +69,9 @@ def check_links(root: Path, name: str) -> None:
 def close_to_others(folder: Path) -> None:
     """Take from other users what an earlier version let them read: every file directly inside."""
     for path in folder.iterdir():
-        found = path.lstat()
-        if stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) & UMASK:
-            path.chmod(stat.S_IMODE(found.st_mode) & ~UMASK)
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) & UMASK:
+            path.chmod(stat.S_IMODE(status.st_mode) & ~UMASK)
 
 
 def kept_key(path: Path) -> str:
@@ -95,10 +95,10 @@ def kept_key(path: Path) -> str:
 
 
 def _read_key(path: Path) -> str:
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         raise UserError(f"{path} is no key of yours; delete it, and a new one is made")
-    if stat.S_IMODE(found.st_mode) & UMASK:
+    if stat.S_IMODE(status.st_mode) & UMASK:
         raise UserError(
             f"others may read {path}, so its key is no secret any more; delete it, and a new one "
             "is made"

@@ -98,8 +98,8 @@ def _held(path: Path) -> FileLock:
 
 def _is_own(folder: Path) -> bool:
     """Whether this user made the folder: others may plant what looks like one."""
-    found = folder.lstat()
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    status = folder.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
 
 
 def _removed(lock_file: Path) -> bool:

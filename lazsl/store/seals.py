@@ -92,10 +92,10 @@ def check_columns(data: bytes | bytearray, footer: bytes, names: list[str]) -> N
         footer: its footer, checked, with all that follows.
         names: columns.
     """
-    said = metadata(footer)
+    recorded = metadata(footer)
     *digests, _, _ = _digests(footer)
-    written = dict(zip(said.schema.to_arrow_schema().names, digests, strict=True))
-    spans = column_spans(said)
+    written = dict(zip(recorded.schema.to_arrow_schema().names, digests, strict=True))
+    spans = column_spans(recorded)
     for name in names:
         if _digest(data, spans.get(name, [])) != written[name]:
             raise Broken(f"its column {name} is not what was written")

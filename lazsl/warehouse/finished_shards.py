@@ -148,7 +148,9 @@ def relations(shards: Sequence[Shard]) -> dict[str, pa.Table]:
     Raises:
         ValueError: their columns are not of one kind.
     """
-    found = {"new_shards": pa.Table.from_pylist([s.marker for s in shards], schema=MARKERS)}
+    relations_by_name = {
+        "new_shards": pa.Table.from_pylist([s.marker for s in shards], schema=MARKERS)
+    }
     for name in shards[0].tables:
         parts = [shard.tables[name].replace_schema_metadata() for shard in shards]
         named = [
@@ -158,8 +160,8 @@ def relations(shards: Sequence[Shard]) -> dict[str, pa.Table]:
             for at, part in enumerate(parts)
         ]
         whole = pa.concat_tables(parts)
-        found[name] = whole.append_column("shard", pa.chunked_array(named))
-    return found
+        relations_by_name[name] = whole.append_column("shard", pa.chunked_array(named))
+    return relations_by_name
 
 
 def _read_marker(workspace: Folder, run: str, shard: str) -> dict[str, Any]:

@@ -110,8 +110,8 @@ def check_truth(truth: pa.Table | None) -> None:
     ):
         conflicts = sqlfiles.run(connection, "load/truth_conflicts.sql").fetchall()
     if conflicts:
-        key, one, other = conflicts[0]
-        raise UserError(f"truth has two labels for {key!r}: {one!r} and {other!r}; keep one")
+        key, first, other = conflicts[0]
+        raise UserError(f"truth has two labels for {key!r}: {first!r} and {other!r}; keep one")
 
 
 def would_mark(connection: Connection, news: News) -> bool:
@@ -161,7 +161,7 @@ def mark(connection: Connection, news: News) -> list[str]:
 def _new_audits(connection: Connection, news: News) -> list[tuple[str, str, str]]:
     """Samples and judgements that the warehouse does not hold: of the whole workspace."""
     done = set(sqlfiles.run(connection, "load/audits_done.sql").fetchall())
-    return [found for found in paths.audit_tables(news.workspace) if found not in done]
+    return [table for table in paths.audit_tables(news.workspace) if table not in done]
 
 
 def _load_audit(
@@ -186,16 +186,18 @@ def load_shards(
     """
     unsure = unloaded(connection, news)
     same = _unchanged(news.workspace, unsure)
-    todo = [one for one in unsure if one not in same]
+    todo = [shard for shard in unsure if shard not in same]
     boxed = set(sqlfiles.run(connection, "load/boxes_done.sql").fetchall())
     jobs = news.records
-    anew = {(one.run, one.shard) for one in todo if one.row is not None}
-    for one in todo:
-        if one.row is not None:
-            boxed.discard((jobs[one.run]["encoder"], jobs[one.run]["regions"], one.shard))
+    anew = {(shard.run, shard.shard) for shard in todo if shard.row is not None}
+    for candidate in todo:
+        if candidate.row is not None:
+            boxed.discard(
+                (jobs[candidate.run]["encoder"], jobs[candidate.run]["regions"], candidate.shard)
+            )
     done = images = 0
     refused: list[str] = []
-    names = [(one.run, one.shard) for one in todo]
+    names = [(shard.run, shard.shard) for shard in todo]
     for read, unreadable in _batches(read_ahead(news.workspace, names, jobs, boxed)):
         wrong = _load(connection, news.workspace, jobs, read, anew)
         for shard in read:
@@ -213,7 +215,9 @@ def load_shards(
     loaded = done - len(refused)
     doubled = [sentence for run in jobs for sentence in _refuse_doubled(connection, news, run)]
     for run in jobs:
-        rows = [{"shard": one.shard, "version": one.version} for one in unsure if one.run == run]
+        rows = [
+            {"shard": shard.shard, "version": shard.version} for shard in unsure if shard.run == run
+        ]
         versions = pa.Table.from_pylist(rows, schema=_VERSIONS)
         with sqlfiles.registered(connection, {"new_versions": versions}):
             sqlfiles.run(connection, "load/versions.sql", run=run)
@@ -226,21 +230,21 @@ _VERSIONS = pa.schema([("shard", pa.string()), ("version", pa.string())])
 def _unchanged(workspace: Folder, unsure: Sequence[Finished]) -> set[Finished]:
     """Those of the shards whose marker says what the warehouse has, whatever file it is in now."""
 
-    def same(one: Finished) -> bool:
-        if one.row is None:
+    def same(shard: Finished) -> bool:
+        if shard.row is None:
             return False
         try:
-            name = paths.marker(one.run, one.shard)
+            name = paths.marker(shard.run, shard.shard)
             marker = workspace.read_record(name, paths.MARKER_FIELDS)
             moment = round(datetime.fromisoformat(marker["finished"]).timestamp() * 1e6)
         except (DamagedError, FileNotFoundError, TypeError, ValueError):
             return False
         counts = tuple(marker[name] for name in ("listed", "labelled", "rejected"))
-        return bool((moment, *counts) == one.row[2:])
+        return bool((moment, *counts) == shard.row[2:])
 
     with ThreadPoolExecutor(READERS) as pool:
         known = list(pool.map(same, unsure))
-    return {one for one, is_same in zip(unsure, known, strict=True) if is_same}
+    return {shard for shard, is_same in zip(unsure, known, strict=True) if is_same}
 
 
 def _set_aside(workspace: Folder, run: str, shard: str, error: Exception) -> None:
@@ -257,17 +261,17 @@ def _set_aside(workspace: Folder, run: str, shard: str, error: Exception) -> Non
 
 def _refuse_doubled(connection: Connection, news: News, run: str) -> list[str]:
     """Take out again what brought an image into the run a second time; a sentence for each."""
-    said = []
+    sentences = []
     while doubled := sqlfiles.run(connection, "load/doubled.sql", run=run).fetchall():
         shard, images, example, other = doubled[0]
         with sqlfiles.transaction(connection):
             _forget(connection, run, pa.table({"shard": [shard]}))
-        said.append(
+        sentences.append(
             f"shard {shard} of run {run}: {images} of its images, such as {example}, are in shard "
             f"{other} already (two planners once cut the archive at the same time?); to leave it "
             f"out, delete {news.workspace.path(paths.marker(run, shard))}"
         )
-    return said
+    return sentences
 
 
 def _forget(connection: Connection, run: str, shards: pa.Table) -> None:
@@ -349,7 +353,9 @@ def _load_together(
         if problems:
             raise Refused(
                 "it does not add up: "
-                + ", ".join(f"{what}: {wanted} but {found}" for _, what, wanted, found in problems)
+                + ", ".join(
+                    f"{what}: {wanted} but {actual}" for _, what, wanted, actual in problems
+                )
             )
         if len(replaced):
             _forget(connection, run, replaced)

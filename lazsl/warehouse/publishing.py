@@ -262,8 +262,8 @@ def _open_working(working: Path) -> Connection:
 
     What its views and macros say when another made it reaches nothing outside of it.
     """
-    found = working.lstat()
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+    status = working.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         raise UserError(
             f"{working} is a link or another user's, so no load of yours left it behind; delete it "
             "to start again from the published warehouse"

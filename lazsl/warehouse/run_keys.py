@@ -66,10 +66,10 @@ def find_run(connection: Connection, run: str | None = None) -> str:
     wanted = known[0] if run is None else run
     matching = [wanted] if wanted in known else [key for key in known if key.startswith(wanted)]
     if len(matching) != 1:
-        found = "no run" if not matching else f"{len(matching)} runs"
+        count = "no run" if not matching else f"{len(matching)} runs"
         begins = "begins" if not matching else "begin"
         raise UserError(
-            f"{found} in the warehouse {begins} with {wanted!r}; there are {', '.join(known)} "
+            f"{count} in the warehouse {begins} with {wanted!r}; there are {', '.join(known)} "
             "(lazsl load brings in what a workspace has)"
         )
     return matching[0]

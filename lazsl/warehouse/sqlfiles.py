@@ -88,8 +88,8 @@ def each_row(result: Connection) -> Iterator[dict[str, Any]]:
 def table(connection: Connection, name: str, **parameters: Any) -> pa.Table:
     """The file's whole result, for what is small."""
     with _confined():
-        found: pa.Table = connection.sql(read(name), params=parameters or None).to_arrow_table()
-    return found
+        rows: pa.Table = connection.sql(read(name), params=parameters or None).to_arrow_table()
+    return rows
 
 
 @contextmanager

@@ -81,15 +81,15 @@ class Asking:
             )
         template = (labels.template or "{class}, which has {attribute}").removesuffix(".")
         frame = sentence("(class)", "...", template)
-        told: dict[str, Any] = {"class": label}
+        question: dict[str, Any] = {"class": label}
         if others := labels.synonyms.get(label):
-            told["also called"] = list(others)
+            question["also called"] = list(others)
         if self.about:
-            told["the classes are"] = self.about
+            question["the classes are"] = self.about
         rules = _INSTRUCTIONS.format(least=self.least, most=self.most, frame=frame)
         return [
             {"role": "system", "content": rules},
-            {"role": "user", "content": json.dumps(told, ensure_ascii=False)},
+            {"role": "user", "content": json.dumps(question, ensure_ascii=False)},
         ]
 
     def key(self, messages: Sequence[Mapping[str, str]], endpoint: str) -> str:
@@ -115,7 +115,7 @@ def estimate(asking: Asking, labels: LabelSet, classes: Sequence[str]) -> Estima
     """What asking about these classes will about take; `Estimate.HOW` says how it is reckoned."""
     schema = len(json.dumps(SCHEMA))
     prompts = sum(
-        10 + (schema + sum(len(one["content"].encode()) for one in messages)) // 4
+        10 + (schema + sum(len(message["content"].encode()) for message in messages)) // 4
         for messages in (asking.messages(labels, label) for label in classes)
     )
     return Estimate(len(classes), prompts, len(classes) * (10 + 8 * asking.most))

@@ -110,23 +110,27 @@ def describe(
     run = _Run(work, asking, endpoint, answers, on_class)
     if work.ask:
         asyncio.run(run.all(parallel, timeout, retries))
-    found = work.kept | run.found
+    answers_by_label = work.kept | run.found
     labels = work.labels
-    if found:
+    if answers_by_label:
         labels = replace(
             labels,
             attributes=tuple(
-                attributes or (found[label].attributes if label in found else ())
+                attributes
+                or (answers_by_label[label].attributes if label in answers_by_label else ())
                 for label, attributes in zip(labels.classes, labels.attributes, strict=True)
             ),
-            sources={**labels.sources, **{one: answer.source for one, answer in found.items()}},
+            sources={
+                **labels.sources,
+                **{label: answer.source for label, answer in answers_by_label.items()},
+            },
             review=PENDING,
         )
     return Described(
         labels,
-        len(found),
-        tuple(Failure(one, run.failed[one]) for one in work.ask if one in run.failed),
-        tuple(one for one in work.ask if one not in run.found and one not in run.failed),
+        len(answers_by_label),
+        tuple(Failure(label, run.failed[label]) for label in work.ask if label in run.failed),
+        tuple(label for label in work.ask if label not in run.found and label not in run.failed),
         *run.tokens,
     )
 
@@ -182,13 +186,13 @@ class _Run:
 
 def _together(source: LabelSet, before: LabelSet) -> LabelSet:
     """The output as it is, with the classes of the source that it lacks, in the source's order."""
-    mine = dict(zip(before.classes, before.attributes, strict=True))
+    attributes_of = dict(zip(before.classes, before.attributes, strict=True))
     theirs = dict(zip(source.classes, source.attributes, strict=True))
     order = tuple(dict.fromkeys((*source.classes, *before.classes)))
     return replace(
         before,
         classes=order,
-        attributes=tuple(mine.get(label) or theirs.get(label, ()) for label in order),
+        attributes=tuple(attributes_of.get(label) or theirs.get(label, ()) for label in order),
         synonyms={**source.synonyms, **before.synonyms},
         sources={**source.sources, **before.sources},
     )

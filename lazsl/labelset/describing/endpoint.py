@@ -177,8 +177,8 @@ class Asker:
             except openai.OpenAIError as error:
                 raise Failed(self._said(error)) from None
             except Exception as error:  # whatever a body that is no JSON makes the client do
-                said = short(str(error) or type(error).__name__, 120)
-                raise Failed(f"the endpoint's answer is no chat completion ({said})") from None
+                complaint = short(str(error) or type(error).__name__, 120)
+                raise Failed(f"the endpoint's answer is no chat completion ({complaint})") from None
             self._form = max(self._form, form)
             return completion
         raise AssertionError("unreachable: the last form returns or raises")
@@ -188,14 +188,16 @@ class Asker:
         status = getattr(error, "status_code", None)
         body = getattr(error, "body", None)
         inner = body.get("message") if isinstance(body, dict) else None
-        said = " ".join(str(inner or getattr(error, "message", "") or type(error).__name__).split())
+        message = " ".join(
+            str(inner or getattr(error, "message", "") or type(error).__name__).split()
+        )
         cause = error.__cause__
         if status is None and cause is not None:
-            said = f"{said} ({' '.join(str(cause).split()) or type(cause).__name__})"
+            message = f"{message} ({' '.join(str(cause).split()) or type(cause).__name__})"
         if self._endpoint.key:
-            said = said.replace(self._endpoint.key, "***")
+            message = message.replace(self._endpoint.key, "***")
         where = f"{self._endpoint.shown} answered {status}" if status else self._endpoint.shown
-        return f"{where}: {short(masked(said, self._endpoint.url), 200)}"
+        return f"{where}: {short(masked(message, self._endpoint.url), 200)}"
 
     def _source(self) -> str:
         day = datetime.now(UTC).date().isoformat()

@@ -44,10 +44,10 @@ def read_completion(completion: Any, asking: Asking) -> tuple[str, ...]:
     choices = getattr(completion, "choices", None)
     if not isinstance(choices, list) or not choices:
         raise BadReply("the endpoint's answer has no choices in it")
-    finish, message = (getattr(choices[0], one, None) for one in ("finish_reason", "message"))
+    finish, message = (getattr(choices[0], name, None) for name in ("finish_reason", "message"))
     if isinstance(finish, str) and finish in _STOPPED:
         raise BadReply(_STOPPED[finish])
-    refusal, content = (getattr(message, one, None) for one in ("refusal", "content"))
+    refusal, content = (getattr(message, name, None) for name in ("refusal", "content"))
     if isinstance(refusal, str) and refusal:
         raise BadReply(f"the model refused: {short(refusal, 120)}")
     if not isinstance(content, str) or not content.strip():
@@ -67,16 +67,16 @@ def read_reply(text: str, asking: Asking) -> tuple[str, ...]:
     """
     if len(text) > LONGEST_REPLY:
         raise BadReply(f"the reply is {len(text):,} characters long")
-    said = _THOUGHT.sub("", text)
+    answer = _THOUGHT.sub("", text)
     try:
-        value, _ = json.JSONDecoder().raw_decode(said, max(said.find("{"), 0))
+        value, _ = json.JSONDecoder().raw_decode(answer, max(answer.find("{"), 0))
         texts = _Reply.model_validate(value).attributes
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the reply"
         raise BadReply(f"the reply has another form: {short(place)}: {first['msg']}") from None
     except (ValueError, RecursionError):
-        raise BadReply(f"the reply is not the JSON asked for: {short(said.strip())!r}") from None
+        raise BadReply(f"the reply is not the JSON asked for: {short(answer.strip())!r}") from None
     if len(texts) > 2 * asking.most:
         raise BadReply(f"the reply has {len(texts):,} attributes and {asking.most} were asked for")
     kept: dict[str, str] = {}
