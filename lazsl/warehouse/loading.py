@@ -186,18 +186,18 @@ def load_shards(
     """
     unsure = unloaded(connection, news)
     same = _unchanged(news.workspace, unsure)
-    todo = [shard for shard in unsure if shard not in same]
+    todo = [finished for finished in unsure if finished not in same]
     boxed = set(sqlfiles.run(connection, "load/boxes_done.sql").fetchall())
     jobs = news.records
-    anew = {(shard.run, shard.shard) for shard in todo if shard.row is not None}
-    for candidate in todo:
-        if candidate.row is not None:
+    anew = {(finished.run, finished.shard) for finished in todo if finished.row is not None}
+    for finished in todo:
+        if finished.row is not None:
             boxed.discard(
-                (jobs[candidate.run]["encoder"], jobs[candidate.run]["regions"], candidate.shard)
+                (jobs[finished.run]["encoder"], jobs[finished.run]["regions"], finished.shard)
             )
     done = images = 0
     refused: list[str] = []
-    names = [(shard.run, shard.shard) for shard in todo]
+    names = [(finished.run, finished.shard) for finished in todo]
     for read, unreadable in _batches(read_ahead(news.workspace, names, jobs, boxed)):
         wrong = _load(connection, news.workspace, jobs, read, anew)
         for shard in read:
@@ -216,7 +216,9 @@ def load_shards(
     doubled = [sentence for run in jobs for sentence in _refuse_doubled(connection, news, run)]
     for run in jobs:
         rows = [
-            {"shard": shard.shard, "version": shard.version} for shard in unsure if shard.run == run
+            {"shard": finished.shard, "version": finished.version}
+            for finished in unsure
+            if finished.run == run
         ]
         versions = pa.Table.from_pylist(rows, schema=_VERSIONS)
         with sqlfiles.registered(connection, {"new_versions": versions}):
@@ -230,21 +232,21 @@ _VERSIONS = pa.schema([("shard", pa.string()), ("version", pa.string())])
 def _unchanged(workspace: Folder, unsure: Sequence[Finished]) -> set[Finished]:
     """Those of the shards whose marker says what the warehouse has, whatever file it is in now."""
 
-    def same(shard: Finished) -> bool:
-        if shard.row is None:
+    def same(finished: Finished) -> bool:
+        if finished.row is None:
             return False
         try:
-            name = paths.marker(shard.run, shard.shard)
+            name = paths.marker(finished.run, finished.shard)
             marker = workspace.read_record(name, paths.MARKER_FIELDS)
             moment = round(datetime.fromisoformat(marker["finished"]).timestamp() * 1e6)
         except (DamagedError, FileNotFoundError, TypeError, ValueError):
             return False
         counts = tuple(marker[name] for name in ("listed", "labelled", "rejected"))
-        return bool((moment, *counts) == shard.row[2:])
+        return bool((moment, *counts) == finished.row[2:])
 
     with ThreadPoolExecutor(READERS) as pool:
         known = list(pool.map(same, unsure))
-    return {shard for shard, is_same in zip(unsure, known, strict=True) if is_same}
+    return {finished for finished, is_same in zip(unsure, known, strict=True) if is_same}
 
 
 def _set_aside(workspace: Folder, run: str, shard: str, error: Exception) -> None:
