@@ -72,7 +72,8 @@ def check_names(titles: Names, known: Names, where: str) -> None:
         raise UserError(
             f"{where} is out of step with WordNet: {len(other)} of its {len(titles)} names are "
             f"other classes', such as {wnid}, which it calls {', '.join(titles[wnid])!r} and "
-            f"which is {', '.join(known[wnid][:3])!r}; take the file that was published with the data set"
+            f"which is {', '.join(known[wnid][:3])!r}; take the file that was published with the "
+            "data set"
         )
 
 
