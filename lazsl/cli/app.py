@@ -15,7 +15,6 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from lazsl import __version__
-from lazsl.cli.completing import run_keys
 from lazsl.cli.console import SafeConsole
 from lazsl.errors import UserError
 from lazsl.settings import Job, make_job
@@ -153,12 +152,6 @@ def _of_damaged_warehouse(error: Exception) -> str | None:
     return f"{first_line(error)}{advice}" if advice else None
 
 
-RunKey = Annotated[
-    str | None,
-    typer.Argument(
-        help="Key of a run, or the beginning of it (default: the latest).", autocompletion=run_keys
-    ),
-]
 Workspace = Annotated[
     str,
     typer.Option("--workspace", "-w", help=meaning("workspace")),

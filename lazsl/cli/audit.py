@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import Force, RunKey, WarehouseFile, Workspace, app, in_words, out, warehouse_of
+from lazsl.cli.app import Force, WarehouseFile, Workspace, app, in_words, out, warehouse_of
+from lazsl.cli.completing import RunKey
 from lazsl.errors import UserError
 
 audit_app = typer.Typer(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -46,3 +47,11 @@ def _first_column(context: typer.Context, file: str, begin: str) -> list[str]:
     except Exception:  # see the module's docstring
         return []
     return [str(row[0]) for row in rows]
+
+
+RunKey = Annotated[
+    str | None,
+    typer.Argument(
+        help="Key of a run, or the beginning of it (default: the latest).", autocompletion=run_keys
+    ),
+]

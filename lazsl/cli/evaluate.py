@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from lazsl.cli.app import OpenSet, RunKey, Workspace, app, err, in_words, out
+from lazsl.cli.app import OpenSet, Workspace, app, err, in_words, out
+from lazsl.cli.completing import RunKey
 
 
 @app.command(

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from lazsl.cli.app import RunKey, Workspace, app, in_words, out
+from lazsl.cli.app import Workspace, app, in_words, out
+from lazsl.cli.completing import RunKey
 
 
 @app.command(epilog="Example: lazsl export --output vectors")

@@ -9,8 +9,8 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lazsl.cli.app import RunKey, WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
-from lazsl.cli.completing import run_keys
+from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
+from lazsl.cli.completing import RunKey, run_keys
 
 
 @app.command(epilog="Example: lazsl report fieldguide --against images-55facade")

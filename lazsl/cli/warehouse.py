@@ -14,7 +14,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from lazsl.cli.app import (
-    RunKey,
     WarehouseFile,
     Workspace,
     app,
@@ -22,6 +21,7 @@ from lazsl.cli.app import (
     out,
     warehouse_of,
 )
+from lazsl.cli.completing import RunKey
 from lazsl.errors import UserError, in_one_line
 
 if TYPE_CHECKING:
