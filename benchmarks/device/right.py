@@ -22,8 +22,9 @@ from benchmarks.device.models import (
     same_bits,
 )
 from benchmarks.noise import photographs
-from lazsl.alignment.align import class_scores, plans_for, select_regions, top_classes
+from lazsl.alignment.align import class_scores, select_regions, top_classes
 from lazsl.alignment.attributes import PackedAttributes
+from lazsl.alignment.plans import plans_for
 from lazsl.embedding.forward import ForwardPasses
 from lazsl.embedding.vectors import embed_regions
 from lazsl.errors import UserError

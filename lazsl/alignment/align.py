@@ -1,4 +1,5 @@
-"""LaZSL on arrays: which regions speak, how well they align with every class, and by which plan.
+"""LaZSL on arrays: which regions speak, and how well they align with every class (by which plan:
+`plans`).
 
 Shapes: B images, M regions (crops) per image, D dimensions of the embedding space, C classes, N
 attributes of all classes together, n attributes of one class. Embeddings are unit vectors in any
@@ -24,30 +25,14 @@ from lazsl.alignment import one_sided
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.batches import Batch, batches, rows_bytes
 from lazsl.alignment.bounds import Bounds, class_bounds
-from lazsl.alignment.chosen import similar_pairs, solve_pairs
+from lazsl.alignment.chosen import solve_pairs
 from lazsl.alignment.matching import Matching, Settings
 from lazsl.alignment.transport import Workspace
-
-__all__ = [
-    "PackedAttributes",
-    "Plans",
-    "Settings",
-    "TopClasses",
-    "attribute_strengths",
-    "class_scores",
-    "crop_mean_scores",
-    "dclip_scores",
-    "plans_for",
-    "select_regions",
-    "similarities_for",
-    "top_classes",
-    "top_plans",
-]
 
 _BORDER = 1e-12  # far above float64 rounding of a mean of cosines, far below any difference
 _CACHED = 16  # images whose regions, in double precision, stay in a CPU's cache
 _PER_CLASS = 60  # numbers per image and class that bounds take
-_WORTH = 2  # times k: of fewer classes, bounds cost more than they save
+WORTH = 2  # times k: of fewer classes, bounds cost more than they save
 
 
 @dataclass(frozen=True)
@@ -61,42 +46,6 @@ class TopClasses:
 
     classes: Tensor
     scores: Tensor
-
-
-@dataclass(frozen=True)
-class Plans:
-    """How the score of chosen classes came about.
-
-    Attributes:
-        sizes: (B, k) int64, attributes of each class.
-        scores, residual: (B, k); the residual is the largest error of a row marginal.
-        iterations: (B, k) int64.
-        plan, similarity: (B, k, M, largest size), T and S; zero on regions that are not kept and
-            beyond a class's own size.
-        keep: (B, M) bool, as given.
-    """
-
-    sizes: Tensor
-    scores: Tensor
-    iterations: Tensor
-    residual: Tensor
-    plan: Tensor
-    similarity: Tensor
-    keep: Tensor
-
-    def at(self, places: Tensor) -> Plans:
-        """Those at the places (B, k'), among the k, of each image."""
-        image = torch.arange(len(places), device=places.device)[:, None]
-        numbers = self.sizes, self.scores, self.iterations, self.residual, self.plan
-        sizes, scores, iterations, residual, plan = (values[image, places] for values in numbers)
-        similarity = self.similarity[image, places]
-        return Plans(sizes, scores, iterations, residual, plan, similarity, self.keep)
-
-    def of(self, image: int, rank: int) -> tuple[Tensor, Tensor]:
-        """T and S of one class, (M', n) each: the kept regions in order, its own attributes."""
-        size = int(self.sizes[image, rank])
-        keep = self.keep[image]
-        return self.plan[image, rank, keep, :size], self.similarity[image, rank, keep, :size]
 
 
 def select_regions(
@@ -209,7 +158,7 @@ def top_classes(
         images = len(batch.images)
         table = scores.new_full((images, len(packed.means)), -torch.inf)
         solve = partial(_solve, table, batch, packed, matching, workspace)
-        if skip and len(packed.means) > _WORTH * k:
+        if skip and len(packed.means) > WORTH * k:
             if matching.one_sided:
                 batch_strengths = None if strengths is None else strengths[batch.images]
                 bounds = _near(batch, packed, matching, workspace, batch_strengths)
@@ -222,104 +171,6 @@ def top_classes(
         best = _best(image, place, table[image, place], images, k)
         classes[batch.images], scores[batch.images] = best.classes, best.scores
     return TopClasses(classes, scores)
-
-
-@torch.no_grad()
-def plans_for(
-    regions: Tensor,
-    whole: Tensor,
-    keep: Tensor,
-    packed: PackedAttributes,
-    classes: Tensor,
-    valid: Tensor | None = None,
-    **settings: Unpack[Settings],
-) -> Plans:
-    """Plans of the chosen classes, (B, k) indices; other arguments as for `class_scores`. The
-    scores are those of `top_classes`, to the last bit."""
-    matching, workspace = Matching(**settings), Workspace()
-    sizes = packed.starts.diff()[classes]
-    scores, residual = torch.zeros((2, *classes.shape), device=whole.device)
-    iterations = torch.zeros_like(classes)
-    largest = int(sizes.max()) if sizes.numel() else 0
-    shape = (2, *classes.shape, keep.shape[1], largest)
-    plan, similarity = torch.zeros(shape, device=whole.device)
-    ranks = classes.shape[1]
-    for batch in batches(regions, whole, keep, valid, packed, matching):
-        images = len(batch.images)
-        if not ranks:
-            break
-        pair = torch.arange(images * ranks, device=whole.device)
-        image, rank = pair // ranks, pair % ranks
-        chosen = classes[batch.images].flatten()
-        for solved in solve_pairs(batch, packed, matching, image, chosen, workspace, True):
-            transport = solved.transport
-            assert transport.plan is not None and transport.residual is not None
-            row, place = image[solved.which], rank[solved.which]
-            source = batch.images[row]
-            scores[source, place] = transport.scores[0].float()
-            iterations[source, place] = transport.iterations[0]
-            residual[source, place] = transport.residual[0].float()
-            size = solved.similarity.shape[1]
-            target = (source[:, None], place[:, None], batch.positions[row], slice(size))
-            plan[target] = transport.plan[0].permute(2, 0, 1).float()
-            kept = batch.keep[row][:, :, None]
-            similarity[target] = (kept * solved.similarity.permute(2, 0, 1)).float()
-    return Plans(sizes, scores, iterations, residual, plan, similarity, keep)
-
-
-def top_plans(
-    regions: Tensor,
-    whole: Tensor,
-    keep: Tensor,
-    packed: PackedAttributes,
-    k: int,
-    strengths: Tensor | None = None,
-    **settings: Unpack[Settings],
-) -> tuple[Tensor, Plans]:
-    """The `top_classes`, (B, k) indices, and their plans. Where classes are few all are solved with
-    plans, at once; to the last bit the same."""
-    many = len(packed.means)
-    if many > _WORTH * k:
-        top = top_classes(regions, whole, keep, packed, k=k, strengths=strengths, **settings)
-        classes = top.classes
-        return classes, plans_for(regions, whole, keep, packed, classes, **settings)
-    every = torch.arange(many, device=whole.device).expand(len(whole), many)
-    plans = plans_for(regions, whole, keep, packed, every, **settings)
-    best = plans.scores.sort(dim=1, descending=True, stable=True)[1][:, :k]
-    return best, plans.at(best)
-
-
-@torch.no_grad()
-def similarities_for(
-    regions: Tensor,
-    whole: Tensor,
-    keep: Tensor,
-    packed: PackedAttributes,
-    classes: Tensor,
-    **settings: Unpack[Settings],
-) -> Tensor:
-    """(B, k, M, largest size) float32, the `similarity` that `plans_for` gives for the same
-    arguments, to the last bit, without solving any transport."""
-    matching = Matching(**settings)
-    sizes = packed.starts.diff()[classes]
-    largest = int(sizes.max()) if sizes.numel() else 0
-    similarity = torch.zeros((*classes.shape, keep.shape[1], largest), device=whole.device)
-    ranks = classes.shape[1]
-    for batch in batches(regions, whole, keep, None, packed, matching) if ranks else ():
-        pair = torch.arange(len(batch.images) * ranks, device=whole.device)
-        image, rank = pair // ranks, pair % ranks
-        chosen = classes[batch.images].flatten()
-        for which, pair_similarity in similar_pairs(batch, packed, matching, image, chosen):
-            row = image[which]
-            kept = batch.keep[row][:, :, None]
-            target = (
-                batch.images[row][:, None],
-                rank[which][:, None],
-                batch.positions[row],
-                slice(pair_similarity.shape[1]),
-            )
-            similarity[target] = (kept * pair_similarity.permute(2, 0, 1)).float()
-    return similarity
 
 
 @torch.no_grad()

@@ -35,8 +35,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lazsl.alignment.align import Plans, select_regions, top_classes, top_plans
+from lazsl.alignment.align import select_regions, top_classes
 from lazsl.alignment.attributes import PackedAttributes, on_grid
+from lazsl.alignment.plans import Plans, top_plans
 from lazsl.images.layouts import LEVELS
 from lazsl.settings import ScoringSettings
 

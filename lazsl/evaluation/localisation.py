@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from lazsl.alignment.align import plans_for
+from lazsl.alignment.plans import plans_for
 from lazsl.evaluation.methods import aligning
 from lazsl.evaluation.stored import Images
 from lazsl.explain.evidence import Evidence

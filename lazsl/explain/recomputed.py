@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from lazsl.alignment.align import Plans, attribute_strengths, plans_for
+from lazsl.alignment.align import attribute_strengths
+from lazsl.alignment.plans import Plans, plans_for
 from lazsl.errors import UserError
 from lazsl.explain.evidence import Evidence
 from lazsl.explain.lookup import Image, RunOfImage

@@ -13,15 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from lazsl.alignment.align import (
-    Plans,
-    attribute_strengths,
-    crop_mean_scores,
-    dclip_scores,
-    similarities_for,
-    top_plans,
-)
+from lazsl.alignment.align import attribute_strengths, crop_mean_scores, dclip_scores
 from lazsl.alignment.attributes import PackedAttributes
+from lazsl.alignment.plans import Plans, similarities_for, top_plans
 from lazsl.embedding.doubt import doubts
 from lazsl.scoring.aligned import taking_part
 from lazsl.scoring.confidence import confidence

@@ -18,15 +18,13 @@ from lazsl.alignment.align import (
     class_scores,
     crop_mean_scores,
     dclip_scores,
-    plans_for,
     select_regions,
-    similarities_for,
     top_classes,
-    top_plans,
 )
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.int8 import eight_bits_pay
 from lazsl.alignment.matching import Settings
+from lazsl.alignment.plans import plans_for, similarities_for, top_plans
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

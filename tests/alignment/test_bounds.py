@@ -13,12 +13,13 @@ from torch.nn.functional import normalize
 
 from lazsl.alignment import bounds as screening
 from lazsl.alignment import int8
-from lazsl.alignment.align import plans_for, select_regions, top_classes
+from lazsl.alignment.align import select_regions, top_classes
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.batches import batches
 from lazsl.alignment.bounds import class_bounds
 from lazsl.alignment.int8 import code_attributes, code_rows
 from lazsl.alignment.matching import Matching
+from lazsl.alignment.plans import plans_for
 from lazsl.alignment.transport import Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -10,16 +10,10 @@ import reference
 import torch
 from torch import Tensor
 
-from lazsl.alignment.align import (
-    attribute_strengths,
-    class_scores,
-    crop_mean_scores,
-    plans_for,
-    top_classes,
-    top_plans,
-)
+from lazsl.alignment.align import attribute_strengths, class_scores, crop_mean_scores, top_classes
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.one_sided import rounding
+from lazsl.alignment.plans import plans_for, top_plans
 
 IMAGES, REGIONS, DIMENSION = 6, 13, 24
 SIZES = (1, 3, 5, 2, 11, 2, 4, 1, 3, 6, 2, 2)

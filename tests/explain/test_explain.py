@@ -23,7 +23,8 @@ from sample import label_plainly, small_job
 from typer.testing import CliRunner
 
 from lazsl import fieldguide
-from lazsl.alignment.align import plans_for, select_regions
+from lazsl.alignment.align import select_regions
+from lazsl.alignment.plans import plans_for
 from lazsl.archive.listing import list_archive
 from lazsl.cli.commands import app
 from lazsl.cli.label import _show_run
