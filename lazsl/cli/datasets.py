@@ -30,9 +30,9 @@ def list_datasets() -> None:
     table = Table("name", "data set", "split")
     table.add_column("images", justify="right")
     table.add_column("classes", justify="right")
-    for one in DATASETS.values():
-        counts = (f"{one.images:,}", f"{one.classes:,}")
-        table.add_row(one.name, one.title, one.split, *counts)
+    for dataset in DATASETS.values():
+        counts = (f"{dataset.images:,}", f"{dataset.classes:,}")
+        table.add_row(dataset.name, dataset.title, dataset.split, *counts)
     out.print(table)
 
 
@@ -42,10 +42,14 @@ def show(name: Name) -> None:
     """Show the layout of a data set, which images count, and which label set fits."""
     from lazsl.datasets.prepare import find_dataset
 
-    one = find_dataset(name)
-    out.print(f"[bold]{escape(one.title)}[/], {one.split}: {one.images:,} images, ", end="")
-    out.print(f"{one.classes:,} classes; public descriptors: {one.descriptors}", highlight=False)
-    out.print(escape(cleandoc(one.layout)), highlight=False, soft_wrap=True)
+    dataset = find_dataset(name)
+    out.print(
+        f"[bold]{escape(dataset.title)}[/], {dataset.split}: {dataset.images:,} images, ", end=""
+    )
+    out.print(
+        f"{dataset.classes:,} classes; public descriptors: {dataset.descriptors}", highlight=False
+    )
+    out.print(escape(cleandoc(dataset.layout)), highlight=False, soft_wrap=True)
 
 
 @datasets_app.command(
@@ -93,7 +97,7 @@ def prepare(
     """Match a data set's split with a label set, by class name. Downloads nothing."""
     from lazsl.datasets import prepare as datasets
 
-    found = datasets.prepare(
+    prepared = datasets.prepare(
         datasets.find_dataset(name),
         folder,
         labels,
@@ -103,14 +107,16 @@ def prepare(
         partial=partial,
         published=published,
     )
-    datasets.write(found, output, force)
-    note(found.notes)
+    datasets.write(prepared, output, force)
+    note(prepared.notes)
     out.print(
-        f"{found.dataset.title}, {found.dataset.split}: {found.truth.num_rows:,} images of "
-        f"{len(found.joined):,} classes joined by name; see {output}/classes.csv",
+        f"{prepared.dataset.title}, {prepared.dataset.split}: {prepared.truth.num_rows:,} images "
+        f"of {len(prepared.joined):,} classes joined by name; see {output}/classes.csv",
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
     out.print("Label it, with the model you want:", highlight=False)
-    out.print(f"  {escape(datasets.label_command(found, output))}", highlight=False, soft_wrap=True)
+    out.print(
+        f"  {escape(datasets.label_command(prepared, output))}", highlight=False, soft_wrap=True
+    )

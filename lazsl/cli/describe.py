@@ -130,15 +130,15 @@ def describe(
             failed += failure is not None
             progress.update(bar, advance=1, trouble=f"{failed} failed" if failed else "")
 
-        found = describe_module.describe(
+        described = describe_module.describe(
             work, asking, endpoint, answers, parallel, timeout, retries, done
         )
-    if before is None and not found.written and found.failures:
-        _show_failures(found)
+    if before is None and not described.written and described.failures:
+        _show_failures(described)
         raise typer.Exit(1)
-    _publish(found.labels, before, output)
-    _show(found, work, output)
-    if found.failures:
+    _publish(described.labels, before, output)
+    _show(described, work, output)
+    if described.failures:
         raise typer.Exit(1)
 
 
@@ -191,46 +191,46 @@ def _show_plan(work: Work, asking: Asking, endpoint: Endpoint) -> None:
     out.print("Nothing was asked.")
 
 
-def _show(found: Described, work: Work, output: str) -> None:
-    tokens = f"{found.prompt_tokens:,} prompt and {found.answer_tokens:,} answer tokens"
-    told = [counted(found.written, "class")]
+def _show(described: Described, work: Work, output: str) -> None:
+    tokens = f"{described.prompt_tokens:,} prompt and {described.answer_tokens:,} answer tokens"
+    counts = [counted(described.written, "class")]
     if work.kept:
-        told.append(f"{len(work.kept):,} of them from answers kept before")
-    if found.prompt_tokens or found.answer_tokens:
-        told.append(tokens)
-    if found.written or found.failures:
-        out.print(f"described {', '.join(told)}", highlight=False)
+        counts.append(f"{len(work.kept):,} of them from answers kept before")
+    if described.prompt_tokens or described.answer_tokens:
+        counts.append(tokens)
+    if described.written or described.failures:
+        out.print(f"described {', '.join(counts)}", highlight=False)
     else:
         out.print("there was nothing to describe", highlight=False)
     where = escape(visible(output))
-    if found.labels.review == "pending":
+    if described.labels.review == "pending":
         out.print(
             f"[bold]{where}[/] is to be reviewed: read and correct it, set review to reviewed, "
             f"then run\n  lazsl labels check {escape(shlex.quote(visible(output)))}",
             highlight=False,
             soft_wrap=True,
         )
-    _show_failures(found)
+    _show_failures(described)
 
 
-def _show_failures(found: Described) -> None:
+def _show_failures(described: Described) -> None:
     """Classes without attributes, and why. All of it may be somebody else's text: no markup."""
-    if not found.failures:
+    if not described.failures:
         return
     err.print(
-        f"[bold red]{counted(len(found.failures), 'class')} failed[/]; run the same command again "
-        "to ask only about what is missing",
+        f"[bold red]{counted(len(described.failures), 'class')} failed[/]; run the same command "
+        "again to ask only about what is missing",
         highlight=False,
         soft_wrap=True,
     )
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for one in found.failures:
-        table.add_row(Text(f"  {short(one.label, 32)}", "bold"), Text(visible(one.reason)))
+    for failure in described.failures:
+        table.add_row(Text(f"  {short(failure.label, 32)}", "bold"), Text(visible(failure.reason)))
     err.print(table)
-    if found.unasked:
+    if described.unasked:
         err.print(
-            f"{counted(len(found.unasked), 'class')} not asked about, because no question had an "
-            "answer",
+            f"{counted(len(described.unasked), 'class')} not asked about, because no question had "
+            "an answer",
             highlight=False,
             soft_wrap=True,
         )

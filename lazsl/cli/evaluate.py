@@ -77,7 +77,7 @@ def evaluate(
     from lazsl.evaluation.evaluate import evaluate as evaluate_run
     from lazsl.evaluation.sections.section import publish
 
-    found = evaluate_run(
+    evaluation = evaluate_run(
         workspace,
         run,
         truth,
@@ -90,18 +90,18 @@ def evaluate(
         say=lambda text: err.print(f"[dim]{escape(text)}[/]", highlight=False),
     )
     if output is not None or not as_json:
-        where = output or f"{workspace.rstrip('/')}/evaluations/{found.stored.key}"
-        publish(found.sections, found.about(), found.head(), where)
+        where = output or f"{workspace.rstrip('/')}/evaluations/{evaluation.stored.key}"
+        publish(evaluation.sections, evaluation.about(), evaluation.head(), where)
     if as_json:
-        sections = {section.name: section.to_json() for section in found.sections}
-        print(json.dumps({**found.about(), **sections}, indent=1, ensure_ascii=False))
+        sections = {section.name: section.to_json() for section in evaluation.sections}
+        print(json.dumps({**evaluation.about(), **sections}, indent=1, ensure_ascii=False))
         return
-    for notice in found.known.notices:
+    for notice in evaluation.known.notices:
         err.print(f"[yellow]note:[/] {escape(notice)}", highlight=False)
-    for section in found.sections:
+    for section in evaluation.sections:
         section.show(out)
     out.print(
-        f"run {found.stored.key}, {found.seconds:.1f} s; the page is "
+        f"run {evaluation.stored.key}, {evaluation.seconds:.1f} s; the page is "
         f"[bold]{escape(where)}/evaluation.md[/]",
         highlight=False,
         soft_wrap=True,

@@ -87,15 +87,15 @@ def explain(
     if output is not None and output.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG file, not {output.name!r}; name it so, as in a.png")
     with closing(open_warehouse(warehouse_of(workspace, warehouse))) as connection:
-        found_run = find_run(connection, run, workspace)
-        found = find_image(connection, found_run.key, image)
+        run_of_image = find_run(connection, run, workspace)
+        image_of_run = find_image(connection, run_of_image.key, image)
         if not edits:
             # Imported where the image is known: it brings PyTorch, and a wrong key should be quick.
             from lazsl.explain.explanation import explain as explain_image
 
-            explanation = explain_image(connection, found_run, found, against)
+            explanation = explain_image(connection, run_of_image, image_of_run, against)
     if edits:
-        _show_what_if(_what_if(found_run, found, edits), found)
+        _show_what_if(_what_if(run_of_image, image_of_run, edits), image_of_run)
     else:
         _show(explanation)
         _draw(explanation, output)
@@ -143,25 +143,29 @@ def _show(explanation: Explanation) -> None:
         table.add_column("adds", signed(other.score), justify="right", no_wrap=True)
         ahead = signed(explanation.margin or 0.0)
         table.add_column("ahead", ahead, justify="right", no_wrap=True)
-    for one in pairs:
-        cells = _cells(one.this)[: 4 if with_regions else 3]
+    for attribute_pair in pairs:
+        cells = _cells(attribute_pair.this)[: 4 if with_regions else 3]
         if other is not None:
-            text, adds, *_ = _cells(one.other)
-            cells += ["[dim]the same[/]" if one.shared else text, adds, signed(one.difference)]
+            text, adds, *_ = _cells(attribute_pair.other)
+            cells += [
+                "[dim]the same[/]" if attribute_pair.shared else text,
+                adds,
+                signed(attribute_pair.difference),
+            ]
         table.add_row(*cells)
     out.print(table)
 
 
-def _cells(one: Spoken | None) -> list[str]:
+def _cells(attribute: Spoken | None) -> list[str]:
     from lazsl.explain.words import percent, signed
 
-    if one is None:
+    if attribute is None:
         return ["", "", "", ""]
-    left, top, right, bottom = one.box
+    left, top, right, bottom = attribute.box
     return [
-        escape(visible(one.text)),
-        signed(one.contribution),
-        percent(one.share),
+        escape(visible(attribute.text)),
+        signed(attribute.contribution),
+        percent(attribute.share),
         f"{left},{top}–{right},{bottom}",
     ]
 
@@ -206,13 +210,15 @@ def _what_if(run: RunOfImage, image: Image, edits: list[str]) -> WhatIf:
     )
 
 
-def _show_what_if(found: WhatIf, image: Image) -> None:
+def _show_what_if(answer: WhatIf, image: Image) -> None:
     from lazsl.explain.words import signed
 
-    before, after = found.before, found.after
+    before, after = answer.before, answer.after
     same = before.top[0][0] == after.top[0][0]
-    told = f"still {_called(after)}" if same else f"{_called(after)} instead of {_called(before)}"
-    out.print(f"[bold]{escape(short(image.key, 96))}: {told}[/]", highlight=False)
+    outcome = (
+        f"still {_called(after)}" if same else f"{_called(after)} instead of {_called(before)}"
+    )
+    out.print(f"[bold]{escape(short(image.key, 96))}: {outcome}[/]", highlight=False)
     table = Table("best classes", "before", "after", "")
     for place in range(max(len(before.top), len(after.top))):
         row = [str(place + 1)]
@@ -228,22 +234,25 @@ def _show_what_if(found: WhatIf, image: Image) -> None:
         table.add_row("confidence", f"{before.confidence:.0%}", f"{after.confidence:.0%}")
     out.print(table)
     moves = Table("what every attribute contributed", "before", "after", "change")
-    for label in dict.fromkeys(one.label for one in found.moved):
-        mine = [one for one in found.moved if one.label == label]
+    for label in dict.fromkeys(move.label for move in answer.moved):
+        moves_of_label = [move for move in answer.moved if move.label == label]
         moves.add_section()
-        sums = [_total([one.before for one in mine]), _total([one.after for one in mine])]
-        sums.append(sum(one.change for one in mine))
+        sums = [
+            _total([move.before for move in moves_of_label]),
+            _total([move.after for move in moves_of_label]),
+        ]
+        sums.append(sum(move.change for move in moves_of_label))
         moves.add_row(f"[bold]{escape(short(label))}[/]", *map(_signed, sums))
-        for one in mine:
-            numbers = map(_signed, [one.before, one.after, one.change])
-            moves.add_row(f"  {escape(visible(one.attribute))}", *numbers)
+        for move in moves_of_label:
+            numbers = map(_signed, [move.before, move.after, move.change])
+            moves.add_row(f"  {escape(visible(move.attribute))}", *numbers)
     out.print(moves)
 
 
 def _total(contributions: list[float | None]) -> float | None:
     """A class's score; None where the class is not there."""
-    there = [one for one in contributions if one is not None]
-    return sum(there) if there else None
+    values = [value for value in contributions if value is not None]
+    return sum(values) if values else None
 
 
 def _signed(value: float | None) -> str:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from lazsl import fieldguide
 from lazsl.cli.app import (
@@ -38,13 +30,11 @@ from lazsl.cli.app import (
     in_words,
     meaning,
     nested,
-    out,
 )
 from lazsl.cli.completing import run_keys
-from lazsl.cli.progress import follower
-from lazsl.cli.warehouse import show_status
+from lazsl.cli.flow import Talk, follow, quiet_prefect
+from lazsl.cli.labelled import show_labelled
 from lazsl.errors import UserError
-from lazsl.secret_names import without_signature
 from lazsl.settings import DEFAULT_MODEL, Job, make_job
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
@@ -53,19 +43,6 @@ LogJson = Annotated[
     bool,
     typer.Option("--log-json", help="Report progress on stderr, one JSON object per line."),
 ]
-
-
-@dataclass(frozen=True)
-class Talk:
-    """How much a command says while it works."""
-
-    quiet: bool
-    verbose: bool
-    log_json: bool
-
-    def __post_init__(self) -> None:
-        if self.quiet and (self.verbose or self.log_json):
-            raise UserError("--quiet says nothing, so it cannot go with --verbose or --log-json")
 
 
 @app.command(
@@ -142,7 +119,7 @@ def label(
     job = _job({k: v for k, v in values.items() if v is not None}, settings)
     talk = Talk(quiet, verbose, log_json)
     _refuse_early(job, archive=True)
-    with _prefect(talk):
+    with quiet_prefect(talk):
         from lazsl_flows.label import label_archive
 
         from lazsl.run.run import open_run
@@ -151,9 +128,9 @@ def label(
         _load_model(run, "both")
         _say_notices(run)
         _warn_of_other_trust(trust, run)
-        _follow(lambda: label_archive(job, return_state=True), "labelling", talk)
+        follow(lambda: label_archive(job, return_state=True), "labelling", talk)
         if not quiet:
-            _show_run(run)
+            show_labelled(run)
 
 
 @app.command(
@@ -227,25 +204,25 @@ def relabel(
             f"--set {other[0]} is not a scoring setting, and nothing else can change when only "
             "stored embeddings are scored; see `lazsl settings scoring`"
         )
-    how = nested(scoring)
+    sections = nested(scoring)
     talk = Talk(quiet, verbose, log_json)
     folder = Folder(workspace)
     record = read_run_record(folder, embedding_run(folder, run))
     check_model(record, changes)
     job = make_job(**taken_over(record, workspace, changes))
     _refuse_early(job, archive=False)
-    with _prefect(talk):
+    with quiet_prefect(talk):
         from lazsl_flows.label import relabel as relabel_flow
 
         from lazsl.run.run import open_relabelling, rescoring
 
-        if how:
-            changes["scoring"] = rescoring(record["job"]["scoring"], how["scoring"])
+        if sections:
+            changes["scoring"] = rescoring(record["job"]["scoring"], sections["scoring"])
         opened = open_relabelling(folder, record["run"], changes)
         _load_model(opened, "text")
         _say_notices(opened)
         _warn_of_other_trust(trust, opened)
-        _follow(
+        follow(
             lambda: relabel_flow(
                 workspace,
                 record["run"],
@@ -261,7 +238,7 @@ def relabel(
             talk,
         )
         if not quiet:
-            _show_run(opened)
+            show_labelled(opened)
 
 
 def _scoring(
@@ -364,114 +341,3 @@ def _load_model(run: Any, towers: Any) -> None:
         models.load_model(run, "vision" if embedded else "both")
     elif not embedded:
         models.load_model(run, "text")
-
-
-@contextmanager
-def _prefect(talk: Talk) -> Iterator[None]:
-    """Prefect, quiet unless asked: what a person needs to know is said by the command itself."""
-    level = "INFO" if talk.verbose else "ERROR"
-    quiet = {
-        "PREFECT_LOGGING_LEVEL": level,
-        "PREFECT_LOGGING_ROOT_LEVEL": level,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    for name, value in quiet.items():
-        os.environ.setdefault(name, value)
-    from lazsl_flows.temporary import keep_to_this_command
-
-    keep_to_this_command()
-    yield
-
-
-def _follow(flow: Callable[[], Any], verb: str, talk: Talk) -> None:
-    """Run a flow and show how far it is.
-
-    Raises:
-        UserError: it did not complete; the sentence is its state's message.
-    """
-    from lazsl_flows.temporary import start_api
-    from lazsl_flows.watching import watcher
-
-    with follower(err, verb, talk.quiet, talk.log_json) as watching:
-        token = watcher.set(watching)
-        server = os.environ.get("PREFECT_API_URL")
-        watching.waiting(
-            f"starting the flow at {without_signature(server)}"
-            if server
-            else "starting a temporary Prefect server (PREFECT_API_URL would name a running one)"
-        )
-        try:
-            start_api()
-            state = flow()
-        finally:
-            watcher.reset(token)
-    if not state.is_completed():
-        raise failure(state)
-
-
-def failure(state: Any) -> BaseException:
-    """The error that a flow failed with; a UserError where its run ended without one."""
-    from prefect.exceptions import PrefectException
-
-    error = state.result(raise_on_failure=False)
-    if isinstance(error, BaseException) and not isinstance(error, OSError | PrefectException):
-        return error
-    return UserError(state.message or f"the flow ended {state.name}; run it again")
-
-
-def _show_run(run: Any) -> None:
-    from lazsl.run.status import run_status
-    from lazsl.warehouse import sqlfiles
-    from lazsl.warehouse.opening import open_warehouse
-
-    path = run.job.warehouse_path
-    found = run_status(run.workspace, run.key, path)
-    show_status(found)
-    with closing(open_warehouse(path)) as connection:
-        rows = sqlfiles.run(connection, "few_predictions.sql", run=run.key, how_many=5).fetchall()
-    if rows:
-        table = Table(title="a few predictions")
-        for name in ("image", "called", "margin", "truth", "because of"):
-            table.add_column(name, overflow="fold")
-        for key, label_, best_guess, _score, margin, truth, strongest in rows:
-            judged = truth is not None and label_ is not None
-            right = ("[green]✓[/] " if truth == label_ else "[red]✗[/] ") if judged else ""
-            table.add_row(
-                escape(key),
-                escape(label_ or f"abstained (nearest: {best_guess})"),
-                "" if margin is None else f"{margin:.3f}",
-                right + escape(truth or ""),
-                escape("; ".join(strongest)),
-            )
-        out.print(table)
-    image = rows[0][0] if rows else "KEY"
-    started = Path(sys.argv[0])
-    command = str(started) if started.name == "lazsl" and started.parts[0] == ".venv" else "lazsl"
-    default = str(path) == "workspace/warehouse.duckdb"
-    option = "" if default else f" --warehouse {shlex.quote(str(path))}"
-    out.print("\nSee why: explain one image, or build a report of all of them:\n")
-    for asked in (["explain", image], ["report"]):
-        line = shlex.join([*asked, *_where(run.job)])
-        out.print(f"  {command} {line}", soft_wrap=True, markup=False, highlight=False)
-    out.print(f"\nThe warehouse is [bold]{escape(str(path))}[/]. Three queries to try:\n")
-    for query in (
-        "select label, count(*) as images, round(avg(margin), 3) as margin "
-        "from predictions group by label order by images desc limit 10",
-        f"select attribute, contribution, share, box from why('{run.key}', '{_quoted(image)}')",
-        f"select * from close_calls('{run.key}', 0.005) limit 10",
-    ):
-        line = f"{command} sql{option} {shlex.quote(query)}"
-        out.print(f"  {line}", soft_wrap=True, markup=False, highlight=False)
-
-
-def _where(job: Job) -> list[str]:
-    """Options by which other commands find a job's workspace and warehouse; none by default."""
-    found = [] if job.workspace == "workspace" else ["--workspace", job.workspace]
-    if job.warehouse is not None:
-        found += ["--warehouse", job.warehouse]
-    return found
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")

@@ -56,10 +56,10 @@ def import_(
     from lazsl.labelset.reading import write_labels
 
     keep(output, force)
-    labels, found, notes = import_labels(file, form)
+    labels, form_read, notes = import_labels(file, form)
     write_labels(labels, output)
     note([*notes, *filter(None, [labels.spoken_note()])])
-    out.print(f"read {escape(visible(file))} as {found}: {_size(labels)}", highlight=False)
+    out.print(f"read {escape(visible(file))} as {form_read}: {_size(labels)}", highlight=False)
     out.print(f"wrote [bold]{escape(visible(output))}[/]", highlight=False, soft_wrap=True)
 
 
@@ -140,7 +140,7 @@ def check(
     every = _findings(read, model, device)
     findings = [finding for finding in every if not kind or finding.kind in kind]
     if as_json:
-        found = {
+        document = {
             "file": without_signature(file if fix is None else fix),
             "classes": len(read.labels),
             "sentences": sum(read.labels.sizes),
@@ -149,7 +149,7 @@ def check(
             "said": dict(read.labels.said),
             "findings": [finding.to_json() for finding in findings],
         }
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=True))
+        typer.echo(json.dumps(document, indent=1, ensure_ascii=True))
     else:
         note([*read.labels.notes, *filter(None, [read.labels.spoken_note()])])
         if summary:
@@ -220,8 +220,8 @@ def _by_model(read: Read, model: str, device: str) -> list[Finding]:
     tokens = dict(zip(prompts, encoder.count_tokens(prompts), strict=True))
     with err.status(f"embedding {len(prompts):,} sentences"):
         vectors = encoder.encode_sentences(prompts).numpy()
-    found = check_labels(read, tokens, encoder.tokenizer.context_length)
-    return [*found, *look_alikes(read, vectors)]
+    findings = check_labels(read, tokens, encoder.tokenizer.context_length)
+    return [*findings, *look_alikes(read, vectors)]
 
 
 def _table(findings: list[Finding]) -> Table:
@@ -234,17 +234,17 @@ def _table(findings: list[Finding]) -> Table:
     table.add_column("line", justify="right", style="cyan", no_wrap=True)
     table.add_column("kind", style="yellow", no_wrap=True)
     table.add_column("what is wrong, and what to do", overflow="fold")
-    for one in findings:
-        told = Text(visible(one.reason)).append(f"\n→ {visible(one.suggestion)}", "dim")
-        table.add_row("" if one.line is None else str(one.line), one.kind, told)
+    for finding in findings:
+        reason = Text(visible(finding.reason)).append(f"\n→ {visible(finding.suggestion)}", "dim")
+        table.add_row("" if finding.line is None else str(finding.line), finding.kind, reason)
     return table
 
 
 def _summary(labels: LabelSet, findings: list[Finding]) -> str:
     kinds = Counter(finding.kind for finding in findings)
     each = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    said = f"{_size(labels)}, {counted(len(findings), 'finding')}"
-    return f"{said}: {each}" if each else said
+    summary = f"{_size(labels)}, {counted(len(findings), 'finding')}"
+    return f"{summary}: {each}" if each else summary
 
 
 def _size(labels: LabelSet) -> str:

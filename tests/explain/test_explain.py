@@ -27,7 +27,7 @@ from lazsl.alignment.align import select_regions
 from lazsl.alignment.plans import plans_for
 from lazsl.archive.listing import list_archive
 from lazsl.cli.commands import app
-from lazsl.cli.label import _show_run
+from lazsl.cli.labelled import show_labelled
 from lazsl.display import short, visible
 from lazsl.explain.evidence import Evidence
 from lazsl.explain.explanation import Explanation, explain
@@ -471,7 +471,7 @@ def test_the_default_name_is_made_of_the_key_and_lies_in_this_folder(
 def test_the_last_words_of_label_are_two_commands_that_show_why(
     labelled: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _show_run(labelled)
+    show_labelled(labelled)
     sentences = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
     commands = {words[1]: words[2:] for words in sentences if words[:1] == ["lazsl"]}
     for name, target in (("explain", "why.png"), ("report", "site")):

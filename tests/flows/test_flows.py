@@ -33,7 +33,7 @@ from s3 import RESET, SILENT, TORN, FaultyS3
 from s3fs import S3FileSystem
 from sample import content, copy_sample, label_plainly, small_job
 
-from lazsl.cli.label import failure
+from lazsl.cli.flow import failure
 from lazsl.errors import DamagedError
 from lazsl.run import models, steps
 from lazsl.run.run import Run, open_run

@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from lazsl.cli import label as label_command
+from lazsl.cli import labelled as labelled_command
 from lazsl.cli.console import SafeConsole, Seen
 from lazsl.labelset.describing.asking import Asking
 from lazsl.labelset.describing.endpoint import Asker, Endpoint, Failed
@@ -90,7 +90,7 @@ def test_a_printed_command_that_is_pasted_runs_nothing_of_a_name(
         connection.execute("update images set key = ? || key", [hostile])
     job = labelled.job.model_copy(update={"warehouse": str(warehouse)})
     run = replace(labelled, job=job)
-    label_command._show_run(run)
+    labelled_command.show_labelled(run)
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  lazsl")]
     assert len(printed) == 5
     for line in printed:

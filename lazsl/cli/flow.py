@@ -1,0 +1,81 @@
+"""A flow run by a command in its own process, followed on the terminal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lazsl.cli.app import err
+from lazsl.cli.progress import follower
+from lazsl.errors import UserError
+from lazsl.secret_names import without_signature
+
+
+@dataclass(frozen=True)
+class Talk:
+    """How much a command says while it works."""
+
+    quiet: bool
+    verbose: bool
+    log_json: bool
+
+    def __post_init__(self) -> None:
+        if self.quiet and (self.verbose or self.log_json):
+            raise UserError("--quiet says nothing, so it cannot go with --verbose or --log-json")
+
+
+@contextmanager
+def quiet_prefect(talk: Talk) -> Iterator[None]:
+    """Prefect, quiet unless asked: what a person needs to know is said by the command itself."""
+    level = "INFO" if talk.verbose else "ERROR"
+    quiet = {
+        "PREFECT_LOGGING_LEVEL": level,
+        "PREFECT_LOGGING_ROOT_LEVEL": level,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+    from lazsl_flows.temporary import keep_to_this_command
+
+    keep_to_this_command()
+    yield
+
+
+def follow(flow: Callable[[], Any], verb: str, talk: Talk) -> None:
+    """Run a flow and show how far it is.
+
+    Raises:
+        UserError: it did not complete; the sentence is its state's message.
+    """
+    from lazsl_flows.temporary import start_api
+    from lazsl_flows.watching import watcher
+
+    with follower(err, verb, talk.quiet, talk.log_json) as watching:
+        token = watcher.set(watching)
+        server = os.environ.get("PREFECT_API_URL")
+        watching.waiting(
+            f"starting the flow at {without_signature(server)}"
+            if server
+            else "starting a temporary Prefect server (PREFECT_API_URL would name a running one)"
+        )
+        try:
+            start_api()
+            state = flow()
+        finally:
+            watcher.reset(token)
+    if not state.is_completed():
+        raise failure(state)
+
+
+def failure(state: Any) -> BaseException:
+    """The error that a flow failed with; a UserError where its run ended without one."""
+    from prefect.exceptions import PrefectException
+
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, BaseException) and not isinstance(error, OSError | PrefectException):
+        return error
+    return UserError(state.message or f"the flow ended {state.name}; run it again")
