@@ -155,16 +155,16 @@ def _in_eight_bits(
             part[_LEAD] *= coded_mean.scale[chunk] * attributes.scale
             row, rest = coded.row[chunk], coded.rest[chunk]
             all_rows, all_rest = coded.all_rows[chunk], coded.all_rest[chunk]
-            part[_Y] += rest * attributes.told_one + row * attributes.rest_one
-            part[_RHO] += rest * attributes.told_mean + row * attributes.rest_mean
+            part[_Y] += rest * attributes.decoded_one + row * attributes.rest_one
+            part[_RHO] += rest * attributes.decoded_mean + row * attributes.rest_mean
             for energy, norm, norm_of_rest in (
-                (_ENERGY, attributes.told_all, attributes.rest_all),
-                (_COLUMN_ENERGY, attributes.told_one, attributes.rest_one),
+                (_ENERGY, attributes.decoded_all, attributes.rest_all),
+                (_COLUMN_ENERGY, attributes.decoded_one, attributes.rest_one),
             ):
                 error = all_rest * norm + all_rows * norm_of_rest
                 part[energy].sqrt_().add_(error).square_()
             row, rest = coded_mean.row[chunk], coded_mean.rest[chunk]
-            part[_LEAD] += rest * attributes.told_one + row * attributes.rest_one
+            part[_LEAD] += rest * attributes.decoded_one + row * attributes.rest_one
             extents[:, chunk, block.classes] = part
     # The products lack the centre's part of X, the same for all classes: a part of rho.
     common = rows @ packed.centre

@@ -23,8 +23,8 @@ Read in this order:
    its class (`code_attributes`), once the mean of the label set is taken from it: what all
    attributes share would use up the 8 bits.
 5. The product of the codes, times both scales, is `g t` but for `rest` of either side. That is at
-   most `|rest_g| |told_t| + |g| |rest_t|` (Cauchy and Schwarz), where `told` is `scale * codes`; so
-   only norms are kept of the rests. Sums over a class take norms over all of its attributes and
+   most `|rest_g| |decoded_t| + |g| |rest_t|` (Cauchy and Schwarz), where `decoded` is
+   `scale * codes`; so only norms are kept of the rests. Sums over a class take norms over all of its attributes and
    the spectral norm of the rows instead of adding up the worst of each.
 6. `LOOSEN` makes every norm a little larger than it came out, so that float32 rounding of the norms
    themselves never makes a bound too tight.
@@ -49,15 +49,15 @@ class CodedAttributes:
     """n attributes of each of C classes: `t - centre = scale * codes + rest`.
 
     codes: (n * C, D) int8, first attributes first. scale: (C,).
-    Norms per class, (C,) float32, of told (scale * codes) and of the rest: of their mean; the
-    largest of one attribute less the mean; Frobenius' of all of them less the mean.
+    Norms per class, (C,) float32, of what is decoded (scale * codes) and of the rest: of their
+    mean; the largest of one attribute less the mean; Frobenius' of all of them less the mean.
     """
 
     codes: Tensor
     scale: Tensor
-    told_mean: Tensor
-    told_one: Tensor
-    told_all: Tensor
+    decoded_mean: Tensor
+    decoded_one: Tensor
+    decoded_all: Tensor
     rest_mean: Tensor
     rest_one: Tensor
     rest_all: Tensor

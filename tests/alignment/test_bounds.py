@@ -121,7 +121,7 @@ def test_the_norms_of_coded_attributes_are_those_of_what_the_codes_tell_and_of_t
         told = coded.codes.view(5, 7, 64).double() * coded.scale[:, None]
         assert ((told - values).abs().amax((0, 2)) <= 0.51 * coded.scale).all()
         for part, norms in (
-            (told, (coded.told_mean, coded.told_one, coded.told_all)),
+            (told, (coded.decoded_mean, coded.decoded_one, coded.decoded_all)),
             (values - told, (coded.rest_mean, coded.rest_one, coded.rest_all)),
         ):
             own = part - part.mean(0)
