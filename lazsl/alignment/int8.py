@@ -24,8 +24,8 @@ Read in this order:
    attributes share would use up the 8 bits.
 5. The product of the codes, times both scales, is `g t` but for `rest` of either side. That is at
    most `|rest_g| |decoded_t| + |g| |rest_t|` (Cauchy and Schwarz), where `decoded` is
-   `scale * codes`; so only norms are kept of the rests. Sums over a class take norms over all of its attributes and
-   the spectral norm of the rows instead of adding up the worst of each.
+   `scale * codes`; so only norms are kept of the rests. Sums over a class take norms over all
+   of its attributes and the spectral norm of the rows instead of adding up the worst of each.
 6. `LOOSEN` makes every norm a little larger than it came out, so that float32 rounding of the norms
    themselves never makes a bound too tight.
 """

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from lazsl.alignment import one_sided
 from lazsl.alignment.transport import (
-    Rule,
     Transport,
     Workspace,
     compute_dtype,
     sinkhorn,
     stopping,
 )
+from lazsl.settings import Rule
 
 Aligner = Literal["paper", "one-sided"]
 """Which marginals a plan holds: those of regions and attributes, or of attributes alone."""
