@@ -35,6 +35,7 @@ STOPPING: dict[Rule, tuple[int, float]] = {"paper": (100, 1e-2), "converged": (1
 Rows right to 1e-9 make plans right to about 1e-8 from epsilon 0.01 up; rows right to 1e-6 do not
 make plans right to 1e-6 below 0.05."""
 Aligner = Literal["paper", "one-sided"]
+"""Which marginals a plan holds: those of regions and attributes, or of attributes alone."""
 Layout = Literal["random", "pyramid", "zoom"]
 Preset = Literal["paper", "parts", "parts-fast"]
 Resampling = Literal["exact", "fast"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -16,10 +16,7 @@ from lazsl.alignment.transport import (
     sinkhorn,
     stopping,
 )
-from lazsl.settings import Rule
-
-Aligner = Literal["paper", "one-sided"]
-"""Which marginals a plan holds: those of regions and attributes, or of attributes alone."""
+from lazsl.settings import Aligner, Rule
 
 
 class Settings(TypedDict, total=False):
