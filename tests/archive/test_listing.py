@@ -179,15 +179,15 @@ def test_a_missing_archive_is_one_sentence(place: str) -> None:
 
 def test_an_archive_that_is_a_file_is_one_sentence(place: str) -> None:
     fill(place, {"a.jpg": b"a"})
-    said = complaint(lambda: list_archive(f"{place}/a.jpg", SUFFIXES))
-    assert "is a file, not a folder" in said
+    sentence = complaint(lambda: list_archive(f"{place}/a.jpg", SUFFIXES))
+    assert "is a file, not a folder" in sentence
 
 
 def test_an_archive_without_images_says_what_is_there_instead(place: str) -> None:
     fill(place, {"a.txt": b"", "b/c.TXT": b"", "d.csv": b"", "e": b""})
-    said = complaint(lambda: list_archive(place, SUFFIXES))
-    assert "4 other files (2 with .txt, 1 with .csv, 1 with no suffix)" in said
-    assert "none ends with .jpg, .png" in said
+    sentence = complaint(lambda: list_archive(place, SUFFIXES))
+    assert "4 other files (2 with .txt, 1 with .csv, 1 with no suffix)" in sentence
+    assert "none ends with .jpg, .png" in sentence
 
 
 def test_an_empty_folder_is_called_empty(tmp_path: Path, bucket: str) -> None:
@@ -200,8 +200,8 @@ def test_an_unknown_scheme_is_one_sentence() -> None:
 
 
 def test_a_missing_bucket_is_one_sentence(s3_server: str) -> None:
-    said = complaint(lambda: list_archive("s3://no-such-bucket-here/x", SUFFIXES))
-    assert "there is no archive at s3://no-such-bucket-here/x" in said
+    sentence = complaint(lambda: list_archive("s3://no-such-bucket-here/x", SUFFIXES))
+    assert "there is no archive at s3://no-such-bucket-here/x" in sentence
 
 
 def test_an_unreachable_endpoint_is_one_sentence(
@@ -210,14 +210,14 @@ def test_an_unreachable_endpoint_is_one_sentence(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         s3_endpoint(f"http://127.0.0.1:{free.getsockname()[1]}")
-        said = complaint(lambda: list_archive(bucket, SUFFIXES))
-    assert "cannot be listed" in said and "AWS_ENDPOINT_URL" in said
+        sentence = complaint(lambda: list_archive(bucket, SUFFIXES))
+    assert "cannot be listed" in sentence and "AWS_ENDPOINT_URL" in sentence
 
 
 def test_denied_access_is_one_sentence(bucket: str, faulty_s3: FaultyS3) -> None:
     faulty_s3.faults[f"/{bucket.removeprefix('s3://')}"] = [403] * 3
-    said = complaint(lambda: list_archive(bucket, SUFFIXES))
-    assert f"access to archive {bucket} was denied" in said and "credentials" in said
+    sentence = complaint(lambda: list_archive(bucket, SUFFIXES))
+    assert f"access to archive {bucket} was denied" in sentence and "credentials" in sentence
 
 
 def test_a_closed_subfolder_is_an_error_and_not_an_empty_folder(
@@ -229,8 +229,8 @@ def test_a_closed_subfolder_is_an_error_and_not_an_empty_folder(
     monkeypatch.setattr(
         archive.os, "access", lambda path, mode: not path.endswith("/closed") and may(path, mode)
     )
-    said = complaint(lambda: list_archive(str(tmp_path), SUFFIXES))
-    assert f"{tmp_path}/closed" in said and "permission denied" in said
+    sentence = complaint(lambda: list_archive(str(tmp_path), SUFFIXES))
+    assert f"{tmp_path}/closed" in sentence and "permission denied" in sentence
 
 
 def test_a_name_that_is_not_utf8_is_one_sentence(tmp_path: Path) -> None:
@@ -245,5 +245,5 @@ def test_a_name_that_is_not_utf8_is_one_sentence(tmp_path: Path) -> None:
     ["ftp://bob:hunter2@127.0.0.1:1/x", "nosuch://bob:hunter2@host/x", "s3://bob:hunter2@b/x"],
 )
 def test_no_error_shows_credentials_of_the_url(url: str, s3_server: str) -> None:
-    said = complaint(lambda: list_archive(url, SUFFIXES))
-    assert "hunter2" not in said
+    sentence = complaint(lambda: list_archive(url, SUFFIXES))
+    assert "hunter2" not in sentence

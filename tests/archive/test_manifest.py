@@ -178,8 +178,8 @@ def test_a_workspace_made_anew_at_the_same_place_is_read_anew(
 def test_an_unknown_shard_is_one_sentence(tmp_path: Path, workspace: Folder) -> None:
     fill(str(tmp_path / "a"), {"a.jpg": b"a"})
     plan = plan_shards(workspace, str(tmp_path / "a"), SUFFIXES, 1)
-    said = complaint(lambda: shard_images(workspace, plan.archive, "feed"))
-    assert "no shard 'feed'" in said
+    sentence = complaint(lambda: shard_images(workspace, plan.archive, "feed"))
+    assert "no shard 'feed'" in sentence
 
 
 def test_tens_of_thousands_of_images_are_planned_in_seconds(workspace: Folder) -> None:

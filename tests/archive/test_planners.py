@@ -43,9 +43,9 @@ def homes(workspace: Folder, archive: str) -> dict[str, str]:
     """The shard of every listed image; fails when an image is there twice."""
     rows = read_manifest(workspace, archive).to_pylist()
     listed = [row for row in rows if row["event"] == "added"]
-    found = {row["key"]: row["shard"] for row in listed}
-    assert len(found) == len(listed)
-    return found
+    shard_of = {row["key"]: row["shard"] for row in listed}
+    assert len(shard_of) == len(listed)
+    return shard_of
 
 
 def test_planners_at_once_publish_one_manifest_that_all_of_them_agree_on(
@@ -159,7 +159,9 @@ def test_a_listing_that_lost_more_than_its_share_stops_and_changes_nothing(
     fill(archive, list("defg"), "changed")
     with pytest.raises(UserError) as caught:
         plan(workspace, archive, loss_ceiling=0.2)
-    said = str(caught.value)
-    assert "3 of the 10 images" in said and "'a.jpg'" in said and "loss_ceiling=1" in said
+    sentence = str(caught.value)
+    assert (
+        "3 of the 10 images" in sentence and "'a.jpg'" in sentence and "loss_ceiling=1" in sentence
+    )
     assert {name: workspace.read_bytes(name) for name in workspace.names("")} == kept
     assert plan(workspace, archive, loss_ceiling=0.3).listed == 7

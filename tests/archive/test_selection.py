@@ -51,13 +51,13 @@ def test_keys_are_read_from_a_table_or_a_text_and_count_once(tmp_path: Path) -> 
         str(tmp_path / "keys.parquet"),
     ]
     pq.write_table(pa.table({"n": range(len(lines)), "key": lines}), ways[2])
-    found = [read_selection(way) for way in ways]
-    assert [one.keys for one in found] == [KEYS] * 3
-    assert len({one.digest for one in found}) == 1
+    selections = [read_selection(way) for way in ways]
+    assert [selection.keys for selection in selections] == [KEYS] * 3
+    assert len({selection.digest for selection in selections}) == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "sentence"),
     [
         ("k.csv", "name,label\na,b\n", "key"),
         ("k.csv", "key\n", "names no key"),
@@ -68,14 +68,14 @@ def test_keys_are_read_from_a_table_or_a_text_and_count_once(tmp_path: Path) -> 
     ],
 )
 def test_a_file_that_names_no_keys_is_refused_in_one_sentence(
-    tmp_path: Path, name: str, text: str | None, said: str
+    tmp_path: Path, name: str, text: str | None, sentence: str
 ) -> None:
     if text is not None:
         written(tmp_path / name, text)
     with pytest.raises(UserError) as caught:
         read_selection(str(tmp_path / name))
     message = str(caught.value)
-    assert said in message and name in message and "a column key" in message
+    assert sentence in message and name in message and "a column key" in message
     assert "\n" not in message
 
 
@@ -164,9 +164,9 @@ def test_the_selection_is_scored_anew_without_its_file(both: tuple[Run, Run]) ->
 
 def test_keys_that_are_changed_while_a_run_begins_stop_it(tmp_path: Path) -> None:
     copied = copy_sample(tmp_path / "archive", 2, odd=False)
-    one, other = list_archive(str(copied), SUFFIXES)["key"].to_pylist()
+    first, other = list_archive(str(copied), SUFFIXES)["key"].to_pylist()
     keys = tmp_path / "keys.txt"
-    run = open_run(small_job(copied, tmp_path / "workspace", only=written(keys, str(one))))
+    run = open_run(small_job(copied, tmp_path / "workspace", only=written(keys, str(first))))
     written(keys, str(other))
     state: Any = plan.fn(run)
     assert f"the keys in {keys} were changed" in state.message

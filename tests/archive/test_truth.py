@@ -95,7 +95,7 @@ def test_a_row_without_a_label_is_an_unknown_class(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "sentence"),
     [
         ("image,class\n1.jpg,Wren\n", "has image, class"),
         ("key;label\n1.jpg;Wren\n", "has key;label"),
@@ -110,9 +110,9 @@ def test_a_row_without_a_label_is_an_unknown_class(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_table_of_keys_and_labels_is_refused(
-    content: str | bytes, said: str, tmp_path: Path
+    content: str | bytes, sentence: str, tmp_path: Path
 ) -> None:
-    assert said in refusal(stored(tmp_path, content))
+    assert sentence in refusal(stored(tmp_path, content))
 
 
 def test_a_missing_file_or_store_is_told_in_one_sentence(
@@ -140,8 +140,8 @@ def test_a_job_takes_the_truth_from_folders_and_says_early_when_they_name_no_cla
     record_run(run)
     load_run(run.workspace, job, run.key, run.archive)
     with closing(open_warehouse(job.warehouse_path)) as connection:
-        found = connection.execute("select key, label from truth").fetchall()
-    assert dict(found) == {f"{name}/one.jpg": name for name in names}
+        rows = connection.execute("select key, label from truth").fetchall()
+    assert dict(rows) == {f"{name}/one.jpg": name for name in names}
 
     (tmp_path / "archive" / names[0]).rename(tmp_path / "archive" / "nonsense")
     plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, None)

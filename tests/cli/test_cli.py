@@ -21,8 +21,8 @@ from lazsl.cli.commands import app
 def commands(group: Any, path: str = "") -> list[str]:
     """Every command that can be called, by its whole name."""
     inner = getattr(group, "commands", {})
-    found = [name for one in inner for name in commands(inner[one], f"{path} {one}")]
-    return found or [path.strip()]
+    actual = [name for command in inner for name in commands(inner[command], f"{path} {command}")]
+    return actual or [path.strip()]
 
 
 COMMANDS = commands(typer.main.get_command(app))
@@ -78,8 +78,10 @@ def test_a_bad_label_file_is_one_sentence(name: str, tmp_path: Path) -> None:
     if text is not None:
         file.write_text(text)
     archive = str(fieldguide.IMAGES_DIR)
-    said = says(["label", archive, "-l", str(file), "-m", "fieldguide", "-w", str(tmp_path / "w")])
-    assert expected in said and str(file) in said
+    sentence = says(
+        ["label", archive, "-l", str(file), "-m", "fieldguide", "-w", str(tmp_path / "w")]
+    )
+    assert expected in sentence and str(file) in sentence
     assert not (tmp_path / "w").exists()
 
 
@@ -101,8 +103,8 @@ UNKNOWN_CLASSES = [
 def test_truth_with_an_unknown_class_is_one_sentence(name: str, tmp_path: Path) -> None:
     truth = tmp_path / "truth.csv"
     truth.write_text(f'key,label\n1858/plate-001.jpg,"{name}"\n', encoding="utf-8")
-    said = says(["label", "--sample", "--truth", str(truth), "-w", str(tmp_path / "w")])
-    assert "does not have" in said or "names 1 classes" in said
+    sentence = says(["label", "--sample", "--truth", str(truth), "-w", str(tmp_path / "w")])
+    assert "does not have" in sentence or "names 1 classes" in sentence
     assert not (tmp_path / "w").exists()
 
 
@@ -124,10 +126,10 @@ UNREACHABLE = [
 def test_an_unreachable_archive_is_one_sentence(
     archive: str, tmp_path: Path, s3_server: str
 ) -> None:
-    said = says(
+    sentence = says(
         ["label", archive, "-l", GOOD_LABELS, "-m", "fieldguide", "-w", str(tmp_path / "w")]
     )
-    assert "secret" not in said
+    assert "secret" not in sentence
     assert not (tmp_path / "w").exists()
 
 
@@ -163,8 +165,8 @@ def test_unreadable_weights_are_one_sentence(name: str, tmp_path: Path) -> None:
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2] if name.startswith("half") else WEIGHTS[name])
     options = ["-l", GOOD_LABELS, "-m", f"local-dir:{model}", "-w", str(tmp_path / "w")]
-    said = says(["label", str(fieldguide.IMAGES_DIR), *options])
-    assert "cannot be loaded" in said
+    sentence = says(["label", str(fieldguide.IMAGES_DIR), *options])
+    assert "cannot be loaded" in sentence
     assert not (tmp_path / "w").exists()
 
 
@@ -207,9 +209,9 @@ IMPOSSIBLE = [
 
 @pytest.mark.parametrize("options", IMPOSSIBLE, ids=" ".join)
 def test_impossible_settings_are_one_sentence(options: list[str], tmp_path: Path) -> None:
-    said = says(["label", "--sample", "-w", str(tmp_path / "w"), *options])
+    sentence = says(["label", "--sample", "-w", str(tmp_path / "w"), *options])
     last = options[-1].split("=")[-1]
-    assert last in said or options[-2].strip("-").split(".")[-1] in said
+    assert last in sentence or options[-2].strip("-").split(".")[-1] in sentence
     assert not (tmp_path / "w").exists()
 
 
@@ -233,16 +235,23 @@ def test_every_command_has_a_help_text_with_an_example(command: str) -> None:
 def test_status_as_json_reconciles(done: Path) -> None:
     result = CliRunner().invoke(app, ["status", "--json", "-w", str(done)])
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
-    assert (found["listed"], found["labelled"], found["rejected"], found["missing"]) == (
+    document = json.loads(result.stdout)
+    assert (
+        document["listed"],
+        document["labelled"],
+        document["rejected"],
+        document["missing"],
+    ) == (
         20,
         13,
         7,
         0,
     )
-    assert found["loaded"] and found["unreconciled_shards"] == 0
-    assert found["judged"] == 13 and 0 <= found["accuracy"]["lazsl"] <= 1
-    assert set(found["seconds"]) == {"stage", "embed", "score"} and found["seconds"]["embed"] > 0
+    assert document["loaded"] and document["unreconciled_shards"] == 0
+    assert document["judged"] == 13 and 0 <= document["accuracy"]["lazsl"] <= 1
+    assert (
+        set(document["seconds"]) == {"stage", "embed", "score"} and document["seconds"]["embed"] > 0
+    )
 
 
 def test_status_of_an_unfinished_run_says_what_is_missing(done: Path, tmp_path: Path) -> None:
@@ -255,8 +264,12 @@ def test_status_of_an_unfinished_run_says_what_is_missing(done: Path, tmp_path: 
     marker.unlink()
     result = CliRunner().invoke(app, ["status", "--json", "-w", str(copy)])
     assert result.exit_code == 1
-    found = json.loads(result.stdout)
-    assert found["missing"] == images > 0 and found["shards_done"] == 2 and found["shards"] == 3
+    document = json.loads(result.stdout)
+    assert (
+        document["missing"] == images > 0
+        and document["shards_done"] == 2
+        and document["shards"] == 3
+    )
 
 
 def test_sql_prints_tables_and_csv_and_refuses_to_write(done: Path) -> None:
@@ -272,8 +285,8 @@ def test_sql_prints_tables_and_csv_and_refuses_to_write(done: Path) -> None:
 def test_evaluate_counts_what_the_warehouse_holds(done: Path) -> None:
     result = CliRunner().invoke(app, ["evaluate", "--json", "-w", str(done)])
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)["methods"]
-    right = {m["name"]: round(m["top1"]["value"] * found["images"]) for m in found["methods"]}
+    methods = json.loads(result.stdout)["methods"]
+    right = {m["name"]: round(m["top1"]["value"] * methods["images"]) for m in methods["methods"]}
     by_hand = _right_by_hand(done)
     assert {name: right[name.replace("_", "-")] for name in by_hand} == by_hand
 
@@ -301,8 +314,8 @@ def test_labels_check_finds_and_counts(tmp_path: Path) -> None:
     assert good.exit_code == 0 and "60 classes" in good.output, good.output
     bad = tmp_path / "bad.json"
     bad.write_text('{"A": ["red", "Red"], "B": []}')
-    found = CliRunner().invoke(app, ["labels", "check", str(bad)])
-    assert found.exit_code == 1 and "2 findings" in found.output
+    result = CliRunner().invoke(app, ["labels", "check", str(bad)])
+    assert result.exit_code == 1 and "2 findings" in result.output
 
 
 def test_the_embedded_model_warns_on_anything_but_its_own_birds(tmp_path: Path) -> None:

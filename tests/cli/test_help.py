@@ -81,9 +81,9 @@ def test_every_command_argument_and_option_has_a_sentence(path: tuple[str, ...])
     first = command.help.split("\n\n")[0]
     assert re.match(r"[A-Z].*\.$", first), first
     for parameter in command.params:
-        told = parameter.help
-        assert told, f"{parameter.name} has no help"
-        assert re.match(r"([A-Z]|csv).*[.)]$", told), f"{parameter.name}: {told}"
+        help_text = parameter.help
+        assert help_text, f"{parameter.name} has no help"
+        assert re.match(r"([A-Z]|csv).*[.)]$", help_text), f"{parameter.name}: {help_text}"
 
 
 @pytest.mark.parametrize("name", ["label", "relabel"])

@@ -51,8 +51,8 @@ def test_refusals_that_need_no_model_import_none(labelled: Run, tmp_path: Path) 
     )
     assert result.returncode == 0, result.stderr
     for line in result.stdout.splitlines():
-        arguments, code, said, _ = json.loads(line)
-        assert code == 2 and len(said.splitlines()) == 1, (arguments, said)
+        arguments, code, sentence, _ = json.loads(line)
+        assert code == 2 and len(sentence.splitlines()) == 1, (arguments, sentence)
 
 
 @pytest.mark.parametrize("asked", [["--version"], ["-h"], ["label", "-h"]])

@@ -19,7 +19,7 @@ def test_a_folder_in_which_labels_are_worse_comes_first() -> None:
     trust = measure_trust(top, right, np.ones(images, bool), 0.9)
     assert trust.threshold is not None
     folders = by_folder(trust, keys)
-    assert [one.folder for one in folders] == ["painting", "photo"]
+    assert [folder.folder for folder in folders] == ["painting", "photo"]
     assert (
         folders[0].precision < 0.9 < folders[1].precision
     )  # though the mix keeps what it promises

@@ -72,13 +72,13 @@ def jpeg(image: Image.Image, **options: Any) -> bytes:
 
 
 def picture(data: bytes, frame: Framing, settings: RegionSettings = SETTINGS) -> Picture:
-    found = decode(
+    picture = decode(
         data,
         max_pixels=10**8,
         shrink=lambda shorter: decoding_factor(shorter, settings, frame),
     )
-    assert isinstance(found, Picture)
-    return found
+    assert isinstance(picture, Picture)
+    return picture
 
 
 def digest(number: int) -> str:
@@ -96,12 +96,12 @@ def test_fast_crops_of_a_smooth_picture_show_what_exact_ones_do(
 ) -> None:
     image, frame = waves(size), framing(interpolation=resample)
     boxes = draw_boxes(*size, digest(0), SETTINGS)
-    found = difference(
+    error = difference(
         cut_fast(Picture(image, "", 1), boxes, frame), cut_crops(image, boxes, frame)
     )
     # Twelve radians a side at 90 levels: a pixel of 32 is up to 34 levels, its thirty-second 1.
-    assert found[1:].max() <= 4 and found[1:].mean() < 1
-    assert found[0].max() <= 1
+    assert error[1:].max() <= 4 and error[1:].mean() < 1
+    assert error[0].max() <= 1
 
 
 @pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
@@ -127,8 +127,8 @@ def test_fast_crops_of_a_detailed_picture_are_near_exact_ones(size: tuple[int, i
 def test_a_crop_that_is_not_made_smaller_first_is_cut_and_resized_to_a_level() -> None:
     image, frame = detailed((75, 60)), framing()
     boxes = draw_boxes(*image.size, digest(0), SETTINGS)
-    found = cut_fast(Picture(image, "", 1), boxes, frame)
-    for crop, box in zip(found[1:], boxes[1:].tolist(), strict=True):
+    crops = cut_fast(Picture(image, "", 1), boxes, frame)
+    for crop, box in zip(crops[1:], boxes[1:].tolist(), strict=True):
         assert box[2] - box[0] < 2 * HALVED_GAP * SIDE
         expected = image.crop(tuple(box)).resize((SIDE, SIDE), frame.resample)
         assert difference(crop, np.asarray(expected)).max() <= 2
@@ -166,12 +166,12 @@ def test_a_device_cuts_what_the_processor_does_up_to_rounding(
     frame = framing(interpolation=resample)
     whole = picture(jpeg(detailed(size)), frame, settings)
     boxes = draw_boxes(*whole.size, digest(1), settings)
-    found = cut_on_device(leave_uncut(whole, boxes, frame), frame, "cpu")
-    assert found.dtype == torch.uint8 and found.shape == (13, SIDE, SIDE, 3)
+    crops = cut_on_device(leave_uncut(whole, boxes, frame), frame, "cpu")
+    assert crops.dtype == torch.uint8 and crops.shape == (13, SIDE, SIDE, 3)
     expected = cut_fast(whole, boxes, frame)
-    assert np.array_equal(found[0].numpy(), expected[0])
-    assert difference(found.numpy(), expected).max() <= 2
-    assert difference(found.numpy(), expected).mean() < 0.02
+    assert np.array_equal(crops[0].numpy(), expected[0])
+    assert difference(crops.numpy(), expected).max() <= 2
+    assert difference(crops.numpy(), expected).mean() < 0.02
 
 
 def test_products_in_half_precision_cut_the_same_up_to_two_levels() -> None:
@@ -205,8 +205,8 @@ def test_a_jpeg_decoded_smaller_gives_nearly_the_same_crops() -> None:
     assert (small.factor, small.size, whole.factor) == (2, whole.size, 1)
     boxes = draw_boxes(*whole.size, digest(0), SETTINGS)
     exact = cut_crops(whole.image, boxes, frame).astype(float)
-    for found in (small, whole):
-        error = cut_fast(found, boxes, frame) - exact
+    for actual in (small, whole):
+        error = cut_fast(actual, boxes, frame) - exact
         assert np.sqrt((error**2).mean()) < 0.1 * exact.std()
 
 
@@ -214,9 +214,9 @@ def test_a_jpeg_decoded_smaller_gives_nearly_the_same_crops() -> None:
 def test_a_model_that_is_not_square_frames_each_crop(size: tuple[int, int]) -> None:
     image, frame = waves((600, 450)), framing(size)
     boxes = draw_boxes(*image.size, digest(0), SETTINGS)
-    found = cut_fast(Picture(image, "", 1), boxes, frame)
-    assert found.shape == (13, *size, 3)
-    assert difference(found, cut_crops(image, boxes, frame)).max() <= 6
+    crops = cut_fast(Picture(image, "", 1), boxes, frame)
+    assert crops.shape == (13, *size, 3)
+    assert difference(crops, cut_crops(image, boxes, frame)).max() <= 6
 
 
 @pytest.mark.parametrize("size", [(3, 500), (500, 3), (2, 2), (2, 3000), (1500, 210)], ids=str)
@@ -224,7 +224,7 @@ def test_odd_shapes_are_cut_like_others(size: tuple[int, int]) -> None:
     image, frame = waves(size), framing()
     boxes = draw_boxes(*size, digest(0), SETTINGS)
     whole = Picture(image, "", 1)
-    found = cut_fast(whole, boxes, frame)
-    assert found.shape == (13, SIDE, SIDE, 3)
+    crops = cut_fast(whole, boxes, frame)
+    assert crops.shape == (13, SIDE, SIDE, 3)
     device = cut_on_device(leave_uncut(whole, boxes, frame), frame, "cpu").numpy()
-    assert difference(device, found).max() <= 2
+    assert difference(device, crops).max() <= 2

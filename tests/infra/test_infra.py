@@ -96,12 +96,12 @@ def test_only_the_loader_pool_touches_the_warehouse() -> None:
 
 def test_automations_are_valid_and_agree_with_the_code() -> None:
     wanted = read("automations.yaml")["automations"]
-    for one in wanted:
-        for action in one["actions"]:
+    for automation in wanted:
+        for action in automation["actions"]:
             if action["type"] == "call-webhook":
                 action["block_document_id"] = "00000000-0000-0000-0000-000000000000"
-        assert Automation(**one).name == one["name"]
-    messages = [action.get("message") for one in wanted for action in one["actions"]]
+        assert Automation(**automation).name == automation["name"]
+    messages = [action.get("message") for automation in wanted for action in automation["actions"]]
     assert STARTED_AGAIN in messages
 
 
@@ -128,8 +128,8 @@ def composer() -> list[str] | None:
     """The command that reads compose files, where this machine has one."""
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]):
-            asked = subprocess.run([*command, "version"], capture_output=True, check=False)
-            if asked.returncode == 0:
+            result = subprocess.run([*command, "version"], capture_output=True, check=False)
+            if result.returncode == 0:
                 return command
     return None
 
@@ -199,24 +199,24 @@ def test_every_message_that_the_operators_guide_quotes_is_one_that_the_code_says
     quoted = re.findall(r"^\| Failed: \*(.+?)\* \|", guide, re.M)
     assert len(quoted) >= 8
     sources = [*INFRA.parent.glob("flows/**/*.py"), *INFRA.parent.glob("lazsl/**/*.py")]
-    said = [
+    sentences = [
         [part.value if isinstance(part, ast.Constant) else None for part in parts]
         for source in sources
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
         for parts in [node.values if isinstance(node, ast.JoinedStr) else [node]]
         if isinstance(node, ast.JoinedStr | ast.Constant)
     ]
-    texts = ["".join("…" if part is None else str(part) for part in parts) for parts in said]
+    texts = ["".join("…" if part is None else str(part) for part in parts) for parts in sentences]
     texts.append("Task run encountered an exception …")  # Prefect's own words
     for message in quoted:
         pieces = [re.escape(piece) for piece in message.split("…")]
-        found = any(
+        has_any = any(
             re.match(".*".join(pieces), text)
             or re.fullmatch(".+".join(map(re.escape, text.split("…"))), message)
             for text in texts
             if len(text) > 20
         )
-        assert found, f"nothing in the code says: {message}"
+        assert has_any, f"nothing in the code says: {message}"
 
 
 SERVICES = read("compose.yaml")["services"]

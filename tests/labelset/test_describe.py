@@ -148,9 +148,9 @@ def test_what_a_person_corrected_stays(server: Server, desk: Desk) -> None:
     desk.output.write_text(text)
     desk.write("Tern", "Wren", "Crow")
     result = desk.describe()
-    found = desk.attributes()
-    assert list(found) == ["Tern", "Wren", "Crow", "Owl"]
-    assert found["Wren"][0] == "a tail held upright" and found["Tern"] == tuple(GOOD)
+    attributes = desk.attributes()
+    assert list(attributes) == ["Tern", "Wren", "Crow", "Owl"]
+    assert attributes["Wren"][0] == "a tail held upright" and attributes["Tern"] == tuple(GOOD)
     assert server.asked()[3:] == ["Tern"]
     assert desk.written()["review"] == "pending"  # the new class has not been read
     assert desk.output.with_name("birds.yaml.1.bak").read_text() == text
@@ -197,9 +197,9 @@ def test_a_dry_run_asks_nothing_and_needs_no_key(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     monkeypatch.delenv("OPENAI_BASE_URL")
-    said = desk.describe("--dry-run").stdout
+    output = desk.describe("--dry-run").stdout
     assert server.requests == [] and not desk.output.exists() and not desk.cache.exists()
-    assert "3 to ask about" in said and "4 bytes" in said and '{"class": "Wren"}' in said
+    assert "3 to ask about" in output and "4 bytes" in output and '{"class": "Wren"}' in output
 
 
 def test_the_estimate_is_near_a_real_vocabulary() -> None:
@@ -208,7 +208,9 @@ def test_the_estimate_is_near_a_real_vocabulary() -> None:
     labels = parse_labelset({name: [] for name in ("Wren", "крапивник", "ミソサザイ")}, "x")
     asking = Asking("m")
     guess = estimate(asking, labels, labels.classes)
-    texts = [one["content"] for label in labels.classes for one in asking.messages(labels, label)]
+    texts = [
+        message["content"] for label in labels.classes for message in asking.messages(labels, label)
+    ]
     counted = sum(len(open_clip.tokenizer._tokenizer.encode(text)) for text in texts)
     assert guess.requests == 3 and 0.8 < guess.prompt_tokens / counted < 1.8
 
@@ -307,14 +309,15 @@ def test_an_endpoint_that_is_not_there_is_given_up(
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(401, "OPENAI_API_KEY"), (403, "OPENAI_API_KEY"), (404, "model's name")]
+    ("status", "sentence"),
+    [(401, "OPENAI_API_KEY"), (403, "OPENAI_API_KEY"), (404, "model's name")],
 )
 def test_a_refusal_of_everything_ends_at_once(
-    status: int, said: str, server: Server, desk: Desk
+    status: int, sentence: str, server: Server, desk: Desk
 ) -> None:
     server.answer = lambda request, nth: refusing(status, f"bad key {KEY}")
     result = desk.describe("--parallel", "1", code=1)
-    assert len(server.requests) == 1 and said in result.stderr
+    assert len(server.requests) == 1 and sentence in result.stderr
     assert "2 classes not asked about" in result.stderr
 
 
@@ -401,7 +404,7 @@ def test_a_hostile_attribute_is_not_written_down(kind: str, mixed: Mixed) -> Non
 
 
 def test_bad_replies_cost_the_good_ones_nothing(mixed: Mixed) -> None:
-    good = {name: found for name, found in mixed.attributes.items() if name.startswith("good")}
+    good = {name: actual for name, actual in mixed.attributes.items() if name.startswith("good")}
     assert len(good) == len(mixed.reasons) == len(REPLIES) + len(HOSTILE) == mixed.kept
     assert set(good.values()) == {tuple(GOOD)}
     assert not {"\x1b", "\x00", "\u202e", "\u200b", "\x07"} & {*mixed.output}
@@ -440,8 +443,8 @@ def test_more_than_asked_for_is_cut_to_the_first(server: Server, desk: Desk) -> 
 
 
 def test_bullets_and_full_stops_are_taken_off() -> None:
-    said = json.dumps({"attributes": [" a tail. ", "wings,", "a bill", "legs"]})
-    assert read_reply(said, Asking("m")) == ("a tail", "wings", "a bill", "legs")
+    text = json.dumps({"attributes": [" a tail. ", "wings,", "a bill", "legs"]})
+    assert read_reply(text, Asking("m")) == ("a tail", "wings", "a bill", "legs")
     with pytest.raises(BadReply):
         read_reply('{"attributes": []}', Asking("m"))
 
@@ -466,15 +469,17 @@ def test_nothing_works_without_a_model_or_an_endpoint(
 
 
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("option", "sentence"),
     [
         ("--least=9", "--least must be"),
         ("--request=model=x", "is not yours to set"),
         ("--request=x", "is not NAME=VALUE"),
     ],
 )
-def test_a_wrong_option_is_one_sentence(option: str, said: str, server: Server, desk: Desk) -> None:
-    assert said in " ".join(desk.describe(option, code=2).stderr.split())
+def test_a_wrong_option_is_one_sentence(
+    option: str, sentence: str, server: Server, desk: Desk
+) -> None:
+    assert sentence in " ".join(desk.describe(option, code=2).stderr.split())
     assert server.requests == []
 
 

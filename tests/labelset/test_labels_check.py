@@ -93,7 +93,7 @@ def test_a_fault_is_found_on_its_line_and_nothing_else_is(kind: str, tmp_path: P
     old, new, line = FAULTS[kind]
     assert CLEAN.count(old) == 1
     findings = found(CLEAN.replace(old, new), tmp_path)
-    assert [(one["kind"], one["line"]) for one in findings] == [(kind, line)]
+    assert [(finding["kind"], finding["line"]) for finding in findings] == [(kind, line)]
     [finding] = findings
     assert finding["reason"] and finding["suggestion"]
     assert not finding["reason"].endswith(".") and not finding["suggestion"].endswith(".")
@@ -111,7 +111,7 @@ def test_the_terminal_says_it_too(kind: str, tmp_path: Path) -> None:
 def test_lines_are_those_of_json_too(tmp_path: Path) -> None:
     text = '{"Wren": ["tail",\n  "a \\"b\\" {[,: x"],\n\n "Crow":\n\n ["wings", "Wings"],"Owl":[]}'
     findings = found(text, tmp_path, name="birds.json")
-    assert [(one["kind"], one["class"], one["line"]) for one in findings] == [
+    assert [(finding["kind"], finding["class"], finding["line"]) for finding in findings] == [
         ("no-attributes", "Owl", 6),
         ("repeated-attribute", "Crow", 6),
     ]
@@ -119,14 +119,14 @@ def test_lines_are_those_of_json_too(tmp_path: Path) -> None:
 
 def test_a_class_written_twice_is_found_at_its_second_entry(tmp_path: Path) -> None:
     findings = found(CLEAN + "  Wren:\n    - a loud voice\n", tmp_path)
-    assert [(one["kind"], one["line"]) for one in findings] == [("repeated-class", 18)]
+    assert [(finding["kind"], finding["line"]) for finding in findings] == [("repeated-class", 18)]
     assert "first at line 3" in findings[0]["reason"]
 
 
 def test_a_second_entry_does_not_move_the_lines_of_the_first(tmp_path: Path) -> None:
     text = CLEAN.replace("an arched bill", "a arched bill") + "  Crow:\n    - x\n    - y\n"
     findings = found(text, tmp_path)
-    assert [(one["kind"], one["line"]) for one in findings] == [
+    assert [(finding["kind"], finding["line"]) for finding in findings] == [
         ("grammar", 10),
         ("repeated-class", 18),
     ]
@@ -180,10 +180,10 @@ def test_look_alikes_are_the_pairs_that_a_plain_loop_finds() -> None:
     )
     near = [pair for pair in expected if pair[0] >= 0.6]
     assert len(near) > 5
-    some = look_alikes(Read(labels), vectors, threshold=0.6, limit=5)
+    alike = look_alikes(Read(labels), vectors, threshold=0.6, limit=5)
     every = look_alikes(Read(labels), vectors, threshold=0.6, limit=10_000)
-    assert [one.label for one in every] == [f"c{j}" for _, _, j in near]
-    assert some == every[:5]
+    assert [finding.label for finding in every] == [f"c{j}" for _, _, j in near]
+    assert alike == every[:5]
     assert f"'c{near[0][1]}'" in every[0].reason and f"{near[0][0]:.3f}" in every[0].reason
 
 
@@ -196,7 +196,7 @@ def test_two_classes_that_the_text_encoder_takes_for_one_are_found(tmp_path: Pat
         indent=1,
     )
     findings = found(text, tmp_path, "--model", "fieldguide", name="birds.json")
-    [alike] = [one for one in findings if one["kind"] == "look-alike"]
+    [alike] = [finding for finding in findings if finding["kind"] == "look-alike"]
     assert alike["line"] == 6 and "text encoder" in alike["reason"]
 
 
@@ -292,7 +292,7 @@ def test_twenty_thousand_classes_are_checked_in_15_seconds_of_processor(tmp_path
     chance = random.Random(4)
     nouns = "wing bill tail crest eye leg feather beak foot neck back belly rump".split()
     colours = "red green blue brown grey white black yellow olive buff rusty".split()
-    phrases = [f"a {one} {noun} with {two} spots" for one in colours for two in colours
+    phrases = [f"a {colour} {noun} with {two} spots" for colour in colours for two in colours
                for noun in nouns]  # fmt: skip
     classes = {
         f"{colours[i % 11]} {nouns[i % 13]}er {i}": chance.sample(phrases, 6) for i in range(21_000)
@@ -328,7 +328,7 @@ UNSEEN = (
 @pytest.mark.parametrize("attribute", UNSEEN)
 def test_what_no_picture_shows_is_found(attribute: str) -> None:
     findings = check(Read(parse_labelset({"Thing": [attribute]}, "x")))
-    assert [one.kind for one in findings if one.kind == "not-visible"]
+    assert [finding.kind for finding in findings if finding.kind == "not-visible"]
 
 
 @pytest.mark.parametrize(
@@ -336,14 +336,14 @@ def test_what_no_picture_shows_is_found(attribute: str) -> None:
 )
 def test_what_is_said_to_be_absent_is_found(attribute: str) -> None:
     findings = check(Read(parse_labelset({"Thing": [attribute]}, "x")))
-    assert [one.kind for one in findings if one.kind == "says-absent"]
+    assert [finding.kind for finding in findings if finding.kind == "says-absent"]
 
 
 def test_a_name_inside_a_longer_name_is_not_another_class() -> None:
     document = {"black swan": ["larger than a swan"], "swan": ["a neck"], "Mute swan": ["white"]}
     document["Coot"] = ["smaller than the mute swan"]
     findings = check(Read(parse_labelset(document, "x")))
-    assert [(one.label, one.kind) for one in findings] == [("Coot", "names-other")]
+    assert [(finding.label, finding.kind) for finding in findings] == [("Coot", "names-other")]
 
 
 LANGUAGES: dict[str, tuple[dict[str, Any], bool]] = {
@@ -366,7 +366,7 @@ LANGUAGES: dict[str, tuple[dict[str, Any], bool]] = {
 def test_another_language_than_the_templates_is_found_once(kind: str) -> None:
     classes, other = LANGUAGES[kind]
     findings = check(Read(parse_labelset(classes, "x")))
-    assert [one.kind for one in findings if one.kind == "other-language"] == (
+    assert [finding.kind for finding in findings if finding.kind == "other-language"] == (
         ["other-language"] * other
     )
 
@@ -388,9 +388,9 @@ MANY += "  - no stripes\n"
 def test_a_long_list_is_cut_and_says_how_to_see_the_rest(tmp_path: Path) -> None:
     result = run(MANY, tmp_path)
     assert result.stdout.count("→") == 100
-    said = " ".join(result.output.split())
-    assert "51 more; --limit 0 prints all, --summary counts" in said
-    assert "151 findings: 150 grammar, 1 says-absent" in said
+    output = " ".join(result.output.split())
+    assert "51 more; --limit 0 prints all, --summary counts" in output
+    assert "151 findings: 150 grammar, 1 says-absent" in output
     assert run(MANY, tmp_path, "--limit", "0").stdout.count("→") == 151
     assert len(found(MANY, tmp_path)) == 151  # programs get all of them
 

@@ -112,10 +112,10 @@ def watched(patch: pytest.MonkeyPatch) -> Counter[str]:
         return encode_sentences(self, texts, *more, **named)
 
     def solved(self: Matching, *given: Any, **named: Any) -> Transport:
-        found = solve(self, *given, **named)
-        done["transport problems"] += found.iterations.numel()
-        done["Sinkhorn iterations"] += int(found.iterations.sum())
-        return found
+        solution = solve(self, *given, **named)
+        done["transport problems"] += solution.iterations.numel()
+        done["Sinkhorn iterations"] += int(solution.iterations.sum())
+        return solution
 
     patch.setattr(Encoder, "encode_crops", crops)
     patch.setattr(Encoder, "encode_sentences", sentences)
@@ -125,19 +125,19 @@ def watched(patch: pytest.MonkeyPatch) -> Counter[str]:
 
 def differences(found: Counter[str], expected: dict[str, Expected]) -> list[str]:
     """A sentence for every count that is not what is expected."""
-    said = []
+    sentences = []
     for name in sorted(found.keys() | expected.keys()):
         wanted = expected.get(name, Expected(0, 0.0, "nothing that was counted before"))
         off = abs(found[name] - wanted.count)
         if off > wanted.tolerance * wanted.count:
             times = f", {found[name] / wanted.count:.2f} times" if wanted.count else ""
-            said.append(
+            sentences.append(
                 f"{name}: {found[name]:,} where {wanted.count:,} are expected{times} "
                 f"({wanted.counts}). If this is meant, write {EXPECTED.name} anew with "
                 "LAZSL_COUNTED=write python -m pytest tests/run/test_counted_work.py, and say why "
                 "in the commit."
             )
-    return said
+    return sentences
 
 
 def expected() -> dict[str, Expected]:
@@ -157,23 +157,26 @@ def counted(
         S3FileSystem.clear_instance_cache()
         folder = tmp_path_factory.mktemp("counted")
         sizes = ((4, CLASSES), (8, CLASSES), (16, CLASSES), (8, CLASSES // 2))
-        found = {size: label(f"s3://{name}", store, folder, *size) for size in sizes}
+        actual = {size: label(f"s3://{name}", store, folder, *size) for size in sizes}
     S3FileSystem.clear_instance_cache()
     store.stop()
-    return found
+    return actual
 
 
 def test_a_job_does_as_much_as_is_expected_and_no_more(
     counted: dict[tuple[int, int], Counter[str]],
 ) -> None:
-    found = counted[16, CLASSES]
+    counted_now = counted[16, CLASSES]
     if WRITE:
         known = {name: vars(one) for name, one in expected().items()} if EXPECTED.exists() else {}
         new = {"tolerance": 0.0, "counts": "?"}
-        written = {name: {**known.get(name, new), "count": found[name]} for name in sorted(+found)}
+        written = {
+            name: {**known.get(name, new), "count": counted_now[name]}
+            for name in sorted(+counted_now)
+        }
         EXPECTED.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")
-    said = differences(found, expected())
-    assert not said, "\n".join(said)
+    sentences = differences(counted_now, expected())
+    assert not sentences, "\n".join(sentences)
 
 
 def test_work_grows_with_images_classes_and_shards_as_stated(
@@ -202,9 +205,9 @@ def test_twice_the_work_is_one_sentence_that_says_what_and_what_to_do() -> None:
     for name, one in known.items():
         doubled = Counter({other: each.count for other, each in known.items()})
         doubled[name] *= 2
-        (said,) = differences(doubled, known)
-        assert said.startswith(f"{name}: {2 * one.count:,} where {one.count:,} are expected")
-        assert "LAZSL_COUNTED=write" in said and one.counts in said
+        (sentence,) = differences(doubled, known)
+        assert sentence.startswith(f"{name}: {2 * one.count:,} where {one.count:,} are expected")
+        assert "LAZSL_COUNTED=write" in sentence and one.counts in sentence
 
 
 def test_every_count_says_what_it_counts_and_how_near_it_has_to_be() -> None:

@@ -55,13 +55,13 @@ def test_shards_and_batches_change_no_box_no_label_and_no_score(
         **FEW,
     )
     label_plainly(job, tmp_path / "scratch")
-    found = content(job.warehouse_path, by_shard=False)
+    rows = content(job.warehouse_path, by_shard=False)
     wanted = content(undisturbed, by_shard=False)
     for table in ("images", "regions", "rejects"):
-        assert found[table] == wanted[table]
+        assert rows[table] == wanted[table]
     for table in ("predictions", "scores", "evidence", "plans"):
-        assert len(found[table]) == len(wanted[table])
-        for got, want in zip(found[table], wanted[table], strict=True):
+        assert len(rows[table]) == len(wanted[table])
+        for got, want in zip(rows[table], wanted[table], strict=True):
             assert _same(got, want)
 
 

@@ -63,16 +63,16 @@ def test_parents_name_a_run_only_where_labels_may_be_parents() -> None:
 
 
 def test_labels_may_be_parents_only_where_there_are_some(tmp_path: Path) -> None:
-    how = {**HOW, "parents_above": 0.6}
+    settings = {**HOW, "parents_above": 0.6}
     job = {"archive": str(IMAGES_DIR), "workspace": str(tmp_path), "model": "fieldguide"}
     with pytest.raises(UserError, match="has no parents"):
-        open_run(make_job(**job, labels=str(LABELS_FILE), scoring=how, device="cpu"))
+        open_run(make_job(**job, labels=str(LABELS_FILE), scoring=settings, device="cpu"))
     labels = load_labelset(str(LABELS_FILE))
     target = tmp_path / "tree.yaml"
     write_labels(
         replace(labels, parents={label: label[0] for label in labels.classes}), str(target)
     )
-    run = open_run(make_job(**job, labels=str(target), scoring=how, device="cpu"))
+    run = open_run(make_job(**job, labels=str(target), scoring=settings, device="cpu"))
     assert run.tree is not None and run.tree.nodes[run.tree.above[0, 0]] == labels.classes[0][0]
     assert run.labelset.key.split("-")[-1] == labels.key.split("-")[-1]
 
@@ -85,8 +85,10 @@ def test_images_below_the_floor_get_no_label_and_no_parent() -> None:
     )
     scores = score_table(w.regions, labels, ScoringSettings(), 2**28)["predictions"]["score"]
     floor = float(np.median(scores.to_numpy()))
-    how = ScoringSettings(temperature=0.01, abstain_below=0.1, parents_above=0.1, floor=floor)
-    for row in score_table(w.regions, labels, how, 2**28, tree=tree)["predictions"].to_pylist():
+    settings = ScoringSettings(temperature=0.01, abstain_below=0.1, parents_above=0.1, floor=floor)
+    for row in score_table(w.regions, labels, settings, 2**28, tree=tree)[
+        "predictions"
+    ].to_pylist():
         assert (
             row["abstained"] == (row["score"] < floor)
             and (row["label"] is None) == row["abstained"]
@@ -102,9 +104,9 @@ def test_the_threshold_is_held_against_confidence_times_presence() -> None:
     w = world(40, seed=5)
     labels = EmbeddedLabels.from_table(w.labels)
     given = {"aligner": "one-sided", "epsilon": 0.05, "presence_temperature": 0.02}
-    how = {**given, "temperature": 0.01, "abstain_below": 0.2}
-    plain = score_table(w.regions, labels, ScoringSettings(**how), 2**28)["predictions"]
-    by = ScoringSettings(**how, abstain_by="presence")
+    settings = {**given, "temperature": 0.01, "abstain_below": 0.2}
+    plain = score_table(w.regions, labels, ScoringSettings(**settings), 2**28)["predictions"]
+    by = ScoringSettings(**settings, abstain_by="presence")
     rows = score_table(w.regions, labels, by, 2**28)["predictions"].to_pylist()
     for row in rows:
         assert row["abstained"] == (row["confidence"] * row["presence"] < 0.2)

@@ -41,11 +41,11 @@ def test_what_the_store_refuses_for_a_moment_is_labelled_by_the_next_run(
     job = small_job(f"{bucket}/a", tmp_path / "workspace", shard_size=4)
     run = label_plainly(job, tmp_path / "scratch")
     assert reasons(run) == {"unreadable": 1}
-    asked = faulty_s3.gets.copy()
+    gets_before = faulty_s3.gets.copy()
     label_plainly(job, tmp_path / "scratch")
     assert reasons(run) == {}
     # Only what was refused is fetched again.
-    again = {path for path, times in faulty_s3.gets.items() if times > asked[path]}
+    again = {path for path, times in faulty_s3.gets.items() if times > gets_before[path]}
     assert [path for path in again if path.endswith(".jpg")] == [
         f"/{bucket.removeprefix('s3://')}/a/{refused}"
     ]
@@ -53,9 +53,9 @@ def test_what_the_store_refuses_for_a_moment_is_labelled_by_the_next_run(
     whole = small_job(f"{bucket}/a", tmp_path / "undisturbed", shard_size=4)
     label_plainly(whole, tmp_path / "scratch")
     assert content(job.warehouse_path) == content(whole.warehouse_path)
-    asked = faulty_s3.gets.copy()
+    gets_before = faulty_s3.gets.copy()
     label_plainly(job, tmp_path / "scratch")
-    assert not [p for p, n in faulty_s3.gets.items() if n > asked[p] and p.endswith(".jpg")]
+    assert not [p for p, n in faulty_s3.gets.items() if n > gets_before[p] and p.endswith(".jpg")]
 
 
 def test_rejects_of_a_picture_are_final_unless_all_are_asked_for(tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_rejects_of_a_picture_are_final_unless_all_are_asked_for(tmp_path: Path)
     before = reasons(run)
     assert before and not steps.shards_again(run)
     everything = run.job.model_copy(update={"retry_rejects": "all"})
-    asked = replace(run, job=everything)
-    assert sum(len(steps.rejects_again(asked, s)) for s in steps.shards_again(asked)) == sum(
+    changed = replace(run, job=everything)
+    assert sum(len(steps.rejects_again(changed, s)) for s in steps.shards_again(changed)) == sum(
         before.values()
     )
     label_plainly(everything, tmp_path / "scratch")

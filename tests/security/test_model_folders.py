@@ -86,11 +86,11 @@ def test_code_in_a_model_folder_is_not_run_whether_its_configuration_asks_for_it
 
 
 def test_what_a_model_folder_names_is_not_looked_up_on_a_hub(tmp_path: Path) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
 
     class Hub(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
             self.send_response(404)
             self.end_headers()
 
@@ -126,7 +126,7 @@ def test_what_a_model_folder_names_is_not_looked_up_on_a_hub(tmp_path: Path) -> 
             assert "someone/model" in refused.stderr
     finally:
         hub.shutdown()
-    assert not asked
+    assert not requests
 
 
 @pytest.mark.parametrize(

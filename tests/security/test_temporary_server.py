@@ -35,7 +35,7 @@ def test_while_an_archive_is_labelled_its_prefect_server_answers_nobody_else(
                     url = f"http://127.0.0.1:{port[1]}/api/block_documents/filter"
                     answers.append(httpx.post(url, json={}, timeout=10).status_code)
         time.sleep(0.05)
-    _, said = label.communicate(timeout=240)
-    assert label.returncode == 0, said
+    _, output = label.communicate(timeout=240)
+    assert label.returncode == 0, output
     assert answers == [401]
     assert (tmp_path / "prefect").stat().st_mode & 0o077 == 0

@@ -95,8 +95,8 @@ def test_a_bucket_must_be_named() -> None:
 
 
 def test_a_scheme_that_nobody_knows_is_told_without_credentials() -> None:
-    said = complaint(lambda: Folder("nosuch://bob:hunter2@host/x"))
-    assert "nosuch" in said and "hunter2" not in said
+    sentence = complaint(lambda: Folder("nosuch://bob:hunter2@host/x"))
+    assert "nosuch" in sentence and "hunter2" not in sentence
 
 
 def test_credentials_are_masked_in_any_text() -> None:
@@ -141,8 +141,8 @@ def test_an_unreachable_store_is_one_sentence(
         free.bind(("127.0.0.1", 0))
         s3_endpoint(f"http://127.0.0.1:{free.getsockname()[1]}")
         folder = Folder(f"{bucket}/w")
-        said = complaint(lambda: STEPS[step](folder))
-    assert said.startswith(f"{bucket}/w cannot be reached: ") and "AWS_ENDPOINT_URL" in said
+        sentence = complaint(lambda: STEPS[step](folder))
+    assert sentence.startswith(f"{bucket}/w cannot be reached: ") and "AWS_ENDPOINT_URL" in sentence
 
 
 @pytest.mark.parametrize("step", ["names", "read"])
@@ -150,13 +150,13 @@ def test_a_store_that_refuses_is_one_sentence(step: str, bucket: str, faulty_s3:
     name = bucket.removeprefix("s3://")
     faulty_s3.faults[f"/{name}"] = [403] * 3
     faulty_s3.faults[f"/{name}/w/a.json"] = [403] * 3
-    said = complaint(lambda: STEPS[step](Folder(f"{bucket}/w")))
-    assert said.startswith(f"{bucket}/w cannot be reached: ") and "credentials" in said
+    sentence = complaint(lambda: STEPS[step](Folder(f"{bucket}/w")))
+    assert sentence.startswith(f"{bucket}/w cannot be reached: ") and "credentials" in sentence
 
 
 def test_writing_into_a_bucket_that_is_not_there_is_one_sentence(s3_server: str) -> None:
-    said = complaint(lambda: Folder("s3://no-such-bucket-here/w").write_bytes("a", b""))
-    assert "s3://no-such-bucket-here/w cannot be reached" in said and "bucket" in said
+    sentence = complaint(lambda: Folder("s3://no-such-bucket-here/w").write_bytes("a", b""))
+    assert "s3://no-such-bucket-here/w cannot be reached" in sentence and "bucket" in sentence
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,8 +164,8 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    said = complaint(lambda: Folder(str(tmp_path)).write_bytes("a", b"x"))
-    assert f"{tmp_path}/a cannot be written" in said and "No space left" in said
+    sentence = complaint(lambda: Folder(str(tmp_path)).write_bytes("a", b"x"))
+    assert f"{tmp_path}/a cannot be written" in sentence and "No space left" in sentence
     assert list(tmp_path.iterdir()) == []
 
 

@@ -35,16 +35,16 @@ def holder(parent: Path) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
 def test_the_folder_of_a_killed_owner_is_removed_and_that_of_a_living_one_is_not(
-    tmp_path: Path, how: signal.Signals
+    tmp_path: Path, death: signal.Signals
 ) -> None:
     process = holder(tmp_path)
     left = tmp_path / "lazsl-victim"
     try:
         with scratch_folder("mine", tmp_path) as mine:
             assert mine.is_dir() and (left / "picture.jpg").exists(), "its owner lives"
-            process.send_signal(how)
+            process.send_signal(death)
             process.wait()
             assert sweep_scratch(tmp_path) == [left]
             assert mine.is_dir() and not left.exists()

@@ -142,8 +142,8 @@ def test_one_damaged_artifact_is_set_aside_and_all_others_are_loaded(
         name = paths.run_table(fake.run, kind, bad)
     good = {n: workspace.read_bytes(n) for n in (name, paths.marker(fake.run, bad))}
     damage(workspace, name)
-    said = complaint(lambda: publishing.load(workspace, path))
-    assert f"its file {name} is damaged" in said and "made anew" in said
+    sentence = complaint(lambda: publishing.load(workspace, path))
+    assert f"its file {name} is damaged" in sentence and "made anew" in sentence
     assert count(path, "shards") == len(fake.shards) - 1
     assert bad not in paths.done_shards(workspace, fake.run)
     assert workspace.exists(f"damaged/{name}") and not workspace.exists(name)
@@ -166,8 +166,8 @@ def test_records_that_hold_nothing_stop_nobody_else(
     name = paths.marker(fake.run, fake.shards[0])
     name = paths.run_record(fake.run) if which == "run" else name
     workspace.write_bytes(name, text.encode())
-    said = complaint(lambda: publishing.load(workspace, path))
-    assert name in said and "is damaged" in said
+    sentence = complaint(lambda: publishing.load(workspace, path))
+    assert name in sentence and "is damaged" in sentence
     with closing(opening.open_warehouse(path)) as connection:
         shards = dict(
             connection.execute("select run, count(*) from shards group by run").fetchall()
@@ -219,8 +219,8 @@ def test_an_image_is_in_a_run_once_whatever_led_there(
     marker |= {"shard": bad, "finished": "2026-05-01T00:00:00+00:00"}
     marker.pop("files", None)
     workspace.write_record(paths.marker(fake.run, bad), marker)
-    said = complaint(lambda: publishing.load(workspace, path))
-    assert f"shard {bad}" in said and double in said and "already" in said
+    sentence = complaint(lambda: publishing.load(workspace, path))
+    assert f"shard {bad}" in sentence and double in sentence and "already" in sentence
     for table in (*schemas.RUN_TABLES, "rejects", "shards"):
         assert content(path)[table] == before[table]
     workspace.remove(paths.marker(fake.run, bad))
@@ -232,8 +232,8 @@ def test_a_damaged_sample_stops_no_shard(
     workspace: Folder, fake: fake_run.FakeRun, path: Path
 ) -> None:
     workspace.write_bytes("samples/archive-1/s1.parquet", b"nothing")
-    said = complaint(lambda: publishing.load(workspace, path))
-    assert "samples s1" in said and "draw or import it again" in said
+    sentence = complaint(lambda: publishing.load(workspace, path))
+    assert "samples s1" in sentence and "draw or import it again" in sentence
     assert count(path, "shards") == len(fake.shards)
 
 
@@ -244,8 +244,8 @@ def test_a_damaged_label_set_costs_no_shard(
     data = workspace.read_bytes(name)
     damage(workspace, name)
     for why in ("damaged", "missing"):
-        said = complaint(lambda: publishing.load(workspace, path))
-        assert f"the label set in {name} is {why}" in said
+        sentence = complaint(lambda: publishing.load(workspace, path))
+        assert f"the label set in {name} is {why}" in sentence
         assert len(paths.done_shards(workspace, fake.run)) == len(fake.shards)
     workspace.write_bytes(name, data)
     assert publishing.load(workspace, path).shards == len(fake.shards)
@@ -303,9 +303,9 @@ def test_counts_reconcile_at_every_moment(
     listed = len(fake.images) - 2
 
     def status() -> dict[str, Any]:
-        found = run_status(workspace, fake.run, path)
-        assert found["reconciled"] and sum(parts(found)[1:]) == found["listed"] == listed
-        return found
+        status = run_status(workspace, fake.run, path)
+        assert status["reconciled"] and sum(parts(status)[1:]) == status["listed"] == listed
+        return status
 
     assert parts(status()) == (listed, 0, 0, 0, listed)
     fake_run.write_run(workspace, run="sample-b", archive="archive-2", labels="labels-2", seed=1)

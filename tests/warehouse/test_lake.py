@@ -115,8 +115,8 @@ def test_a_lake_of_two_batches_has_the_rows_of_one_warehouse(places: Places, tab
     assert dict(zip(one.columns, map(str, one.types), strict=True)) == dict(
         zip(many.columns, map(str, many.types), strict=True)
     )
-    wanted, found = (sorted(map(repr, relation.fetchall())) for relation in (one, many))
-    assert found == wanted
+    wanted, actual = (sorted(map(repr, relation.fetchall())) for relation in (one, many))
+    assert actual == wanted
     assert len(wanted) > 0
 
 

@@ -96,13 +96,13 @@ def exported(run: Run, folder: Path, *options: str) -> str:
 
 def stored(run: Run) -> np.ndarray:
     """The whole images' vectors, in the order of shards and rows."""
-    found = []
+    actual = []
     for shard in sorted(paths.embedded_shards(run.workspace, run.encoder, run.regions)):
         rows = run.workspace.read_table(paths.region_embeddings(run.encoder, run.regions, shard))
         for row in rows.to_pylist():
             if row["region"] == 0:
-                found.append(row["embedding"])
-    return np.array(found, np.float32)
+                actual.append(row["embedding"])
+    return np.array(actual, np.float32)
 
 
 def snippet(name: str) -> str:
@@ -119,9 +119,9 @@ def test_the_lines_of_the_page_read_every_vector_as_it_is_stored(
     reader: str, labelled: Run, readers: Path, tmp_path: Path
 ) -> None:
     options = ["--format", "npy"] if reader == "NumPy" else []
-    said = exported(labelled, tmp_path / "vectors", *options)
+    exported_files = exported(labelled, tmp_path / "vectors", *options)
     wanted = stored(labelled)
-    assert f"{len(wanted)} vectors of {len(wanted)} images" in said
+    assert f"{len(wanted)} vectors of {len(wanted)} images" in exported_files
     script = "import numpy as np\n" + snippet("pandas" if reader == "fastparquet" else reader)
     if reader == "NumPy":
         script = f"from pathlib import Path\n{script}"
@@ -130,9 +130,9 @@ def test_the_lines_of_the_page_read_every_vector_as_it_is_stored(
         script = needs + script
     if reader == "fastparquet":
         script = script.replace('"vectors")', '"vectors", engine="fastparquet")')
-    found = np.array(answer(readers, script + MATRIX, cwd=tmp_path), np.float32)
-    order, theirs = np.lexsort(wanted.T), np.lexsort(found.T)
-    np.testing.assert_array_equal(found[theirs], wanted[order])
+    matrix = np.array(answer(readers, script + MATRIX, cwd=tmp_path), np.float32)
+    order, theirs = np.lexsort(wanted.T), np.lexsort(matrix.T)
+    np.testing.assert_array_equal(matrix[theirs], wanted[order])
 
 
 LIKENESS = """

@@ -108,8 +108,10 @@ def content(path: Path) -> dict[str, list[str]]:
     rows = {}
     for (name,) in sorted(names):
         # Of which file a shard was loaded is not content.
-        some = "* exclude (version)" if name == "shards" else "*"
-        rows[name] = sorted(map(repr, connection.execute(f"select {some} from {name}").fetchall()))
+        subset = "* exclude (version)" if name == "shards" else "*"
+        rows[name] = sorted(
+            map(repr, connection.execute(f"select {subset} from {name}").fetchall())
+        )
     connection.close()
     return rows
 
@@ -143,10 +145,10 @@ def test_every_row_of_the_run_is_loaded_as_it_was_written(
     fake: fake_run.FakeRun, path: Path, table: str
 ) -> None:
     names = ["run", "shard", *schemas.RUN_TABLES[table].names]
-    found = rows(path, f"select {', '.join(names)} from {table}")
+    rows_read = rows(path, f"select {', '.join(names)} from {table}")
     wanted = [tuple(row[name] for name in names) for row in fake.tables[table]]
-    assert sorted(map(repr, found)) == sorted(map(repr, wanted))
-    assert len(found) > 0
+    assert sorted(map(repr, rows_read)) == sorted(map(repr, wanted))
+    assert len(rows_read) > 0
 
 
 @pytest.mark.usefixtures("loaded")
@@ -225,13 +227,13 @@ def test_shards_are_loaded_some_at_a_time_and_whichever_these_are_the_content_is
     monkeypatch.setattr(sqlfiles, "transaction", lambda c: commits.append("one") or transaction(c))
     publishing.load(workspace, path)
     assert len(commits) == 1 + 4, "the definitions, then two shards at a time"
-    found = content(path)
-    assert sorted(found["shards"])[:4] == sorted(undisturbed["shards"])
+    rows = content(path)
+    assert sorted(rows["shards"])[:4] == sorted(undisturbed["shards"])
     for together in (1, 4096):
         monkeypatch.setattr(loading, "TOGETHER", together)
         other = path.with_name(f"{together} together.duckdb")
         publishing.load(workspace, other)
-        assert content(other) == found
+        assert content(other) == rows
 
 
 def test_runs_of_two_archives_are_loaded_at_once_as_they_are_one_by_one(
@@ -623,19 +625,19 @@ def test_what_is_unreadable_is_told_once_each_and_all_others_are_loaded(
     workspace: Folder, fake: fake_run.FakeRun, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "TOGETHER", 1)
-    one, two, three, other = fake.shards
-    marker = workspace.read_json(paths.marker(fake.run, one))
+    first, two, three, other = fake.shards
+    marker = workspace.read_json(paths.marker(fake.run, first))
     workspace.write_json(paths.marker(fake.run, three), marker)
     del marker["crops"]
-    workspace.write_json(paths.marker(fake.run, one), marker)
+    workspace.write_json(paths.marker(fake.run, first), marker)
     name = paths.run_table(fake.run, "predictions", two)
     rewrite(workspace, fake, two, name, workspace.read_table(name).drop_columns(["margin"]))
     with pytest.raises(UserError, match="3 of 4 finished shards cannot be loaded") as caught:
         publishing.load(workspace, path)
-    said = str(caught.value)
-    assert f"{paths.marker(fake.run, one)} is damaged: it lacks 'crops'" in said
-    assert f"{name} is damaged: it lacks the column 'margin'" in said
-    assert f"shard {three} of run {fake.run}: its marker is that of shard {one}" in said
+    sentence = str(caught.value)
+    assert f"{paths.marker(fake.run, first)} is damaged: it lacks 'crops'" in sentence
+    assert f"{name} is damaged: it lacks the column 'margin'" in sentence
+    assert f"shard {three} of run {fake.run}: its marker is that of shard {first}" in sentence
     assert rows(path, "select shard from shards") == [(other,)]
 
 
@@ -673,11 +675,11 @@ def test_images_that_are_no_longer_listed_are_marked(
 
 
 def test_truth_replaces_what_was_known_of_its_archive(workspace: Folder, path: Path) -> None:
-    one = pa.table({"key": ["a", fake_run.HOSTILE_KEY], "label": ["wren", "x"]})
+    table = pa.table({"key": ["a", fake_run.HOSTILE_KEY], "label": ["wren", "x"]})
     two = pa.table({"key": ["a", "a", None], "label": ["owl", "owl", "x"]})
-    publishing.load(workspace, path, truth=one, archive="archive-1")
-    publishing.load(workspace, path, truth=one, archive="archive-2")
-    assert not publishing.load(workspace, path, truth=one, archive="archive-1").published
+    publishing.load(workspace, path, truth=table, archive="archive-1")
+    publishing.load(workspace, path, truth=table, archive="archive-2")
+    assert not publishing.load(workspace, path, truth=table, archive="archive-1").published
     assert publishing.load(workspace, path, truth=two, archive="archive-1").published
     assert sorted(rows(path, "from truth")) == sorted(
         [
@@ -783,10 +785,10 @@ def test_a_reader_may_use_files_below_the_folders_it_was_given(path: Path, tmp_p
     mine = tmp_path / "my data's"
     Folder(str(mine)).write_table("places.parquet", pa.table({"place": ["here"]}))
     connection = opening.open_warehouse(path, [mine])
-    found = connection.execute(
+    rows = connection.execute(
         "select place from read_parquet($name)", {"name": f"{mine}/*.parquet"}
     )
-    assert found.fetchall() == [("here",)]
+    assert rows.fetchall() == [("here",)]
     (tmp_path / "secret.txt").write_text("secret")
     with pytest.raises(duckdb.Error):
         connection.execute("from read_text($name)", {"name": str(tmp_path / "secret.txt")})
