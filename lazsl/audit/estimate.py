@@ -24,6 +24,7 @@ import numpy as np
 from lazsl.audit.sample import LEAST, archive_of
 from lazsl.errors import UserError
 from lazsl.intervals import exact
+from lazsl.store import keys
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import Connection
@@ -156,11 +157,10 @@ def _sample(connection: Connection, archive: str, sample: str | None) -> tuple[s
         raise UserError(
             f"no sample of archive {archive} was drawn yet; draw one: lazsl audit sample"
         )
-    chosen = [row for row in samples if sample is None or row[0].startswith(sample)]
-    if sample is not None and len(chosen) != 1:
-        known = ", ".join(row[0] for row in samples)
-        raise UserError(f"{len(chosen)} samples begin with {sample!r}; there are {known}")
-    name, run, drawn, judged = chosen[0]
+    by_name = {row[0]: row for row in samples}
+    chosen = samples[0][0] if sample is None else sample
+    key = keys.begun(chosen, list(by_name), "sample", f"of archive {archive}")
+    name, run, drawn, judged = by_name[key]
     if not judged:
         raise UserError(
             f"none of the {drawn} images of sample {name} was judged yet; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lazsl.display import short
@@ -57,6 +57,30 @@ def checked(kind: str, name: Any) -> str:
             "warehouse it was read from is damaged, or somebody else made it; do not use it"
         )
     return name
+
+
+def begun(begin: str, known: Sequence[str], noun: str, where: str, advice: str = "") -> str:
+    """The known name that is this, or the only one that begins with it.
+
+    Args:
+        begin: what a person gave.
+        known: all there are.
+        noun: of a name, such as `run`.
+        where: they are, such as `in the warehouse`.
+        advice: what else might help, after the list of names.
+
+    Raises:
+        UserError: none begins so, or several do.
+    """
+    matching = [begin] if begin in known else [name for name in known if name.startswith(begin)]
+    if len(matching) != 1:
+        count = (
+            f"no {noun} {where} begins"
+            if not matching
+            else f"{len(matching)} {noun}s {where} begin"
+        )
+        raise UserError(f"{count} with {begin!r}; there are {', '.join(known)}{advice}")
+    return matching[0]
 
 
 def image_id(uri: str, version: str) -> str:

@@ -169,11 +169,7 @@ def read_run_record(workspace: Folder, run: str | None = None) -> dict[str, Any]
         if not (records := run_records(workspace)):
             raise UserError(f"the record of every run in {where} is damaged; label again")
         run = str(records[0]["run"])
-    matching = [run] if run in known else [name for name in known if name.startswith(run)]
-    if len(matching) != 1:
-        count = "no run" if not matching else f"{len(matching)} runs"
-        raise UserError(f"{count} in {where} begins with {run!r}; known runs: {', '.join(known)}")
-    return read_record(workspace, matching[0])
+    return read_record(workspace, keys.begun(run, known, "run", f"in {where}"))
 
 
 def read_record(workspace: Folder, run: str) -> dict[str, Any]:

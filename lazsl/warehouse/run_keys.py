@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from lazsl.errors import UserError
+from lazsl.store import keys
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import Connection
@@ -63,13 +64,5 @@ def find_run(connection: Connection, run: str | None = None) -> str:
     known = [str(row[0]) for row in sqlfiles.run(connection, "runs.sql").fetchall()]
     if not known:
         raise UserError("no run was loaded into the warehouse yet; run lazsl load")
-    wanted = known[0] if run is None else run
-    matching = [wanted] if wanted in known else [key for key in known if key.startswith(wanted)]
-    if len(matching) != 1:
-        count = "no run" if not matching else f"{len(matching)} runs"
-        begins = "begins" if not matching else "begin"
-        raise UserError(
-            f"{count} in the warehouse {begins} with {wanted!r}; there are {', '.join(known)} "
-            "(lazsl load brings in what a workspace has)"
-        )
-    return matching[0]
+    advice = " (lazsl load brings in what a workspace has)"
+    return keys.begun(known[0] if run is None else run, known, "run", "in the warehouse", advice)

@@ -143,7 +143,7 @@ def test_what_cannot_be_evaluated_is_one_sentence(own: str, tmp_path: Path) -> N
     at = ["evaluate", "-w", own]
     assert "'alpha' cannot be swept; there are theta" in says([*at, "--sweep", "theta,alpha"])
     assert "between 0 and 1" in says([*at, "--precision", "1.5"])
-    assert "known runs: archive-" in says([*at, "other"])
+    assert "there are archive-" in says([*at, "other"])
     assert "there is no run in" in says(["evaluate", "-w", str(tmp_path / "none")])
     assert "cannot be read" in says([*at, "--truth", "none.csv"])
     assert "folder" in says([*at, "--truth", "folders"])

@@ -109,7 +109,7 @@ def test_only_the_wanted_images_are_read(stored: StoredRun) -> None:
 def test_a_run_is_found_by_its_beginning_and_a_wrong_name_is_told(stored: StoredRun) -> None:
     where = stored.job.workspace
     assert open_stored(where, stored.key[:10]).key == stored.key
-    with pytest.raises(UserError, match=f"known runs: {stored.key}"):
+    with pytest.raises(UserError, match=f"there are {stored.key}"):
         open_stored(where, "nothing")
 
 

@@ -11,8 +11,7 @@ from lazsl.warehouse.sqlfiles import Connection
 
 def kept_plans(connection: Connection, run: str, image: str) -> list[Evidence]:
     """The kept plans of an image, given by key or image_id, best class first."""
-    query = "select shard, image_id from predictions join images using (image_id) where run = ?"
-    query += " and ? in (key, image_id)"
+    query = "select shard, image_id from image_of(?, ?)"
     ((shard, image_id),) = connection.execute(query, [run, image]).fetchall()
     return list(read_shard_evidence(connection, run, shard, [image_id]))
 
