@@ -107,9 +107,9 @@ def pair(this: Evidence, other: Evidence | None) -> list[Pair]:
         if attribute.index not in partners
     )
     waiting = {two.index: two for two in right}
-    for likeness, attribute, theirs in likenesses:
-        if -likeness >= _ALIKE and attribute not in partners and theirs in waiting:
-            partners[attribute] = waiting.pop(theirs)
+    for likeness, index, other_index in likenesses:
+        if -likeness >= _ALIKE and index not in partners and other_index in waiting:
+            partners[index] = waiting.pop(other_index)
     paired = [Pair(attribute, partners.get(attribute.index)) for attribute in left]
     return paired + [Pair(None, two) for two in right if two.index in waiting]
 
