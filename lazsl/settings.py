@@ -451,8 +451,8 @@ class Job(_Frozen):
     truth: Annotated[
         str | None,
         Field(
-            description="What the images really show, if you know: CSV or Parquet of key,label, "
-            "or `folders` if folders are named after classes."
+            description="What the images really show, if you know: CSV or Parquet of key,label "
+            "(FILE:COLUMN for another column), or `folders` if folders are named after classes."
         ),
     ] = None
     open_set: Annotated[

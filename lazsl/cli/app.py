@@ -195,9 +195,7 @@ PresetName = Annotated[
     str | None,
     typer.Option(
         "--preset",
-        help="Group of settings: paper (as published; default), parts (one-sided plans over "
-        "regions at every scale, for evidence; the default of --sample) or parts-fast (the same "
-        "for labels: 30 instead of 91 forward passes).",
+        help=f"{meaning('preset')} Default: paper; of --sample: parts.",
     ),
 ]
 AlignerName = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from lazsl.cli.app import OpenSet, Workspace, app, err, in_words, out
+from lazsl.cli.app import OpenSet, Workspace, app, err, in_words, meaning, out
 from lazsl.cli.completing import RunKey
 
 
@@ -22,8 +22,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--truth",
-            help="What the images really show: file.csv or file.parquet (key,label), "
-            "file.csv:COLUMN, or `folders` (default: the truth of the run).",
+            help=f"{meaning('truth')} Default: the truth of the run.",
         ),
     ] = None,
     open_set: OpenSet = False,
