@@ -128,7 +128,9 @@ class Container(AbstractFileSystem):  # type: ignore[misc]
     def find(self, path: str = "", *_: Any, **__: Any) -> dict[str, dict[str, Any]]:
         """Every entry by its key, with `size` and, as `etag`, its version."""
         return {
-            key: info for file, own in self.files().items() for key, info in self.entries(file, own)
+            key: info
+            for file, details in self.files().items()
+            for key, info in self.entries(file, details)
         }
 
     def entries(self, file: str, info: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -102,7 +102,7 @@ class ListedFiles(Container):
             found = ", ".join(table.column_names)
             raise UserError(f"list {self.root} has the columns {found}; {_WANTED}")
         entries = table[name].cast(pa.string()).to_pylist()
-        return list(dict.fromkeys(str(one) for one in entries if one))
+        return list(dict.fromkeys(str(entry) for entry in entries if entry))
 
 
 def _key(path: str) -> str:

@@ -118,19 +118,19 @@ def open_archive(url: str) -> Folder:
 def _find(archive: Folder, links: Links) -> dict[str, dict[str, Any]]:
     """Files of an archive by their whole path."""
     try:
-        found = archive.fs.find(archive.path(""), detail=True, withdirs=archive.is_local)
-        exists = bool(found) or archive.fs.exists(archive.path(""))
+        entries = archive.fs.find(archive.path(""), detail=True, withdirs=archive.is_local)
+        exists = bool(entries) or archive.fs.exists(archive.path(""))
     except Exception as error:  # every store has its own; each ends the listing and is told
         raise UserError(_unlistable(archive.url, error)) from None
     if not exists:
         raise UserError(_nowhere(archive.url))
-    if found.get(archive.root, {"type": "directory"}).get("type") != "directory":
+    if entries.get(archive.root, {"type": "directory"}).get("type") != "directory":
         raise UserError(
             f"archive {archive.url} is a file, not a folder; give the folder it lies in"
         )
     if archive.is_local:
-        return _local_files(archive, found, links)
-    files = {name: info for name, info in found.items() if info["type"] == "file"}
+        return _local_files(archive, entries, links)
+    files = {name: info for name, info in entries.items() if info["type"] == "file"}
     return _asked(archive, files) if hasattr(archive.fs, "encode_url") else files
 
 
@@ -154,12 +154,12 @@ def leads_outside(archive: Folder, path: str) -> bool:
 
 
 def _local_files(
-    archive: Folder, found: dict[str, dict[str, Any]], links: Links
+    archive: Folder, entries: dict[str, dict[str, Any]], links: Links
 ) -> dict[str, dict[str, Any]]:
     """Regular files and links to them; links to folders are told, closed folders are an error."""
     files: dict[str, dict[str, Any]] = {}
     skipped = []
-    for name, info in found.items():
+    for name, info in entries.items():
         if info["type"] == "directory":
             # fsspec lists a folder that it may not open as an empty one.
             if not os.access(name, os.R_OK | os.X_OK):
@@ -188,16 +188,16 @@ def _local_files(
 
 
 def _unlistable(url: str, error: Exception) -> str:
-    said = reason(error, url)
+    why = reason(error, url)
     if isinstance(error, FileNotFoundError):
-        return f"there is no archive at {url} ({said}); check the name of the bucket or host"
-    if isinstance(error, PermissionError) or "credential" in said.lower():
+        return f"there is no archive at {url} ({why}); check the name of the bucket or host"
+    if isinstance(error, PermissionError) or "credential" in why.lower():
         return (
-            f"access to archive {url} was denied ({said}); check the credentials in the "
+            f"access to archive {url} was denied ({why}); check the credentials in the "
             "environment (for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and their rights"
         )
     return (
-        f"archive {url} cannot be listed ({said}); check the URL, the network and the endpoint "
+        f"archive {url} cannot be listed ({why}); check the URL, the network and the endpoint "
         "(for S3: AWS_ENDPOINT_URL), then run again"
     )
 
@@ -210,9 +210,9 @@ def _no_image(url: str, others: list[str], ends: tuple[str, ...]) -> str:
     if not others:
         return f"archive {url} is empty; check the path"
     kinds = Counter(os.path.splitext(key)[1].lower() or "no suffix" for key in others)
-    told = ", ".join(f"{count} with {kind}" for kind, count in kinds.most_common(5))
+    by_suffix = ", ".join(f"{count} with {kind}" for kind, count in kinds.most_common(5))
     return (
-        f"no image in archive {url}: {len(others)} other files ({told}), none ends with "
+        f"no image in archive {url}: {len(others)} other files ({by_suffix}), none ends with "
         f"{', '.join(ends)}; check the path, or add to the suffixes that count as images"
         + advice(kinds, url)
     )

@@ -149,8 +149,10 @@ def _changes(
 
 def _lost(current: pa.Table, listed: pa.Table) -> list[str]:
     """Keys that were listed before and are not now, in no version."""
-    there: Any = pc.is_in(current["uri"], value_set=listed["uri"].combine_chunks())
-    return [str(key) for key in current.filter(pc.invert(there))["key"].unique().to_pylist()]
+    present: Any = pc.is_in(current["uri"], value_set=listed["uri"].combine_chunks())
+    return [
+        str(key) for key in current.filter(pc.invert(present))["key"].unique().to_pylist()
+    ]
 
 
 def _listed_shards(state: pa.Table) -> list[str]:
@@ -266,8 +268,8 @@ def _replay(history: pa.Table) -> pa.Table:
 def _generations(workspace: Folder, archive_key: str) -> tuple[tuple[str, str], ...]:
     """Names of the manifest generations, oldest first, each with its own version."""
     folder = manifests(archive_key)
-    found = workspace.details(folder, ".parquet").items()
-    versions = [(name, version_of(info)) for name, info in found]
+    entries = workspace.details(folder, ".parquet").items()
+    versions = [(name, version_of(info)) for name, info in entries]
     return tuple(sorted(item for item in versions if re.search(r"/\d{6}\.parquet$", item[0])))
 
 

@@ -45,4 +45,4 @@ class Seen(StringIO):
 
 def harmless(text: str) -> str:
     """The text with control characters but line breaks and tabs written out."""
-    return _STEERING.sub(lambda found: f"‹U+{ord(found[0]):04X}›", text)
+    return _STEERING.sub(lambda match: f"‹U+{ord(match[0]):04X}›", text)

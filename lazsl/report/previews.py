@@ -47,8 +47,8 @@ def make_previews(
     Raises:
         UserError: the store kept failing, or the site cannot be written.
     """
-    there = site.previews(shard)
-    wanted = [image for image in images if image["image_id"] not in there]
+    present = site.previews(shard)
+    wanted = [image for image in images if image["image_id"] not in present]
     if not wanted:
         return {}
     listed = pa.Table.from_pylist(wanted, schema=_LISTED)

@@ -17,7 +17,7 @@ def write_rejects(connection: Connection, site: Site, run: str) -> tuple[list[li
 
     A file holds rejects of one reason.
     """
-    found = sqlfiles.run(connection, "report/rejects.sql", run=run)
+    rejects = sqlfiles.run(connection, "report/rejects.sql", run=run)
     chunks: list[list[Any]] = []
     written = 0
     waiting: list[tuple[Any, ...]] = []
@@ -29,7 +29,7 @@ def write_rejects(connection: Connection, site: Site, run: str) -> tuple[list[li
         waiting = []
         return size
 
-    while rows := found.fetchmany(CHUNK):
+    while rows := rejects.fetchmany(CHUNK):
         for row in rows:
             if waiting and (row[0] != waiting[0][0] or len(waiting) == CHUNK):
                 written += publish()
