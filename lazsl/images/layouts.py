@@ -94,8 +94,8 @@ def subject(boxes: np.ndarray, vectors: np.ndarray) -> tuple[float, float]:
     size = (int(boxes[0, 2]), int(boxes[0, 3]))
     grid = fitting_grid(size, _CELLS)
     # Rounded, so that places which are equally good but for rounding have a first.
-    centre = explained(boxes[1:], unlike[:, None], size, grid)[0].round(9)
-    row, column = np.argwhere(centre == centre.max()).mean(axis=0)
+    unlikeness = explained(boxes[1:], unlike[:, None], size, grid)[0].round(9)
+    row, column = np.argwhere(unlikeness == unlikeness.max()).mean(axis=0)
     return (column + 0.5) * size[0] / grid[0], (row + 0.5) * size[1] / grid[1]
 
 
