@@ -150,9 +150,7 @@ def _changes(
 def _lost(current: pa.Table, listed: pa.Table) -> list[str]:
     """Keys that were listed before and are not now, in no version."""
     present: Any = pc.is_in(current["uri"], value_set=listed["uri"].combine_chunks())
-    return [
-        str(key) for key in current.filter(pc.invert(present))["key"].unique().to_pylist()
-    ]
+    return [str(key) for key in current.filter(pc.invert(present))["key"].unique().to_pylist()]
 
 
 def _listed_shards(state: pa.Table) -> list[str]:
