@@ -499,8 +499,8 @@ class Job(_Frozen):
         CutOn | None,
         Field(
             description="Where fast crops are cut: processor (threads), or device (beside the "
-            "model, for a GPU that the threads cannot feed); default: by the device "
-            "(processor)."
+            "model, for a GPU that the threads cannot feed; other embeddings); default: by the "
+            "device (processor)."
         ),
     ] = None
     fetchers: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +14,10 @@ from lazsl.errors import UserError
 from lazsl.fieldguide import TRUTH_FILE
 from lazsl.model.encoder import choose_precision
 from lazsl.run import steps
-from lazsl.run.run import Run, open_run
+from lazsl.run.run import Run, open_relabelling, open_run, record_run
 from lazsl.settings import (
     DEVICE_DEFAULTS,
+    CutOn,
     DeviceDefaults,
     Job,
     RegionSettings,
@@ -185,7 +187,6 @@ ELSEWHERE: dict[str, Any] = {
     "shard_size": 3,
     "batch_size": 5,
     "decoders": 3,
-    "cut_on": "device",
     "fetchers": 3,
     "staged_shards": 3,
     "scratch": "/fast",
@@ -207,6 +208,7 @@ RESULTS: dict[str, Any] = {
     "scoring": {"theta": 0.7},
     "only": str(TRUTH_FILE),
     "preset": "parts",
+    "cut_on": "device",
 }
 """Settings that change results."""
 
@@ -251,7 +253,35 @@ def test_a_setting_that_changes_no_result_leaves_every_key(field: str, tmp_path:
 
 @pytest.mark.parametrize("field", RESULTS)
 def test_a_setting_that_changes_results_names_another_run(field: str, tmp_path: Path) -> None:
-    assert opened(tmp_path, {field: RESULTS[field]}).key != opened(tmp_path).key
+    fast = {"regions": {"resampling": "fast"}}  # which alone leaves a choice of where to cut
+    assert opened(tmp_path, {**fast, field: RESULTS[field]}).key != opened(tmp_path, fast).key
+
+
+@pytest.mark.parametrize("default", ["processor", "device"])
+def test_the_key_says_where_fast_crops_are_cut_and_no_other_machine_cuts_elsewhere_in_silence(
+    default: CutOn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = {"regions": {"resampling": "fast"}}
+    names = {side: opened(tmp_path, {**fast, "cut_on": side}) for side in ("processor", "device")}
+    assert names["processor"].regions == regions_key(RegionSettings(resampling="fast"), 200_000_000)
+    monkeypatch.setitem(DEVICE_DEFAULTS, "cpu", DeviceDefaults("float32", 256, default))
+    by_itself = opened(tmp_path, fast)
+    assert by_itself.job.cut_on == default
+    assert by_itself.key == names[default].key
+    assert opened(tmp_path).job.cut_on is None, "exact crops are never cut by the device"
+
+
+@pytest.mark.parametrize("cut_on", [None, "processor", "device"])
+def test_runs_from_before_the_key_said_where_crops_were_cut_are_relabelled(
+    cut_on: CutOn | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = {"workspace": str(tmp_path / "workspace"), "regions": {"resampling": "fast"}}
+    run = opened(tmp_path, {**where, "cut_on": cut_on})
+    regions = regions_key(RegionSettings(resampling="fast"), 200_000_000)
+    job = run.job.model_copy(update={"cut_on": cut_on})
+    record_run(replace(run, job=job, regions=regions))
+    monkeypatch.setitem(DEVICE_DEFAULTS, "cpu", DeviceDefaults("float32", 256, "device"))
+    assert open_relabelling(run.workspace, run.key, {}).regions == regions
 
 
 @pytest.mark.parametrize(

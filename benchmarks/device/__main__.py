@@ -47,6 +47,9 @@ SECONDS = {
 ON_A_PROCESSOR = 3
 """Times as long, at most."""
 
+RESERVED = 15
+"""Seconds kept for each later section, so that every one begins."""
+
 
 def main() -> int:
     """Run what is asked for; the exit status."""
@@ -67,11 +70,13 @@ def main() -> int:
         # What is installed here comes first: the wheels hold only what is not.
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", ""), folder])
         surroundings = about(path, given)
+        names = list(given.only or SECONDS)
+        reserved = min(RESERVED, 30 * given.minutes / len(names))
         document = {
             "surroundings": surroundings,
             "sections": {
-                name: run(name, given, surroundings["device"], path, end)
-                for name in given.only or SECONDS
+                name: run(name, given, surroundings["device"], path, end - later * reserved)
+                for later, name in zip(reversed(range(len(names))), names, strict=True)
             },
         }
     given.out.mkdir(parents=True, exist_ok=True)

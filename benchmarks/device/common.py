@@ -18,7 +18,8 @@ class Size:
     models: for what is right; throughput: for what is fast. crops: embedded in every way; images:
     of the field guide that are labelled; photographs: sizes in pixels; batches: rows of a forward
     pass, the middle one being the batch size elsewhere; decoders: threads; seconds: a rate is
-    measured for at least so long; classes: of label sets; product: side of square matrices.
+    measured for at least so long; classes: of label sets; product: side of square matrices;
+    pictures: photographs of each size; regions: crops of each.
     """
 
     models: tuple[str, ...]
@@ -31,6 +32,7 @@ class Size:
     seconds: float
     classes: tuple[int, ...]
     product: int
+    pictures: int = 4
     regions: int = 90
 
     @property
@@ -55,15 +57,16 @@ SIZES = {
     "processor": Size(
         models=("ViT-B-32", "RN50"),
         throughput=("ViT-B-32",),
-        crops=16,
+        crops=8,
         images=12,
         photographs=((1600, 1200),),
-        batches=(16, 32, 64),
-        decoders=(1, 2, 4),
+        pictures=2,
+        batches=(4, 8, 16),
+        decoders=(1, 2),
         seconds=1.0,
         classes=(1_000, 21_000),
         product=1024,
-        regions=15,
+        regions=7,
     ),
     "small": Size(
         models=("fieldguide",),

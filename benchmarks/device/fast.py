@@ -167,7 +167,7 @@ REGION_WAYS: dict[str, tuple[dict[str, Any], CutOn]] = {
 def throughput(place: Place) -> Rows:
     """JPEGs in memory to embeddings, over the model alone on ready tensors."""
     for size in place.size.photographs:
-        data = photographs(4, size)
+        data = photographs(place.size.pictures, size)
         for name in place.size.throughput:
             encoder = random_encoder(name, half(place), place.device)
             alone = crops_alone(place, encoder)
@@ -260,7 +260,7 @@ def decoders(place: Place) -> Rows:
     name = place.size.throughput[0]
     encoder = random_encoder(name, half(place), place.device)
     limit = crops_alone(place, encoder) / (1 + place.size.regions)
-    data = photographs(4, place.size.photographs[0])
+    data = photographs(place.size.pictures, place.size.photographs[0])
     for what in ("fast", "fast, cut on the device"):
         changed, cut_on = REGION_WAYS[what]
         settings = RegionSettings(count=place.size.regions, **changed)
@@ -278,21 +278,23 @@ def profile(place: Place) -> Rows:
 
     name = place.size.throughput[0]
     encoder = random_encoder(name, half(place), place.device)
-    data = photographs(4, place.size.photographs[0])
+    data = photographs(place.size.pictures, place.size.photographs[0])
     kinds = [ProfilerActivity.CUDA] if place.on_gpu else [ProfilerActivity.CPU]
     for what, (changed, cut_on) in REGION_WAYS.items():
         settings = RegionSettings(count=place.size.regions, **changed)
-        images = max(4, int(1 + 8 * place.size.seconds)) if place.on_gpu else 4
-        embedded(place, encoder, data, 4, settings, cut_on, None)
+        images = max(4, int(1 + 8 * place.size.seconds)) if place.on_gpu else len(data)
+        row: Row = {"model": name, "regions": what}
+        if not place.enough(8):
+            yield row | {"not_measured": "out of time"}
+            continue
+        embedded(place, encoder, data, len(data), settings, cut_on, None)
         with torch.profiler.profile(activities=kinds) as kept:
             whole = embedded(place, encoder, data, images, settings, cut_on, None)
             place.wait()
         events = [(spent(event, place), event.key) for event in kept.key_averages()]
         total = sum(seconds for seconds, _ in events)
         largest = sorted(events, reverse=True)[:5]
-        yield {
-            "model": name,
-            "regions": what,
+        yield row | {
             "busy": figures(total / whole.seconds) if place.on_gpu else "not told of a processor",
             "largest": "; ".join(f"{key[:60]} {part / total:.0%}" for part, key in largest),
         }

@@ -25,7 +25,7 @@ from lazsl.model.logit_scale import logit_scale
 from lazsl.run.recorded import check_model, taken_over
 from lazsl.scoring.tree import Tree, make_tree
 from lazsl.secret_names import without_signature
-from lazsl.settings import Job, make_job
+from lazsl.settings import Job, device_defaults, make_job
 from lazsl.store import damage, keys, paths
 from lazsl.store.folder import Folder
 
@@ -37,8 +37,9 @@ MEASURED = ("temperature", "abstain_below", "abstain_by", "floor", "parents_abov
 class Run:
     """A job with everything its identity depends on resolved.
 
-    `job.precision` is never `auto` here, and `job.scoring` has what follows from the model; `key`
-    names the run, the other keys name what it shares with other runs.
+    `job.precision` is never `auto` here, `job.cut_on` is set where fast crops are cut, and
+    `job.scoring` has what follows from the model; `key` names the run, the other keys name what it
+    shares with other runs.
     """
 
     job: Job
@@ -84,7 +85,11 @@ def open_run(job: Job, archive: str | None = None) -> Run:
             f"parents_above is set, but label set {job.labels!r} has no parents; give its "
             "classes a parent each, or leave parents_above out"
         )
-    precision = choose_precision(job.precision, choose_device(job.device))
+    device = choose_device(job.device)
+    precision = choose_precision(job.precision, device)
+    cut_on = job.cut_on
+    if job.regions.resampling == "fast" and job.regions.source == "crops":
+        cut_on = cut_on or device_defaults(device).cut_on
     source = find_model(job.model, precision)
     if archive is None:
         only = select(job.only)
@@ -92,9 +97,10 @@ def open_run(job: Job, archive: str | None = None) -> Run:
     scoring = job.scoring
     if scoring.needs_logit_scale:
         scoring = scoring.resolved(logit_scale(source))
-    regions = keys.regions_key(job.regions, job.max_pixels, labelset.key, scoring)
+    cutting = (job.regions, job.max_pixels, labelset.key, scoring, cut_on or "processor")
+    regions = keys.regions_key(*cutting)
     key = keys.run_key(archive, source.key, regions, labelset.key, scoring, labelset.parents)
-    resolved = job.model_copy(update={"precision": precision, "scoring": scoring})
+    resolved = job.model_copy(update={"precision": precision, "cut_on": cut_on, "scoring": scoring})
     return Run(resolved, key, archive, source.key, regions, labelset.key, source, labelset)
 
 
@@ -117,7 +123,12 @@ def open_relabelling(workspace: Folder, run: str, changes: dict[str, Any]) -> Ru
     archive = None if {"archive", "only"} & changes.keys() else record["archive"]
     if "scoring" not in changes and load_labelset(job["labels"]).key != record["labels"]:
         job["scoring"] = uncalibrated(job["scoring"])
+    # Crops were cut where the record says, whatever this machine would do.
+    job["cut_on"] = job.get("cut_on") or "processor"
     relabelled = open_run(make_job(**job), archive)
+    if relabelled.regions != record["regions"] and job["cut_on"] == "device":
+        # The names of embeddings did not always say that the device had cut.
+        relabelled = open_run(make_job(**{**job, "cut_on": "processor"}), archive)
     if relabelled.encoder != record["encoder"]:
         raise UserError(
             f"model {relabelled.job.model!r} is now {relabelled.encoder}, but the embeddings of "

@@ -10,7 +10,7 @@ from typing import Any
 
 from lazsl.display import short
 from lazsl.errors import UserError
-from lazsl.settings import RegionSettings, ScoringSettings
+from lazsl.settings import CutOn, RegionSettings, ScoringSettings
 from lazsl.store.urls import canonical_url
 
 DECIDING = {"aligner", "theta", "epsilon", "gamma", "rule", "max_iterations", "tolerance"}
@@ -97,11 +97,16 @@ def shard_id(archive: str, image_ids: list[str]) -> str:
 
 
 def regions_key(
-    settings: RegionSettings, max_pixels: int, labels: str, scoring: ScoringSettings
+    settings: RegionSettings,
+    max_pixels: int,
+    labels: str,
+    scoring: ScoringSettings,
+    cut_on: CutOn = "processor",
 ) -> str:
     """Name of a way to cut regions, and of the size above which images are rejected instead.
 
-    Where cutting stops early, the label set and whatever else decides the label are part of it.
+    Where cutting stops early, the label set and whatever else decides the label are part of it;
+    so is the device where that cuts, because its rounding moves levels.
     """
     how = settings.model_dump()
     # Embeddings from before there was another way keep their name.
@@ -109,6 +114,8 @@ def regions_key(
         del how["resampling"]
     else:
         how["resampling"] = [settings.resampling, _CUT]
+        if cut_on == "device":
+            how["cut_on"] = cut_on
     if settings.layout in (None, "random"):
         del how["layout"]
     else:

@@ -4,6 +4,8 @@ of a processor is shown as one of a GPU."""
 from __future__ import annotations
 
 import argparse
+import itertools
+import os
 import sys
 import time
 import zipfile
@@ -16,6 +18,7 @@ from benchmarks import page as performance
 from benchmarks.device import __main__ as measuring
 from benchmarks.device import fast, keep, page, right, wheels
 from benchmarks.device.common import SIZES, Place
+from lazsl.settings import RegionSettings
 
 GIVEN = argparse.Namespace(size="small")
 ALL = {**right.SECTIONS, **fast.SECTIONS}
@@ -56,6 +59,8 @@ def test_a_section_measures_on_a_processor(name: str, place: Place) -> None:
 
 def test_labels_that_change_are_counted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(right, "PRECISIONS", {"float32": "fp32"})
+    pyramid = RegionSettings(layout="pyramid", count=4)
+    monkeypatch.setattr(right, "layouts", lambda: {"pyramid": pyramid})
     expected = list(right.labels(place))
     assert all(row["same_label"] == row["images"] for row in expected if row["regions"] == "exact")
     scores, calls = right.scores_of, iter(range(100))
@@ -65,6 +70,28 @@ def test_labels_that_change_are_counted(place: Place, monkeypatch: pytest.Monkey
         right, "scores_of", lambda *a: scores(*a) * (1 if next(calls) < ways else -1)
     )
     assert sum(row["same_label"] for row in right.labels(place)) == 0
+
+
+def test_every_section_begins_although_all_together_may_take_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds: dict[str, float] = {}
+
+    def run(name: str, given: Any, device: str, path: str, end: float) -> dict[str, Any]:
+        seconds[name] = end - time.monotonic()
+        return {"rows": [], "seconds": 0.0, "error": None}
+
+    monkeypatch.setattr(measuring, "run", run)
+    monkeypatch.setattr(measuring.page, "summary", lambda _: "")
+    monkeypatch.setattr(measuring.page, "figures", lambda _: "")
+    monkeypatch.setattr(sys, "argv", ["device", "--out", str(tmp_path)])
+    monkeypatch.setattr(measuring.wheels, "unpack", lambda *_: [])
+    monkeypatch.setattr(measuring, "about", lambda *_: {"device": "cpu"})
+    assert measuring.main() == 0
+    assert list(seconds) == list(measuring.SECONDS)
+    given = list(seconds.values())
+    assert all(later - before > 14 for before, later in itertools.pairwise(given))
+    assert given[0] > 200 and given[-1] <= 480
 
 
 def test_a_section_that_fails_or_takes_too_long_does_not_stop_the_others(
@@ -134,14 +161,11 @@ def test_what_is_missing_comes_from_wheels(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "site/a_b/__init__.py").exists()
 
 
-def test_the_measurements_need_nothing_that_is_neither_there_nor_a_wheel() -> None:
-    """What they import, asked of a process: no Prefect, DuckDB, pyarrow or server."""
-    import subprocess
-
-    code = (
-        "import sys, benchmarks.device.fast, benchmarks.device.right\n"
-        "print([m for m in ('prefect', 'duckdb', 'pyarrow', 'fastapi', 's3fs', 'rich')"
-        " if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_a_section_needs_nothing_that_is_neither_there_nor_a_wheel(tmp_path: Path) -> None:
+    """A real one in its own process, on a machine without Prefect, DuckDB, pyarrow or a server."""
+    for module in ("prefect", "duckdb", "pyarrow", "fastapi", "s3fs", "rich", "lazsl_flows"):
+        (tmp_path / f"{module}.py").write_text("raise ImportError('not on that machine')")
+    path = os.pathsep.join([str(tmp_path), str(measuring.ROOT)])
+    found = measuring.run("machine", GIVEN, "cpu", path, time.monotonic() + 90)
+    assert found["error"] is None
+    assert len(found["rows"]) == 4
