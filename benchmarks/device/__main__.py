@@ -1,7 +1,7 @@
 """Measure a GPU, right first and then fast: `python -m benchmarks.device`.
 
     python -m benchmarks.device [--only NAME ...] [--device cuda] [--size full]
-        [--wheels FOLDER] [--out FOLDER] [--minutes 8]
+        [--wheels FOLDER] [--out FOLDER] [--minutes 8] [--patience 1]
 
 Needs torch and torchvision, no network, server or Prefect; what else is missing is taken from
 wheels in a folder (`make device-wheels` fills it). Each section runs in a process of its own and is
@@ -45,7 +45,10 @@ SECONDS = {
 """The sections in the order they run in, and the most that each may take on a GPU."""
 
 ON_A_PROCESSOR = 3
-"""Times as long, at most."""
+"""Times as long, at most, unless `--patience` says otherwise."""
+
+LEAST = 5
+"""Seconds below which a section is not begun."""
 
 RESERVED = 15
 """Seconds kept for each later section, so that every one begins."""
@@ -95,6 +98,9 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cuda, cuda:1, cpu")
     parser.add_argument("--size", choices=SIZES, help="default: full on a GPU, else processor")
     parser.add_argument("--minutes", type=float, default=8, help="for all sections together")
+    parser.add_argument(
+        "--patience", type=float, help="times a section's seconds; default: 1 on a GPU, else 3"
+    )
     parser.add_argument("--wheels", type=Path, default=ROOT / "device-wheels", metavar="FOLDER")
     parser.add_argument("--out", type=Path, default=ROOT / "device-figures", metavar="FOLDER")
     return parser
@@ -113,9 +119,9 @@ def about(path: str, given: argparse.Namespace) -> dict[str, Any]:
 
 def run(name: str, given: argparse.Namespace, device: str, path: str, end: float) -> dict[str, Any]:
     """A section's rows, and why there are no more of them: None when it is whole."""
-    patience = 1 if device.startswith("cuda") else ON_A_PROCESSOR
+    patience = given.patience or (1 if device.startswith("cuda") else ON_A_PROCESSOR)
     seconds = min(patience * SECONDS[name], end - time.monotonic())
-    if seconds < 5:
+    if seconds < LEAST:
         return {"rows": [], "seconds": 0.0, "error": "not begun: out of time"}
     size = given.size or ("full" if device.startswith("cuda") else "processor")
     print(f"{name}, {seconds:.0f} s at most", flush=True)

@@ -25,9 +25,17 @@ def tree(
             "--output", "-o", help="Label set with parents, to write for review: .yaml or .json."
         ),
     ],
+    wordnet: Annotated[
+        str | None,
+        typer.Option(
+            "--wordnet",
+            metavar="FILE",
+            help="Take parents from WordNet: its data.noun, or ImageNet's wordnet.is_a.txt.",
+        ),
+    ] = None,
     force: Force = False,
 ) -> None:
-    """Propose a parent for every class, by the attributes that classes share.
+    """Propose a parent for every class, by the attributes that classes share, or from WordNet.
 
     With parents, `lazsl evaluate` finds the threshold above which an image whose class is uncertain
     gets a parent as its label. Review the groups in the file: rename and correct them.
@@ -38,19 +46,27 @@ def tree(
     if not output.lower().endswith((".yaml", ".yml", ".json")):
         raise UserError(f"--output {output!r} must end in .yaml or .json; YAML reads best")
     keep(output, force)
-    labels = propose_parents(load_labelset(file))
+    labels = load_labelset(file)
+    if wordnet is None:
+        labels = propose_parents(labels)
+    else:
+        from lazsl.datasets.hypernyms import read_hypernyms, with_hypernyms
+
+        labels = with_hypernyms(labels, read_hypernyms(wordnet))
     write_labels(labels, output)
     groups: dict[str, list[str]] = {}
-    for label, parent in labels.parents.items():
-        groups.setdefault(parent, []).append(label)
+    for label in labels.classes:
+        if label in labels.parents:
+            groups.setdefault(labels.parents[label], []).append(label)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("parent", overflow="fold")
     table.add_column("classes", overflow="fold")
-    for parent, members in groups.items():
-        table.add_row(Text(visible(parent)), Text(short(", ".join(members), 200)))
+    for parent, below in groups.items():
+        table.add_row(Text(visible(parent)), Text(short(", ".join(below), 200)))
     out.print(table)
+    members = sum(map(len, groups.values()))
     out.print(
-        f"{counted(len(labels.parents), 'class')} in {counted(len(groups), 'group')}; wrote "
+        f"{counted(members, 'class')} in {counted(len(groups), 'group')}; wrote "
         f"[bold]{escape(visible(output))}[/]",
         highlight=False,
         soft_wrap=True,

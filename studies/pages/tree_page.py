@@ -1,152 +1,127 @@
 """What a tree of labels and presence add on the sample archive: `python -m studies.pages.tree_page
-WORKSPACE`.
+WORKSPACE [FOLDER]`.
 
 Prints `tree.md` of docs/research/evaluation from the embeddings of a labelled sample (`make
-label`). It is scored anew in a copy of the workspace, which stays as it is.
+label`). It is scored anew in a copy of the workspace, which stays as it is. What is drawn and
+embedded beside it stays in the folder, where one is given.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lazsl import fieldguide
-from lazsl.archive.truth import read_truth
 from lazsl.evaluation.calibration import auroc
 from lazsl.evaluation.open_set import open_set_split
-from lazsl.evaluation.trust import Trust, measure_trust
+from lazsl.evaluation.trust import Trust
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.proposing import propose_parents
-from lazsl.labelset.reading import load_labelset, write_labels
-from lazsl.run import steps
-from lazsl.run.run import Run, open_relabelling, record_run
-from lazsl.scoring.tree import make_tree
-from lazsl.store import paths
+from lazsl.labelset.reading import load_labelset
+from lazsl.run.run import Run, open_relabelling
 from lazsl.store.folder import Folder
-from studies.fieldguide.sample import sample_species
+from studies.fieldguide.sample import SEED
+from studies.pages import held_out
+from studies.pages.filled import filled
 from studies.pages.methods_page import sample_run
+from studies.pages.scored_again import ONE_SIDED, PAPER, Scored, measure, read_scored, score_again
 
 PRECISIONS = (0.9, 0.95)
+PRECISION = 0.95
 WITHOUT = 0.25
 SEEDS = range(6)
-ALIGNERS = ("paper", "one-sided")
+FEW_SEEDS = range(3)
+PLANS = {"paper": PAPER, "one-sided": ONE_SIDED}
+FAMILIES = held_out.families_of(SEED)
 
 
 def main() -> None:
     """Print the page."""
+    logging.disable(logging.INFO)
     folder = sys.argv[1] if len(sys.argv) > 1 else "workspace"
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "workspace"
         shutil.copytree(folder, copy)
         base = open_relabelling(Folder(str(copy)), sample_run(folder), {})
         labels = load_labelset(str(fieldguide.LABELS_FILE))
-        families = {species.name: f"family {species.family}" for species in sample_species()}
-        print(page(base, labels, families, Path(scratch)), end="")
+        worlds = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(scratch)
+        print(page(base, labels, Path(scratch), worlds), end="")
 
 
-def page(base: Run, labels: LabelSet, families: dict[str, str], scratch: Path) -> str:
+def page(base: Run, labels: LabelSet, scratch: Path, worlds: Path) -> str:
     """The page in Markdown.
 
     Args:
         base: a run of the sample archive; its workspace is written to.
         labels: the sample's own label set.
-        families: the family of every class.
         scratch: a folder for label sets.
+        worlds: a folder for other archives and their workspace.
     """
-    trees = {"families": replace(labels, parents=families), "proposed": propose_parents(labels)}
-    closed = []
-    for aligner in ALIGNERS:
-        for name, treed in trees.items():
-            run = _scored(base, treed, aligner, scratch / f"{aligner}-{name}.json")
-            closed += [
-                _closed_row(aligner, name, precision, _measured(run, precision, opened=False))
-                for precision in PRECISIONS
-            ]
-    areas = []
-    opened_rows = []
-    for what, groups in {"families": families, "species": None}.items():
-        runs = []
-        for seed in SEEDS:
-            known, _ = open_set_split(labels, WITHOUT, seed, groups)
-            known = replace(known, parents={label: families[label] for label in known.classes})
-            runs.append(_scored(base, known, "one-sided", scratch / f"{what}-{seed}.json"))
+    closed, trusts = _closed(base, labels, scratch)
+    areas, opened = [], []
+    for what, groups in {"families": FAMILIES, "species": None}.items():
+        print("taken out:", what, file=sys.stderr, flush=True)
+        runs = [_without(base, labels, seed, groups, scratch) for seed in SEEDS]
         areas.append(_areas_row(what, runs))
-        for opened in (False, True):
-            trusts = [_measured(run, 0.9, opened) for run in runs]
-            opened_rows.append(_opened_row(what, opened, trusts))
-    return _PAGE.format(
+        for use in (False, True):
+            measured = [measure(run, scored, PRECISION, use) for run, scored in runs]
+            opened.append(_opened_row(what, use, measured))
+            if groups and use:
+                trusts["open"] = measured[0]
+    some = list(held_out.archives(worlds))
+    elsewhere = held_out.closed_rows(some, trusts)
+    strangers = held_out.open_rows(some, trusts, WITHOUT, FEW_SEEDS)
+    return filled(
+        "tree.md",
+        command="python -m studies.pages.tree_page W > docs/research/evaluation/tree.md",
         classes=len(labels),
-        groups=len(set(families.values())),
+        groups=len(set(FAMILIES.values())),
         fraction=WITHOUT,
+        precision=PRECISION,
         seeds=f"{SEEDS[0]} to {SEEDS[-1]}",
+        few_seeds=f"{FEW_SEEDS[0]} to {FEW_SEEDS[-1]}",
+        draws=" and ".join(map(str, held_out.DRAWS)),
+        images=len(labels) * held_out.PICTURES,
         closed="\n".join(closed),
         areas="\n".join(areas),
-        opened="\n".join(opened_rows),
+        opened="\n".join(opened),
+        elsewhere="\n".join(_row(*cells) for cells in elsewhere),
+        strangers="\n".join(_row(*cells) for cells in strangers),
     )
 
 
-def _scored(base: Run, labels: LabelSet, aligner: str, file: Path) -> Run:
-    """The finished run of the same embeddings with another label set and aligner."""
-    write_labels(labels, str(file))
-    changes = {
-        "labels": str(file),
-        "open_set": True,
-        "scoring": {"aligner": aligner, "top_k": 20} if aligner != "paper" else {"top_k": 20},
-    }
-    run = open_relabelling(base.workspace, base.key, changes)
-    record_run(run)
-    steps.embed_attributes(run, "text")
-    for shard in steps.missing_shards(run, steps.archive_shards(run)):
-        steps.score_shard(run, shard)
-    return run
+def _closed(base: Run, labels: LabelSet, scratch: Path) -> tuple[list[str], dict[str, Trust]]:
+    """Rows of the closed archive, and the trust file of one-sided plans with families."""
+    trees = {"families": replace(labels, parents=FAMILIES), "proposed": propose_parents(labels)}
+    rows, trusts = [], {}
+    for plans, scoring in PLANS.items():
+        for name, treed in trees.items():
+            print("closed:", plans, name, file=sys.stderr, flush=True)
+            run = score_again(base, treed, scoring, scratch / f"{name}.json")
+            scored = read_scored(run, fieldguide.TRUTH_FILE, FAMILIES)
+            for precision in PRECISIONS:
+                trust = measure(run, scored, precision, opened=False)
+                rows.append(_closed_row(plans, name, precision, trust))
+                if (plans, name, precision) == ("one-sided", "families", PRECISION):
+                    trusts["closed"] = trust
+    return rows, trusts
 
 
-def _answers(run: Run) -> dict[str, np.ndarray]:
-    """Of the run's images with truth: top scores and classes (B, k), truth, presence."""
-    table = read_truth(str(fieldguide.TRUTH_FILE), run.labelset, open_set=True)
-    truth = dict(zip(table["key"].to_pylist(), table["label"].to_pylist(), strict=True))
-    place = {label: number for number, label in enumerate(run.labelset.classes)}
-    columns: dict[str, list[Any]] = {"top": [], "best": [], "truth": [], "presence": []}
-    for shard in paths.done_shards(run.workspace, run.key):
-        images = run.workspace.read_table(paths.images(run.encoder, run.regions, shard))
-        keys = dict(zip(images["image_id"].to_pylist(), images["key"].to_pylist(), strict=True))
-        scores = run.workspace.read_table(paths.run_table(run.key, "scores", shard))
-        predictions = run.workspace.read_table(paths.run_table(run.key, "predictions", shard))
-        k = int(np.max(scores["rank"].to_numpy(), initial=1))
-        top = scores["score"].to_numpy().reshape(-1, k)
-        best = np.array([place[str(name)] for name in scores["class"].to_pylist()]).reshape(-1, k)
-        rows = zip(
-            predictions["image_id"].to_pylist(), predictions["presence"].to_pylist(), strict=True
-        )
-        for row, (image_id, presence) in enumerate(rows):
-            if keys[image_id] in truth:
-                columns["top"].append(top[row])
-                columns["best"].append(best[row])
-                columns["truth"].append(place.get(str(truth[keys[image_id]]), -1))
-                columns["presence"].append(np.nan if presence is None else presence)
-    return {name: np.array(values) for name, values in columns.items()}
-
-
-def _measured(run: Run, precision: float, opened: bool) -> Trust:
-    answers = _answers(run)
-    known = answers["truth"] >= 0
-    return measure_trust(
-        answers["top"],
-        answers["best"][:, 0] == answers["truth"],
-        known,
-        precision,
-        presence=answers["presence"] if opened else None,
-        opened=opened,
-        tree=make_tree(run.labelset.classes, run.labelset.parents),
-        best=answers["best"],
-        truth=answers["truth"],
-    )
+def _without(
+    base: Run, labels: LabelSet, seed: int, groups: dict[str, str] | None, scratch: Path
+) -> tuple[Run, Scored]:
+    """The archive scored with a label set that lacks a part of the families or species."""
+    known, _ = open_set_split(labels, WITHOUT, seed, groups)
+    known = replace(known, parents={label: FAMILIES[label] for label in known.classes})
+    file = scratch / f"{'families' if groups else 'species'}-{seed}.json"
+    run = score_again(base, known, ONE_SIDED, file)
+    return run, read_scored(run, fieldguide.TRUTH_FILE, FAMILIES)
 
 
 def _percent(value: float | None) -> str:
@@ -157,38 +132,30 @@ def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _closed_row(aligner: str, tree: str, precision: float, trust: Trust) -> str:
+def _closed_row(plans: str, tree: str, precision: float, trust: Trust) -> str:
     more = trust.backing_off
-    nothing = ("none",) * 3
+    parents = (
+        ("none",) * 3
+        if more is None
+        else map(_percent, (more.coverage, more.held_out_coverage, more.held_out_precision))
+    )
     return _row(
-        aligner,
+        plans,
         tree,
         f"{precision:.0%}",
         _percent(trust.coverage_at_threshold),
         _percent(trust.held_out_coverage),
         _percent(trust.held_out_precision),
-        *(
-            nothing
-            if more is None
-            else map(_percent, (more.coverage, more.held_out_coverage, more.held_out_precision))
-        ),
+        *parents,
     )
 
 
-def _areas_row(what: str, runs: list[Run]) -> str:
+def _areas_row(what: str, runs: list[tuple[Run, Scored]]) -> str:
     areas = []
-    for run in runs:
-        answers = _answers(run)
-        known = answers["truth"] >= 0
-        trust = _measured(run, 0.9, opened=True)
-        areas.append(
-            [
-                auroc(answers["top"][:, 0], known),
-                auroc(trust.confidence, known),
-                auroc(answers["presence"], known),
-                auroc(trust.confidence * answers["presence"], known),
-            ]
-        )
+    for run, scored in runs:
+        sure = measure(run, scored, PRECISION, opened=True).confidence
+        values = (scored.top[:, 0], sure, scored.presence, sure * scored.presence)
+        areas.append([auroc(value, scored.known) for value in values])
     return _row(what, *(f"{value:.3f}" for value in np.mean(areas, axis=0)))
 
 
@@ -197,8 +164,7 @@ def _opened_row(what: str, opened: bool, trusts: list[Trust]) -> str:
         """Part of the images of unknown classes that get a class's label."""
         if trust.threshold is None:
             return 0.0
-        held = trust.held_against
-        return float((held[~trust.known] >= trust.threshold).mean())
+        return float((trust.held_against[~trust.known] >= trust.threshold).mean())
 
     def mean(values: list[float | None]) -> str:
         given = [value for value in values if value is not None]
@@ -212,42 +178,6 @@ def _opened_row(what: str, opened: bool, trusts: list[Trust]) -> str:
         mean([trust.held_out_precision for trust in trusts]),
         mean([strangers(trust) for trust in trusts]),
     )
-
-
-_PAGE = """\
-# A tree of labels, and none of these
-
-The sample archive of the field guide: {classes} species of {groups} families, none of which the
-model was trained on. `python -m studies.pages.tree_page WORKSPACE` makes this page from the
-embeddings of `make label`. Scores of the 20 best classes of each image are kept.
-
-## Labels at the level that can be defended
-
-Part of the images with a label, and of these the right ones, at a promised precision: by species
-alone, and with parents where the best species cannot be defended. *Proposed* is the tree that
-`lazsl labels tree` makes from shared attributes. Held out: thresholds and temperature were chosen
-on one half of the images and applied to the other, both ways.
-
-| plans | tree | promised | species | held out | right | parents | held out | right |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-{closed}
-
-## Is anything known there at all?
-
-A fraction of {fraction:.0%} of the families, or of single species, is taken out of the label set,
-and their images stay (one-sided plans, seeds {seeds}, means). Area under ROC of images of known
-against unknown species:
-
-| taken out | best score | confidence | presence | confidence x presence |
-| --- | ---: | ---: | ---: | ---: |
-{areas}
-
-What the threshold for 90 % right is put on:
-
-| taken out | put on | labelled | held out | right | of the unknown, labelled |
-| --- | --- | ---: | ---: | ---: | ---: |
-{opened}
-"""
 
 
 if __name__ == "__main__":

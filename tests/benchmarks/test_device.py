@@ -20,7 +20,7 @@ from benchmarks.device import fast, keep, page, right, wheels
 from benchmarks.device.common import SIZES, Place
 from lazsl.settings import RegionSettings
 
-GIVEN = argparse.Namespace(size="small")
+GIVEN = argparse.Namespace(size="small", patience=None)
 ALL = {**right.SECTIONS, **fast.SECTIONS}
 
 
@@ -61,6 +61,8 @@ def test_labels_that_change_are_counted(place: Place, monkeypatch: pytest.Monkey
     monkeypatch.setattr(right, "PRECISIONS", {"float32": "fp32"})
     pyramid = RegionSettings(layout="pyramid", count=4)
     monkeypatch.setattr(right, "layouts", lambda: {"pyramid": pyramid})
+    packed = right.attributes(right.load_encoder(right.find_model("fieldguide", "float32"), "cpu"))
+    monkeypatch.setattr(right, "attributes", lambda _: packed)
     expected = list(right.labels(place))
     assert all(row["same_label"] == row["images"] for row in expected if row["regions"] == "exact")
     scores, calls = right.scores_of, iter(range(100))
@@ -106,14 +108,15 @@ def test_a_section_that_fails_or_takes_too_long_does_not_stop_the_others(
     monkeypatch.setattr(
         measuring, "section_command", lambda name: [sys.executable, "-c", programs[name]]
     )
-    monkeypatch.setattr(measuring, "SECONDS", dict.fromkeys(programs, 2))
+    monkeypatch.setattr(measuring, "SECONDS", dict.fromkeys(programs, 1))
+    monkeypatch.setattr(measuring, "LEAST", 1)
     end = time.monotonic() + 30
     actual = {name: measuring.run(name, GIVEN, "cpu", "", end) for name in programs}
     assert actual["machine"] | {"seconds": 0} == {"rows": [{"a": 1}], "seconds": 0, "error": None}
     assert actual["labels"]["rows"] == [{"a": 1}], "what it knew by then is kept"
-    assert actual["labels"]["error"] == "stopped after 6 s"
+    assert actual["labels"]["error"] == "stopped after 3 s"
     assert actual["bits"]["error"] == "SystemError: the card is gone"
-    late = measuring.run("machine", GIVEN, "cpu", "", time.monotonic() + 2)
+    late = measuring.run("machine", GIVEN, "cpu", "", time.monotonic() + 0.5)
     assert late["error"] == "not begun: out of time"
 
 
@@ -166,6 +169,7 @@ def test_a_section_needs_nothing_that_is_neither_there_nor_a_wheel(tmp_path: Pat
     for module in ("prefect", "duckdb", "pyarrow", "fastapi", "s3fs", "rich", "lazsl_flows"):
         (tmp_path / f"{module}.py").write_text("raise ImportError('not on that machine')")
     path = os.pathsep.join([str(tmp_path), str(measuring.ROOT)])
-    found = measuring.run("machine", GIVEN, "cpu", path, time.monotonic() + 90)
+    patient = argparse.Namespace(size="small", patience=20)
+    found = measuring.run("machine", patient, "cpu", path, time.monotonic() + 600)
     assert found["error"] is None
     assert len(found["rows"]) == 4
