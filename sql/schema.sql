@@ -215,7 +215,7 @@ comment on column predictions.gap is
 comment on column predictions.parent_label is
     'where abstained, the deepest parent of the best class that can be defended; null: none';
 comment on column predictions.parent_chance is
-    'chance that the parent is right, held against the threshold; null: no parent';
+    'chance that the parent is right, summed over the classes kept (top_k); null: no parent';
 
 create table if not exists scores (
     run varchar not null,

@@ -87,6 +87,7 @@ class Trust:
         floor: the best score that all but a hundredth of the images of known classes reach, below
             which there is no label; None where every image shows a known class.
         backing_off: what a tree of labels adds; None where there is no tree, or nothing to add.
+        classes: best classes per image that confidence compares, and that parents' chances sum.
     """
 
     images: int
@@ -116,6 +117,7 @@ class Trust:
     abstain_by: str | None = None
     floor: float | None = None
     backing_off: BackingOff | None = None
+    classes: int = 0
 
     @property
     def threshold(self) -> float | None:
@@ -280,6 +282,7 @@ def measure_trust(
         abstain_by=None if presence is None else "presence",
         floor=floor,
         backing_off=backing_off,
+        classes=top_scores.shape[1],
     )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from lazsl.errors import UserError
 from lazsl.labelset.labels import NAME_TEMPLATE, LabelSet
-from lazsl.labelset.native import Read, strict
+from lazsl.labelset.native import strict, without_empty
 from lazsl.labelset.reading import (
     FOLDER_NAMES,
     FOLDER_TEMPLATES,
@@ -52,9 +52,9 @@ def import_labels(url: str, form: str = "auto") -> tuple[LabelSet, str, list[str
         UserError: the file is missing or has another form.
     """
     form = _known(form, ("auto", *FORMATS))
-    read = read_labels(url, form)
-    notes: list[str] = list(read.labels.notes)
-    labels = replace(_without_empty(read, url, notes), notes=())
+    read = without_empty(read_labels(url, form))
+    notes = list(read.labels.notes)
+    labels = replace(strict(read, describe_url(url)), notes=())
     if form in ("dclip", "cupl") and read.form == "native" and labels != _bare(labels):
         raise UserError(f"{describe_url(url)} is in the native form; use --from native")
     if form == "auto" or read.form != "native":
@@ -132,14 +132,6 @@ def _braced(template: str) -> str:
 def _sentences(labels: LabelSet) -> Iterator[tuple[str, ...]]:
     for attributes, prompts in zip(labels.attributes, labels.prompts, strict=True):
         yield prompts if attributes else ()
-
-
-def _without_empty(read: Read, url: str, notes: list[str]) -> LabelSet:
-    empty = sum(problem.kind == "empty-attribute" for problem in read.problems)
-    if empty:
-        notes.append(f"{empty} empty attribute{'s were' if empty > 1 else ' was'} left out")
-    rest = tuple(one for one in read.problems if one.kind != "empty-attribute")
-    return strict(replace(read, problems=rest), describe_url(url))
 
 
 def _bare(labels: LabelSet) -> LabelSet:

@@ -13,7 +13,7 @@ Native (docs/labels.md describes every field), of which only `classes` is needed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lazsl.errors import UserError
@@ -69,7 +69,18 @@ def parse_labelset(document: Any, name: str, where: str = "the label set") -> La
     Raises:
         UserError: the document has neither form, or a problem that only a person can solve.
     """
-    return strict(interpret(Document(document), name, where), where)
+    return strict(without_empty(interpret(Document(document), name, where)), where)
+
+
+def without_empty(read: Read) -> Read:
+    """The same, in which empty attributes, which had to be left out, are a note and no problem."""
+    empty = sum(problem.kind == "empty-attribute" for problem in read.problems)
+    if not empty:
+        return read
+    note = f"{empty} empty attribute{'s were' if empty > 1 else ' was'} left out"
+    rest = tuple(problem for problem in read.problems if problem.kind != "empty-attribute")
+    labels = replace(read.labels, notes=(*read.labels.notes, note))
+    return replace(read, labels=labels, problems=rest)
 
 
 def strict(read: Read, where: str) -> LabelSet:

@@ -14,7 +14,7 @@ from lazsl.errors import UserError
 from lazsl.labelset.document import Document, Unreadable, read_json, read_yaml
 from lazsl.labelset.foreign import Foreign, named, of_table, of_text, recognise
 from lazsl.labelset.labels import NAME_TEMPLATE, PENDING, WHOLE, LabelSet
-from lazsl.labelset.native import Read, interpret, native_form, strict
+from lazsl.labelset.native import Read, interpret, native_form, strict, without_empty
 from lazsl.labelset.text import is_sentence
 from lazsl.store.folder import Folder
 from lazsl.store.given import read_given
@@ -38,13 +38,14 @@ _JSON_TEMPLATES = "zeroshot_classification_templates.json"
 
 
 def load_labelset(url: str) -> LabelSet:
-    """The label set in a file or folder, in any form that is known, ready for use.
+    """The label set in a file or folder, in any form that is known, ready for use; empty attributes
+    are left out of it with a note.
 
     Raises:
         UserError: there is none, it has none of the forms, or what it means is not clear; the
             sentence says what was found, with the line where there is one.
     """
-    return strict(read_labels(url), describe_url(url))
+    return strict(without_empty(read_labels(url)), describe_url(url))
 
 
 def read_labels(url: str, form: str = "auto") -> Read:

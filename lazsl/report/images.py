@@ -80,6 +80,8 @@ def image_data(row: Row, plans: list[Evidence], names: Names, missing: str | Non
         "truth": names.number(row["truth"]),
         "kept": row["kept"],
         "confidence": _rounded(row["confidence"]),
+        "there": _rounded(row["presence"]),
+        "parent": row["parent_label"] and [row["parent_label"], _rounded(row["parent_chance"])],
         "answers": [
             [answer["reviewer"], names.number(answer["judged_label"]), answer["comment"]]
             for answer in row["answers"]

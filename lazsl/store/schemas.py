@@ -130,7 +130,12 @@ PREDICTIONS = _schema(
         _text,
         "where abstained, the deepest parent of the best class that can be defended; null: none",
     ),
-    ("parent_chance", pa.float32(), "chance that it is right, held against the threshold"),
+    (
+        "parent_chance",
+        pa.float32(),
+        "chance that it is right, held against the threshold: of those of the top_k best classes, "
+        "the sum over the classes below it",
+    ),
 )
 
 SCORES = _schema(

@@ -42,6 +42,9 @@ select
     v.truth,
     p.kept,
     p.confidence,
+    p.presence,
+    p.parent_label,
+    p.parent_chance,
     coalesce(j.answers, []) as answers,
     {
         'clip': {'class': p.clip_label, 'score': p.clip_score},

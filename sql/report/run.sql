@@ -16,6 +16,11 @@ select
     (
         select count(*)
         from predictions as p
+        where p.run = $run and p.parent_label is not null
+    ) as parents,
+    (
+        select count(*)
+        from predictions as p
         join images as i on i.archive = r.archive and i.shard = p.shard and i.image_id = p.image_id
         where p.run = $run and not i.listed
     ) as unlisted,

@@ -14,6 +14,7 @@ from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.labelset.formats import export_labels, import_labels
 from lazsl.labelset.labels import NAME_TEMPLATE, WHOLE, LabelSet
+from lazsl.labelset.native import parse_labelset
 from lazsl.labelset.reading import load_labelset, write_labels
 
 CLASSES, ATTRIBUTES = 1_000, 5_800
@@ -181,6 +182,10 @@ def test_an_empty_attribute_is_left_out_and_that_is_said(tmp_path: Path) -> None
     labels, _, notes = import_labels(stored(tmp_path, "d.json", made))
     assert held(labels) == {"Wren": ["a tail"], "Crow": []}
     assert notes == ["2 empty attributes were left out"]
+    # label, relabel and Python read it alike, and say so.
+    for read in (load_labelset(str(tmp_path / "d.json")), parse_labelset(made, "d")):
+        assert held(read) == held(labels)
+        assert read.notes == tuple(notes)
 
 
 REFUSED: dict[str, tuple[str, object, str, str]] = {

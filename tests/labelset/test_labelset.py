@@ -157,7 +157,6 @@ MALFORMED: dict[str, tuple[object, str]] = {
     "a number as attribute": ({"Wren": ["a tail", 3]}, "attribute 3"),
     "a list as attribute": ({"Wren": [["a tail"]]}, "attribute ['a tail']"),
     "null as attribute": ({"Wren": [None]}, "attribute None"),
-    "an empty attribute": ({"Wren": ["a tail", "  "]}, "'Wren'"),
     "no class": ({}, "holds no class"),
     "no class inside": ({"classes": {}}, "holds no class"),
     "a class without a name": ({" ": ["a tail"], **BIRDS}, "a class has no name"),

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from typer.testing import CliRunner
 
 from lazsl.cli.commands import app
 from lazsl.errors import UserError
+from lazsl.fieldguide import LABELS_FILE
 from lazsl.images.places import explained
+from lazsl.labelset.reading import load_labelset, write_labels
 from lazsl.report.images import PART
 from lazsl.report.make import make_report
 from lazsl.report.site import Site, as_script, visible
@@ -292,6 +295,34 @@ def test_an_image_that_cannot_be_read_now_says_why(tmp_path: Path) -> None:
         make_report(run.job.warehouse_path, run.key, str(tmp_path / "site"))
     made = make_report(run.job.warehouse_path, run.key, str(tmp_path / "site"), previews=False)
     assert made.missing == 0
+
+
+def test_an_image_whose_label_is_a_parent_says_so(tmp_path: Path) -> None:
+    labels = load_labelset(str(LABELS_FILE))
+    tree = replace(labels, parents={label: f"genus {label[0]}" for label in labels.classes})
+    write_labels(tree, str(tmp_path / "tree.json"))
+    # Nothing is sure enough for a class, and everything for a parent.
+    sure = {"temperature": 0.01, "abstain_below": 1.0, "parents_above": 0.0}
+    job = small_job(
+        copy_sample(tmp_path / "archive", 2, odd=False),
+        tmp_path / "workspace",
+        labels=str(tmp_path / "tree.json"),
+        scoring={"aligner": "one-sided", **sure},
+    )
+    run = label_plainly(job, tmp_path / "scratch")
+    site = tmp_path / "site"
+    make_report(run.job.warehouse_path, run.key, str(site))
+    with closing(open_warehouse(run.job.warehouse_path)) as connection:
+        query = "select image_id, presence, answer, best_guess, parent_chance from labelled"
+        rows = connection.execute(query).fetchall()
+    images = images_of(site)
+    assert len(rows) == len(images) == 2
+    for image_id, presence, answer, guess, chance in rows:
+        image = images[image_id]
+        assert image["parent"] == [f"genus {guess[0]}", pytest.approx(chance, abs=1e-6)]
+        assert image["parent"][0] == answer
+        assert image["there"] == pytest.approx(presence, abs=1e-6)
+    assert "2 of which have a parent of their class" in (site / "index.html").read_text("utf-8")
 
 
 # How it is made

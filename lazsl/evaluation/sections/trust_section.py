@@ -225,7 +225,10 @@ def _facts(trust: Trust) -> list[tuple[str, str]]:
         facts.append(("floor under the best score", f"{trust.floor:.4f}"))
     if (tree := trust.backing_off) is not None:
         facts += [
-            ("with parents: threshold", f"{tree.threshold:.4f}"),
+            (
+                f"with parents: threshold (chances summed over the {trust.classes} classes kept)",
+                f"{tree.threshold:.4f}",
+            ),
             ("with parents: labelled, right", f"{tree.coverage:.1%}, {tree.precision:.1%}"),
             (
                 "with parents, held out: labelled, right",

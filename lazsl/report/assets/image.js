@@ -170,7 +170,13 @@
   function verdict(row) {
     const parts = [];
     const [best] = image.classes;
-    if (image.abstained) parts.push(el("em", {}, "The run abstained; this would have been its label."));
+    const percent = (part) => el("span", { class: "number" }, `${(100 * part).toFixed(0)}\u202f%`);
+    if (image.parent) {
+      const [parent, chance] = image.parent;
+      parts.push(el("em", {}, "Labelled ", said(parent), " (", percent(chance), "), a parent of this class, which is only its best guess."));
+    } else if (image.abstained) {
+      parts.push(el("em", {}, "The run abstained; this would have been its label."));
+    }
     if (image.truth >= 0) {
       parts.push(image.truth === best.class
         ? el("span", { class: "mark right" }, "✓ right")
@@ -181,8 +187,9 @@
       parts.push(el("span", {}, "margin ", el("span", { class: "number" }, score(image.margin))));
     }
     if (image.confidence !== null) {
-      parts.push(el("span", {}, "confidence ", el("span", { class: "number" }, `${(100 * image.confidence).toFixed(0)}\u202f%`)));
+      parts.push(el("span", {}, "confidence ", percent(image.confidence)));
     }
+    if (image.there !== null) parts.push(el("span", {}, "presence ", percent(image.there)));
     find("verdict").replaceChildren(...parts);
   }
 
