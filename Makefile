@@ -85,6 +85,8 @@ evaluation: install ## measure the sample archive anew and write docs/research/e
 	$(BIN)/python -m studies.pages.methods_page workspace/paper docs/research/evaluation
 	@for page in trust localisation controls; do $(BIN)/python -m studies.pages.$${page}_page workspace/paper > docs/research/evaluation/$$page.new && mv docs/research/evaluation/$$page.new docs/research/evaluation/$$page.md || exit 1; done
 	$(BIN)/python -m studies.pages.worlds_page > docs/research/evaluation/worlds.new && mv docs/research/evaluation/worlds.new docs/research/evaluation/worlds.md
+	$(BIN)/lazsl label --sample -w workspace/parts
+	$(BIN)/python -m studies.pages.tree_page workspace/parts > docs/research/evaluation/tree.new && mv docs/research/evaluation/tree.new docs/research/evaluation/tree.md
 	$(BIN)/python -m studies.pages.evidence_page workspace/evidence > docs/research/evaluation/evidence.new && mv docs/research/evaluation/evidence.new docs/research/evaluation/evidence.md
 
 docs: install ## write docs/commands.md, the reference of commands and settings, anew

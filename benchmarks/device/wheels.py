@@ -52,6 +52,20 @@ MODULES = {
 """What is imported, and the name of its wheel. numpy comes with torchvision."""
 
 
+NEVER_IMPORTED = (
+    "annotated-doc",
+    "click",
+    "markdown-it-py",
+    "mdurl",
+    "pygments",
+    "rich",
+    "shellingham",
+    "typer",
+)
+"""What wheels of MODULES ask for and the measurements do without; with them, `pip install
+--no-index --find-links FOLDER open_clip_torch pydantic pillow` works as well."""
+
+
 def missing() -> list[str]:
     """Modules of MODULES that cannot be imported here."""
     return [name for name in MODULES if importlib.util.find_spec(name) is None]
@@ -79,7 +93,7 @@ def main() -> int:
         file.unlink()
     platforms = [word for name in PLATFORMS for word in ("--platform", name)]
     kinds = ["--only-binary=:all:", "--python-version", PYTHON, "--implementation", "cp"]
-    names = versions(sorted(MODULES.values()))
+    names = versions(sorted((*MODULES.values(), *NEVER_IMPORTED)))
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
     done = subprocess.run([*command, str(folder), *kinds, *platforms, *names], check=False)
     size = sum(file.stat().st_size for file in folder.glob("*.whl"))

@@ -9,10 +9,13 @@ import os
 import sys
 import time
 import zipfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from benchmarks import page as performance
 from benchmarks.device import __main__ as measuring
@@ -162,6 +165,16 @@ def test_what_is_missing_comes_from_wheels(tmp_path: Path, monkeypatch: pytest.M
     assert wheels.missing() == ["a_b", "nowhere"]
     assert wheels.unpack(tmp_path, tmp_path / "site") == ["nowhere"]
     assert (tmp_path / "site/a_b/__init__.py").exists()
+
+
+def test_the_wheels_are_all_that_they_ask_for() -> None:
+    there = {"torch", "torchvision", "numpy"}
+    names = {canonicalize_name(name) for name in (*wheels.MODULES.values(), *wheels.NEVER_IMPORTED)}
+    known = {"python_version": "3.12", "python_full_version": "3.12.0", "extra": ""}
+    for name in names:
+        for requirement in map(Requirement, metadata.requires(name) or ()):
+            if requirement.marker is None or requirement.marker.evaluate(known):
+                assert canonicalize_name(requirement.name) in names | there, (name, requirement)
 
 
 def test_a_section_needs_nothing_that_is_neither_there_nor_a_wheel(tmp_path: Path) -> None:
