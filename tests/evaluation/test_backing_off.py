@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lazsl.evaluation.backing_off import Candidates, fit_threshold
 from lazsl.evaluation.calibration import lower_bound
+from lazsl.evaluation.sections.trust_section import TrustSection
 from lazsl.evaluation.trust import FLOOR, measure_trust
 from lazsl.scoring.confidence import confidence
 from lazsl.scoring.tree import Tree, make_tree
@@ -115,3 +118,18 @@ def test_in_an_open_archive_thresholds_are_put_on_confidence_times_presence() ->
     assert labelled[strange].mean() <= 0.05
     assert opened.auroc_scores["presence"] == 1.0
     assert plain.floor is None
+    without = measure_trust(top, right, known, 0.9, opened=True)
+    said = "takes one-sided plans, and attributes that have rivals"
+    run: Any = SimpleNamespace(key="run")
+    assert said in TrustSection(run, without, "").to_markdown()
+    assert said not in TrustSection(run, opened, "").to_markdown()
+
+
+def test_evaluate_says_over_how_many_classes_chances_of_parents_are_summed() -> None:
+    top, best, truth = drawn(4)
+    tree = make_tree(SPECIES, PARENTS)
+    known = np.ones(len(truth), bool)
+    right = best[:, 0] == truth
+    trust = measure_trust(top, right, known, 0.9, tree=tree, best=best, truth=truth)
+    run: Any = SimpleNamespace(key="run")
+    assert "summed over the 8 classes kept" in TrustSection(run, trust, "").to_markdown()

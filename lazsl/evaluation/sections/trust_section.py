@@ -144,6 +144,9 @@ def trust_section(
     top_scores = answers.scores[run_method][:, : stored.job.scoring.top_k]
     known = answers.truth >= 0
     opened = stored.job.open_set or not bool(known.all())
+    presence = stored_presence(stored, answers.image_ids) if opened else None
+    if presence is not None and (presence == 1).all():
+        presence = None  # no attribute has a rival
     try:
         trust = measure_trust(
             top_scores,
@@ -151,7 +154,7 @@ def trust_section(
             known,
             precision,
             seed,
-            presence=stored_presence(stored, answers.image_ids) if opened else None,
+            presence=presence,
             opened=opened,
             tree=make_tree(stored.labelset.classes, stored.labelset.parents),
             best=answers.best[run_method][:, : top_scores.shape[1]],
@@ -186,6 +189,7 @@ def by_folder(trust: Trust, keys: Sequence[str]) -> tuple[OfFolder, ...]:
     return tuple(sorted(enough, key=lambda folder: (folder.precision, folder.folder)))
 
 
+_NO_PRESENCE = "none: it takes one-sided plans, and attributes that have rivals"
 _BY_FOLDER = "What is promised for all images holds for no folder alone"
 
 
@@ -223,6 +227,8 @@ def _facts(trust: Trust) -> list[tuple[str, str]]:
     ]
     if trust.floor is not None:
         facts.append(("floor under the best score", f"{trust.floor:.4f}"))
+        if trust.abstain_by is None:
+            facts.append(("presence of attributes", _NO_PRESENCE))
     if (tree := trust.backing_off) is not None:
         facts += [
             (
