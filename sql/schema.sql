@@ -165,7 +165,8 @@ create table if not exists predictions (
     presence float,
     gap float,
     parent_label varchar,
-    parent_chance float
+    parent_chance float,
+    parent_level smallint
 );
 -- Version 2: runs that were loaded before never abstained.
 alter table predictions add column if not exists confidence float;
@@ -179,6 +180,7 @@ alter table predictions add column if not exists gap float;
 -- Version 5: runs that were loaded before labelled by classes alone.
 alter table predictions add column if not exists parent_label varchar;
 alter table predictions add column if not exists parent_chance float;
+alter table predictions add column if not exists parent_level smallint;
 comment on table predictions is 'one row per run and labelled image';
 comment on column predictions.run is 'run key';
 comment on column predictions.shard is 'shard the image belongs to';
@@ -216,6 +218,8 @@ comment on column predictions.parent_label is
     'where abstained, the deepest parent of the best class that can be defended; null: none';
 comment on column predictions.parent_chance is
     'chance that the parent is right, summed over the classes kept (top_k); null: no parent';
+comment on column predictions.parent_level is
+    'steps up from the best class to the parent, 1 the nearest; null: no parent';
 
 create table if not exists scores (
     run varchar not null,

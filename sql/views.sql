@@ -48,6 +48,7 @@ select
     p.gap,
     p.parent_label,
     p.parent_chance,
+    p.parent_level,
     coalesce(p.label, p.parent_label) as answer,
     p.clip_label,
     p.dclip_label,

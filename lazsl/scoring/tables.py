@@ -247,10 +247,10 @@ def _there(ranked: _Ranked, settings: ScoringSettings) -> np.ndarray:
 def _parents(
     ranked: _Ranked, settings: ScoringSettings, abstained: pa.Array[Any], tree: Tree | None
 ) -> list[pa.Array[Any]]:
-    """Columns parent_label and parent_chance."""
+    """Columns parent_label, parent_chance and parent_level."""
     images = len(ranked.classes)
     if tree is None or settings.parents_above is None or settings.temperature is None:
-        return [pa.nulls(images, pa.string()), pa.nulls(images, pa.float32())]
+        return [pa.nulls(images, kind) for kind in (pa.string(), pa.float32(), pa.int16())]
     chance = chances(ranked.plans.scores.cpu().numpy(), settings.temperature)
     nodes, above = chances_above(tree, ranked.classes.cpu().numpy(), chance)
     above = above * _there(ranked, settings)[:, None]
@@ -264,6 +264,7 @@ def _parents(
     return [
         pc.if_else(nothing, pa.scalar(None, pa.string()), names),
         pc.if_else(nothing, pa.scalar(None, pa.float32()), values),
+        pa.array((level + 1).astype(np.int16), mask=missing),
     ]
 
 

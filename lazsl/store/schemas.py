@@ -136,6 +136,7 @@ PREDICTIONS = _schema(
         "chance that it is right, held against the threshold: of those of the top_k best classes, "
         "the sum over the classes below it",
     ),
+    ("parent_level", pa.int16(), "steps up from the best class, 1 the nearest; null: no parent"),
 )
 
 SCORES = _schema(
@@ -206,6 +207,7 @@ LATER: dict[str, dict[str, bool | None]] = {
         "gap": None,
         "parent_label": None,
         "parent_chance": None,
+        "parent_level": None,
     },
     "evidence": {"presence": None},
     "plans": {"passed_over": None, "marginals": None},

@@ -19,6 +19,7 @@ from lazsl.scoring.tree import make_tree
 from lazsl.settings import ScoringSettings, make_job
 from lazsl.store.keys import run_key
 
+PARENT = ["parent_label", "parent_chance", "parent_level"]
 HOW = {"temperature": 0.01, "abstain_below": 0.9}
 
 
@@ -31,11 +32,7 @@ def test_an_image_without_a_label_gets_the_deepest_parent_above_the_threshold() 
     more = ScoringSettings(**HOW, parents_above=0.6)
     tables = score_table(w.regions, labels, more, 2**28, tree=tree)
     rows = tables["predictions"].to_pylist()
-    assert (
-        plain["predictions"]
-        .drop(["parent_label", "parent_chance"])
-        .equals(tables["predictions"].drop(["parent_label", "parent_chance"]))
-    )
+    assert plain["predictions"].drop(PARENT).equals(tables["predictions"].drop(PARENT))
     named = 0
     scores: dict[str, list[tuple[str, float]]] = {}
     for row in tables["scores"].to_pylist():
@@ -48,6 +45,7 @@ def test_an_image_without_a_label_gets_the_deepest_parent_above_the_threshold() 
         total = sum(c for c, (name, _) in zip(chance, best, strict=True) if parents[name] == mine)
         expected = mine if row["abstained"] and total >= 0.6 else None
         assert row["parent_label"] == expected
+        assert row["parent_level"] == (1 if expected else None)
         if expected:
             assert row["parent_chance"] == pytest.approx(total, rel=1e-5)
             named += 1
