@@ -279,7 +279,7 @@ def elsewhere(service: Service) -> Iterator[psutil.Process]:
     yield psutil.Process(process.pid)
     os.killpg(process.pid, signal.SIGTERM)
     try:
-        process.wait(30)
+        process.wait(4)
     except subprocess.TimeoutExpired:
         # Prefect's worker may hang in the way out; how this one ends is nobody's claim.
         os.killpg(process.pid, signal.SIGKILL)

@@ -80,7 +80,7 @@ def _label(archive: str, folder: str) -> None:
     label_plainly(small_job(archive, base / "workspace", **FEW), base / "scratch")
 
 
-def test_killed_at_twenty_random_moments_and_run_again_it_ends_the_same(
+def test_killed_at_random_moments_and_run_again_it_ends_the_same(
     archive: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     # A fork server that has the imports already: most of a child's life is then the job itself.
@@ -101,7 +101,7 @@ def test_killed_at_twenty_random_moments_and_run_again_it_ends_the_same(
     _clear(tmp_path)
 
     killed = 0
-    while killed < 20:
+    while killed < 8:  # `make faults` kills far more often
         process = child()
         process.join(moments.uniform(0.02, 1.0) * whole)
         if process.exitcode is None:
