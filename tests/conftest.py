@@ -159,10 +159,32 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Makes a folder a home of Prefect whose database has its tables: making them takes seconds."""
+    made = shared_folder(tmp_path_factory) / "prefect-database"
+    with FileLock(f"{made}.lock"):
+        if not (made / "prefect.db").exists():
+            command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
+            kept = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+            subprocess.run(
+                command, env=kept | {"PREFECT_HOME": str(made)}, check=True, capture_output=True
+            )
+
+    def home(folder: Path) -> Path:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copy(made / "prefect.db", folder / "prefect.db")
+        return folder
+
+    return home
+
+
+@pytest.fixture(scope="session")
+def prefect_server(
+    tmp_path_factory: pytest.TempPathFactory, prefect_home: Callable[[Path], Path]
+) -> Iterator[str]:
     """URL of a real Prefect server of our own; the environment and this process point at it."""
     made_once("Prefect server", tmp_path_factory)
-    home = tmp_path_factory.mktemp("prefect")
+    home = prefect_home(tmp_path_factory.mktemp("prefect"))
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
     environment = {

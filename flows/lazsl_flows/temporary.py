@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -34,7 +36,7 @@ _AS_PREFECT_DOES = {
 """What Prefect tells a temporary server of its own."""
 _LONGEST = 180.0
 """Seconds that a server may take as long as it lives: on a busy machine a first start is slow."""
-_PATIENCE = 12.0
+_PATIENCE = 6.0
 """Seconds in which a server that is named must answer."""
 
 
@@ -56,17 +58,22 @@ def keep_to_this_command() -> None:
     refresh_global_settings_context()
 
 
-def start_api() -> None:
-    """Have an API for the flows of this process; `PREFECT_API_URL` names it afterwards.
+@contextmanager
+def starting_api() -> Iterator[Callable[[], None]]:
+    """Begin to have an API for the flows of this process, and stop at the end if nobody waited.
+
+    Yields what waits until it answers, after which `PREFECT_API_URL` names it as long as this
+    process lives.
 
     Raises:
-        UserError: the named server does not answer, or a temporary one cannot start; the sentence
-            says what is in the way, and what to do.
+        UserError: the named server does not answer, or a temporary one cannot start, which may be
+            told while waiting; the sentence says what is in the way, and what to do.
     """
     settings = get_current_settings()
     check_proxies()
     if settings.api.url is not None:
         _check_named(str(settings.api.url))
+        yield lambda: None
         return
     home = Path(settings.home).resolve()
     check_database(home, settings.server.database.connection_url)
@@ -76,10 +83,23 @@ def start_api() -> None:
     # httpx and websockets would ask a proxy for what is on this machine.
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"]))
-    url = f"http://127.0.0.1:{port}/api"
-    _wait(f"{url}/health", *_started(port), home)
-    os.environ["PREFECT_API_URL"] = url
-    refresh_global_settings_context()
+    process, log = _started(port)
+    answers = False
+
+    def wait() -> None:
+        nonlocal answers
+        url = f"http://127.0.0.1:{port}/api"
+        _wait(f"{url}/health", process, log, home)
+        answers = True
+        os.environ["PREFECT_API_URL"] = url
+        refresh_global_settings_context()
+
+    try:
+        yield wait
+    finally:
+        # What Prefect has still to tell a server that was used, it tells as the process ends.
+        if not answers:
+            _stop(process)
 
 
 def _check_named(url: str) -> None:

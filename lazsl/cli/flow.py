@@ -28,8 +28,12 @@ class Talk:
 
 
 @contextmanager
-def quiet_prefect(talk: Talk) -> Iterator[None]:
-    """Prefect, quiet unless asked: what a person needs to know is said by the command itself."""
+def followed(verb: str, talk: Talk) -> Iterator[Callable[[Callable[[], Any]], None]]:
+    """What runs a flow in this process and shows how far it is.
+
+    A Prefect server that this command needs starts meanwhile, while the model is loaded. Prefect is
+    quiet unless asked: what a person needs to know is said by the command itself.
+    """
     level = "INFO" if talk.verbose else "ERROR"
     quiet = {
         "PREFECT_LOGGING_LEVEL": level,
@@ -39,36 +43,31 @@ def quiet_prefect(talk: Talk) -> Iterator[None]:
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
-    from lazsl_flows.temporary import keep_to_this_command
-
-    keep_to_this_command()
-    yield
-
-
-def follow(flow: Callable[[], Any], verb: str, talk: Talk) -> None:
-    """Run a flow and show how far it is.
-
-    Raises:
-        UserError: it did not complete; the sentence is its state's message.
-    """
-    from lazsl_flows.temporary import start_api
+    from lazsl_flows.temporary import keep_to_this_command, starting_api
     from lazsl_flows.watching import watcher
 
-    with follower(err, verb, talk.quiet, talk.log_json) as watching:
-        token = watcher.set(watching)
-        server = os.environ.get("PREFECT_API_URL")
-        watching.waiting(
-            f"starting the flow at {without_signature(server)}"
-            if server
-            else "starting a temporary Prefect server (PREFECT_API_URL would name a running one)"
-        )
-        try:
-            start_api()
+    keep_to_this_command()
+    server = os.environ.get("PREFECT_API_URL")
+    where = (
+        f"asking Prefect at {without_signature(server)}"
+        if server
+        else "starting a temporary Prefect server (PREFECT_API_URL would name a running one)"
+    )
+    with follower(err, verb, talk.quiet, talk.log_json) as watching, starting_api() as started:
+        watching.waiting(f"loading the model, and {where}")
+
+        def run(flow: Callable[[], Any]) -> None:
+            watching.waiting(where)
+            started()
             state = flow()
+            if not state.is_completed():
+                raise failure(state)
+
+        token = watcher.set(watching)
+        try:
+            yield run
         finally:
             watcher.reset(token)
-    if not state.is_completed():
-        raise failure(state)
 
 
 def failure(state: Any) -> BaseException:

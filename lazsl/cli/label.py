@@ -32,7 +32,7 @@ from lazsl.cli.app import (
     nested,
 )
 from lazsl.cli.completing import run_keys
-from lazsl.cli.flow import Talk, follow, quiet_prefect
+from lazsl.cli.flow import Talk, followed
 from lazsl.cli.labelled import show_labelled
 from lazsl.errors import UserError
 from lazsl.settings import DEFAULT_MODEL, Job, make_job
@@ -119,7 +119,7 @@ def label(
     job = _job({k: v for k, v in values.items() if v is not None}, settings)
     talk = Talk(quiet, verbose, log_json)
     _refuse_early(job, archive=True)
-    with quiet_prefect(talk):
+    with followed("labelling", talk) as follow:
         from lazsl_flows.label import label_archive
 
         from lazsl.run.run import open_run
@@ -128,9 +128,9 @@ def label(
         _load_model(run, "both")
         _say_notices(run)
         _warn_of_other_trust(trust, run)
-        follow(lambda: label_archive(job, return_state=True), "labelling", talk)
-        if not quiet:
-            show_labelled(run)
+        follow(lambda: label_archive(job, return_state=True))
+    if not quiet:
+        show_labelled(run)
 
 
 @app.command(
@@ -211,7 +211,7 @@ def relabel(
     check_model(record, changes)
     job = make_job(**taken_over(record, workspace, changes))
     _refuse_early(job, archive=False)
-    with quiet_prefect(talk):
+    with followed("scoring", talk) as follow:
         from lazsl_flows.label import relabel as relabel_flow
 
         from lazsl.run.run import open_relabelling, rescoring
@@ -233,12 +233,10 @@ def relabel(
                 open_set=opened.job.open_set,
                 model=opened.job.model,
                 return_state=True,
-            ),
-            "scoring",
-            talk,
+            )
         )
-        if not quiet:
-            show_labelled(opened)
+    if not quiet:
+        show_labelled(opened)
 
 
 def _scoring(

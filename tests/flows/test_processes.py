@@ -98,10 +98,13 @@ def here(tmp_path: Path) -> Iterator[Here]:
         process.kill()
 
 
-def test_a_killed_command_leaves_no_process_and_the_next_one_no_file(tmp_path: Path) -> None:
+def test_a_killed_command_leaves_no_process_and_the_next_one_no_file(
+    tmp_path: Path, prefect_home: Callable[[Path], Path]
+) -> None:
     """SIGKILL of the process alone, as for want of memory; then SIGTERM; then to the end, where a
     proxy that does not answer is named in the environment."""
     here = Here(tmp_path, 24)
+    prefect_home(Path(here.environment["PREFECT_HOME"]))
     process = here.start()
     here.until_done(process, 2)
     assert here.servers()
@@ -179,11 +182,12 @@ CASES: dict[Callable[[Here], dict[str, str]], str] = {
 STARTED = """
 import json, time
 from lazsl.errors import UserError
-from lazsl_flows.temporary import keep_to_this_command, start_api
+from lazsl_flows.temporary import keep_to_this_command, starting_api
 started, said = time.monotonic(), ""
 try:
     keep_to_this_command()
-    start_api()
+    with starting_api() as wait:
+        wait()
 except UserError as error:
     said = str(error)
 print(json.dumps([said, time.monotonic() - started]))

@@ -180,10 +180,14 @@ def listen() -> tuple[ThreadingHTTPServer, list[dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def service(
-    tmp_path_factory: pytest.TempPathFactory, s3_server: str, browser: Browser
+    tmp_path_factory: pytest.TempPathFactory,
+    s3_server: str,
+    browser: Browser,
+    prefect_home: Callable[[Path], Path],
 ) -> Iterator[Service]:
     made_once("service", tmp_path_factory)
     home = tmp_path_factory.mktemp("service")
+    prefect_home(home / "home")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -15,6 +15,7 @@ import sysconfig
 import time
 import venv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,10 @@ def test_it_installs_lazsl_and_its_flows_and_nothing_else(wheel: Path) -> None:
     assert urls and all(url.startswith("https://") for url in urls)
 
 
-def test_the_sample_is_labelled_outside_of_the_checkout(environment: Path, tmp_path: Path) -> None:
+def test_the_sample_is_labelled_outside_of_the_checkout(
+    environment: Path, tmp_path: Path, prefect_home: Callable[[Path], Path]
+) -> None:
+    prefect_home(tmp_path / "prefect")
     where = "import lazsl, lazsl_flows; print(lazsl.__file__, lazsl_flows.__file__)"
     python = [str(environment / "python"), "-c", where]
     settings = outside(environment, tmp_path)

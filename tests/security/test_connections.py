@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ HERE = {"127.0.0.1", "::1", "localhost", "0.0.0.0", "", None}
 
 
 @pytest.fixture
-def logged(tmp_path: Path) -> tuple[dict[str, str], Path]:
+def logged(tmp_path: Path, prefect_home: Callable[[Path], Path]) -> tuple[dict[str, str], Path]:
     """An environment in which every Python process writes down what it connects to."""
     (tmp_path / "hook").mkdir()
     (tmp_path / "hook" / "sitecustomize.py").write_text(LOG)
@@ -48,7 +49,7 @@ def logged(tmp_path: Path) -> tuple[dict[str, str], Path]:
     return plain | {
         "PYTHONPATH": path,
         "CONNECTION_LOG": str(log),
-        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_HOME": str(prefect_home(tmp_path / "prefect")),
         "COLUMNS": "200",
     }, log
 
@@ -123,6 +124,7 @@ def test_the_service_connects_to_this_machine_only(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "lazsl_flows.serve", f"--port={port}"]
+    (tmp_path / "prefect").rename(tmp_path / "home")
     with (tmp_path / "log").open("w") as output:
         service = subprocess.Popen(
             [*command, f"--home={tmp_path / 'home'}"],

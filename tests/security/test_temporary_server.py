@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,11 +19,14 @@ from lazsl.fieldguide import LABELS_FILE
 
 
 def test_while_an_archive_is_labelled_its_prefect_server_answers_nobody_else(
-    tmp_path: Path,
+    tmp_path: Path, prefect_home: Callable[[Path], Path]
 ) -> None:
     archive = copy_sample(tmp_path / "archive", 2, odd=False)
     plain = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-    environment = plain | {"PREFECT_HOME": str(tmp_path / "prefect"), "COLUMNS": "200"}
+    environment = plain | {
+        "PREFECT_HOME": str(prefect_home(tmp_path / "prefect")),
+        "COLUMNS": "200",
+    }
     command = [sys.executable, "-m", "lazsl.cli", "label", str(archive), f"--labels={LABELS_FILE}"]
     command += ["--model=fieldguide", f"--workspace={tmp_path / 'work'}", "--regions=4"]
     label = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
