@@ -118,14 +118,18 @@ def test_the_norms_of_coded_attributes_are_those_of_what_the_codes_tell_and_of_t
     for scale in (1e-3, 0.2):
         values = scale * torch.randn(5, 7, 64, generator=generator)
         coded = code_attributes(values)
-        told = coded.codes.view(5, 7, 64).double() * coded.scale[:, None]
-        assert ((told - values).abs().amax((0, 2)) <= 0.51 * coded.scale).all()
+        decoded = coded.codes.view(5, 7, 64).double() * coded.scale[:, None]
+        assert ((decoded - values).abs().amax((0, 2)) <= 0.51 * coded.scale).all()
         for part, norms in (
-            (told, (coded.decoded_mean, coded.decoded_one, coded.decoded_all)),
-            (values - told, (coded.rest_mean, coded.rest_one, coded.rest_all)),
+            (decoded, (coded.decoded_mean, coded.decoded_one, coded.decoded_all)),
+            (values - decoded, (coded.rest_mean, coded.rest_one, coded.rest_all)),
         ):
-            own = part - part.mean(0)
-            true = (part.mean(0).norm(dim=1), own.norm(dim=2).amax(0), own.norm(dim=(0, 2)))
+            deviations = part - part.mean(0)
+            true = (
+                part.mean(0).norm(dim=1),
+                deviations.norm(dim=2).amax(0),
+                deviations.norm(dim=(0, 2)),
+            )
             for norm, least in zip(norms, true, strict=True):
                 assert ((norm >= least) & (norm <= 1.001 * least)).all()
 

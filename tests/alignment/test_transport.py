@@ -177,8 +177,8 @@ def test_the_problems_own_selection_may_differ_between_classes() -> None:
     other = keep.clone()
     other[0, 1:4] ^= True
     both = sinkhorn(similarity, torch.stack([keep, other], 2), epsilon=0.1)
-    for c, own in enumerate([keep, other]):
-        alone = sinkhorn(similarity[..., c : c + 1], own, epsilon=0.1)
+    for c, selection in enumerate([keep, other]):
+        alone = sinkhorn(similarity[..., c : c + 1], selection, epsilon=0.1)
         assert torch.equal(alone.scores[:, 0], both.scores[:, c])
 
 

@@ -164,12 +164,12 @@ def test_an_explanation_shows_itself(labelled: Run, results: lazsl.Results, tmp_
     page = explained._repr_html_()
     assert "data:image/jpeg;base64," in page
     rows = explained.attributes.to_pylist()
-    own = [row for row in rows if row["class"] == label]
-    assert sum(row["contribution"] for row in own) == pytest.approx(
+    of_label = [row for row in rows if row["class"] == label]
+    assert sum(row["contribution"] for row in of_label) == pytest.approx(
         explained.explanation.this.score
     )
-    assert own == sorted(own, key=lambda row: -row["contribution"])
-    for row in own:
+    assert of_label == sorted(of_label, key=lambda row: -row["contribution"])
+    for row in of_label:
         assert row["attribute"] in page
     other = next(
         name for name in labelled.labelset.classes if name not in {r["class"] for r in rows}

@@ -29,8 +29,8 @@ def plan(workspace: Folder, archive: str, size: int = 3, **more: float) -> Plan:
 def finish(workspace: Folder, planned: Plan, run: str = "photos-1") -> None:
     """What a run leaves of every shard, as far as a manifest can be rebuilt from it."""
     fields = dict.fromkeys(paths.RUN_FIELDS, "") | {"job": {}, "created": "2026"}
-    own = {"run": run, "archive": planned.archive, "encoder": "e", "regions": "r", "labels": "l"}
-    workspace.write_record(paths.run_record(run), fields | own)
+    record = {"run": run, "archive": planned.archive, "encoder": "e", "regions": "r", "labels": "l"}
+    workspace.write_record(paths.run_record(run), fields | record)
     for shard in planned.shards:
         rows = shard_images(workspace, planned.archive, shard).to_pylist()
         images = [{**dict.fromkeys(schemas.IMAGES.names), **row} for row in rows]

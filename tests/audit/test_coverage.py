@@ -82,13 +82,13 @@ def estimates(strata: World, drawn: list[int], random: np.random.Generator) -> n
     everything = np.ones(len(stratum), bool)
     actual = []
     for row in hits:
-        one = estimate.stratified(*weights, first < row[stratum], everything)
-        actual.append((one.value, one.low, one.high))
+        interval = estimate.stratified(*weights, first < row[stratum], everything)
+        actual.append((interval.value, interval.low, interval.high))
     return np.array(actual)
 
 
-def coverage(found: np.ndarray, truth: float) -> float:
-    return float(((found[:, 1] <= truth + 1e-12) & (truth <= found[:, 2] + 1e-12)).mean())
+def coverage(intervals: np.ndarray, truth: float) -> float:
+    return float(((intervals[:, 1] <= truth + 1e-12) & (truth <= intervals[:, 2] + 1e-12)).mean())
 
 
 @pytest.mark.parametrize("classes", [10, 100, 1000])
@@ -105,11 +105,11 @@ def test_the_interval_covers_the_truth_and_is_not_wider_than_a_plain_samples(
                 where = (classes, spread, kind, images, strata)
                 stratified, drawn = strata_of(world(classes, spread, kind, strata), images)
                 assert sum(drawn) == images and min(drawn) >= sample.LEAST
-                found = estimates(stratified, drawn, random)
-                assert coverage(found, stratified.truth) >= 0.93, where
-                assert np.diff(found[:, 1:]).mean() <= 1.1 * width, where
-                error = found[:, 0].std() / np.sqrt(DRAWS)
-                assert abs(found[:, 0].mean() - stratified.truth) < 4 * error + 1e-9, where
+                intervals = estimates(stratified, drawn, random)
+                assert coverage(intervals, stratified.truth) >= 0.93, where
+                assert np.diff(intervals[:, 1:]).mean() <= 1.1 * width, where
+                error = intervals[:, 0].std() / np.sqrt(DRAWS)
+                assert abs(intervals[:, 0].mean() - stratified.truth) < 4 * error + 1e-9, where
 
 
 @pytest.mark.parametrize("images", [20, 60, 200, 500])
@@ -130,8 +130,8 @@ def test_a_sample_that_was_drawn_before_is_estimated_with_the_width_it_deserves(
     cells = world(classes, spread, "usual", "label")
     sizes = np.append(cells.sizes[:99], cells.sizes[99:].sum())
     strata = World(sizes, np.append(cells.right[:99], cells.right[99:].sum()))
-    found = estimates(strata, sample.allocate(sizes.tolist(), 200), random)
-    assert coverage(found, strata.truth) >= 0.93
+    intervals = estimates(strata, sample.allocate(sizes.tolist(), 200), random)
+    assert coverage(intervals, strata.truth) >= 0.93
 
 
 @pytest.mark.parametrize("answered", [0.9, 0.5])
@@ -147,8 +147,8 @@ def test_the_interval_covers_where_some_images_were_not_judged(answered: float) 
         judged = random.random(len(right)) < answered
         weights = estimate.stratum_weights(stratum[judged].tolist(), population)
         assert weights[1].sum() == pytest.approx(strata.sizes.sum())
-        one = estimate.stratified(*weights, right[judged], np.ones(judged.sum(), bool))
-        held += one.low <= strata.truth <= one.high
+        interval = estimate.stratified(*weights, right[judged], np.ones(judged.sum(), bool))
+        held += interval.low <= strata.truth <= interval.high
     assert held / DRAWS >= 0.93
 
 
@@ -159,8 +159,8 @@ def test_the_interval_of_a_class_covers_however_few_of_its_images_were_judged(ju
         hits = random.hypergeometric(right, 300 - right, judged, 2000)
         ends = {}
         for n in np.unique(hits).tolist():
-            one = estimate.share(
+            interval = estimate.share(
                 np.full(judged, 300 / judged), np.arange(judged) < n, np.ones(judged, bool)
             )
-            ends[n] = one.low <= right / 300 <= one.high
+            ends[n] = interval.low <= right / 300 <= interval.high
         assert np.mean([ends[n] for n in hits.tolist()]) >= 0.93, right

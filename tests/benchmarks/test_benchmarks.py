@@ -86,8 +86,8 @@ def test_stopped_by_hand_it_keeps_what_is_measured_and_says_what_is_not(
 
 def test_what_was_measured_in_a_hurry_is_kept_but_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "history.jsonl"
-    for one in (record(2.5), record(1.5, quick=True)):
-        history.append(one, file)
+    for kept in (record(2.5), record(1.5, quick=True)):
+        history.append(kept, file)
     records = history.read(file)
     assert [record["quick"] for record in records] == [False, True]
     latest, _ = history.latest("loop", records)

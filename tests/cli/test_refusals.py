@@ -55,8 +55,8 @@ def test_refusals_that_need_no_model_import_none(labelled: Run, tmp_path: Path) 
         assert code == 2 and len(sentence.splitlines()) == 1, (arguments, sentence)
 
 
-@pytest.mark.parametrize("asked", [["--version"], ["-h"], ["label", "-h"]])
-def test_version_and_help_are_answered(asked: list[str]) -> None:
-    command = [sys.executable, "-m", "lazsl.cli", *asked]
+@pytest.mark.parametrize("options", [["--version"], ["-h"], ["label", "-h"]])
+def test_version_and_help_are_answered(options: list[str]) -> None:
+    command = [sys.executable, "-m", "lazsl.cli", *options]
     answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "lazsl" in answer and not answer.startswith("Traceback")

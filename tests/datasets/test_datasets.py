@@ -287,8 +287,8 @@ def test_a_class_takes_the_label_that_is_called_like_it(
     labels: list[str], joined: list[str]
 ) -> None:
     for order in (labels, labels[::-1]):
-        found = join_classes(CLASSES, order, CLASSES)
-        assert found == {"n1": joined[0], "n2": joined[1], "n3": labels[0]}
+        label_of = join_classes(CLASSES, order, CLASSES)
+        assert label_of == {"n1": joined[0], "n2": joined[1], "n3": labels[0]}
 
 
 @pytest.mark.parametrize(
@@ -448,10 +448,10 @@ def test_a_data_set_that_is_not_known_is_told_with_the_nearest(tmp_path: Path) -
 
 def test_every_data_set_is_listed_and_shown() -> None:
     listed = CliRunner().invoke(app, ["datasets", "list"]).output
-    for name, one in registry.DATASETS.items():
+    for name, dataset in registry.DATASETS.items():
         shown = CliRunner().invoke(app, ["datasets", "show", name]).output
-        assert name in listed and f"{one.images:,}" in listed and f"{one.images:,}" in shown
-        assert one.descriptors in shown and one.layout.split()[0] in shown
+        assert name in listed and f"{dataset.images:,}" in listed and f"{dataset.images:,}" in shown
+        assert dataset.descriptors in shown and dataset.layout.split()[0] in shown
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
@@ -480,8 +480,13 @@ def test_the_commands_of_the_page_are_those_that_work(
 
 def test_the_page_has_a_row_for_every_data_set_as_it_was_published() -> None:
     rows = [line.split("|")[1:5] for line in PAGE.splitlines() if line.startswith("| [")]
-    told = [[cell.strip() for cell in row] for row in rows]
-    assert told == [
-        [f"[{one.title}](#{name})", one.split, f"{one.images:,}", f"{one.classes:,}"]
-        for name, one in registry.DATASETS.items()
+    cells = [[cell.strip() for cell in row] for row in rows]
+    assert cells == [
+        [
+            f"[{dataset.title}](#{name})",
+            dataset.split,
+            f"{dataset.images:,}",
+            f"{dataset.classes:,}",
+        ]
+        for name, dataset in registry.DATASETS.items()
     ]

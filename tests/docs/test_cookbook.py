@@ -74,14 +74,14 @@ def kitchen(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
     return Kitchen(two.old.key, two.new.key, cookbook.answers(two.new), tables)
 
 
-def same(found: list[Row], wanted: list[Row], digits: int = 3) -> None:
+def same(answer: list[Row], wanted: list[Row], digits: int = 3) -> None:
     """Rows alike in their order, numbers to so many digits."""
     near = [
         {n: pytest.approx(v, abs=0.6 * 10**-digits) if isinstance(v, float) else v
          for n, v in row.items()}
         for row in wanted
     ]  # fmt: skip
-    assert found == near
+    assert answer == near
 
 
 def grouped(rows: list[Row], by: Callable[[Row], Any]) -> dict[Any, list[Row]]:
@@ -191,7 +191,7 @@ def test_confused_by_names_what_only_the_wrong_class_has(kitchen: Kitchen) -> No
     assert found
     answered = kitchen.answer("confused_by")
     assert {(r["truth"], r["label"]): r["images"] for r in answered} == {
-        pair: len(told) for pair, told in found.items()
+        pair: len(pairs) for pair, pairs in found.items()
     }
     for row in answered:
         group = found[row["truth"], row["label"]]

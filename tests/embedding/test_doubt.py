@@ -270,14 +270,14 @@ class Bench:
         stopping = None
         if doubt is not None:
             stopping = Stopping(self.labels.packed, SCORING, COUNT, doubt)
-        how = {"batch_size": 64, "decoders": 2, "max_pixels": 10_000_000, **options}
+        arguments = {"batch_size": 64, "decoders": 2, "max_pixels": 10_000_000, **options}
         return embed_images(
             self.images,
             lambda row: self.data[row].read_bytes(),
             self.encoder,
             settings,
             stopping=stopping,
-            **how,
+            **arguments,
         )
 
 
@@ -410,8 +410,8 @@ def test_shards_of_another_size_end_in_the_same_labels(run: Run, tmp_path: Path)
     changes = {"shard_size": 7, "batch_size": 9, "workspace": str(tmp_path / "other")}
     other = run.job.model_copy(update=changes)
     label_plainly(other, tmp_path / "scratch")
-    mine, its = (content(one.warehouse_path, by_shard=False) for one in (run.job, other))
-    assert mine == its
+    rows_here, its = (content(job.warehouse_path, by_shard=False) for job in (run.job, other))
+    assert rows_here == its
 
 
 def test_embeddings_that_stopped_for_one_label_set_are_not_scored_with_another(

@@ -33,8 +33,8 @@ def encoder() -> Encoder:
     return load_encoder(find_model("fieldguide", "float32"), "cpu", "vision")
 
 
-def embed(encoder: Encoder, settings: RegionSettings, **how: Any) -> RegionVectors:
-    given = {"batch_size": 64, "decoders": 2, "max_pixels": 10**8, **how}
+def embed(encoder: Encoder, settings: RegionSettings, **options: Any) -> RegionVectors:
+    given = {"batch_size": 64, "decoders": 2, "max_pixels": 10**8, **options}
     return embed_regions(
         len(FILES), lambda row: FILES[row].read_bytes(), encoder, settings, **given
     )
@@ -71,8 +71,8 @@ def test_a_zoom_depends_on_neither_batch_nor_threads(
 ) -> None:
     plain, other = embed(encoder, ZOOM), embed(encoder, ZOOM, **settings)
     assert np.array_equal(plain.vectors, other.vectors)
-    for one, two in zip(plain.images, other.images, strict=True):
-        assert np.array_equal(one.boxes, two.boxes)  # type: ignore[arg-type]
+    for image, two in zip(plain.images, other.images, strict=True):
+        assert np.array_equal(image.boxes, two.boxes)  # type: ignore[arg-type]
 
 
 def test_a_pyramid_can_be_pooled_from_one_look(encoder: Encoder) -> None:
@@ -119,8 +119,8 @@ def test_an_image_is_looked_at_again_only_where_its_label_is_in_doubt(
 ) -> None:
     every = counts(labelled(tmp_path, "every", regions))
     none = counts(labelled(tmp_path, "none", {**regions, "doubt": 0.4999}))
-    some = counts(labelled(tmp_path, "some", {**regions, "doubt": 0.0005}))
+    some_counts = counts(labelled(tmp_path, "some", {**regions, "doubt": 0.0005}))
     assert set(every.values()) == {max(possible)}
-    assert set(some.values()) <= possible
-    assert sum(none.values()) <= sum(some.values()) <= sum(every.values())
+    assert set(some_counts.values()) <= possible
+    assert sum(none.values()) <= sum(some_counts.values()) <= sum(every.values())
     assert sum(none.values()) < sum(every.values())

@@ -46,7 +46,10 @@ def test_a_control_changes_what_attributes_say_and_nothing_else(
 
 def test_shuffling_deals_every_attribute_once(labels: LabelSet) -> None:
     dealt = CONTROLS[0].make(labels, 0)
-    pools = [Counter(text for texts in one.attributes for text in texts) for one in (labels, dealt)]
+    pools = [
+        Counter(text for texts in labelset.attributes for text in texts)
+        for labelset in (labels, dealt)
+    ]
     assert pools[0] == pools[1]
 
 
@@ -61,7 +64,7 @@ def test_where_attributes_are_whole_sentences_controls_still_name_the_class() ->
     cupl = LabelSet("cupl", ("tench",), (("A tench is a green fish.",),), "{attribute}")
     shuffled, foreign, words = (control.make(cupl, 0) for control in CONTROLS)
     assert shuffled.prompts == cupl.prompts
-    assert all(one.prompts[0][0].startswith("tench, which") for one in (foreign, words))
+    assert all(control.prompts[0][0].startswith("tench, which") for control in (foreign, words))
     bare = LabelSet("bare", ("tench", "eel"), ((), ("a long body",)))
     assert all(control.make(bare, 0).sizes == (1, 1) for control in CONTROLS)
 
@@ -91,8 +94,8 @@ def test_a_page_a_program_and_a_terminal_are_told_the_same(measured: Controls) -
     measured.show(console)
     shown, written = console.export_text(), measured.to_markdown()
     document = json.loads(json.dumps(measured.to_json()))
-    for row, told in zip(measured.rows, document["rows"], strict=True):
-        assert told["accuracy"] == row.accuracy
+    for row, stored_row in zip(measured.rows, document["rows"], strict=True):
+        assert stored_row["accuracy"] == row.accuracy
         for text in (f"{row.accuracy['lazsl']:.1%}", row.title):
             assert text in shown and text in written
     assert measured.verdict in written and "(seed 0)" in written
@@ -119,7 +122,7 @@ def rows(real: float, *controls: float, chance: float = 0.1) -> list[Controlled]
 
 
 @pytest.mark.parametrize(
-    ("real", "controls", "said"),
+    ("real", "controls", "expected"),
     [
         (0.8, (0.1, 0.75, 0.2), "does not carry the label"),
         (0.8, (0.1, 0.12, 0.05), "carries the label:"),
@@ -127,8 +130,10 @@ def rows(real: float, *controls: float, chance: float = 0.1) -> list[Controlled]
         (0.09, (0.1, 0.3, 0.05), "no more than chance"),
     ],
 )
-def test_the_verdict_is_said_in_words(real: float, controls: tuple[float, ...], said: str) -> None:
+def test_the_verdict_is_said_in_words(
+    real: float, controls: tuple[float, ...], expected: str
+) -> None:
     sentence = verdict(rows(real, *controls), chance=0.1)
-    assert said in sentence and f"{real:.1%}" in sentence
-    if "carr" in said:
+    assert expected in sentence and f"{real:.1%}" in sentence
+    if "carr" in expected:
         assert f"{max(controls):.1%}" in sentence

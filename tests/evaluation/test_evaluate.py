@@ -37,7 +37,7 @@ PICTURES = ["methods", "classes", "confusions", "reliability", "risk_coverage", 
 
 
 @pytest.fixture(scope="module")
-def own(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> str:
+def workspace_of_run(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The workspace of a finished run, to be written to."""
     home = tmp_path_factory.mktemp("own") / "workspace"
     shutil.copytree(labelled.job.workspace, home, ignore=shutil.ignore_patterns("*.duckdb"))
@@ -45,8 +45,8 @@ def own(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def found(own: str) -> Evaluation:
-    return evaluate(own, precision=0.6, sweep=sweeps.SETTINGS)
+def evaluation(workspace_of_run: str) -> Evaluation:
+    return evaluate(workspace_of_run, precision=0.6, sweep=sweeps.SETTINGS)
 
 
 def truth() -> dict[str, str]:
@@ -65,8 +65,10 @@ def says(arguments: list[str]) -> str:
 # The command
 
 
-def test_the_table_counts_what_the_run_predicted(found: Evaluation, own: str) -> None:
-    stored = found.stored
+def test_the_table_counts_what_the_run_predicted(
+    evaluation: Evaluation, workspace_of_run: str
+) -> None:
+    stored = evaluation.stored
     right = {"lazsl": set(), "clip": set(), "dclip": set(), "crop-mean": set()}  # type: ignore[var-annotated]
     known = truth()
     for shard in paths.done_shards(stored.folder, stored.key):
@@ -79,7 +81,7 @@ def test_the_table_counts_what_the_run_predicted(found: Evaluation, own: str) ->
                 label = row["label" if name == "lazsl" else f"{name.replace('-', '_')}_label"]
                 if label == known[key]:
                     right[name].add(key)
-    rows = {row["name"]: row for row in found.comparison.to_json()["methods"]}
+    rows = {row["name"]: row for row in evaluation.comparison.to_json()["methods"]}
     assert list(rows) == [method.name for method in METHODS if method.name != "cupl"]
     for name, keys_right in right.items():
         assert rows[name]["top1"]["value"] == pytest.approx(len(keys_right) / 43)
@@ -91,9 +93,19 @@ def test_the_table_counts_what_the_run_predicted(found: Evaluation, own: str) ->
     assert rows["lazsl"]["paired"] is None
 
 
-def test_the_command_prints_writes_and_says_where(own: str, tmp_path: Path) -> None:
+def test_the_command_prints_writes_and_says_where(workspace_of_run: str, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    arguments = ["evaluate", "-w", own, "--precision", "0.6", "--sweep", "theta", "-o", str(output)]
+    arguments = [
+        "evaluate",
+        "-w",
+        workspace_of_run,
+        "--precision",
+        "0.6",
+        "--sweep",
+        "theta",
+        "-o",
+        str(output),
+    ]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     for title in (
@@ -121,26 +133,26 @@ def test_the_command_prints_writes_and_says_where(own: str, tmp_path: Path) -> N
         assert (output / name).read_bytes() == before[name], name
 
 
-def test_without_a_folder_it_writes_beside_the_run(own: str) -> None:
-    result = CliRunner().invoke(app, ["evaluate", "-w", own])
+def test_without_a_folder_it_writes_beside_the_run(workspace_of_run: str) -> None:
+    result = CliRunner().invoke(app, ["evaluate", "-w", workspace_of_run])
     assert result.exit_code == 0, result.output
-    (folder,) = (Path(own) / "evaluations").iterdir()
-    assert folder.name == open_stored(own).key and (folder / "trust.json").is_file()
+    (folder,) = (Path(workspace_of_run) / "evaluations").iterdir()
+    assert folder.name == open_stored(workspace_of_run).key and (folder / "trust.json").is_file()
 
 
-def test_the_trust_file_is_one_that_label_applies(found: Evaluation, tmp_path: Path) -> None:
-    section = next(section for section in found.sections if section.name == "trust")
+def test_the_trust_file_is_one_that_label_applies(evaluation: Evaluation, tmp_path: Path) -> None:
+    section = next(section for section in evaluation.sections if section.name == "trust")
     assert "trust.json" in [path.name for path in section.write(tmp_path)]
     read = read_trust(str(tmp_path / "trust.json"))
-    run = open_relabelling(found.stored.folder, found.stored.key, {})
+    run = open_relabelling(evaluation.stored.folder, evaluation.stored.key, {})
     assert trust_notices(read, run) == []
     assert (read.images, read.precision, read.run) == (43, 0.6, run.key)
     assert read.threshold is not None and 0 < read.threshold < 1
     assert f"relabel {run.key} --trust trust.json" in section.to_markdown()
 
 
-def test_what_cannot_be_evaluated_is_one_sentence(own: str, tmp_path: Path) -> None:
-    at = ["evaluate", "-w", own]
+def test_what_cannot_be_evaluated_is_one_sentence(workspace_of_run: str, tmp_path: Path) -> None:
+    at = ["evaluate", "-w", workspace_of_run]
     assert "'alpha' cannot be swept; there are theta" in says([*at, "--sweep", "theta,alpha"])
     assert "between 0 and 1" in says([*at, "--precision", "1.5"])
     assert "there are archive-" in says([*at, "other"])
@@ -150,8 +162,8 @@ def test_what_cannot_be_evaluated_is_one_sentence(own: str, tmp_path: Path) -> N
     assert "none.json" in says([*at, "--cupl", str(tmp_path / "none.json")])
 
 
-def test_controls_stand_beside_the_label_set_when_asked_for(own: str) -> None:
-    result = CliRunner().invoke(app, ["evaluate", "-w", own, "--controls", "--json"])
+def test_controls_stand_beside_the_label_set_when_asked_for(workspace_of_run: str) -> None:
+    result = CliRunner().invoke(app, ["evaluate", "-w", workspace_of_run, "--controls", "--json"])
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     real, *others = document["controls"]["rows"]
@@ -160,11 +172,11 @@ def test_controls_stand_beside_the_label_set_when_asked_for(own: str) -> None:
     assert len(others) == 3 and document["controls"]["verdict"]
 
 
-def test_few_images_give_a_table_and_no_trust(own: str, tmp_path: Path) -> None:
+def test_few_images_give_a_table_and_no_trust(workspace_of_run: str, tmp_path: Path) -> None:
     rows = list(truth().items())[:12]
     (tmp_path / "few.csv").write_text("key,label\n" + "".join(f"{k},{v}\n" for k, v in rows))
     result = CliRunner().invoke(
-        app, ["evaluate", "-w", own, "--truth", str(tmp_path / "few.csv"), "--json"]
+        app, ["evaluate", "-w", workspace_of_run, "--truth", str(tmp_path / "few.csv"), "--json"]
     )
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
@@ -172,10 +184,14 @@ def test_few_images_give_a_table_and_no_trust(own: str, tmp_path: Path) -> None:
     assert "31 of 43 embedded images have no truth" in " ".join(document["notices"])
 
 
-def test_images_of_no_known_class_are_told_apart_from_mistakes(own: str, tmp_path: Path) -> None:
+def test_images_of_no_known_class_are_told_apart_from_mistakes(
+    workspace_of_run: str, tmp_path: Path
+) -> None:
     rows = [(k, "Dodo" if i < 9 else v) for i, (k, v) in enumerate(truth().items())]
     (tmp_path / "open.csv").write_text("key,label\n" + "".join(f"{k},{v}\n" for k, v in rows))
-    evaluation = evaluate(own, truth=str(tmp_path / "open.csv"), open_set=True, precision=0.6)
+    evaluation = evaluate(
+        workspace_of_run, truth=str(tmp_path / "open.csv"), open_set=True, precision=0.6
+    )
     assert evaluation.comparison.images == 34
     trust = next(section for section in evaluation.sections if section.name == "trust").to_json()
     assert (trust["images"], trust["unknown"]) == (43, 9)
@@ -183,10 +199,12 @@ def test_images_of_no_known_class_are_told_apart_from_mistakes(own: str, tmp_pat
     every = [(k, "Dodo") for k in truth()]
     (tmp_path / "open.csv").write_text("key,label\n" + "".join(f"{k},{v}\n" for k, v in every))
     with pytest.raises(UserError, match="none of the 43 images with truth shows a class"):
-        evaluate(own, truth=str(tmp_path / "open.csv"), open_set=True)
+        evaluate(workspace_of_run, truth=str(tmp_path / "open.csv"), open_set=True)
 
 
-def test_truth_from_a_parquet_column_and_from_csv_is_the_same(own: str, tmp_path: Path) -> None:
+def test_truth_from_a_parquet_column_and_from_csv_is_the_same(
+    workspace_of_run: str, tmp_path: Path
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -194,7 +212,7 @@ def test_truth_from_a_parquet_column_and_from_csv_is_the_same(own: str, tmp_path
     table = pa.table({"key": list(rows), "species": list(rows.values()), "n": [1] * len(rows)})
     dictionary = table.set_column(1, "species", table["species"].dictionary_encode())
     pq.write_table(dictionary, tmp_path / "t.parquet")
-    stored = open_stored(own)
+    stored = open_stored(workspace_of_run)
     expected = join_truth(stored)
     assert join_truth(stored, f"{tmp_path}/t.parquet:species").labels == expected.labels
     with pytest.raises(UserError, match=r"columns key and label once each, but has key, species"):
@@ -207,32 +225,34 @@ def test_truth_from_a_parquet_column_and_from_csv_is_the_same(own: str, tmp_path
 # Sweeps
 
 
-def points(found: Evaluation, setting: str) -> dict[tuple[str, float], Any]:
-    section = next(section for section in found.sections if section.name == f"sweep_{setting}")
+def points(evaluation: Evaluation, setting: str) -> dict[tuple[str, float], Any]:
+    section = next(section for section in evaluation.sections if section.name == f"sweep_{setting}")
     return {(p["series"], p["value"]): p for p in section.to_json()["points"]}
 
 
-def test_the_runs_own_value_is_on_every_sweep_and_gives_its_accuracy(found: Evaluation) -> None:
-    accuracy = found.comparison.reference.top1
+def test_the_runs_own_value_is_on_every_sweep_and_gives_its_accuracy(
+    evaluation: Evaluation,
+) -> None:
+    accuracy = evaluation.comparison.reference.top1
     for setting in sweeps.SETTINGS:
-        current = [p for p in points(found, setting).values() if p["current"]]
+        current = [p for p in points(evaluation, setting).values() if p["current"]]
         assert len(current) == (2 if setting == "crops" else 1)
         for point in current:
             assert point["top1"]["value"] == accuracy.value
             assert point["paired"] == {"only_this": 0, "only_other": 0, "p_value": 1.0}
 
 
-def test_the_ends_of_a_sweep_are_the_methods_they_turn_into(found: Evaluation) -> None:
-    answers = found.answers
+def test_the_ends_of_a_sweep_are_the_methods_they_turn_into(evaluation: Evaluation) -> None:
+    answers = evaluation.answers
     assert np.array_equal(answers.best["theta 0 LaZSL"][:, 0], answers.best["dclip"][:, 0])
     assert np.array_equal(answers.best["theta 1 LaZSL"], answers.best["ot"])
     every = answers.best["regions 24 mean over crops"]
     assert np.array_equal(every, answers.best["crop-mean"])
 
 
-def test_a_swept_value_gives_what_relabelling_with_it_gives(found: Evaluation) -> None:
-    stored = found.stored
-    place = {image_id: row for row, image_id in enumerate(found.answers.image_ids)}
+def test_a_swept_value_gives_what_relabelling_with_it_gives(evaluation: Evaluation) -> None:
+    stored = evaluation.stored
+    place = {image_id: row for row, image_id in enumerate(evaluation.answers.image_ids)}
     for setting, value in (("theta", 0.3), ("epsilon", 0.05), ("gamma", 0.02)):
         scoring = {**stored.job.scoring.model_dump(), setting: value}
         again = open_relabelling(stored.folder, stored.key, {"scoring": scoring})
@@ -240,27 +260,31 @@ def test_a_swept_value_gives_what_relabelling_with_it_gives(found: Evaluation) -
             steps.score_shard(again, shard)
             name = paths.run_table(again.key, "predictions", shard)
             for row in stored.folder.read_table(name).to_pylist():
-                best = found.answers.best[f"{setting} {value:g} LaZSL"][place[row["image_id"]], 0]
-                assert found.answers.classes[best] == row["label"]
+                best = evaluation.answers.best[f"{setting} {value:g} LaZSL"][
+                    place[row["image_id"]], 0
+                ]
+                assert evaluation.answers.classes[best] == row["label"]
 
 
-def test_fewer_regions_are_the_first_crops_alone(found: Evaluation) -> None:
-    stored = found.stored
+def test_fewer_regions_are_the_first_crops_alone(evaluation: Evaluation) -> None:
+    stored = evaluation.stored
     packed = stored.embedded_labels.packed
-    place = {image_id: row for row, image_id in enumerate(found.answers.image_ids)}
+    place = {image_id: row for row, image_id in enumerate(evaluation.answers.image_ids)}
     for batch in read_images(stored):
         crops = batch.crops[:, :5].clone()
         keep = select_regions(crops, batch.whole)
-        how = aligning(stored.job.scoring)
-        expected = class_scores(crops, batch.whole, keep, packed, **how).argmax(1)
+        arguments = aligning(stored.job.scoring)
+        expected = class_scores(crops, batch.whole, keep, packed, **arguments).argmax(1)
         mean = crop_mean_scores(crops, packed).argmax(1)
         rows = [place[image_id] for image_id in batch.image_ids]
-        assert found.answers.best["regions 5 LaZSL"][rows, 0].tolist() == expected.tolist()
-        assert found.answers.best["regions 5 mean over crops"][rows, 0].tolist() == mean.tolist()
+        assert evaluation.answers.best["regions 5 LaZSL"][rows, 0].tolist() == expected.tolist()
+        assert (
+            evaluation.answers.best["regions 5 mean over crops"][rows, 0].tolist() == mean.tolist()
+        )
 
 
-def test_a_range_of_sides_leaves_just_the_crops_in_it(found: Evaluation) -> None:
-    stored = found.stored
+def test_a_range_of_sides_leaves_just_the_crops_in_it(evaluation: Evaluation) -> None:
+    stored = evaluation.stored
     (batch, *_) = read_images(stored)
     for low, high in ((0.6, 0.9), (0.75, 0.9), (0.6, 0.7), (0.05, 0.06), (0.97, 0.99)):
         valid = sweeps._sides_between(batch, low, high).numpy()
@@ -279,17 +303,20 @@ def test_a_range_of_sides_leaves_just_the_crops_in_it(found: Evaluation) -> None
     assert torch.equal(keep, views.keep)
 
 
-def test_only_regions_that_are_stored_are_swept(found: Evaluation) -> None:
+def test_only_regions_that_are_stored_are_swept(evaluation: Evaluation) -> None:
     tried = sweeps.probes(
-        sweeps.SETTINGS, found.stored.job.scoring, RegionSettings(count=7), found.sentences
+        sweeps.SETTINGS,
+        evaluation.stored.job.scoring,
+        RegionSettings(count=7),
+        evaluation.sentences,
     )
     counts = [
         point.value for point in tried if point.setting == "regions" and point.series == "LaZSL"
     ]
     assert counts == [1, 2, 3, 5, 7]
-    note = next(section for section in found.sections if section.name == "sweep_crops").to_json()[
-        "note"
-    ]
+    note = next(
+        section for section in evaluation.sections if section.name == "sweep_crops"
+    ).to_json()["note"]
     assert "new embeddings" in note and "regions.smallest" in note
     assert sweeps.parse_settings("gamma, theta") == ("theta", "gamma")
     assert sweeps.parse_settings("all") == sweeps.SETTINGS and sweeps.parse_settings("") == ()

@@ -93,26 +93,26 @@ def plain_loop(
 
 
 @pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("one", METHODS, ids=lambda one: one.name)
-def test_every_method_is_the_plain_loop_over_its_formula(one: Method, padded: bool) -> None:
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_every_method_is_the_plain_loop_over_its_formula(method: Method, padded: bool) -> None:
     views, sentences = world(padded)
     settings = ScoringSettings(theta=0.7, epsilon=0.2)
-    if one.name == "lazsl":  # the loop converges, the paper's rule stops early
+    if method.name == "lazsl":  # the loop converges, the paper's rule stops early
         settings = ScoringSettings(theta=0.7, epsilon=0.2, tolerance=1e-9, max_iterations=10_000)
-    if one.name.startswith("ot"):
+    if method.name.startswith("ot"):
         settings = settings.model_copy(update={"tolerance": 1e-9, "max_iterations": 10_000})
-    scores = one.scores(views, sentences, settings)
+    scores = method.scores(views, sentences, settings)
     assert scores.dtype == torch.float32 and scores.shape == (IMAGES, len(SIZES))
-    expected = plain_loop(one.name, views, sentences, settings)
+    expected = plain_loop(method.name, views, sentences, settings)
     assert scores.numpy() == pytest.approx(expected, abs=2e-6)
 
 
-@pytest.mark.parametrize("one", METHODS, ids=lambda one: one.name)
-def test_the_best_classes_are_those_of_all_scores_in_order(one: Method) -> None:
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_the_best_classes_are_those_of_all_scores_in_order(method: Method) -> None:
     views, sentences = world()
     settings = ScoringSettings()
-    scores = one.scores(views, sentences, settings).numpy()
-    top = one.top(views, sentences, settings, 3)
+    scores = method.scores(views, sentences, settings).numpy()
+    top = method.top(views, sentences, settings, 3)
     for b in range(IMAGES):
         order = sorted(range(len(SIZES)), key=lambda c: (-scores[b, c], c))[:3]
         assert top.classes[b].tolist() == order
@@ -124,23 +124,23 @@ def test_methods_differ_from_each_other() -> None:
     views, sentences = world()
     settings = ScoringSettings()
     actual = [method.scores(views, sentences, settings) for method in METHODS]
-    for i, one in enumerate(actual):
+    for i, scores_of_method in enumerate(actual):
         for other in actual[:i]:
-            assert (one - other).abs().max() > 1e-6
+            assert (scores_of_method - other).abs().max() > 1e-6
 
 
 def test_a_method_whose_sentences_are_missing_is_left_out() -> None:
     _, sentences = world()
     without = replace(sentences, cupl=None, left_out={"cupl": "no file"})
-    assert [one.name for one in methods_for(without)] == [
+    assert [method.name for method in methods_for(without)] == [
         method.name for method in METHODS if method.name != "cupl"
     ]
 
 
-@pytest.mark.parametrize("how", [{"rule": "paper"}, {"rule": "converged"}])
-def test_both_stopping_rules_are_asked_whatever_the_run_used(how: dict[str, Any]) -> None:
+@pytest.mark.parametrize("changes", [{"rule": "paper"}, {"rule": "converged"}])
+def test_both_stopping_rules_are_asked_whatever_the_run_used(changes: dict[str, Any]) -> None:
     views, sentences = world()
-    settings = ScoringSettings(**how, theta=0.6)
+    settings = ScoringSettings(**changes, theta=0.6)
     paper = method("lazsl").scores(views, sentences, settings)
     converged = method("lazsl-converged").scores(views, sentences, settings)
     other = ScoringSettings(theta=0.6)

@@ -32,7 +32,7 @@ def stored(labelled: Run) -> StoredRun:
 
 
 @pytest.fixture(scope="module")
-def own(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
+def own_run(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
     """The same run in a workspace that may be written to."""
     home = tmp_path_factory.mktemp("own") / "workspace"
     shutil.copytree(labelled.job.workspace, home, ignore=shutil.ignore_patterns("*.duckdb"))
@@ -79,10 +79,12 @@ def test_images_come_with_their_own_embeddings_and_boxes(stored: StoredRun) -> N
             paths.region_embeddings(stored.encoder, stored.regions, shard)
         ).to_pylist()
         for image_id in dict.fromkeys(row["image_id"] for row in rows):
-            mine = [row for row in rows if row["image_id"] == image_id]
+            rows_of_image = [row for row in rows if row["image_id"] == image_id]
             vectors, boxes = seen[image_id]
-            assert np.array_equal(vectors.numpy(), np.array([r["embedding"] for r in mine]))
-            sides = [[r[s] for s in ("left", "top", "right", "bottom")] for r in mine[1:]]
+            assert np.array_equal(
+                vectors.numpy(), np.array([r["embedding"] for r in rows_of_image])
+            )
+            sides = [[r[s] for s in ("left", "top", "right", "bottom")] for r in rows_of_image[1:]]
             assert np.array_equal(boxes, np.array(sides))
             expected += 1
     assert len(seen) == expected == 43
@@ -282,13 +284,13 @@ def test_the_answers_are_what_the_run_itself_stored(stored: StoredRun) -> None:
 
 
 def test_the_ensemble_is_the_mean_of_eighty_sentences_and_is_embedded_once(
-    own: StoredRun, labelled: Run, monkeypatch: pytest.MonkeyPatch
+    own_run: StoredRun, labelled: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sentences: list[str] = []
-    first = read_sentences(own, say=sentences.append)
+    first = read_sentences(own_run, say=sentences.append)
     assert len(templates()) == 80 and "4,800 sentences" in sentences[0]
     encoder = models.load_model(labelled, "both")
-    label = own.embedded_labels.classes[7]
+    label = own_run.embedded_labels.classes[7]
     rows = encoder.encode_sentences([t.replace("{class}", label) for t in templates()]).numpy()
     mean = rows.astype(np.float64).mean(0)
     assert first.ensemble is not None
@@ -298,39 +300,39 @@ def test_the_ensemble_is_the_mean_of_eighty_sentences_and_is_embedded_once(
         raise AssertionError("the model was loaded again")
 
     monkeypatch.setattr("lazsl.evaluation.sentences.load_encoder", no_model)
-    again = read_sentences(own, say=sentences.append)
+    again = read_sentences(own_run, say=sentences.append)
     assert again.ensemble is not None and torch.equal(first.ensemble, again.ensemble)
     assert len(sentences) == 1
 
 
 def test_cupl_is_read_by_class_name_and_left_out_with_a_reason(
-    own: StoredRun, labelled: Run, tmp_path: Path
+    own_run: StoredRun, labelled: Run, tmp_path: Path
 ) -> None:
-    without = read_sentences(own)
+    without = read_sentences(own_run)
     assert without.cupl is None and "--cupl FILE" in without.left_out["cupl"]
-    assert "cupl" not in [one.name for one in methods_for(without)]
-    classes = own.embedded_labels.classes
+    assert "cupl" not in [method.name for method in methods_for(without)]
+    classes = own_run.embedded_labels.classes
     file = tmp_path / "cupl.json"
     texts = {c: [f"A {c} has a red head.", f"You know a {c} by it."] for c in reversed(classes)}
     file.write_text(json.dumps({**texts, "Dodo": ["A Dodo is gone."]}))
-    given = read_sentences(own, str(file))
+    given = read_sentences(own_run, str(file))
     assert "cupl" not in given.left_out and given.cupl is not None
     rows = models.load_model(labelled, "both").encode_sentences(texts[classes[4]]).numpy()
     mean = rows.astype(np.float64).mean(0)
     assert given.cupl[4].numpy() == pytest.approx(mean / np.linalg.norm(mean), abs=1e-6)
     file.write_text(json.dumps({c: texts[c] for c in classes[1:]}))
     with pytest.raises(UserError, match=f"lacks 1 of the run's 60 classes.*{classes[0]!r}"):
-        read_sentences(own, str(file))
+        read_sentences(own_run, str(file))
 
 
-def test_a_label_set_of_whole_sentences_is_cupl_itself_and_not_dclip(own: StoredRun) -> None:
-    table = own.embedded
+def test_a_label_set_of_whole_sentences_is_cupl_itself_and_not_dclip(own_run: StoredRun) -> None:
+    table = own_run.embedded
     at = table.schema.get_field_index("prompt")
     prompts = pc.coalesce(table["attribute"], table["prompt"])
     whole = table.set_column(at, table.schema.field(at), prompts)
-    sentences = read_sentences(replace(own, embedded=whole))
+    sentences = read_sentences(replace(own_run, embedded=whole))
     assert sentences.cupl is not None and "whole sentences" in sentences.left_out["dclip"]
-    names = [one.name for one in methods_for(sentences)]
+    names = [method.name for method in methods_for(sentences)]
     assert names == [method.name for method in METHODS if method.name != "dclip"]
 
 

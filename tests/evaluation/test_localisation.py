@@ -59,9 +59,9 @@ def seeing(
 def test_the_pointing_game_agrees_with_a_plain_loop() -> None:
     maps = GENERATOR.integers(0, 9, (20, 7, 5)).astype(float)  # with ties
     parts = GENERATOR.random((20, 7, 5))
-    for one, part, actual in zip(maps, parts, pointing_game(maps, parts), strict=True):
-        best = max(one[i, j] for i in range(7) for j in range(5))
-        hits = [part[i, j] for i in range(7) for j in range(5) if one[i, j] == best]
+    for each_map, part, actual in zip(maps, parts, pointing_game(maps, parts), strict=True):
+        best = max(each_map[i, j] for i in range(7) for j in range(5))
+        hits = [part[i, j] for i in range(7) for j in range(5) if each_map[i, j] == best]
         assert actual == pytest.approx(sum(hits) / len(hits))
 
 
@@ -74,9 +74,9 @@ def test_a_flat_map_points_as_well_as_chance() -> None:
 
 def test_energy_inside_agrees_with_a_plain_loop() -> None:
     maps, parts = GENERATOR.normal(size=(12, 6, 4)), GENERATOR.random((12, 6, 4))
-    for one, part, actual in zip(maps, parts, energy_inside(maps, parts), strict=True):
+    for each_map, part, actual in zip(maps, parts, energy_inside(maps, parts), strict=True):
         inside = total = 0.0
-        for value, fraction in zip(one.flat, part.flat, strict=True):
+        for value, fraction in zip(each_map.flat, part.flat, strict=True):
             inside += max(value, 0) * fraction
             total += max(value, 0)
         assert actual == pytest.approx(inside / total)
@@ -116,8 +116,8 @@ def test_a_planted_place_is_found_where_contributions_and_the_centre_miss_it() -
     for place in [(25, 20), (95, 22), (30, 70), (90, 65), (60, 20), (22, 45)]:
         evidence = seeing(place)
         for name, distances in errors.items():
-            one = ATTRIBUTIONS[name](evidence, None, (120, 90))[0]
-            y, x = np.unravel_index(one.argmax(), one.shape)
+            placed = ATTRIBUTIONS[name](evidence, None, (120, 90))[0]
+            y, x = np.unravel_index(placed.argmax(), placed.shape)
             distances.append(float(np.hypot(x + 0.5 - place[0], y + 0.5 - place[1])))
     means = {name: np.mean(distances) for name, distances in errors.items()}
     assert means[BEST] < 8 and means[BEST] < 0.5 * min(means["contribution"], means["centre"])
@@ -149,7 +149,7 @@ def test_deletion_takes_the_strongest_places_first_and_leaves_the_rest() -> None
     strength = np.zeros((8, 12))
     strength[3, 4], strength[6, 9] = 2.0, 1.0
     first, both, all_gone = deleted(pixels, strength, (25 / 2400, 50 / 2400, 1.0))
-    changed = [(one != pixels).any(axis=2) for one in (first, both, all_gone)]
+    changed = [(version != pixels).any(axis=2) for version in (first, both, all_gone)]
     boxes = np.zeros((2, 40, 60), bool)
     boxes[0, 15:20, 20:25] = True
     boxes[1, 30:35, 45:50] = True

@@ -293,9 +293,9 @@ def test_an_image_of_no_known_class_is_wrong_when_labelled_and_not_part_of_the_c
 
 
 def test_the_same_images_give_the_same_trust_as_json() -> None:
-    one, again = (json.dumps(trusted(unknown=30).to_json(), allow_nan=False) for _ in range(2))
-    assert one == again
-    document = json.loads(one)
+    first, again = (json.dumps(trusted(unknown=30).to_json(), allow_nan=False) for _ in range(2))
+    assert first == again
+    document = json.loads(first)
     assert len(document["risk_coverage"]["risk"]) == 100
     assert document["risk_coverage"]["coverage"][-1] == 1.0
     assert document["threshold"] == trusted(unknown=30).threshold

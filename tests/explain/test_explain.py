@@ -143,10 +143,10 @@ def test_strengths_and_best_regions_are_those_in_the_warehouse(
         "select attribute, contribution, box from why($run, $image)",
         {"run": labelled.key, "image": explanation.image.image_id},
     ).fetchall()
-    assert [one.text for one in spoken(explanation.this)] == [row[0] for row in rows]
-    for one, (_, contribution, box) in zip(spoken(explanation.this), rows, strict=True):
-        assert one.contribution == pytest.approx(contribution, abs=1e-6)
-        assert one.box == (box["left"], box["top"], box["right"], box["bottom"])
+    assert [attribute.text for attribute in spoken(explanation.this)] == [row[0] for row in rows]
+    for attribute, (_, contribution, box) in zip(spoken(explanation.this), rows, strict=True):
+        assert attribute.contribution == pytest.approx(contribution, abs=1e-6)
+        assert attribute.box == (box["left"], box["top"], box["right"], box["bottom"])
 
 
 def test_a_class_without_a_kept_plan_is_aligned_anew_from_stored_embeddings(
@@ -203,8 +203,12 @@ def test_attributes_that_say_alike_stand_side_by_side() -> None:
     this = evidence(("a curved blue beak", "yellow legs", "a fan tail"), label="this")
     other = evidence(("Yellow legs", "a conical blue beak", "a smooth crown"), label="other")
     actual = [
-        (one.this and one.this.text, one.other and one.other.text, one.shared)
-        for one in pair(this, other)
+        (
+            attributes.this and attributes.this.text,
+            attributes.other and attributes.other.text,
+            attributes.shared,
+        )
+        for attributes in pair(this, other)
     ]
     assert sorted(actual, key=str) == [
         ("a curved blue beak", "a conical blue beak", False),
@@ -351,9 +355,9 @@ def evidence(
 def explanation(this: Evidence, other: Evidence | None, **verdict: object) -> Explanation:
     image = Image("shard", "id", this.key, "uri", 1, "1", this.width, this.height)
     margin = None if other is None else this.score - other.score
-    said = Verdict(this.label, this.score, other and other.label, margin, None, None, False)
+    words = Verdict(this.label, this.score, other and other.label, margin, None, None, False)
     run = find_run_of("run")
-    return Explanation(run, image, replace(said, **verdict), this, other)  # type: ignore[arg-type]
+    return Explanation(run, image, replace(words, **verdict), this, other)  # type: ignore[arg-type]
 
 
 def find_run_of(key: str):  # type: ignore[no-untyped-def]

@@ -55,8 +55,8 @@ def test_epsilon_follows_the_models_logit_scale_and_is_stored_as_resolved(run: R
     assert scoring.presence_temperature == pytest.approx(1 / 49.3, rel=0.01)
     with closing(open_warehouse(run.job.warehouse_path)) as connection:
         assert find_run(connection, run.key, run.job.workspace).job.scoring == scoring
-    there = {"warehouse": str(run.job.warehouse_path)}
-    again = open_relabelling(run.workspace, run.key, there)
+    paths_given = {"warehouse": str(run.job.warehouse_path)}
+    again = open_relabelling(run.workspace, run.key, paths_given)
     assert again.key == run.key
 
 
@@ -136,7 +136,7 @@ def test_editing_one_attribute_moves_no_other_and_needs_its_sentence_alone(run: 
     assert [sentence for sentence in answer if "plaid" not in sentence] == []
     assert len(answer) == 1
     label = answer.before.top[0][0]
-    moved = [one for one in answer.moved if one.label == label]
+    moved = [move for move in answer.moved if move.label == label]
     kept = [move for move in moved if move.before is not None and move.after is not None]
     assert len(kept) == len(moved) - 2
     assert all(move.change == 0 for move in kept)
@@ -153,14 +153,14 @@ def test_a_new_class_moves_no_score_and_needs_its_sentences_alone(run: Run) -> N
 
 def test_an_evaluation_shows_both_aligners_from_one_set_of_regions(run: Run, labelled: Run) -> None:
     by_run = {}
-    for one in (run, labelled):
-        evaluation = evaluate(one.job.workspace, one.key, str(fieldguide.TRUTH_FILE))
-        by_run[one.key] = evaluation.answers
+    for either in (run, labelled):
+        evaluation = evaluate(either.job.workspace, either.key, str(fieldguide.TRUTH_FILE))
+        by_run[either.key] = evaluation.answers
         assert {"lazsl", "one-sided", "crop-mean", "dclip"} <= evaluation.answers.best.keys()
     for name in ("lazsl", "one-sided"):
-        mine, other = (by_run[one.key] for one in (run, labelled))
-        assert np.array_equal(mine.best[name], other.best[name])
-        assert np.array_equal(mine.scores[name], other.scores[name])
+        ours, other = (by_run[either.key] for either in (run, labelled))
+        assert np.array_equal(ours.best[name], other.best[name])
+        assert np.array_equal(ours.scores[name], other.scores[name])
     with closing(open_warehouse(run.job.warehouse_path)) as connection:
         stored = dict(connection.execute("select image_id, score from predictions").fetchall())
     answers = by_run[run.key]

@@ -100,7 +100,7 @@ def test_an_edit_that_changes_nothing_reproduces_the_run(
     assert [name for name, _ in answer.after.top] == [name for name, _ in called(labelled)]
     for side in (answer.before, answer.after):
         assert [s for _, s in side.top] == pytest.approx([s for _, s in called(labelled)], abs=1e-6)
-    assert all(one.change == 0 for one in answer.moved)
+    assert all(move.change == 0 for move in answer.moved)
 
 
 def test_dropping_an_attribute_is_relabelling_without_it(
@@ -159,7 +159,7 @@ def test_moves_of_a_class_add_up_to_the_change_of_its_score(
 ) -> None:
     answer = ask(labelled, stored, embedded, "drop 1", "drop 1")
     label = answer.before.top[0][0]
-    moves = [one for one in answer.moved if one.label == label]
+    moves = [move for move in answer.moved if move.label == label]
     change = dict(answer.after.top)[label] - dict(answer.before.top)[label]
     assert sum(move.change for move in moves) == pytest.approx(change, abs=1e-6)
     assert sum(move.before or 0 for move in moves) == pytest.approx(
@@ -274,10 +274,10 @@ class Letters:
 def test_the_label_set_is_known_from_its_sentences_alone(template: str | None) -> None:
     labels = LabelSet("birds", (*BIRDS.classes, "a"), (*BIRDS.attributes, ("a tail",)), template)
     table = embed_labels(labels, Letters())  # type: ignore[arg-type]
-    found = stored_labelset(table, "birds")
-    assert (found.classes, found.attributes) == (labels.classes, labels.attributes)
-    assert found.prompts == labels.prompts
-    grown, _ = edit(found, "add Wren: a short bill", "Wren")
+    read_back = stored_labelset(table, "birds")
+    assert (read_back.classes, read_back.attributes) == (labels.classes, labels.attributes)
+    assert read_back.prompts == labels.prompts
+    grown, _ = edit(read_back, "add Wren: a short bill", "Wren")
     assert grown.prompts == edit(labels, "add Wren: a short bill", "Wren")[0].prompts
 
 

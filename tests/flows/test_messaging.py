@@ -29,18 +29,18 @@ class Busy:
             connection.exec_driver_sql("create table bucket (count integer)")
 
     async def __call__(self, message: Message) -> None:
-        with self.engine.connect() as one, self.engine.connect() as other:
-            one.exec_driver_sql("begin deferred")
-            one.exec_driver_sql("select * from bucket").fetchall()
+        with self.engine.connect() as first, self.engine.connect() as other:
+            first.exec_driver_sql("begin deferred")
+            first.exec_driver_sql("select * from bucket").fetchall()
             if self.refused < self.times:
                 other.exec_driver_sql("insert into bucket values (0)")
             try:
-                one.exec_driver_sql("insert into bucket values (1)")
+                first.exec_driver_sql("insert into bucket values (1)")
             except OperationalError:
                 self.refused += 1
-                one.exec_driver_sql("rollback")
+                first.exec_driver_sql("rollback")
                 raise
-            one.exec_driver_sql("commit")
+            first.exec_driver_sql("commit")
         assert isinstance(message.data, bytes)
         self.handled.append(message.data)
 

@@ -85,8 +85,8 @@ def digest(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
-def difference(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    return np.abs(found.astype(int) - expected.astype(int))
+def difference(crops: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    return np.abs(crops.astype(int) - expected.astype(int))
 
 
 @pytest.mark.parametrize("resample", ["bicubic", "bilinear"])

@@ -271,8 +271,8 @@ def test_waits_between_tries_grow(server: Server, desk: Desk) -> None:
     desk.write("Wren")
     server.answer = lambda request, nth: refusing(500, "oops") if nth < 2 else saying(GOOD)
     desk.describe()
-    one, two, three = (request.at for request in server.requests)
-    assert 0.37 <= two - one < 0.9 and 0.75 <= three - two < 1.5  # 0.5 s, 1 s, up to 25 % less
+    first, two, three = (request.at for request in server.requests)
+    assert 0.37 <= two - first < 0.9 and 0.75 <= three - two < 1.5  # 0.5 s, 1 s, up to 25 % less
 
 
 def test_a_class_that_fails_loses_no_other_and_is_asked_again(server: Server, desk: Desk) -> None:
@@ -386,8 +386,8 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
         cache = str(desk.cache)
         result = desk.describe("--retries", "0", "--parallel", "1", "--cache", cache, code=1)
     server.close()
-    told = [line.split("  ", 2)[1:] for line in result.stderr.splitlines() if line[:2] == "  "]
-    reasons = {name.strip(): reason.strip() for name, reason in told}
+    lines = [line.split("  ", 2)[1:] for line in result.stderr.splitlines() if line[:2] == "  "]
+    reasons = {name.strip(): reason.strip() for name, reason in lines}
     yield Mixed(result.output, reasons, desk.attributes(), len(list(desk.cache.glob("*.json"))))
 
 
@@ -436,7 +436,7 @@ def test_harmless_oddities_are_only_text(server: Server, desk: Desk) -> None:
 
 
 def test_more_than_asked_for_is_cut_to_the_first(server: Server, desk: Desk) -> None:
-    many = [f"a part of kind {one}" for one in "abcdefghijkl"]
+    many = [f"a part of kind {letter}" for letter in "abcdefghijkl"]
     server.answer = lambda request, nth: saying(many)
     desk.describe("--most", "6")
     assert set(desk.attributes().values()) == {tuple(many[:6])}

@@ -140,7 +140,7 @@ def test_markup_and_control_sequences_of_a_file_do_not_reach_the_terminal(tmp_pa
     assert result.exit_code == 1
     assert not {"\x1b", "\u202e"} & {*result.output}
     assert "'[RED]wings[/]'" in result.stdout  # written out, not turned red
-    kinds = [one["kind"] for one in found(text, tmp_path, name="birds.json")]
+    kinds = [finding["kind"] for finding in found(text, tmp_path, name="birds.json")]
     assert sorted(kinds) == ["odd-characters", "odd-characters", "repeated-attribute"]
 
 
@@ -154,9 +154,13 @@ def test_the_embedded_label_set_has_no_findings() -> None:
 
 def test_a_sentence_that_the_model_would_cut_is_found(tmp_path: Path) -> None:
     long = CLEAN.replace("an arched bill", "an arched bill " + "of black and white feathers " * 20)
-    kinds = {(one["kind"], one["line"]) for one in found(long, tmp_path, "-m", "fieldguide")}
+    kinds = {
+        (finding["kind"], finding["line"]) for finding in found(long, tmp_path, "-m", "fieldguide")
+    }
     assert ("too-long", 10) in kinds
-    assert "too-long" not in {one["kind"] for one in found(CLEAN, tmp_path, "-m", "fieldguide")}
+    assert "too-long" not in {
+        finding["kind"] for finding in found(CLEAN, tmp_path, "-m", "fieldguide")
+    }
 
 
 def test_look_alikes_are_the_pairs_that_a_plain_loop_finds() -> None:
@@ -235,7 +239,11 @@ SENTENCES = (
 def test_whole_sentences_raise_no_false_alarm(sentence: str) -> None:
     """Of 8,751 findings over public files, 4,313 took the verb after "A cannon" for a plural."""
     document = {"template": "{attribute}", "classes": {"Thing": [sentence]}}
-    grammar = [one for one in check(Read(parse_labelset(document, "x"))) if one.kind == "grammar"]
+    grammar = [
+        finding
+        for finding in check(Read(parse_labelset(document, "x")))
+        if finding.kind == "grammar"
+    ]
     assert grammar == []
 
 
@@ -247,7 +255,7 @@ def test_a_wrong_article_in_a_whole_sentence_is_found() -> None:
 
 def complaints(attribute: str) -> list[Finding]:
     read = Read(parse_labelset({"Thing": [attribute]}, "x"))
-    return [one for one in check(read) if one.kind == "grammar"]
+    return [finding for finding in check(read) if finding.kind == "grammar"]
 
 
 @pytest.mark.parametrize("attribute", GOOD)
@@ -315,7 +323,7 @@ SEEN = (
 @pytest.mark.parametrize("attribute", SEEN)
 def test_what_a_picture_shows_is_left_alone(attribute: str) -> None:
     document = {"Thing": [attribute], "bow": ["a string"], "ring": ["round"], "hat": ["felt"]}
-    kinds = {one.kind for one in check(Read(parse_labelset(document, "x")))}
+    kinds = {finding.kind for finding in check(Read(parse_labelset(document, "x")))}
     assert not kinds & {"says-absent", "not-visible", "names-other"}
 
 
@@ -399,7 +407,7 @@ def test_kinds_can_be_counted_and_chosen(tmp_path: Path) -> None:
     result = run(MANY, tmp_path, "--summary")
     rows = [line.split()[:2] for line in result.stdout.splitlines()[1:3]]
     assert rows == [["150", "grammar"], ["1", "says-absent"]]
-    assert {one["kind"] for one in found(MANY, tmp_path, "--kind", "says-absent")} == {
+    assert {finding["kind"] for finding in found(MANY, tmp_path, "--kind", "says-absent")} == {
         "says-absent"
     }
     result = run(MANY, tmp_path, "--kind", "gramar")
@@ -446,7 +454,14 @@ def test_603_repeated_names_are_put_right_at_once(tmp_path: Path) -> None:
     file = tmp_path / "names.txt"
     file.write_text("\n".join(names))
     assert (
-        len([one for one in check(read_labels(str(file))) if one.kind == "repeated-class"]) == 603
+        len(
+            [
+                finding
+                for finding in check(read_labels(str(file)))
+                if finding.kind == "repeated-class"
+            ]
+        )
+        == 603
     )
     result = CliRunner().invoke(app, ["labels", "check", str(file), "--fix", str(target)])
     assert result.exit_code == 0, result.output

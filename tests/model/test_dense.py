@@ -44,8 +44,8 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def close(found: torch.Tensor, expected: torch.Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+def close(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
 
 
 @torch.inference_mode()
@@ -214,8 +214,8 @@ def test_dense_regions_label_right_for_a_few_forward_passes(runs: list[Any]) -> 
 
 
 def test_shards_batches_and_threads_change_no_dense_region(runs: list[Any]) -> None:
-    one, two = (content(run.job.warehouse_path, by_shard=False) for run in runs)
-    assert one == two
+    first, two = (content(run.job.warehouse_path, by_shard=False) for run in runs)
+    assert first == two
 
 
 def test_dense_regions_are_other_embeddings_that_can_be_scored_anew(runs: list[Any]) -> None:

@@ -123,16 +123,16 @@ def watched(patch: pytest.MonkeyPatch) -> Counter[str]:
     return done
 
 
-def differences(found: Counter[str], expected: dict[str, Expected]) -> list[str]:
+def differences(counts: Counter[str], expected: dict[str, Expected]) -> list[str]:
     """A sentence for every count that is not what is expected."""
     sentences = []
-    for name in sorted(found.keys() | expected.keys()):
+    for name in sorted(counts.keys() | expected.keys()):
         wanted = expected.get(name, Expected(0, 0.0, "nothing that was counted before"))
-        off = abs(found[name] - wanted.count)
+        off = abs(counts[name] - wanted.count)
         if off > wanted.tolerance * wanted.count:
-            times = f", {found[name] / wanted.count:.2f} times" if wanted.count else ""
+            times = f", {counts[name] / wanted.count:.2f} times" if wanted.count else ""
             sentences.append(
-                f"{name}: {found[name]:,} where {wanted.count:,} are expected{times} "
+                f"{name}: {counts[name]:,} where {wanted.count:,} are expected{times} "
                 f"({wanted.counts}). If this is meant, write {EXPECTED.name} anew with "
                 "LAZSL_COUNTED=write python -m pytest tests/run/test_counted_work.py, and say why "
                 "in the commit."
@@ -141,7 +141,7 @@ def differences(found: Counter[str], expected: dict[str, Expected]) -> list[str]
 
 
 def expected() -> dict[str, Expected]:
-    return {name: Expected(**one) for name, one in json.loads(EXPECTED.read_text()).items()}
+    return {name: Expected(**fields) for name, fields in json.loads(EXPECTED.read_text()).items()}
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,9 @@ def test_a_job_does_as_much_as_is_expected_and_no_more(
 ) -> None:
     counted_now = counted[16, CLASSES]
     if WRITE:
-        known = {name: vars(one) for name, one in expected().items()} if EXPECTED.exists() else {}
+        known = (
+            {name: vars(fields) for name, fields in expected().items()} if EXPECTED.exists() else {}
+        )
         new = {"tolerance": 0.0, "counts": "?"}
         written = {
             name: {**known.get(name, new), "count": counted_now[name]}
@@ -202,15 +204,17 @@ def test_work_grows_with_images_classes_and_shards_as_stated(
 
 def test_twice_the_work_is_one_sentence_that_says_what_and_what_to_do() -> None:
     known = expected()
-    for name, one in known.items():
+    for name, count in known.items():
         doubled = Counter({other: each.count for other, each in known.items()})
         doubled[name] *= 2
         (sentence,) = differences(doubled, known)
-        assert sentence.startswith(f"{name}: {2 * one.count:,} where {one.count:,} are expected")
-        assert "LAZSL_COUNTED=write" in sentence and one.counts in sentence
+        assert sentence.startswith(
+            f"{name}: {2 * count.count:,} where {count.count:,} are expected"
+        )
+        assert "LAZSL_COUNTED=write" in sentence and count.counts in sentence
 
 
 def test_every_count_says_what_it_counts_and_how_near_it_has_to_be() -> None:
-    for name, one in expected().items():
-        assert one.count > 0 and len(one.counts) > 10, name
-        assert one.tolerance <= 0.25, name
+    for name, count in expected().items():
+        assert count.count > 0 and len(count.counts) > 10, name
+        assert count.tolerance <= 0.25, name

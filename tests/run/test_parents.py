@@ -41,9 +41,9 @@ def test_an_image_without_a_label_gets_the_deepest_parent_above_the_threshold() 
         best = scores[row["image_id"]]
         raised = np.exp((np.array([s for _, s in best]) - best[0][1]) / 0.01)
         chance = raised / raised.sum()
-        mine = parents[best[0][0]]
-        total = sum(c for c, (name, _) in zip(chance, best, strict=True) if parents[name] == mine)
-        expected = mine if row["abstained"] and total >= 0.6 else None
+        parent = parents[best[0][0]]
+        total = sum(c for c, (name, _) in zip(chance, best, strict=True) if parents[name] == parent)
+        expected = parent if row["abstained"] and total >= 0.6 else None
         assert row["parent_label"] == expected
         assert row["parent_level"] == (1 if expected else None)
         if expected:
@@ -54,10 +54,10 @@ def test_an_image_without_a_label_gets_the_deepest_parent_above_the_threshold() 
 
 def test_parents_name_a_run_only_where_labels_may_be_parents() -> None:
     plain, more = ScoringSettings(**HOW), ScoringSettings(**HOW, parents_above=0.6)
-    one, other = {"a": "x"}, {"a": "y"}
+    first, other = {"a": "x"}, {"a": "y"}
     of = ("archive-1", "encoder", "r90-1", "labels-1")
-    assert run_key(*of, plain, one) == run_key(*of, plain, other) == run_key(*of, plain)
-    assert len({run_key(*of, more, one), run_key(*of, more, other), run_key(*of, plain)}) == 3
+    assert run_key(*of, plain, first) == run_key(*of, plain, other) == run_key(*of, plain)
+    assert len({run_key(*of, more, first), run_key(*of, more, other), run_key(*of, plain)}) == 3
 
 
 def test_labels_may_be_parents_only_where_there_are_some(tmp_path: Path) -> None:

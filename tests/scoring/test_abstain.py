@@ -452,11 +452,11 @@ def test_a_threshold_is_not_taken_over_to_another_label_set_or_other_settings(
     )
     assert strict.job.scoring.abstain_below == 0.35
     where = strict.job.workspace
-    there = {"warehouse": str(strict.job.warehouse_path)}
-    assert open_relabelling(Folder(where), strict.key, there).key == strict.key
+    paths_given = {"warehouse": str(strict.job.warehouse_path)}
+    assert open_relabelling(Folder(where), strict.key, paths_given).key == strict.key
     other = tmp_path / "other.json"
     other.write_text(fieldguide.LABELS_FILE.read_text().replace("a ", "one ", 1))
-    again = open_relabelling(Folder(where), strict.key, {"labels": str(other), **there})
+    again = open_relabelling(Folder(where), strict.key, {"labels": str(other), **paths_given})
     assert again.job.scoring == ScoringSettings()
     options = ["-w", where, "--warehouse", str(strict.job.warehouse_path)]
     result = CliRunner().invoke(app, ["relabel", strict.key, *options, "--theta", "0.7"])

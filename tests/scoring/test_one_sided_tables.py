@@ -65,7 +65,7 @@ def test_papers_plans_say_nothing_of_presence() -> None:
 
 def with_texts(w: World, texts: list[list[str]]) -> World:
     """The same sentences, said to be of these attributes."""
-    flat = iter([text for own in texts for text in own])
+    flat = iter([text for class_texts in texts for text in class_texts])
     within = w.labels["attribute_index"].to_pylist()
     column = pa.array([None if j < 0 else next(flat) for j in within], pa.string())
     place = w.labels.schema.get_field_index("attribute")
@@ -82,7 +82,7 @@ def test_presence_is_held_against_the_nearest_attributes_that_no_class_shares() 
     texts = texts_of(w)
     tables = score(with_texts(w, texts), top_k=4, plans=0, **HOW)
     tau = HOW["presence_temperature"]
-    names = sorted({text for own in texts for text in own})
+    names = sorted({text for class_texts in texts for text in class_texts})
     together = {(text, two) for text in texts for text in text for two in text}
     place = [(c, j) for c, size in enumerate(SIZES) for j in range(size)]
     vectors = {(c, j): w.attributes[c][j] for c, j in place}
@@ -111,8 +111,8 @@ def test_presence_is_held_against_the_nearest_attributes_that_no_class_shares() 
             ahead = [by_text[n] - strength[c, j] for n in rivals(texts[c][j])]
             assert abs(e["presence"] - 1 / (1 + np.exp(np.array(ahead) / tau).sum())) < 1e-4
         c = index(row["label"])
-        own = [e["presence"] for e in of_image(tables["evidence"], row["image_id"], 1)]
-        assert abs(row["presence"] - np.exp(np.log(own).mean())) < 1e-5
+        presences = [e["presence"] for e in of_image(tables["evidence"], row["image_id"], 1)]
+        assert abs(row["presence"] - np.exp(np.log(presences).mean())) < 1e-5
         lacking = [
             max(0.0, max((by_text[n] - strength[c, j] for n in rivals(texts[c][j])), default=0.0))
             for j in range(SIZES[c])

@@ -148,8 +148,8 @@ def test_a_plan_and_its_evidence_tell_the_same() -> None:
         shape = (len(row["regions"]), row["attributes"])
         parts = np.reshape(row["mass"], shape) * np.reshape(row["similarity"], shape)
         evidence = of_image(tables["evidence"], row["image_id"], row["rank"])
-        told = [e["contribution"] for e in evidence]
-        assert np.abs(parts.sum(axis=0) - told).max() < 1e-6
+        contributions = [e["contribution"] for e in evidence]
+        assert np.abs(parts.sum(axis=0) - contributions).max() < 1e-6
         best = [row["regions"][i] for i in parts.argmax(axis=0)]
         assert [e["best_region"] for e in evidence] == best
 
@@ -220,8 +220,8 @@ def test_a_class_without_attributes_is_scored_by_its_bare_name() -> None:
         assert abs(row["score"] - bare.reference(0, index(row["class"])).score) < 1e-5
         if index(row["class"]) == 1:
             assert abs(row["dclip_score"] - row["clip_score"]) < 1e-6
-    told = [e for e in tables["evidence"] if e["class"] == "class 1"]
-    assert len(told) == len(bare.images)
+    evidence = [e for e in tables["evidence"] if e["class"] == "class 1"]
+    assert len(evidence) == len(bare.images)
 
 
 def test_labels_are_read_back_in_their_order() -> None:

@@ -54,9 +54,9 @@ def test_no_credentials_are_in_the_key_of_an_archive(secret: str, plain: str) ->
 
 
 def test_a_folder_is_never_taken_for_a_secret() -> None:
-    one, other = "s3://bucket/key=1/photos", "s3://bucket/key=2/photos"
-    assert canonical_url(one) == one
-    assert keys.archive_key(one) != keys.archive_key(other)
+    first, other = "s3://bucket/key=1/photos", "s3://bucket/key=2/photos"
+    assert canonical_url(first) == first
+    assert keys.archive_key(first) != keys.archive_key(other)
 
 
 def test_two_archives_over_the_same_objects_share_no_shard() -> None:

@@ -42,12 +42,12 @@ def test_the_folder_of_a_killed_owner_is_removed_and_that_of_a_living_one_is_not
     process = holder(tmp_path)
     left = tmp_path / "lazsl-victim"
     try:
-        with scratch_folder("mine", tmp_path) as mine:
-            assert mine.is_dir() and (left / "picture.jpg").exists(), "its owner lives"
+        with scratch_folder("mine", tmp_path) as alive:
+            assert alive.is_dir() and (left / "picture.jpg").exists(), "its owner lives"
             process.send_signal(death)
             process.wait()
             assert sweep_scratch(tmp_path) == [left]
-            assert mine.is_dir() and not left.exists()
+            assert alive.is_dir() and not left.exists()
     finally:
         process.kill()
         process.wait()

@@ -128,9 +128,9 @@ def test_the_sample_is_labelled_by_parts_and_rightly(labelled_sample: Path) -> N
     top1 = {row["name"]: row["top1"]["value"] for row in document["methods"]["methods"]}
     assert document["scoring"]["aligner"] == "one-sided" and document["regions"]["layout"] == "zoom"
     assert top1["one-sided"] >= 0.98
-    (own,) = [row for row in document["methods"]["methods"] if row["name"] == "one-sided"]
-    assert own["paired"]["only_this"] > own["paired"]["only_other"]
-    assert own["paired"]["p_value"] < 0.001
+    (one_sided,) = [row for row in document["methods"]["methods"] if row["name"] == "one-sided"]
+    assert one_sided["paired"]["only_this"] > one_sided["paired"]["only_other"]
+    assert one_sided["paired"]["p_value"] < 0.001
     assert top1["lazsl"] >= 0.75
     assert top1["dclip"] < top1["lazsl"]
     (dclip,) = [row for row in document["methods"]["methods"] if row["name"] == "dclip"]

@@ -96,7 +96,7 @@ def test_the_page_has_every_world_and_its_pictures_can_be_opened(
     full = labels(pictures.crops, pictures)
     look = {"images": IMAGES, "agreement": 0.8, "accuracy": 0.5, "mean_accuracy": 0.6}
     look |= {"milliseconds": 12.0, "only_right": 3, "only_crops_right": 1, "p": 0.6}
-    one: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "images": IMAGES,
         "accuracy": share(full == pictures.right),
         "margin": [float(m) for m in np.quantile(margins(pictures), (0.1, 0.5))],
@@ -109,7 +109,7 @@ def test_the_page_has_every_world_and_its_pictures_can_be_opened(
             {"scale": 2.0, "passes": 5.5, **look},
         ],
     }
-    actual = {"passes": 1 + COUNT, "pictures": 4, "worlds": {"photo": one, "dusk": one}}
+    actual = {"passes": 1 + COUNT, "pictures": 4, "worlds": {"photo": measured, "dusk": measured}}
     text = page(actual)
     assert "{" not in text.replace("{passes}", "") and "dense, scale 2" in text
     assert text.count("`dusk`") >= 5

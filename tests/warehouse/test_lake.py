@@ -63,18 +63,18 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
             sqlfiles.run(connection, "lake/export.sql")
         batches[batch] = path
     with (
-        closing(opening.open_warehouse(home / "all.duckdb")) as one,
+        closing(opening.open_warehouse(home / "all.duckdb")) as single,
         closing(duckdb.connect(config=CONFIG)) as many,
     ):
         named(many, lake)
         for name in ("lake/views.sql", "views.sql", "macros.sql"):
             sqlfiles.run(many, name)
-        yield Places(one, many, batches, lake)
+        yield Places(single, many, batches, lake)
 
 
 def write_audit(workspace: Folder, fake: fake_run.FakeRun) -> None:
     """A sample of three images, judged right."""
-    told = [
+    judgements = [
         {
             "sample": "sample-1",
             "archive": "archive-1",
@@ -98,7 +98,7 @@ def write_audit(workspace: Folder, fake: fake_run.FakeRun) -> None:
         for image in fake.labelled[:3]
     ]
     for table, name in (("samples", "sample-1"), ("reviews", "batch-1")):
-        rows = pa.Table.from_pylist(told, schema=schemas.AUDIT_TABLES[table])
+        rows = pa.Table.from_pylist(judgements, schema=schemas.AUDIT_TABLES[table])
         workspace.write_table(paths.audit_table(table, "archive-1", name), rows)
 
 
@@ -111,11 +111,11 @@ def named(connection: Connection, lake: Path, batch: str = "") -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_lake_of_two_batches_has_the_rows_of_one_warehouse(places: Places, table: str) -> None:
-    one, many = (connection.table(table) for connection in (places.one, places.many))
-    assert dict(zip(one.columns, map(str, one.types), strict=True)) == dict(
+    single, many = (connection.table(table) for connection in (places.one, places.many))
+    assert dict(zip(single.columns, map(str, single.types), strict=True)) == dict(
         zip(many.columns, map(str, many.types), strict=True)
     )
-    wanted, actual = (sorted(map(repr, relation.fetchall())) for relation in (one, many))
+    wanted, actual = (sorted(map(repr, relation.fetchall())) for relation in (single, many))
     assert actual == wanted
     assert len(wanted) > 0
 
@@ -124,8 +124,8 @@ def test_a_lake_of_two_batches_has_the_rows_of_one_warehouse(places: Places, tab
     "name", [n for n in sqlfiles.names() if n.startswith("examples/") and n not in APART]
 )
 def test_a_lake_answers_as_the_warehouse_does(places: Places, name: str) -> None:
-    one, many = (c.execute(sqlfiles.read(name)).fetchall() for c in (places.one, places.many))
-    assert one == many
+    single, many = (c.execute(sqlfiles.read(name)).fetchall() for c in (places.one, places.many))
+    assert single == many
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -721,16 +721,16 @@ def test_status_gives_reconciled_counts_accuracy_and_timings(
     publishing.load(workspace, path)
     assert run_keys.status(path)["accuracy"] is None
     publishing.load(workspace, path, truth=truth, archive="archive-1")
-    found = run_keys.status(path, fake.run)
-    assert json.loads(json.dumps(found)) == found
+    counted = run_keys.status(path, fake.run)
+    assert json.loads(json.dumps(counted)) == counted
     counts = {"listed": 23, "labelled": 17, "rejected": 6, "missing": 0, "shards": 4, "judged": 17}
-    assert {name: found[name] for name in counts} == counts
-    assert found["rejects"] == {"undecodable": 6}
-    assert found["accuracy"]["lazsl"] == pytest.approx(5 / 17)
-    assert sorted(found["accuracy"]) == ["clip", "crop_mean", "dclip", "lazsl"]
-    assert found["seconds"] == {"stage": 1.0, "embed": 6.0, "score": 2.0}
-    assert found["unreconciled_shards"] == 0
-    assert found["created"] == "2026-01-02T03:04:05Z"
+    assert {name: counted[name] for name in counts} == counts
+    assert counted["rejects"] == {"undecodable": 6}
+    assert counted["accuracy"]["lazsl"] == pytest.approx(5 / 17)
+    assert sorted(counted["accuracy"]) == ["clip", "crop_mean", "dclip", "lazsl"]
+    assert counted["seconds"] == {"stage": 1.0, "embed": 6.0, "score": 2.0}
+    assert counted["unreconciled_shards"] == 0
+    assert counted["created"] == "2026-01-02T03:04:05Z"
 
 
 @pytest.mark.usefixtures("loaded")
@@ -782,11 +782,11 @@ def test_a_reader_can_neither_write_nor_reach_outside(
 
 @pytest.mark.usefixtures("loaded")
 def test_a_reader_may_use_files_below_the_folders_it_was_given(path: Path, tmp_path: Path) -> None:
-    mine = tmp_path / "my data's"
-    Folder(str(mine)).write_table("places.parquet", pa.table({"place": ["here"]}))
-    connection = opening.open_warehouse(path, [mine])
+    folder = tmp_path / "my data's"
+    Folder(str(folder)).write_table("places.parquet", pa.table({"place": ["here"]}))
+    connection = opening.open_warehouse(path, [folder])
     rows = connection.execute(
-        "select place from read_parquet($name)", {"name": f"{mine}/*.parquet"}
+        "select place from read_parquet($name)", {"name": f"{folder}/*.parquet"}
     )
     assert rows.fetchall() == [("here",)]
     (tmp_path / "secret.txt").write_text("secret")
