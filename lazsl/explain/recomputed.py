@@ -20,8 +20,8 @@ from lazsl.explain.evidence import Evidence
 from lazsl.explain.lookup import Image, RunOfImage
 from lazsl.scoring.aligned import TakingPart, taking_part
 from lazsl.scoring.embedded import EmbeddedLabels
+from lazsl.scoring.passed_over import PassedOver, passed_over
 from lazsl.scoring.presence import measure_presence
-from lazsl.scoring.tables import PassedOver, passed_over
 from lazsl.settings import ScoringSettings
 from lazsl.store import paths
 from lazsl.store.folder import Folder

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 import torch
 
 from lazsl.alignment.align import attribute_strengths, crop_mean_scores, dclip_scores
-from lazsl.alignment.attributes import PackedAttributes
-from lazsl.alignment.plans import Plans, similarities_for, top_plans
+from lazsl.alignment.plans import Plans, top_plans
 from lazsl.embedding.doubt import doubts
 from lazsl.scoring.aligned import taking_part
 from lazsl.scoring.confidence import confidence
 from lazsl.scoring.embedded import EmbeddedLabels, images_alike
+from lazsl.scoring.passed_over import PassedOver, passed_over
 from lazsl.scoring.presence import Presence, measure_presence
 from lazsl.scoring.tree import Tree, chances, chances_above, deepest
 from lazsl.settings import ScoringSettings
@@ -108,46 +108,6 @@ def _score(
         "evidence": _evidence(ranked, labels),
         "plans": _plans(ranked, settings.plans, passed),
     }
-
-
-@dataclass(frozen=True)
-class PassedOver:
-    """The regions that were not kept, `passed` (B, M), and their `similarity` (B, k, M, n), zero on
-    kept ones and beyond a class's own size, `sizes` (B, k)."""
-
-    passed: torch.Tensor
-    similarity: torch.Tensor
-    sizes: torch.Tensor
-
-    def of(self, image: int, rank: int) -> torch.Tensor:
-        """S of one class, (regions passed over, its attributes)."""
-        size = int(self.sizes[image, rank])
-        return self.similarity[image, rank, self.passed[image], :size]
-
-
-def passed_over(
-    crops: torch.Tensor,
-    whole: torch.Tensor,
-    keep: torch.Tensor,
-    packed: PackedAttributes,
-    classes: torch.Tensor,
-    aligning: dict[str, Any],
-) -> PassedOver:
-    """The similarities of the regions that were not kept: what an attribute is not seen in helps to
-    say where it is.
-
-    Going the same way as those of the kept regions, they depend on neighbours as little.
-    """
-    passed = ~keep
-    sizes = packed.starts.diff()[classes]
-    if not bool(passed.any()):
-        largest = int(sizes.max()) if sizes.numel() else 0
-        nothing = crops.new_zeros((*classes.shape, keep.shape[1], largest))
-        return PassedOver(passed, nothing, sizes)
-    # Every image of a batch needs a region.
-    rest = torch.where(passed.any(1, keepdim=True), passed, keep)
-    similarity = similarities_for(crops, whole, rest, packed, classes, **aligning)
-    return PassedOver(passed, similarity, sizes)
 
 
 @dataclass(frozen=True)
