@@ -30,14 +30,16 @@ def over_time(records: list[dict[str, Any]], file: Path) -> None:
         rows, COLUMNS, figsize=(3 * COLUMNS, 1.9 * rows), squeeze=False, layout="constrained"
     )
     for axes, ((benchmark, name), points) in zip(grid.flat, sorted(series.items()), strict=False):
-        _one(axes, f"{benchmark}: {name}", points, len(records))
+        _draw_figure(axes, f"{benchmark}: {name}", points, len(records))
     for axes in grid.flat[len(series) :]:
         axes.axis("off")
     figure.savefig(file, dpi=110, metadata={"Software": None})
     plt.close(figure)
 
 
-def _one(axes: Axes, title: str, points: list[tuple[int, dict[str, Any]]], runs: int) -> None:
+def _draw_figure(
+    axes: Axes, title: str, points: list[tuple[int, dict[str, Any]]], runs: int
+) -> None:
     last = points[-1][1]
     ratios = [point["ratio"] for _, point in points]
     target = last["target"]

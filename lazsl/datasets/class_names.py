@@ -50,7 +50,9 @@ def join_classes(
     label_of |= by_alias
     missing = [key for key in wanted if key not in label_of]
     if missing:
-        described = "; ".join(_told(key, classes[key], labels, label_of) for key in missing[:3])
+        described = "; ".join(
+            _described(key, classes[key], labels, label_of) for key in missing[:3]
+        )
         raise UserError(
             f"{len(missing)} classes of the data set have no class of their own in the label set: "
             f"{described}; name what belongs together in a file of aliases (CSV of class,label)"
@@ -95,7 +97,7 @@ def _claim(
     label_of.update({keys[0]: label for label, keys in claims.items() if len(keys) == 1})
 
 
-def _told(
+def _described(
     key: str, names: tuple[str, ...], labels: Sequence[str], label_of: Mapping[str, str]
 ) -> str:
     """A class without a label, and what is in its way or near."""

@@ -93,7 +93,7 @@ def prepare(
     """
     split = dataset.read(folder)
     where = archive or str(split.archive)
-    truth, beyond, notes = _found(dataset, split, where, partial)
+    truth, beyond, notes = _matched(dataset, split, where, partial)
     labelset, joined, more = _labelled(split, labels, form, aliases)
     if published:
         labelset = _published(labelset, dataset)
@@ -134,7 +134,7 @@ def label_command(prepared: Prepared, url: str) -> str:
     return shlex.join(parts)
 
 
-def _found(
+def _matched(
     dataset: DataSet, split: Split, archive: str, partial: bool
 ) -> tuple[Mapping[str, str], int, list[str]]:
     """The truth of the images that the archive has, how many others it has, and notes."""

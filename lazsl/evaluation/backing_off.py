@@ -85,7 +85,7 @@ class Candidates:
         true = tree.shared(np.broadcast_to(truth[:, None], nodes.shape), nodes)
         return cls(nodes, chance, true, (best[:, 0] == truth) & (truth >= 0))
 
-    def some(self, rows: np.ndarray) -> Candidates:
+    def subset(self, rows: np.ndarray) -> Candidates:
         """These rows."""
         return Candidates(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
@@ -143,8 +143,8 @@ def measure_backing_off(
     labelled, correct = int((given >= 0).sum()), int(right.sum())
     out = out_right = 0
     for half, crossed, classes in halves:
-        fitted = fit_threshold(crossed.some(~half), classes[~half], precision)
-        half_images = crossed.some(half)
+        fitted = fit_threshold(crossed.subset(~half), classes[~half], precision)
+        half_images = crossed.subset(half)
         levels, hits = half_images.labels(classes[half], np.inf if fitted is None else fitted)
         out += int((levels >= 0).sum())
         out_right += int(hits.sum())

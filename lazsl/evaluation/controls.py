@@ -101,7 +101,7 @@ class Controlled:
         name, title: of the control; `real` for the label set itself.
         accuracy: top-1 by method, the mean over seeds.
         by_seed: the same for each seed.
-        kept: what is left of the own method's accuracy above chance, 0 and up; 1 for the real one.
+        kept: what is left of the run's method's accuracy above chance, 0 and up; 1 for the real one.
     """
 
     name: str
@@ -121,7 +121,7 @@ class Controls:
         rows: the label set itself, then the controls.
         seeds: of the controls.
         verdict: what it means, in a sentence.
-        own: the method that the run labels by.
+        run_method: the method that the run labels by.
     """
 
     images: int
@@ -129,7 +129,7 @@ class Controls:
     rows: tuple[Controlled, ...]
     seeds: tuple[int, ...]
     verdict: str
-    own: str = REFERENCE
+    run_method: str = REFERENCE
 
     name = "controls"
 
@@ -160,7 +160,7 @@ class Controls:
                 "## Controls",
                 f"The same {self.images:,} images and class names, with attributes that say "
                 f"nothing of the classes ({seeds}). Kept: what is left of the accuracy of "
-                f"{method(self.own).title} above chance ({self.chance:.1%}).",
+                f"{method(self.run_method).title} above chance ({self.chance:.1%}).",
                 self.table(),
                 self.verdict + "\n",
             ]
@@ -238,7 +238,7 @@ def verdict(rows: Sequence[Controlled], chance: float, run_method: str = REFEREN
     Args:
         rows: the label set itself, then the controls.
         chance: accuracy of a guess.
-        own: the method that the run labels by.
+        run_method: the method that the run labels by.
     """
     real, *controls = rows
     accuracy = real.accuracy[run_method]

@@ -187,7 +187,7 @@ def _confidence(ranked: _Ranked, settings: ScoringSettings) -> tuple[pa.Array[An
         return pa.nulls(len(scores), pa.float32()), pa.array(low)
     sure = confidence(scores.cpu().numpy(), settings.temperature)
     # In double precision, or a threshold between two float32 numbers would be rounded to one.
-    held = sure.astype(np.float64) * _there(ranked, settings)
+    held = sure.astype(np.float64) * _presence_factor(ranked, settings)
     return pa.array(sure), pa.array(low | (held < (settings.abstain_below or 0.0)))
 
 
@@ -197,7 +197,7 @@ def _below_floor(ranked: _Ranked, settings: ScoringSettings) -> np.ndarray:
     return np.asarray(best < (-np.inf if settings.floor is None else settings.floor))
 
 
-def _there(ranked: _Ranked, settings: ScoringSettings) -> np.ndarray:
+def _presence_factor(ranked: _Ranked, settings: ScoringSettings) -> np.ndarray:
     """(B,) float64, the presence by which chances are multiplied; 1 where it does not count."""
     if settings.abstain_by != "presence" or ranked.presence is None:
         return np.ones(len(ranked.classes))
@@ -213,7 +213,7 @@ def _parents(
         return [pa.nulls(images, kind) for kind in (pa.string(), pa.float32(), pa.int16())]
     chance = chances(ranked.plans.scores.cpu().numpy(), settings.temperature)
     nodes, above = chances_above(tree, ranked.classes.cpu().numpy(), chance)
-    above = above * _there(ranked, settings)[:, None]
+    above = above * _presence_factor(ranked, settings)[:, None]
     node, level = deepest(nodes, above, settings.parents_above)
     without = abstained.to_numpy(zero_copy_only=False) & ~_below_floor(ranked, settings)
     missing = ~without | (node < 0)

@@ -79,7 +79,7 @@ class Folder:
 
     def exists(self, name: str) -> bool:
         """True when a whole artifact of this name is there."""
-        with self._told(name):
+        with self._in_words(name):
             return bool(self.fs.exists(self.path(name)))
 
     def names(self, below: str, suffix: str = "") -> list[str]:
@@ -89,7 +89,7 @@ class Folder:
     def details(self, below: str, suffix: str = "") -> dict[str, dict[str, Any]]:
         """What the store says of each of `names`, as fsspec's `info` tells it."""
         try:
-            with self._told(below):
+            with self._in_words(below):
                 entries = self.fs.find(self.path(below), detail=True)
         except FileNotFoundError:
             return {}
@@ -102,17 +102,17 @@ class Folder:
 
     def read_bytes(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
         """The artifact's bytes, or those from `start` up to `end`."""
-        with self._told(name):
+        with self._in_words(name):
             return bytes(self.fs.cat_file(self.path(name), start=start, end=end))
 
     def size(self, name: str) -> int:
         """How many bytes the artifact has."""
-        with self._told(name):
+        with self._in_words(name):
             return int(self.fs.info(self.path(name))["size"])
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Publish an artifact: after a kill at any moment it is there whole, or not at all."""
-        with self._told(name, "written"):
+        with self._in_words(name, "written"):
             if self.is_local:
                 check_links(Path(self.root), name)
                 self._replace(Path(self.path(name)), data)
@@ -162,7 +162,7 @@ class Folder:
         (`If-None-Match: *`). A store that knows no such condition is asked beforehand instead,
         which leaves a moment open.
         """
-        with self._told(name, "written"):
+        with self._in_words(name, "written"):
             try:
                 if self.is_local:
                     check_links(Path(self.root), name)
@@ -187,7 +187,7 @@ class Folder:
 
     def remove(self, name: str) -> None:
         """Remove a file; well too when there is none."""
-        with self._told(name, "removed"):
+        with self._in_words(name, "removed"):
             try:
                 self.fs.rm_file(self.path(name))
             except FileNotFoundError:
@@ -236,7 +236,7 @@ class Folder:
         return self.create_bytes(name, seals.sealed_parquet(table)[0])
 
     @contextmanager
-    def _told(self, name: str, verb: str = "read") -> Iterator[None]:
+    def _in_words(self, name: str, verb: str = "read") -> Iterator[None]:
         """Troubles of the store or the disk, in one sentence."""
         try:
             yield

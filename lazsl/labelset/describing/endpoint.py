@@ -165,17 +165,17 @@ class Asker:
                     )
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if form + 1 == len(_FORMS):
-                    raise Failed(self._said(error)) from None
+                    raise Failed(self._message(error)) from None
                 continue
             except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-                raise Hopeless(f"{self._said(error)}; check OPENAI_API_KEY") from None
+                raise Hopeless(f"{self._message(error)}; check OPENAI_API_KEY") from None
             except openai.NotFoundError as error:
-                reason = f"{self._said(error)}; check the model's name and OPENAI_BASE_URL"
+                reason = f"{self._message(error)}; check the model's name and OPENAI_BASE_URL"
                 raise Hopeless(reason) from None
             except (openai.APITimeoutError, TimeoutError):
                 raise Failed("the endpoint did not answer in time; see --timeout") from None
             except openai.OpenAIError as error:
-                raise Failed(self._said(error)) from None
+                raise Failed(self._message(error)) from None
             except Exception as error:  # whatever a body that is no JSON makes the client do
                 complaint = short(str(error) or type(error).__name__, 120)
                 raise Failed(f"the endpoint's answer is no chat completion ({complaint})") from None
@@ -183,7 +183,7 @@ class Asker:
             return completion
         raise AssertionError("unreachable: the last form returns or raises")
 
-    def _said(self, error: Any) -> str:
+    def _message(self, error: Any) -> str:
         """What the endpoint said, short, on one line, and without the key."""
         status = getattr(error, "status_code", None)
         body = getattr(error, "body", None)
