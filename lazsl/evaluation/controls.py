@@ -101,7 +101,7 @@ class Controlled:
         name, title: of the control; `real` for the label set itself.
         accuracy: top-1 by method, the mean over seeds.
         by_seed: the same for each seed.
-        kept: what is left of the run's method's accuracy above chance, 0 and up; 1 for the real one.
+        kept: the part of its accuracy above chance that is left, 0 and up; 1 for the real one.
     """
 
     name: str
