@@ -261,7 +261,8 @@ def _from_trust(url: str | None) -> dict[str, Any]:
     """The settings that a trust file gives; none where there is no file."""
     if url is None:
         return {}
-    from lazsl.evaluation.trust import CERTAIN, read_trust
+    from lazsl.evaluation.trust import CERTAIN
+    from lazsl.evaluation.trust_file import read_trust
 
     measured = read_trust(url)
     if measured.threshold is None and measured.parents_above is None:
@@ -291,7 +292,7 @@ def _say_notices(run: Any) -> None:
 def _warn_of_other_trust(url: str | None, run: Any) -> None:
     if url is None:
         return
-    from lazsl.evaluation.trust import read_trust, trust_notices
+    from lazsl.evaluation.trust_file import read_trust, trust_notices
 
     for notice in trust_notices(read_trust(url), run):
         err.print(f"[yellow]note:[/] {escape(notice)}")

@@ -27,7 +27,7 @@ from lazsl.evaluation.methods import METHODS, aligning
 from lazsl.evaluation.sections.comparison_section import ComparisonSection
 from lazsl.evaluation.sections.section import plain
 from lazsl.evaluation.stored import join_truth, open_stored, read_images
-from lazsl.evaluation.trust import read_trust, trust_notices
+from lazsl.evaluation.trust_file import read_trust, trust_notices
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling
 from lazsl.settings import RegionSettings

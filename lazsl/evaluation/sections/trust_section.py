@@ -18,7 +18,8 @@ from lazsl.evaluation.calibration import lower_bound
 from lazsl.evaluation.sections.section import plain, table
 from lazsl.evaluation.stored import StoredRun, stored_presence
 from lazsl.evaluation.sweeps import own_method
-from lazsl.evaluation.trust import Trust, measure_trust, write_trust
+from lazsl.evaluation.trust import Trust, measure_trust
+from lazsl.evaluation.trust_file import write_trust
 from lazsl.scoring.tree import make_tree
 
 TRUST_FILE = "trust.json"
