@@ -96,9 +96,13 @@ def export_labels(labels: LabelSet, form: str, url: str) -> list[str]:
             listed = (f"\\{label}" if label.startswith("#") else label for label in labels.classes)
             write_text("".join(f"{label}\n" for label in listed), url)
         else:
-            templates = [_braced(one) for one in labels.name_templates or (NAME_TEMPLATE,)]
+            templates = [
+                _braced(template) for template in labels.name_templates or (NAME_TEMPLATE,)
+            ]
             folder = url.rstrip("/")
-            write_text("".join(f"{one}\n" for one in templates), f"{folder}/{FOLDER_TEMPLATES}")
+            write_text(
+                "".join(f"{template}\n" for template in templates), f"{folder}/{FOLDER_TEMPLATES}"
+            )
             write_text(names, f"{folder}/{FOLDER_NAMES}")
     return list(differences(labels, import_labels(url, form)[0]))
 
@@ -119,8 +123,8 @@ def differences(before: LabelSet, after: LabelSet) -> Iterator[str]:
         "the provenance of classes": (dict(before.sources), dict(after.sources)),
         "the state of review": (before.review, after.review),
     }
-    for name, (mine, theirs) in names.items():
-        if mine != theirs and mine:
+    for name, (ours, theirs) in names.items():
+        if ours != theirs and ours:
             yield name
 
 

@@ -171,9 +171,9 @@ def native_form(labels: LabelSet) -> dict[str, Any]:
     classes: dict[str, Any] = {}
     unasked = spoken(labels.classes)
     for label, attributes in zip(labels.classes, labels.attributes, strict=True):
-        said = labels.said.get(label, label)
+        spoken_name = labels.said.get(label, label)
         more = {
-            "said": None if said == unasked.get(label, label) else said,
+            "said": None if spoken_name == unasked.get(label, label) else spoken_name,
             "parent": labels.parents.get(label),
             "synonyms": list(labels.synonyms.get(label, ())) or None,
             "provenance": labels.sources.get(label),
@@ -194,7 +194,7 @@ def _attributes_again(entry: Any) -> tuple[str, ...] | None:
 def _said(classes: tuple[str, ...], given: Mapping[str, str]) -> dict[str, str]:
     """The names that are not said as they are shown: as given, or as `spoken` has it."""
     every = {**spoken(classes), **given}
-    return {label: said for label, said in every.items() if said != label}
+    return {label: spoken_name for label, spoken_name in every.items() if spoken_name != label}
 
 
 def _called(value: Any) -> str:
@@ -241,7 +241,7 @@ class _Reader:
         if not (
             isinstance(templates, list)
             and templates
-            and all(isinstance(one, str) and "{class}" in one for one in templates)
+            and all(isinstance(template, str) and "{class}" in template for template in templates)
         ):
             raise UserError(
                 f"{self.where}: name_templates must be a list of sentences with {{class}}, "

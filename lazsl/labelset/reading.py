@@ -68,23 +68,25 @@ def read_labels(url: str, form: str = "auto") -> Read:
     text = read_text(url)
     suffix = url.lower().rsplit(".", 1)[-1]
     if form == "auto" and suffix in ("csv", "tsv"):
-        found = of_table(text, where, "\t" if suffix == "tsv" else ",")
+        foreign = of_table(text, where, "\t" if suffix == "tsv" else ",")
     elif form == "names" or (form == "auto" and not _is_json_text(text)):
-        found = of_text(text, where)
+        foreign = of_text(text, where)
     else:
         return _of_document(url, form, where)
-    return _read(found, _called(url), where)
+    return _read(foreign, _called(url), where)
 
 
 def _of_document(url: str, form: str, where: str) -> Read:
     file, member = _member(url)
     document = read_document(file)
     if form in ("auto", "names"):
-        found = recognise(document, member, where)
-        if found is not None:
-            if found.form == "clip-benchmark":
-                found = replace(found, templates=_templates_beside(file, member or _only(document)))
-            return _read(found, member or _called(file), where)
+        foreign = recognise(document, member, where)
+        if foreign is not None:
+            if foreign.form == "clip-benchmark":
+                foreign = replace(
+                    foreign, templates=_templates_beside(file, member or _only(document))
+                )
+            return _read(foreign, member or _called(file), where)
     if form == "names":
         raise UserError(f"{where} is no list of names; say --from auto")
     read = interpret(document, _called(file), where)
@@ -109,11 +111,11 @@ def _is_json_text(text: str) -> bool:
     return True
 
 
-def _read(found: Foreign, name: str, where: str) -> Read:
-    read = interpret(found.document, name, where)
-    templates = () if found.templates == (NAME_TEMPLATE,) else found.templates
-    labels = replace(read.labels, notes=found.notes, name_templates=templates)
-    return replace(read, labels=labels, form=found.form)
+def _read(foreign: Foreign, name: str, where: str) -> Read:
+    read = interpret(foreign.document, name, where)
+    templates = () if foreign.templates == (NAME_TEMPLATE,) else foreign.templates
+    labels = replace(read.labels, notes=foreign.notes, name_templates=templates)
+    return replace(read, labels=labels, form=foreign.form)
 
 
 def _are_sentences(labels: LabelSet) -> bool:
@@ -145,8 +147,8 @@ def _of_folder(folder: str) -> Read:
     else:
         notes = (f"there is no {FOLDER_TEMPLATES} beside it, so only the names were read",)
     name = split_url(folder)[1]
-    found = Foreign(document, "clip-benchmark", notes, tuple(templates))
-    return _read(found, name if name not in ("", ".", "..") else "classnames", where)
+    foreign = Foreign(document, "clip-benchmark", notes, tuple(templates))
+    return _read(foreign, name if name not in ("", ".", "..") else "classnames", where)
 
 
 def _clip_benchmark_folder(url: str, form: str) -> str | None:
@@ -201,8 +203,8 @@ def unbraced(template: str, where: str) -> str:
 
 
 def _member(url: str) -> tuple[str, str | None]:
-    found = _MEMBER.fullmatch(url)
-    return (found["file"], found["member"]) if found else (url, None)
+    match = _MEMBER.fullmatch(url)
+    return (match["file"], match["member"]) if match else (url, None)
 
 
 def _only(document: Document) -> str:

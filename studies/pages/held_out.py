@@ -49,7 +49,7 @@ class Archive:
         self, labels: LabelSet, scoring: Mapping[str, Any], trust: Trust, tree: bool
     ) -> Scored:
         """What the product says of it with a trust file from elsewhere."""
-        labels = replace(labels, parents={one: self.families[one] for one in labels.classes})
+        labels = replace(labels, parents={name: self.families[name] for name in labels.classes})
         file = self.truth.with_name(f"{labels.name}-of-{len(labels)}.json")
         run = score_again(self.base, labels, applied(trust, scoring, tree), file)
         return read_scored(run, self.truth, self.families)
@@ -71,10 +71,12 @@ def archives(folder: Path) -> Iterator[Archive]:
         yield Archive(world, draw, run, truth, families_of(draw))
 
 
-def closed_rows(some: list[Archive], trusts: Mapping[str, Trust]) -> list[tuple[str, ...]]:
+def closed_rows(
+    archives_shown: list[Archive], trusts: Mapping[str, Trust]
+) -> list[tuple[str, ...]]:
     """A row per archive and trust file: images, labelled by species, right; with parents, right."""
     rows = []
-    for archive in some:
+    for archive in archives_shown:
         labels = load_labelset(archive.base.job.labels)
         for name, trust in trusts.items():
             alone = archive.label(labels, ONE_SIDED, trust, tree=False)
@@ -92,13 +94,13 @@ def closed_rows(some: list[Archive], trusts: Mapping[str, Trust]) -> list[tuple[
 
 
 def open_rows(
-    some: list[Archive], trust: Mapping[str, Trust], fraction: float, seeds: range
+    archives_shown: list[Archive], trust: Mapping[str, Trust], fraction: float, seeds: range
 ) -> list[tuple[str, ...]]:
     """A row per archive with a part of its families taken out of the label set, and per trust file:
     means over the seeds of known images labelled, by their species, all labels right, and unknown
     images labelled by a species, by any."""
     rows = []
-    for archive in some:
+    for archive in archives_shown:
         labels = load_labelset(archive.base.job.labels)
         for name, measured in trust.items():
             parts = []

@@ -83,18 +83,18 @@ def read_scored(run: Run, truth_file: Path, families: Mapping[str, str]) -> Scor
         top = scores["score"].to_numpy().reshape(-1, k)
         best = np.array([place[str(name)] for name in scores["class"].to_pylist()]).reshape(-1, k)
         columns = ("image_id", "presence", "label", "parent_label")
-        for row, said in enumerate(predictions.select(columns).to_pylist()):
-            shown = truth.get(keys[said["image_id"]])
+        for row, prediction in enumerate(predictions.select(columns).to_pylist()):
+            shown = truth.get(keys[prediction["image_id"]])
             if shown is None:
                 continue
-            parent = said["parent_label"]
+            parent = prediction["parent_label"]
             rows.append(
                 (
                     top[row],
                     best[row],
                     place.get(str(shown), -1),
-                    np.nan if said["presence"] is None else said["presence"],
-                    place.get(said["label"], -1),
+                    np.nan if prediction["presence"] is None else prediction["presence"],
+                    place.get(prediction["label"], -1),
                     parent is not None,
                     parent == families[str(shown)],
                 )

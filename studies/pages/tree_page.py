@@ -74,9 +74,9 @@ def page(base: Run, labels: LabelSet, scratch: Path, worlds: Path) -> str:
             opened.append(_opened_row(what, use, measured))
             if groups and use:
                 trusts["open"] = measured[0]
-    some = list(held_out.archives(worlds))
-    elsewhere = held_out.closed_rows(some, trusts)
-    strangers = held_out.open_rows(some, trusts, WITHOUT, FEW_SEEDS)
+    archives_shown = list(held_out.archives(worlds))
+    elsewhere = held_out.closed_rows(archives_shown, trusts)
+    strangers = held_out.open_rows(archives_shown, trusts, WITHOUT, FEW_SEEDS)
     return filled(
         "tree.md",
         command="python -m studies.pages.tree_page W > docs/research/evaluation/tree.md",
