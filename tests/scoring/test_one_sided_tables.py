@@ -83,7 +83,7 @@ def test_presence_is_held_against_the_nearest_attributes_that_no_class_shares() 
     tables = score(with_texts(w, texts), top_k=4, plans=0, **HOW)
     tau = HOW["presence_temperature"]
     names = sorted({text for class_texts in texts for text in class_texts})
-    together = {(text, two) for text in texts for text in text for two in text}
+    together = {(first, second) for row in texts for first in row for second in row}
     place = [(c, j) for c, size in enumerate(SIZES) for j in range(size)]
     vectors = {(c, j): w.attributes[c][j] for c, j in place}
 
