@@ -132,9 +132,9 @@ def ask(run: Run, *edits: str) -> tuple[WhatIf, list[str]]:
 
 
 def test_editing_one_attribute_moves_no_other_and_needs_its_sentence_alone(run: Run) -> None:
-    answer, answer = ask(run, "rewrite 1 => a plaid crest")
-    assert [sentence for sentence in answer if "plaid" not in sentence] == []
-    assert len(answer) == 1
+    answer, sentences = ask(run, "rewrite 1 => a plaid crest")
+    assert [sentence for sentence in sentences if "plaid" not in sentence] == []
+    assert len(sentences) == 1
     label = answer.before.top[0][0]
     moved = [move for move in answer.moved if move.label == label]
     kept = [move for move in moved if move.before is not None and move.after is not None]
@@ -143,8 +143,8 @@ def test_editing_one_attribute_moves_no_other_and_needs_its_sentence_alone(run: 
 
 
 def test_a_new_class_moves_no_score_and_needs_its_sentences_alone(run: Run) -> None:
-    answer, answer = ask(run, "add class Roller: blue wings; a stout bill")
-    assert len(answer) == 3 and all("Roller" in sentence for sentence in answer)
+    answer, sentences = ask(run, "add class Roller: blue wings; a stout bill")
+    assert len(sentences) == 3 and all("Roller" in sentence for sentence in sentences)
     before, after = dict(answer.before.top), dict(answer.after.top)
     shared = before.keys() & after.keys()
     assert len(shared) >= 4
