@@ -75,7 +75,7 @@ def closed_rows(
     archives_shown: list[Archive], trusts: Mapping[str, Trust]
 ) -> list[tuple[str, ...]]:
     """A row per archive and trust file: images, labelled by species, right; with parents, right."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for archive in archives_shown:
         labels = load_labelset(archive.base.job.labels)
         for name, trust in trusts.items():
@@ -99,7 +99,7 @@ def open_rows(
     """A row per archive with a part of its families taken out of the label set, and per trust file:
     means over the seeds of known images labelled, by their species, all labels right, and unknown
     images labelled by a species, by any."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for archive in archives_shown:
         labels = load_labelset(archive.base.job.labels)
         for name, measured in trust.items():
@@ -124,7 +124,7 @@ def open_rows(
                 (
                     f"{archive.world}, draw {archive.draw}",
                     name,
-                    *(f"{value:.1%}" for value in np.nanmean(parts, axis=0)),
+                    *map(_mean, zip(*parts, strict=True)),
                 )
             )
     return rows
@@ -135,3 +135,9 @@ def _labelled(scored: Scored) -> tuple[str, str]:
     given = (scored.label >= 0) | scored.parent
     right = ((scored.label == scored.truth) & (scored.label >= 0)) | scored.parent_right
     return f"{given.mean():.1%}", f"{right[given].mean():.1%}" if given.any() else "none"
+
+
+def _mean(values: tuple[float, ...]) -> str:
+    """Of those there are."""
+    given = [value for value in values if not np.isnan(value)]
+    return f"{np.mean(given):.1%}" if given else "none"

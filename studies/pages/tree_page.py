@@ -12,6 +12,7 @@ import logging
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def page(base: Run, labels: LabelSet, scratch: Path, worlds: Path) -> str:
         worlds: a folder for other archives and their workspace.
     """
     closed, trusts = _closed(base, labels, scratch)
-    areas, opened = [], []
+    areas: list[str] = []
+    opened: list[str] = []
     for what, groups in {"families": FAMILIES, "species": None}.items():
         print("taken out:", what, file=sys.stderr, flush=True)
         runs = [_without(base, labels, seed, groups, scratch) for seed in SEEDS]
@@ -99,7 +101,8 @@ def page(base: Run, labels: LabelSet, scratch: Path, worlds: Path) -> str:
 def _closed(base: Run, labels: LabelSet, scratch: Path) -> tuple[list[str], dict[str, Trust]]:
     """Rows of the closed archive, and the trust file of one-sided plans with families."""
     trees = {"families": replace(labels, parents=FAMILIES), "proposed": propose_parents(labels)}
-    rows, trusts = [], {}
+    rows: list[str] = []
+    trusts: dict[str, Trust] = {}
     for plans, scoring in PLANS.items():
         for name, treed in trees.items():
             print("closed:", plans, name, file=sys.stderr, flush=True)
@@ -134,7 +137,7 @@ def _row(*cells: str) -> str:
 
 def _closed_row(plans: str, tree: str, precision: float, trust: Trust) -> str:
     more = trust.backing_off
-    parents = (
+    parents: Iterable[str] = (
         ("none",) * 3
         if more is None
         else map(_percent, (more.coverage, more.held_out_coverage, more.held_out_precision))
