@@ -79,7 +79,10 @@ def _keys(name: str, data: bytes) -> frozenset[str]:
         options = pacsv.ConvertOptions(
             column_types={"key": pa.string()}, include_columns=["key"], strings_can_be_null=False
         )
-        column = pacsv.read_csv(io.BytesIO(data), convert_options=options)["key"]
+        lines = pacsv.ParseOptions(newlines_in_values=True)
+        column = pacsv.read_csv(io.BytesIO(data), parse_options=lines, convert_options=options)[
+            "key"
+        ]
     else:
         # Only line ends end a line: a key may hold U+2028 and others that `splitlines` splits at.
         lines = io.StringIO(data.decode("utf-8-sig"), newline=None)

@@ -59,7 +59,7 @@ def import_judgements(
         workspace: where the judgements are kept.
         path: the warehouse.
         url: the file, in any of `annotators.FORMATS`.
-        run: whose labels were judged, where no sample says so.
+        run: whose labels were judged, where neither a sample nor the file says so.
         sample: the sample that the file belongs to, where it does not say.
         reviewer: who judged, where the file does not say.
 
@@ -76,8 +76,9 @@ def import_judgements(
         raise UserError(f"{where} does not say who judged; add --reviewer NAME")
     publishing.load(workspace, path, runs=[])  # a sample that was just drawn
     with closing(opening.open_warehouse(path)) as connection:
-        named = _one_sample([judgement.sample or sample for judgement in judgements], where)
-        run, archive = _drawn_from(connection, named, run)
+        named = _same([judgement.sample or sample for judgement in judgements], "sample", where)
+        judged_run = run or _same([judgement.run for judgement in judgements], "run", where)
+        run, archive = _drawn_from(connection, named, judged_run)
         classes = classes_of(connection, run)
         images = _images(
             connection, run, named, [judgement.image for judgement in judgements], where
@@ -120,11 +121,14 @@ def classes_of(connection: Connection, run: str) -> list[str]:
     return [row[0] for row in sqlfiles.run(connection, "audit/classes.sql", run=run).fetchall()]
 
 
-def _one_sample(samples: Sequence[str | None], where: str) -> str | None:
-    names = sorted({str(name) for name in samples})
-    if len(names) > 1:
-        raise UserError(f"{where} mixes images of samples {', '.join(names)}; split it by sample")
-    return samples[0]
+def _same(names: Sequence[str | None], kind: str, where: str) -> str | None:
+    """The sample or run that all answers are of."""
+    different = sorted({str(name) for name in names})
+    if len(different) > 1:
+        raise UserError(
+            f"{where} mixes images of {kind}s {', '.join(different)}; split it by {kind}"
+        )
+    return names[0]
 
 
 def _drawn_from(connection: Connection, sample: str | None, run: str | None) -> tuple[str, str]:

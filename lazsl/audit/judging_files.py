@@ -58,6 +58,8 @@ class Judgement:
     judged_at: datetime | None = None
     """UTC, without a time zone."""
     comment: str | None = None
+    run: str | None = None
+    """Whose label was judged, where the file says so."""
 
 
 def csv_file(shown: pa.Table) -> bytes:
@@ -221,6 +223,7 @@ def _read_csv(text: str, name: str) -> Iterator[Judgement]:
                 cells.get("reviewer"),
                 _moment(cells.get("judged_at")),
                 cells.get("comment"),
+                cells.get("run"),
             )
     except csv.Error as error:
         raise UserError(f"line {rows.line_num} of {name!r} is not CSV: {error}") from None

@@ -90,6 +90,12 @@ def sample(
         highlight=False,
         markup=False,
     )
+    out.print(
+        f"To judge in the report instead: lazsl report {run}, then its page Judge",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
 
 
 @audit_app.command("import", epilog="Example: lazsl audit import audit.csv --reviewer Ada")
@@ -108,7 +114,10 @@ def import_file(
         str | None, typer.Option(help="Sample that the file belongs to, unless the file names one.")
     ] = None,
     run: Annotated[
-        str | None, typer.Option(help="Run whose labels were judged, if there is no sample.")
+        str | None,
+        typer.Option(
+            help="Run whose labels were judged, if the file names neither it nor a sample."
+        ),
     ] = None,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,

@@ -107,6 +107,7 @@ def _exemplars(rows: list[Row], names: Names, files: dict[str, int]) -> dict[str
                 "guess": names.number(row["guess"]),
                 "truth": names.number(row["truth"]),
                 "margin": row["margin"],
+                "surer": row["surer_than"],
                 "abstained": row["abstained"],
             }
             for row in chosen

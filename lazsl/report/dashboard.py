@@ -18,12 +18,14 @@ from lazsl.warehouse.opening import open_warehouse
 @dataclass(frozen=True)
 class Dashboard:
     """status: as `warehouse.status`. cost: what this run fetched and encoded itself. labels: the
-    most frequent ones. shards: the slowest ones."""
+    most frequent ones. shards: the slowest ones. against_last: what changed against the run before
+    it over the same archive, as `dashboard/against_last.sql`; None for the first."""
 
     status: dict[str, Any]
     cost: dict[str, Any]
     labels: list[dict[str, Any]]
     shards: list[dict[str, Any]]
+    against_last: dict[str, Any] | None
 
 
 def read_dashboard(path: Path, run: str, labels: int = 20, shards: int = 500) -> Dashboard:
@@ -43,7 +45,30 @@ def read_dashboard(path: Path, run: str, labels: int = 20, shards: int = 500) ->
             rows("cost")[0],
             rows("labels", how_many=labels),
             rows("shards", how_many=shards),
+            next(iter(rows("against_last")), None),
         )
+
+
+def news(found: Dashboard) -> str:
+    """What was labelled, and what changed against the last run, in two sentences for a notice."""
+    status = found.status
+    told = f"{status['labelled']:,} of {status['listed']:,} images labelled, "
+    told += f"{status['rejected']:,} rejected."
+    before = found.against_last
+    if before is None:
+        return f"{told} It is the first run over this archive."
+    images = before["images"]
+    changed = f"{before['changed']:,} of {images:,} images" if images else "no image in common"
+    drift = [
+        f"{name} {before[f'{column}_before']:{form}} -> {before[column]:{form}}"
+        for name, column, form in (
+            ("rejected", "rejected", ".1%"),
+            ("mean confidence", "confidence", ".3f"),
+            ("mean margin", "margin", ".4f"),
+        )
+        if before[f"{column}_before"] is not None and before[column] is not None
+    ]
+    return f"{told} Against {before['last_run']}: another label for {changed}; {', '.join(drift)}."
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ def image_data(row: Row, plans: list[Evidence], names: Names, missing: str | Non
         "missing": missing,
         "abstained": row["abstained"],
         "margin": _rounded(row["margin"]),
+        "surer": _rounded(row["surer_than"]),
         "truth": names.number(row["truth"]),
         "kept": row["kept"],
         "confidence": _rounded(row["confidence"]),

@@ -15,6 +15,7 @@ from typing import Any
 
 from lazsl.errors import UserError
 from lazsl.report.classes import AverageMaps, write_classes
+from lazsl.report.differences import settings_that_differ, words_that_differ
 from lazsl.report.gallery import write_gallery
 from lazsl.report.images import PART, image_data, image_rows, with_plans
 from lazsl.report.numbering import Names
@@ -27,7 +28,9 @@ from lazsl.warehouse import run_keys, sqlfiles
 from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import Connection
 
-PAGES = ("gallery.html", "image.html", "classes.html", "class.html", "rejects.html")
+PAGES = (
+    "gallery.html", "image.html", "judge.html", "classes.html", "class.html", "rejects.html"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,9 @@ def make_report(
         about = _about(connection, run)
         for each in (connection, plans):
             sqlfiles.run(each, "report/memory.sql")
-        if against is not None:
-            _check_comparable(about, _about(connection, against))
+        before = None if against is None else _about(connection, against)
+        if before is not None:
+            _check_comparable(about, before)
         site = Site(output, run)
         written = site.assets()
         sqlfiles.run(connection, "report/shown.sql", run=run, part_size=PART, limit=images)
@@ -108,11 +112,15 @@ def make_report(
         rejected, size = write_rejects(connection, site, run)
         written += size
         compared = None
-        if against is not None:
-            compared, size = write_comparison(connection, site, run, against, files)
+        if before is not None:
+            compared, size = write_comparison(connection, site, run, before["run"], files)
+            compared["settings"] = settings_that_differ(before["job"], about["job"])
+            compared["words"] = words_that_differ(connection, before["run"], run)
             written += size
-        facts = overview(connection, about, total, sum(unpictured))
+        facts = overview(connection, about, total, sum(unpictured), names)
         written += site.data("labels", names.to_json())
+        samples = _samples(connection, run)
+        written += site.data("samples", samples)
         config = {
             "run": about["run"],
             "images": total,
@@ -121,7 +129,8 @@ def make_report(
             "previews": previews,
             "truth": bool(facts["accuracy"]),
             "abstained": bool(about["abstained"]),
-            "reviewed": bool(facts["reviewed"]),
+            "reviewed": bool(facts["reviewed"]["images"]),
+            "samples": {name: len(images) for name, images in samples.items()},
             "rejects": rejected,
             "changed": compared["chunks"] if compared else [],
         }
@@ -130,6 +139,8 @@ def make_report(
             "run": about,
             "facts": facts,
             "compared": compared,
+            "samples": samples,
+            "title": _title(about),
             "images": total,
             "limited": images is not None and total < facts["listed_labelled"],
             "previews": previews,
@@ -153,6 +164,24 @@ def _about(connection: Connection, run: str) -> dict[str, Any]:
     (about,) = sqlfiles.rows(connection, "report/run.sql", run=run_keys.find_run(connection, run))
     about["job"] = json.loads(about["job"] or "{}")
     return about
+
+
+def _title(about: dict[str, Any]) -> dict[str, str]:
+    """What a person calls the archive, the model and the label set of a run."""
+    last = {
+        "archive": about["archive_url"] or about["archive"],
+        "labels": about["job"].get("labels") or about["labels"],
+    }
+    names = {name: str(url).rstrip("/").rsplit("/", 1)[-1] for name, url in last.items()}
+    return {**names, "model": about["model"] or ""}
+
+
+def _samples(connection: Connection, run: str) -> dict[str, list[int]]:
+    """Positions of the images of every sample that was drawn from the run."""
+    samples: dict[str, list[int]] = {}
+    for name, position in sqlfiles.run(connection, "report/samples.sql", run=run).fetchall():
+        samples.setdefault(name, []).append(position)
+    return samples
 
 
 def _check_comparable(one: dict[str, Any], other: dict[str, Any]) -> None:

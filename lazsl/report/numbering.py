@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lazsl.report.site import exact
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
@@ -26,4 +27,5 @@ class Names:
 
     def to_json(self) -> dict[str, Any]:
         """What the pages know: every name, and the attributes of the label set's classes."""
-        return {"names": list(self._numbers), "attributes": self.attributes}
+        names = list(self._numbers)
+        return {"names": names, "exact": exact(names), "attributes": self.attributes}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from lazsl.report.numbering import Names
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
 BINS = 36
 LABELS = 16
+CONFUSIONS = 8
 
 METHODS = {
     "lazsl": "LaZSL: regions transported onto attributes",
@@ -19,7 +21,7 @@ METHODS = {
 
 
 def overview(
-    connection: Connection, about: dict[str, Any], shown: int, unpictured: int
+    connection: Connection, about: dict[str, Any], shown: int, unpictured: int, names: Names
 ) -> dict[str, Any]:
     """Everything the page's template asks for.
 
@@ -27,6 +29,7 @@ def overview(
         about: the row of `report/run.sql`.
         shown: images that have a page.
         unpictured: of these, those without a preview.
+        names: the numbers by which links name classes.
     """
     run = about["run"]
     labels = _rows(connection, "labels_given", run=run)
@@ -47,6 +50,10 @@ def overview(
         "accuracy": [
             {**row, "name": METHODS.get(row["method"], row["method"])}
             for row in _rows(connection, "accuracy", run=run)
+        ],
+        "confusions": [
+            {**row, "numbers": (names.number(row["label"]), names.number(row["truth"]))}
+            for row in _rows(connection, "confusions", run=run, how_many=CONFUSIONS)
         ],
         "rejects": _rows(connection, "reject_reasons", run=run),
         "reviewed": _rows(connection, "reviewed", run=run)[0],

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -39,6 +41,11 @@ _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 def visible(text: str) -> str:
     """The text with control characters and direction overrides written out, such as ‹U+202E›."""
     return _UNSEEN.sub(lambda found: f"‹U+{ord(found[0]):04X}›", text)
+
+
+def exact(texts: Sequence[str]) -> dict[int, str]:
+    """By place, the texts that are not shown as they are (`visible`), percent-encoded."""
+    return {at: quote(text, safe="") for at, text in enumerate(texts) if visible(text) != text}
 
 
 def as_script(name: str, value: Any) -> bytes:
@@ -125,6 +132,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["visible"] = lambda text: _bdi(str(text))
+    environment.filters["plain"] = lambda text: visible(str(text))
     environment.filters["number"] = lambda value: f"{value:,}".replace(",", "\u202f")
     environment.filters["percent"] = lambda value: f"{100 * value:.1f} %".replace(" ", "\u202f")
     environment.filters["bytes"] = in_bytes

@@ -7,7 +7,19 @@ with ranked as (
         row_number() over (partition by guess order by score, image_id) as odd
     from shown_images
 )
-select guess, image_id, key, position, shard, part, margin, truth, abstained, typical, odd
+select
+    guess,
+    image_id,
+    key,
+    position,
+    shard,
+    part,
+    margin,
+    surer_than,
+    truth,
+    abstained,
+    typical,
+    odd
 from ranked
 where typical <= $how_many or odd <= $how_many
 order by guess, image_id;

@@ -39,6 +39,7 @@ select
     v.abstained,
     v.guess,
     v.margin,
+    v.surer_than,
     v.truth,
     p.kept,
     p.confidence,

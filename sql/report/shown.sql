@@ -3,7 +3,9 @@
 -- where that is known, what people judged it to be (null: nobody judged it), and its three strongest
 -- attributes. Images of a shard lie in parts of
 -- $part_size. With a $limit: half of them the least certain, half drawn from the rest (in the order
--- of the image_id, which is a digest, so at random and always the same).
+-- of the image_id, which is a digest, so at random and always the same), and besides what was drawn
+-- from the run for people to judge. `surer_than` is the share of the run's images (0..1) that have a
+-- smaller margin.
 -- Parameters: $run, $part_size, $limit (null: every image).
 create or replace temp table shown_images as
 with strongest as (
@@ -27,6 +29,8 @@ called as (
         p.margin,
         t.label as truth,
         case when v.key is not null then {'label': v.judged_label} end as judged,
+        case when p.margin is not null then percent_rank() over (order by p.margin) end
+            as surer_than,
         row_number() over (order by p.margin nulls last, p.image_id) as uncertainty
     from predictions as p
     join runs as r on r.run = p.run
@@ -58,9 +62,13 @@ select
     d.runner_up,
     d.score,
     d.margin,
+    d.surer_than,
     d.truth,
     d.judged,
     coalesce(g.strongest, []) as strongest
 from drawn as d
 left join strongest as g on g.shard = d.shard and g.image_id = d.image_id
-where d.among_least_certain or d.draw <= floor($limit / 2);
+where
+    d.among_least_certain
+    or d.draw <= floor($limit / 2)
+    or d.image_id in (select image_id from samples where run = $run);

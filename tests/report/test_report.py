@@ -248,6 +248,12 @@ def test_the_comparison_has_every_changed_image_with_what_moved_it(
 # Previews
 
 
+def test_the_comparison_names_the_settings_that_differ(site: Path) -> None:
+    text = (site / "compare.html").read_text("utf-8")
+    (row,) = re.findall(r"<tr><th scope=\"row\">scoring.theta</th>.*?</tr>", text)
+    assert "<bdi>0.8</bdi>" in row and "<bdi>0.3</bdi>" in row
+
+
 def test_previews_are_small_upright_and_made_once(
     two: Two, site: Path, rows: Any, tmp_path: Path
 ) -> None:

@@ -25,8 +25,11 @@
     find("carried-note").textContent = value.attributes.length
       ? "Mean contribution to the score where this was the best class, strongest first; the square shows "
         + "where in the image (all stretched to one shape) it was found on average. Lift: how much more "
-        + "similar the attribute is there than where the class was only a rival."
+        + "similar the attribute is there than where the class was only a rival. A map as bright everywhere "
+        + "says that no place stands out."
       : "No image's best class, so nothing is known of its attributes.";
+    find("legend").hidden = !value.maps;
+    maps.paint(find("ramp"), Float64Array.from({ length: 256 }, (_, i) => i / 255), [256, 1], (t) => [...maps.heat(t), 1]);
     const most = Math.max(...value.attributes.map(([, contribution]) => contribution));
     const sorted = [...value.attributes].sort((a, b) => b[1] - a[1]);
     find("attributes").replaceChildren(...sorted.map(([attribute, contribution, , lift]) =>
@@ -61,7 +64,8 @@
         el("th", { scope: "row" }, known
           ? el("a", { href: `class.html#class=${rival.class}` }, said(names[rival.class]))
           : said(names[rival.class])),
-        ...(hasTruth ? [rival.taken, rival.lost].map((n) => el("td", { class: "number" }, count(n))) : []),
+        ...(hasTruth ? [[rival.taken, number, rival.class], [rival.lost, rival.class, number]].map(([n, label, is]) =>
+          el("td", { class: "number" }, n ? el("a", { href: `gallery.html#label=${label}&is=${is}` }, count(n)) : "0")) : []),
         el("td", { class: "number" }, count(rival.runner_up)),
         el("td", { class: "number" }, lazsl.score(rival.margin)),
         el("td", {}, mine ? said(mine) : "–", " against ", other ? said(other) : "–"));

@@ -96,18 +96,74 @@ const lazsl = (() => {
     find("trouble").hidden = false;
   }
 
-  /* Buttons that turn pages: calls back with the new page number, from 0. */
+  /* Buttons that turn pages, and a field to write a page's number in: calls back with the new page
+     number, from 0. */
   function pager(go) {
     let page = 0;
+    let last = 0;
+    const field = find("page-number");
+    if (field) {
+      field.addEventListener("change", () => {
+        const wanted = Math.round(Number(field.value)) - 1;
+        if (Number.isFinite(wanted)) go(Math.min(last, Math.max(0, wanted)));
+      });
+    }
     find("previous").addEventListener("click", () => go(page - 1));
     find("next").addEventListener("click", () => go(page + 1));
     return (current, pages) => {
       page = current;
+      last = Math.max(0, pages - 1);
       find("pager").hidden = pages < 2;
       find("previous").disabled = current <= 0;
       find("next").disabled = current >= pages - 1;
-      find("page").textContent = `Page ${count(current + 1)} of ${count(Math.max(1, pages))}`;
+      if (field && field !== document.activeElement) field.value = current + 1;
+      if (field) field.max = Math.max(1, pages);
+      find("page").textContent = field ? `of ${count(Math.max(1, pages))}`
+        : `Page ${count(current + 1)} of ${count(Math.max(1, pages))}`;
     };
+  }
+
+  /* What this browser keeps under a name, as JSON; where it keeps nothing, the page itself does. */
+  const inMemory = new Map();
+  let forgetful = false;
+
+  function kept(name) {
+    try {
+      return JSON.parse(localStorage.getItem(name)) || inMemory.get(name) || null;
+    } catch {
+      return inMemory.get(name) || null;
+    }
+  }
+
+  function keep(name, value) {
+    inMemory.set(name, value);
+    try {
+      localStorage.setItem(name, JSON.stringify(value));
+    } catch {
+      forgetful = true;
+    }
+  }
+
+  const isForgetful = () => forgetful;
+
+  /* A CSV file, all cells quoted, with the mark that spreadsheets tell UTF-8 by. */
+  function csv(rows) {
+    const cell = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
+    return `\ufeff${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
+  }
+
+  /* A text so that no spreadsheet takes it for a formula; `lazsl audit import` takes it back. */
+  const FORMULA = /^[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000']*[=+\-@＝＋－＠]/u;
+  const guarded = (text) => (FORMULA.test(text) ? `'${text}` : text);
+
+  /* Hand a file to the person, who says where it is kept. */
+  function download(name, text) {
+    const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    const link = el("a", { href: url, download: name });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(url), 60000);
   }
 
   /* Dark or light: as the system has it, until a person says otherwise. */
@@ -132,5 +188,6 @@ const lazsl = (() => {
 
   return {
     register, value, load, forget, el, said, bar, count, images, score, address, find, trouble, pager,
+    kept, keep, isForgetful, csv, guarded, download,
   };
 })();

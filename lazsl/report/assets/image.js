@@ -6,6 +6,7 @@
 
 (() => {
   const KEPT_FILES = 8;
+  const OPENS = /^(file|https?):\/\//;
   const { el, said, find, bar, score, count } = lazsl;
   const { names, attributes, ...index } = lazsl.index;
   const report = lazsl.value("report");
@@ -184,7 +185,8 @@
     }
     parts.push(el("span", {}, "score ", el("span", { class: "number" }, score(best.scores[0]))));
     if (image.margin !== null) {
-      parts.push(el("span", {}, "margin ", el("span", { class: "number" }, score(image.margin))));
+      const margin = image.margin < 0.001 ? image.margin.toPrecision(2) : score(image.margin);
+      parts.push(el("span", {}, "margin ", el("span", { class: "number" }, margin), `, ${index.certainty(image.surer)}${image.surer ? " of the images" : " of all images"}`));
     }
     if (image.confidence !== null) {
       parts.push(el("span", {}, "confidence ", percent(image.confidence)));
@@ -232,7 +234,8 @@
       ["regions that spoke", `${image.kept}`],
     ];
     find("about").replaceChildren(...facts.map(([name, text]) =>
-      el("div", {}, el("dt", {}, name), el("dd", { class: "path" }, said(text)))));
+      el("div", {}, el("dt", {}, name), el("dd", { class: "path" }, said(text),
+        name === "where" && OPENS.test(text) ? el("span", {}, " ", el("a", { href: text, target: "_blank", rel: "noreferrer" }, "open the original")) : null))));
     find("copied").textContent = "";
     find("image").hidden = false;
     pressed = opening();

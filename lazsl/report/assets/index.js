@@ -2,12 +2,13 @@
 /* The index of all images, in files that are loaded one after the other, least certain first. */
 
 lazsl.index = (() => {
-  const { images, chunks, files, previews } = lazsl.value("report");
-  const { names, attributes } = lazsl.value("labels");
+  const { run, images, chunks, files, previews } = lazsl.value("report");
+  const { names, attributes, exact } = lazsl.value("labels");
   const CHUNK = 5000;
   const ABSTAINED = 1;
   const UNPICTURED = 2;
-  const FILTERS = ["q", "label", "truth", "abstained", "judged", "from", "to", "sort"];
+  const FILTERS = ["q", "label", "is", "truth", "abstained", "judged", "picked", "from", "to", "sort"];
+  const PICKED = `lazsl-picked-${run}`;
 
   const guess = new Int32Array(images);
   const truth = new Int32Array(images);
@@ -15,10 +16,12 @@ lazsl.index = (() => {
   const flags = new Uint8Array(images);
   const score = new Int32Array(images);
   const margin = new Int32Array(images);
+  const surer = new Int16Array(images);
   const strongest = new Int16Array(3 * images);
   const file = new Int32Array(images);
   const keys = new Array(images);
   const ids = new Array(chunks);
+  const exactKeys = new Map();
   const present = new Uint8Array(chunks);
 
   async function chunk(number) {
@@ -33,6 +36,8 @@ lazsl.index = (() => {
     flags.set(columns.flags, first);
     score.set(columns.score, first);
     margin.set(columns.margin, first);
+    surer.set(columns.surer, first);
+    for (const [i, text] of Object.entries(columns.exact)) exactKeys.set(first + Number(i), decodeURIComponent(text));
     strongest.set(columns.strongest, 3 * first);
     file.set(columns.file, first);
     columns.keys.forEach((key, i) => { keys[first + i] = key; });
@@ -75,6 +80,18 @@ lazsl.index = (() => {
     return -1;
   }
 
+  /* What a page shows with controls written out, as the archive and the label set have it. */
+  const exactKey = (row) => exactKeys.get(row) ?? keys[row];
+  const exactName = (number) => (Object.hasOwn(exact, number) ? decodeURIComponent(exact[number]) : names[number]);
+
+  /* The images that a person picked by hand: a set of image_ids, kept by the browser. */
+  const picked = new Set(lazsl.kept(PICKED) || []);
+  function pick(image, wanted) {
+    if (wanted) picked.add(image);
+    else picked.delete(image);
+    lazsl.keep(PICKED, [...picked]);
+  }
+
   const isAbstained = (row) => Boolean(flags[row] & ABSTAINED);
   const isRight = (row) => !isAbstained(row) && truth[row] >= 0 && truth[row] === guess[row];
   const isWrong = (row) => !isAbstained(row) && truth[row] >= 0 && truth[row] !== guess[row];
@@ -104,7 +121,11 @@ lazsl.index = (() => {
     const given = (name) => address.get(name) || "";
     const tests = [];
     if (given("q")) tests.push(searching(given("q")));
-    if (given("label")) tests.push((row) => guess[row] === Number(given("label")));
+    for (const [name, column] of [["label", guess], ["is", truth]]) {
+      const wanted = new Set(given(name).split(",").filter((text) => text).map(Number));
+      if (wanted.size) tests.push((row) => wanted.has(column[row]));
+    }
+    if (given("picked") === "yes") tests.push((row) => picked.has(id(row)));
     const byTruth = { right: isRight, wrong: isWrong, unknown: (row) => truth[row] < 0 };
     if (Object.hasOwn(byTruth, given("truth"))) tests.push(byTruth[given("truth")]);
     if (given("abstained") === "yes") tests.push(isAbstained);
@@ -119,7 +140,7 @@ lazsl.index = (() => {
     for (const [name, sign] of [["from", 1], ["to", -1]]) {
       const limit = Math.round(Number(given(name)) * 1e5);
       if (given(name) && Number.isFinite(limit)) {
-        tests.push((row) => sign * (margin[row] - limit) >= 0);
+        tests.push((row) => margin[row] >= 0 && sign * (margin[row] - limit) >= 0);
       }
     }
     const rows = [];
@@ -135,6 +156,7 @@ lazsl.index = (() => {
       score: (a, b) => score[a] - score[b] || a - b,
       key: (a, b) => (keys[a] < keys[b] ? -1 : keys[a] > keys[b] ? 1 : a - b),
       label: (a, b) => guess[a] - guess[b] || a - b,
+      strong: (a, b) => score[b] - score[a] || a - b,
     };
     if (Object.hasOwn(orders, given("sort"))) rows.sort(orders[given("sort")]);
     return rows;
@@ -166,6 +188,7 @@ lazsl.index = (() => {
     truth: truth[row],
     judged: judged[row],
     margin: margin[row] < 0 ? null : margin[row] / 1e5,
+    surer: surer[row] < 0 ? null : surer[row] / 1000,
     abstained: isAbstained(row),
     unpictured: Boolean(flags[row] & UNPICTURED),
     because: strongest[3 * row] < 0 ? null : attributes[guess[row]][strongest[3 * row]],
@@ -178,6 +201,13 @@ lazsl.index = (() => {
     return lazsl.el("span", { class: right ? "mark right" : "mark wrong" },
       lazsl.el("span", { "aria-hidden": "true" }, right ? "✓" : "✗"),
       lazsl.el("span", { class: "hidden" }, right ? "right" : "wrong"));
+  }
+
+  /* How certain a label is, as a person reads it: a margin alone says nothing. */
+  function certainty(surer) {
+    const percent = 100 * surer;
+    if (!percent) return "least sure";
+    return `surer than ${percent > 0 && percent < 1 ? percent.toFixed(1) : Math.floor(percent)}\u202f%`;
   }
 
   function picture(image) {
@@ -202,11 +232,14 @@ lazsl.index = (() => {
           image.because ? el("span", { class: "because" }, said(image.because)) : null,
           el("span", { class: "meta" },
             mark(image),
-            el("span", { class: "number" },
-              image.margin === null ? "no margin" : `margin ${image.margin.toFixed(4)}`),
+            image.margin === null ? el("span", {}, "no margin")
+              : el("span", { class: "number", title: `margin ${image.margin.toFixed(5)}` }, certainty(image.surer)),
             image.judged >= 0 ? el("span", { class: "tag" }, "reviewed") : null),
           el("span", { class: "path" }, said(image.key)))));
   }
 
-  return { images, names, attributes, chunk, all, isComplete, find, select, filters, link, preview, facts, card, mark, CHUNK };
+  return {
+    run, images, names, attributes, chunk, all, isComplete, find, id, select, filters, link, preview, facts, card,
+    mark, certainty, exactKey, exactName, picked, pick, CHUNK,
+  };
 })();
