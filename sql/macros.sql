@@ -5,16 +5,33 @@
 -- Arguments have names that no column has: inside a macro, and in the views it reads, a bare column
 -- name that is also an argument would mean the argument.
 
+-- Which run is meant? By its key, or by the beginning of it that no other run has.
+create or replace macro run_named(the_run) as (
+    select
+        case
+            when bool_or(r.run = the_run) then the_run
+            when count(*) = 1 then min(r.run)
+            when count(*) = 0 then error('no run begins with ' || the_run || '; ask: from runs')
+            else error(count(*) || ' runs begin with ' || the_run || '; ask: from runs')
+        end
+    from runs as r
+    where starts_with(r.run, the_run)
+);
+comment on macro run_named is 'the key of the run that begins like this';
+
 -- Which image of a run is meant? By image_id, or by key; of several versions of a key the listed
 -- one.
 create or replace macro image_of(the_run, the_image) as table
-select i.archive, i.shard, i.image_id, i.key, i.uri, i.width, i.height, r.encoder, r.regions
+select
+    r.run, i.archive, i.shard, i.image_id, i.key, i.uri, i.width, i.height, r.encoder, r.regions
 from runs as r
 join shards as s on s.run = r.run
 join images as i on i.archive = r.archive and i.shard = s.shard
-where r.run = the_run and (i.image_id = the_image or i.key = the_image)
+where r.run = run_named(the_run) and (i.image_id = the_image or i.key = the_image)
 order by i.image_id = the_image desc, i.listed desc, i.version desc, i.image_id
 limit 1;
+comment on macro table image_of is
+    'which image of a run is meant by an image_id or a key';
 
 -- What speaks for a class in an image? A row per attribute, strongest first: its contribution to
 -- the class's score, its share of that score, and the region that contributes most, with its box.
@@ -33,13 +50,15 @@ select
     g.boxes[e.best_region + 1] as box
 from image_of(the_run, the_image) as i
 join evidence as e
-    on e.run = the_run and e.shard = i.shard and e.image_id = i.image_id and e.class = the_class
+    on e.run = i.run and e.shard = i.shard and e.image_id = i.image_id and e.class = the_class
 left join regions as g
     on g.encoder = i.encoder
     and g.regions = i.regions
     and g.shard = i.shard
     and g.image_id = i.image_id
 order by e.contribution desc, e.attribute_index;
+comment on macro table why_class is
+    'what speaks for a class in an image: a row per attribute, strongest first';
 
 -- Why was an image called what it was called? The same for its best class, which is its label; an
 -- abstained image has none.
@@ -57,28 +76,33 @@ select
     e.presence,
     g.boxes[e.best_region + 1] as box
 from image_of(the_run, the_image) as i
-join predictions as p on p.run = the_run and p.shard = i.shard and p.image_id = i.image_id
+join predictions as p on p.run = i.run and p.shard = i.shard and p.image_id = i.image_id
 join evidence as e
-    on e.run = the_run and e.shard = i.shard and e.image_id = i.image_id and e.rank = 1
+    on e.run = i.run and e.shard = i.shard and e.image_id = i.image_id and e.rank = 1
 left join regions as g
     on g.encoder = i.encoder
     and g.regions = i.regions
     and g.shard = i.shard
     and g.image_id = i.image_id
 order by e.contribution desc, e.attribute_index;
+comment on macro table why is
+    'why an image was called so: a row per attribute of its best class, strongest first';
 
 -- What else might an image be? Its best classes with every method's score.
 create or replace macro best_classes(the_run, the_image) as table
 select s.rank, s.class, s.score, s.clip_score, s.dclip_score, s.crop_mean_score
 from image_of(the_run, the_image) as i
-join scores as s on s.run = the_run and s.shard = i.shard and s.image_id = i.image_id
+join scores as s on s.run = i.run and s.shard = i.shard and s.image_id = i.image_id
 order by s.rank;
+comment on macro table best_classes is
+    'what else an image might be: its best classes with every method''s score';
 
 -- Which region of an image spoke for which attribute? The cells of its kept plans. (The same as in
 -- the view `plan_cells`, with the image found first: so only its own plans are taken apart.)
 create or replace macro plan_of(the_run, the_image) as table
 with cells as (
     select
+        i.run,
         i.shard,
         i.image_id,
         i.encoder,
@@ -91,7 +115,7 @@ with cells as (
         unnest(p.similarity) as similarity,
         unnest(range(len(p.mass))) as position
     from image_of(the_run, the_image) as i
-    join plans as p on p.run = the_run and p.shard = i.shard and p.image_id = i.image_id
+    join plans as p on p.run = i.run and p.shard = i.shard and p.image_id = i.image_id
 )
 select
     c.rank,
@@ -104,7 +128,7 @@ select
     c.mass * c.similarity as contribution,
     g.boxes[c.regions[c.position // c.attributes + 1] + 1] as box
 from cells as c
-join runs as r on r.run = the_run
+join runs as r on r.run = c.run
 left join attributes as a
     on a.labels = r.labels
     and a.class = c.class
@@ -115,29 +139,37 @@ left join regions as g
     and g.shard = c.shard
     and g.image_id = c.image_id
 order by c.rank, c.position;
+comment on macro table plan_of is
+    'which region of an image spoke for which attribute: the cells of its kept plans';
 
 -- Which attributes carry a class most, over the images whose best class it is?
 create or replace macro strongest_attributes(the_run, the_class, how_many := 10) as table
 select s.attribute_index, s.attribute, s.images, s.contribution, s.similarity, s.lift
 from attribute_strength as s
-where s.run = the_run and s.class = the_class
+where s.run = run_named(the_run) and s.class = the_class
 order by s.contribution desc, s.attribute_index
 limit how_many;
+comment on macro table strongest_attributes is
+    'which attributes carry a class most, over the images whose best class it is';
 
 -- Which attributes carry a class least?
 create or replace macro weakest_attributes(the_run, the_class, how_many := 10) as table
 select s.attribute_index, s.attribute, s.images, s.contribution, s.similarity, s.lift
 from attribute_strength as s
-where s.run = the_run and s.class = the_class
+where s.run = run_named(the_run) and s.class = the_class
 order by s.contribution, s.attribute_index
 limit how_many;
+comment on macro table weakest_attributes is
+    'which attributes carry a class least';
 
 -- Which images were close calls: their two best classes less than a margin apart? Closest first.
 create or replace macro close_calls(the_run, below) as table
 select p.image_id, p.key, p.label, p.best_guess, p.runner_up, p.score, p.margin, p.truth
 from labelled as p
-where p.run = the_run and p.margin < below
+where p.run = run_named(the_run) and p.margin < below
 order by p.margin, p.key, p.image_id;
+comment on macro table close_calls is
+    'images whose two best classes are less than a margin apart, closest first';
 
 -- Which images do two runs of one archive call differently? Where one of them abstained it has no
 -- label, and its best guess is compared.
@@ -156,8 +188,10 @@ select
     a.truth
 from labelled as a
 join guesses as b on b.shard = a.shard and b.image_id = a.image_id
-where a.run = run_a and b.run = run_b and a.best_guess <> b.best_guess
+where a.run = run_named(run_a) and b.run = run_named(run_b) and a.best_guess <> b.best_guess
 order by a.key, a.image_id;
+comment on macro table disagreements is
+    'images that two runs of one archive call differently';
 
 -- Which attributes moved where two runs disagree? For both best guesses of each such image, every
 -- attribute's contribution in either run, largest change first. An attribute that one run's label
@@ -232,6 +266,8 @@ join runs as r on r.run = run_a
 left join images as i
     on i.archive = r.archive and i.shard = k.shard and i.image_id = k.image_id
 order by abs(k.b - k.a) desc nulls last, k.image_id, k.class, k.attribute;
+comment on macro table moved_attributes is
+    'which attributes moved where two runs disagree, largest change first';
 
 -- From which images is an audit drawn? Every listed image that a run labelled, with its best class
 -- and its margin's band: a quarter of the images each, the closest calls in band 1. Both are null
@@ -251,3 +287,5 @@ join images as i on i.archive = r.archive and i.shard = p.shard and i.image_id =
 join scores as s
     on s.run = p.run and s.shard = p.shard and s.image_id = p.image_id and s.rank = 1
 where p.run = the_run and i.listed;
+comment on macro table audit_frame is
+    'the images that an audit is drawn from, with their best class and margin band';

@@ -8,6 +8,8 @@ from predictions as p
 join scores as s
     on s.run = p.run and s.shard = p.shard and s.image_id = p.image_id and s.rank = 1
 where p.abstained;
+comment on view withheld is
+    'what images without a label would have been called: one row per run and abstained image';
 
 -- What was every image called? One row per run and labelled image. `labelled` says more of each, and
 -- takes longer where many images are compared.
@@ -22,6 +24,8 @@ select
     p.margin
 from predictions as p
 left join withheld as w on w.run = p.run and w.shard = p.shard and w.image_id = p.image_id;
+comment on view guesses is
+    'what every image was called, and nearest to: one row per run and labelled image; quicker than labelled';
 
 -- What was every image called, and was it right? One row per run and labelled image. An abstained
 -- image has no label, and is neither right nor wrong; `best_guess` says what it was nearest to.
@@ -61,6 +65,8 @@ left join withheld as w on w.run = p.run and w.shard = p.shard and w.image_id = 
 left join images as i
     on i.archive = r.archive and i.shard = p.shard and i.image_id = p.image_id
 left join truth as t on t.archive = r.archive and t.key = i.key;
+comment on view labelled is
+    'what every image was called, with its file, its truth and what other methods call it: one row per run and labelled image';
 
 -- What could not be labelled, and why?
 create or replace view rejected as
@@ -69,6 +75,8 @@ from rejects as x
 join runs as r on r.run = x.run
 left join images as i
     on i.archive = r.archive and i.shard = x.shard and i.image_id = x.image_id;
+comment on view rejected is
+    'what could not be labelled, and why, with the file that is meant: one row per run and image';
 
 -- How many images were rejected for each reason, with one of them as an example?
 create or replace view reject_reasons as
@@ -80,6 +88,8 @@ select
     arg_min(detail, key) as detail
 from rejected
 group by run, reason;
+comment on view reject_reasons is
+    'how many images were rejected for each reason, with one of them as an example';
 
 -- Which region spoke for which attribute, and how much? One row per cell of every kept plan.
 -- The contributions of a plan's cells add up to its score; `width` and `height` are those of the
@@ -152,6 +162,8 @@ select
     width,
     height
 from cells;
+comment on view plan_cells is
+    'which region spoke for which attribute, and how much: one row per cell of every kept plan';
 
 -- How much does each attribute carry its class? Over the images whose best class it is, abstained
 -- ones among them: `contribution` (adds up to the mean score), `similarity`, and `lift`: how much
@@ -170,6 +182,8 @@ select
 from evidence
 group by run, class, attribute_index, attribute
 having count(*) filter (rank = 1) > 0;
+comment on view attribute_strength is
+    'how much each attribute carries its class, over the images whose best class it is';
 
 -- How often is each method right? LaZSL and its three baselines, over images that are still listed
 -- and whose truth is known: `accuracy` of those it labelled, which are `coverage` of the images.
@@ -193,6 +207,8 @@ from (
     where truth is not null and listed
 )
 group by run, method;
+comment on view accuracy is
+    'how often each method is right, over listed images of known truth: one row per run and method';
 
 -- Is everything there, once? Every difference is zero, shard by shard: images listed are labelled
 -- or rejected, and every table holds as many rows as the shard had when it was loaded.
@@ -275,6 +291,8 @@ select
         and plans_difference = 0
         and regions_difference = 0 as reconciled
 from differences;
+comment on view reconciliation is
+    'whether every shard holds each of its rows once: one row per run and shard, all differences 0';
 
 -- Which files are in the archive more than once, byte for byte, and were they called the same?
 -- Abstained images were called nothing.
@@ -304,6 +322,8 @@ join runs as r on r.run = p.run
 join copies as c on c.archive = r.archive and c.shard = p.shard and c.image_id = p.image_id
 group by p.run, c.digest
 having count(*) > 1;
+comment on view duplicates is
+    'files that are in the archive more than once, byte for byte, and whether they were called the same';
 
 -- How did each run go? Counts of rows, seconds summed over shards. `labelled` images include the
 -- `abstained` ones. `missing` is zero, or something is wrong and `reconciliation` says where.
@@ -353,6 +373,7 @@ left join (
     group by run
 ) as p on p.run = r.run
 left join (select run, count(*) as rejected from rejects group by run) as x on x.run = r.run;
+comment on view run_summary is 'how each run went: counts, and seconds summed over shards';
 
 -- What does a judged image show? One row per archive and image of these bytes: every reviewer's
 -- latest answer, and of several reviewers' the answer that most give, among equals the latest.
@@ -399,6 +420,8 @@ select
     max(judged_at) as judged_at
 from votes
 group by archive, key, digest;
+comment on view reviewed is
+    'what people judged an image to show: one row per archive and image of these bytes';
 
 -- How did every run call the judged images, and was it right? A judgement holds for the bytes that
 -- were judged, of whatever run; `correct` is null where the run gave no label.
@@ -422,3 +445,4 @@ select
 from reviewed as v
 join images as i on i.archive = v.archive and i.key = v.key and i.digest = v.digest
 join labelled as p on p.archive = i.archive and p.shard = i.shard and p.image_id = i.image_id;
+comment on view judged is 'how every run called the judged images, and whether rightly';

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import types
 
 from lazsl.errors import UserError
 from lazsl.warehouse.opening import hint
@@ -86,6 +88,40 @@ def write_csv(reader: pa.RecordBatchReader, file: IO[str]) -> int:
     return rows
 
 
+def write_json(reader: pa.RecordBatchReader, file: IO[str]) -> int:
+    """Rows written as JSON: one list with an object per row."""
+    rows = 0
+    file.write("[")
+    for batch in batches(reader):
+        for row in batch.to_pylist():
+            file.write(",\n" if rows else "\n")
+            file.write(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False))
+            rows += 1
+    file.write("\n]\n")
+    return rows
+
+
+def write_markdown(reader: pa.RecordBatchReader, file: IO[str]) -> int:
+    """Rows written as a table in Markdown, numbers to the right."""
+    numbers = [
+        types.is_integer(field.type) or types.is_floating(field.type) for field in reader.schema
+    ]
+    rows = 0
+    file.write(_markdown_row(reader.schema.names))
+    file.write(f"| {' | '.join('---:' if number else '---' for number in numbers)} |\n")
+    for batch in batches(reader):
+        columns = [column.to_pylist() for column in batch.columns]
+        for row in zip(*columns, strict=True):
+            file.write(_markdown_row([readable(value) for value in row]))
+            rows += 1
+    return rows
+
+
+def _markdown_row(cells: Iterable[str]) -> str:
+    escaped = (re.sub(r"([\\|`*_<\[])", r"\\\1", cell) for cell in cells)
+    return f"| {' | '.join(' '.join(cell.split()) for cell in escaped)} |\n"
+
+
 @contextmanager
 def _replaced(path: Path) -> Iterator[Path]:
     """Where to write instead; renamed to the path at the end, removed after an error."""
@@ -116,16 +152,8 @@ def _parquet(reader: pa.RecordBatchReader, path: Path) -> int:
 
 
 def _json(reader: pa.RecordBatchReader, path: Path) -> int:
-    rows = 0
     with path.open("w", encoding="utf-8") as file:
-        file.write("[")
-        for batch in batches(reader):
-            for row in batch.to_pylist():
-                file.write(",\n" if rows else "\n")
-                file.write(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False))
-                rows += 1
-        file.write("\n]\n")
-    return rows
+        return write_json(reader, file)
 
 
 def _cell(value: Any) -> Any:

@@ -12,8 +12,11 @@ import re
 import duckdb
 
 from lazsl.errors import UserError
-from lazsl.warehouse.sqlfiles import first_line
 
+# A variable of the connection, which is gone with it; no setting of DuckDB.
+_VARIABLE = re.compile(
+    r"(\s|--[^\n]*\n|/\*.*?\*/)*(re)?set\s+variable\b", re.IGNORECASE | re.DOTALL
+)
 _EXPLAIN = re.compile(r"\s*explain\b(\s*\([^()]*\)|\s+analyze\b)?", re.IGNORECASE)
 _PRAGMA = re.compile(
     r"\s*pragma\s+(table_info|show_tables|show_tables_expanded|show|database_list|database_size|"
@@ -29,14 +32,14 @@ def check_reads(text: str) -> None:
     try:
         statements = duckdb.extract_statements(text)
     except duckdb.Error as error:
-        raise UserError(f"the query failed: {first_line(error)}") from None
+        raise UserError(f"the query failed: {str(error).strip()}") from None
     for statement in statements:
         if not _reads(statement.type.name, statement.query):
             kind = statement.type.name.lower().replace("_", " ")
             raise UserError(
                 f"the query is no question but a statement of kind {kind}, and lazsl sql only "
                 "reads: ask with select, from, with, pivot, describe, summarize, show or explain "
-                "(--output writes the answer to a file, --with reads one of yours)"
+                "or set variable (--output writes the answer to a file, --with reads one of yours)"
             )
 
 
@@ -48,6 +51,8 @@ def _reads(kind: str, text: str) -> bool:
         asked = text[match.end() :] if (match := _EXPLAIN.match(text)) else ""
         inner = duckdb.extract_statements(asked) if asked else []
         return len(inner) == 1 and inner[0].type.name == "SELECT"
+    if kind == "SET":
+        return _VARIABLE.match(text) is not None
     if kind == "PRAGMA":
         return _PRAGMA.match(text) is not None
     return kind == "MULTI" and _PIVOT.match(text) is not None

@@ -122,6 +122,11 @@ _EMPTY: dict[str, pa.Table] = {
         }
     ),
     "new_names": pa.schema([("name", pa.string())]).empty_table(),
+    "new_matches": pa.schema(
+        [("shard", pa.string()), ("image_id", pa.string()), ("place", pa.int64())]
+        + [(name, pa.float32()) for name in ("similarity", "whole")]
+        + [(name, pa.int32()) for name in ("region", "left", "top", "right", "bottom")]
+    ).empty_table(),
     "forgotten": pa.schema([("shard", pa.string())]).empty_table(),
     "new_versions": pa.schema([("shard", pa.string()), ("version", pa.string())]).empty_table(),
     "sites": pa.schema([("key", pa.string()), ("site", pa.string())]).empty_table(),
@@ -137,6 +142,7 @@ _VALUES: dict[str, Any] = {
     "by_label": True,
     "by_margin": True,
     "sample": "new",
+    "how_many": 5,
     "seed": 0,
 }
 
@@ -211,7 +217,11 @@ def test_every_table_and_column_has_a_comment(known: Known) -> None:
         f"(select table_name from duckdb_tables() {inside})"
     )
     assert len(tables) == 14
-    assert [row["name"] for row in tables + columns if not row["comment"]] == []
+    views = known.ask(f"select view_name as name, comment from duckdb_views() {inside}")
+    macros = known.ask(f"select function_name as name, comment from duckdb_functions() {inside}")
+    assert len(views) == 13 and len(macros) == 12
+    undescribed = [row["name"] for row in tables + columns + views + macros if not row["comment"]]
+    assert undescribed == []
 
 
 def test_guesses_are_what_labelled_says_of_every_image(known: Known) -> None:
@@ -253,7 +263,22 @@ def test_image_of_finds_it_by_id_and_by_key(known: Known, image: tuple[str, str]
     names = ("image_id", "shard", "key", "uri", "width", "height")
     assert plain([found], *names) == plain([row], *names)
     assert known.ask("from image_of(?, ?)", "run-a", "no such image") == []
-    assert known.ask("from image_of(?, ?)", "no such run", name) == []
+    with pytest.raises(duckdb.Error, match="no run begins with no such run"):
+        known.ask("from image_of(?, ?)", "no such run", name)
+
+
+def test_the_beginning_of_a_run_key_is_enough_where_one_run_has_it(
+    writable: duckdb.DuckDBPyConnection,
+) -> None:
+    writable.execute("update runs set run = 'other-b' where run = 'run-b'")
+    assert writable.execute("select run_named('oth'), run_named('run-a')").fetchall() == [
+        ("other-b", "run-a")
+    ]
+    writable.execute("insert into runs by name select * replace ('run-ab' as run) from runs")
+    assert writable.execute("select run_named('run-a')").fetchall() == [("run-a",)]
+    for name, complaint in (("run-", "runs begin with run-"), ("x", "no run begins with x")):
+        with pytest.raises(duckdb.Error, match=complaint):
+            writable.execute("from why(?, 'any')", [name]).fetchall()
 
 
 def test_of_two_versions_of_a_key_the_listed_one_is_meant(
