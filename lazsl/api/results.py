@@ -6,7 +6,7 @@ from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lazsl.api.pages import render
 from lazsl.errors import UserError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from lazsl.api.explained import ExplainedImage
+    from lazsl.explain.similar import Match
 
 
 class Results:
@@ -95,6 +96,26 @@ class Results:
         run = find_run(self.connection, self.run, self.workspace)
         labelled = find_image(self.connection, self.run, image)
         return ExplainedImage(explain(self.connection, run, labelled, against))
+
+    def find(
+        self, sentence: str, count: int = 20, by: Literal["region", "image"] = "region"
+    ) -> list[Match]:
+        """The images most like a sentence, the most similar first, over stored embeddings.
+
+        Args:
+            sentence: what to look for, such as "a red crest".
+            count: how many images at most.
+            by: what is compared: an image's most similar region, or the whole image.
+
+        Raises:
+            UserError: the embeddings or the run's model are not there.
+        """
+        from lazsl.explain.lookup import find_run
+        from lazsl.explain.similar import embed_sentence, find_similar
+
+        run = find_run(self.connection, self.run, self.workspace)
+        vector = embed_sentence(run, sentence)
+        return find_similar(self.connection, Folder(self.workspace), run, vector, count, by)
 
     def close(self) -> None:
         """Let go of the warehouse."""

@@ -21,7 +21,7 @@ from lazsl.settings import Job, make_job
 
 _ORDER = (
     *("estimate", "label", "relabel", "status", "runs", "load", "sql"),
-    *("explain", "report", "audit", "evaluate", "labels", "settings", "serve"),
+    *("explain", "find", "report", "audit", "evaluate", "labels", "settings", "serve"),
 )
 
 

@@ -10,12 +10,14 @@ from lazsl.cli import (
     evaluate,
     explain,
     export,
+    find,
     label,
     labels,
     labels_tree,
     report,
     runs,
     serve,
+    sql,
     warehouse,
 )
 from lazsl.cli.app import app
@@ -31,11 +33,13 @@ _ = (
     evaluate,
     explain,
     export,
+    find,
     label,
     labels,
     labels_tree,
     report,
     runs,
     serve,
+    sql,
     warehouse,
 )

@@ -1,0 +1,100 @@
+"""`lazsl find`: the images and regions most like a sentence."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
+from lazsl.cli.completing import run_keys
+from lazsl.display import visible
+from lazsl.errors import UserError
+
+
+@app.command(epilog='Example: lazsl find "a red crest" --count 50 --output crests.csv')
+@in_words
+def find(
+    sentence: Annotated[str, typer.Argument(help="What to look for, in a few words.")],
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run",
+            help="Key of a run, or the beginning of it (default: the latest).",
+            autocompletion=run_keys,
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of images.")] = 20,
+    by: Annotated[
+        str,
+        typer.Option(help="Compare an image's most similar region (region), or all of it (image)."),
+    ] = "region",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the answer to a .csv, .parquet or .json file, whose keys --only takes; or "
+            "to a .png, a sheet of the pictures.",
+        ),
+    ] = None,
+    workspace: Workspace = "workspace",
+    warehouse: WarehouseFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find the images and regions most like a sentence, over a run's stored embeddings.
+
+    No image is read, unless a sheet is drawn. Every region is compared, so the answer is exact. In
+    SQL: `lazsl sql --find crests="a red crest" "from crests"`.
+    """
+    from lazsl.explain.lookup import find_run
+    from lazsl.store.folder import Folder
+    from lazsl.warehouse import export
+    from lazsl.warehouse.opening import open_warehouse
+
+    if by not in ("region", "image"):
+        raise UserError(f"--by {by!r} is not region or image")
+    compared: Literal["region", "image"] = "region" if by == "region" else "image"
+    suffixes = (*export.SUFFIXES, ".png")
+    if output is not None and output.suffix.lower() not in suffixes:
+        raise UserError(f"--output {output} must end in {', '.join(suffixes)}")
+    with closing(open_warehouse(warehouse_of(workspace, warehouse))) as connection:
+        about = find_run(connection, run, workspace)
+        # Imported where the run is known: PyTorch comes with it, and a wrong key should be quick.
+        from lazsl.explain.similar import answer_table, embed_sentence, find_similar
+
+        vector = embed_sentence(about, sentence)
+        matches = find_similar(connection, Folder(workspace), about, vector, count, compared)
+    if as_json:
+        import sys
+
+        export.write_json(answer_table(matches).to_reader(), sys.stdout)
+    else:
+        table = Table("", "key", "label", "similarity", "whole image", "where")
+        for place, match in enumerate(matches, start=1):
+            where = "whole image" if match.region == 0 else "{},{}–{},{}".format(*match.box)
+            table.add_row(
+                str(place),
+                escape(visible(match.image.key)),
+                "[dim]none[/]" if match.label is None else escape(visible(match.label)),
+                f"{match.similarity:.3f}",
+                f"{match.whole:.3f}",
+                where,
+            )
+        out.print(table)
+    if output is None:
+        return
+    if output.suffix.lower() == ".png":
+        from lazsl.explain.sheet import draw_sheet
+
+        sheet, missing = draw_sheet(matches, about.job.max_pixels)
+        Folder(str(output.parent)).write_bytes(output.name, sheet)
+        if missing:
+            err.print(f"[yellow]note:[/] {missing} images cannot be read now", highlight=False)
+    else:
+        export.write_result(answer_table(matches).to_reader(), output)
+    err.print(f"written: {output}", markup=False, highlight=False, soft_wrap=True)

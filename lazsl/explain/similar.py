@@ -1,0 +1,203 @@
+"""The images and regions most like a sentence, over the embeddings that a run stored.
+
+The text tower alone is loaded, and no image is read. Every region of every shard is compared, so
+the answer is exact; memory is bounded by a few shards and the answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lazsl.errors import UserError
+from lazsl.explain.lookup import Image, RunOfImage
+from lazsl.store import paths
+from lazsl.store.folder import Folder
+from lazsl.store.vectors import vectors_of
+from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.sqlfiles import Connection
+
+By = Literal["region", "image"]
+
+COLUMNS = ("similarity", "whole", "region", "left", "top", "right", "bottom")
+"""Of `similarities`, besides shard and image_id: cosine similarity of the most similar region and
+of the whole image (-1..1), the number of that region (0: the whole image), its box in pixels."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """An image that is like the sentence.
+
+    Attributes:
+        similarity: cosine similarity of its most similar region, -1..1.
+        whole: that of the whole image.
+        region: number of that region; 0 is the whole image.
+        box: its left, top, right and bottom in pixels.
+        label: what the run called the image; None where it abstained.
+    """
+
+    image: Image
+    similarity: float
+    whole: float
+    region: int
+    box: tuple[int, int, int, int]
+    label: str | None
+
+
+def embed_sentence(run: RunOfImage, sentence: str) -> np.ndarray:
+    """(D,) float32 of unit length: the sentence as the run's model reads it.
+
+    Raises:
+        UserError: the sentence is empty, or the model is not the run's any more.
+    """
+    from lazsl.model.checkpoints import find_recorded_model
+    from lazsl.model.encoder import choose_device, load_encoder
+
+    if not sentence.strip():
+        raise UserError('the sentence is empty; say what to look for, such as "a red crest"')
+    source = find_recorded_model(run.job.model, run.job.precision)
+    if source.key != run.encoder:
+        raise UserError(
+            f"model {run.job.model!r} is now {source.key}, but run {run.key} was made by "
+            f"{run.encoder}; name the model that it was with --model in lazsl relabel"
+        )
+    encoder = load_encoder(source, choose_device("auto"), "text")
+    return np.asarray(encoder.encode_sentences([sentence])[0].numpy())
+
+
+def similarities(
+    connection: Connection, workspace: Folder, run: RunOfImage, sentence: np.ndarray
+) -> Iterator[pa.Table]:
+    """A table per shard: shard, image_id and `COLUMNS` of every labelled image that is listed.
+
+    Args:
+        connection: of the warehouse.
+        workspace: where the run's embeddings are.
+        run: the run.
+        sentence: of `embed_sentence`.
+
+    Raises:
+        UserError: the workspace does not have the embeddings (any more).
+    """
+    shards = [
+        row[0] for row in sqlfiles.run(connection, "explain/shards.sql", run=run.key).fetchall()
+    ]
+
+    def compare(shard: str) -> pa.Table:
+        name = paths.region_embeddings(run.encoder, run.regions, shard)
+        try:
+            return _compared(workspace.read_table(name), sentence)
+        except FileNotFoundError:
+            raise UserError(
+                f"the embeddings of run {run.key} are not in {workspace.url}; name its "
+                "workspace with --workspace, or label the archive again"
+            ) from None
+
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads, thread_name_prefix="similar") as pool:
+        waiting = iter(shards)
+        ahead = [(shard, pool.submit(compare, shard)) for shard in islice(waiting, 2 * threads)]
+        while ahead:
+            shard, compared = ahead.pop(0)
+            ahead += [(later, pool.submit(compare, later)) for later in islice(waiting, 1)]
+            listed = sqlfiles.table(connection, "explain/listed.sql", run=run.key, shard=shard)
+            table = compared.result()
+            table = table.filter(pc.is_in(table["image_id"], listed["image_id"].combine_chunks()))
+            yield table.add_column(0, "shard", pa.array([shard] * table.num_rows, pa.string()))
+
+
+_COMPARED = pa.schema(
+    [
+        pa.field("image_id", pa.string()),
+        pa.field("similarity", pa.float32()),
+        pa.field("whole", pa.float32()),
+        *(pa.field(name, pa.int32()) for name in ("region", "left", "top", "right", "bottom")),
+    ]
+)
+
+
+def _compared(regions: pa.Table, sentence: np.ndarray) -> pa.Table:
+    """image_id and `COLUMNS` of every image of a shard."""
+    first = np.flatnonzero(regions["region"].to_numpy() == 0)
+    if not len(first):
+        return _COMPARED.empty_table()
+    similarity = vectors_of(regions).astype(np.float32) @ sentence
+    most = np.maximum.reduceat(similarity, first)
+    owner = np.repeat(np.arange(len(first)), np.diff(first, append=len(similarity)))
+    # Of equals the first; written last to first, so that the first is what stays.
+    rows = np.flatnonzero(similarity == most[owner])[::-1]
+    best = np.empty(len(first), np.int64)
+    best[owner[rows]] = rows
+    columns = {
+        "image_id": regions["image_id"].take(pa.array(first, pa.int64())),
+        "similarity": most,
+        "whole": similarity[first],
+    }
+    for name in ("region", "left", "top", "right", "bottom"):
+        columns[name] = regions[name].to_numpy()[best].astype(np.int32)
+    return pa.table(columns, schema=_COMPARED)
+
+
+def find_similar(
+    connection: Connection,
+    workspace: Folder,
+    run: RunOfImage,
+    sentence: np.ndarray,
+    count: int = 20,
+    by: By = "region",
+) -> list[Match]:
+    """The images most like a sentence, the most similar first; arguments as of `similarities`.
+
+    Args:
+        count: how many images at most.
+        by: what is compared: an image's most similar region, or the whole image.
+    """
+    column = "similarity" if by == "region" else "whole"
+    best: pa.Table | None = None
+    for table in similarities(connection, workspace, run, sentence):
+        both = table if best is None else pa.concat_tables([best, table])
+        order = both.sort_by([(column, "descending"), ("image_id", "ascending")])
+        best = order.slice(0, count).combine_chunks()
+    if best is None or not best.num_rows:
+        raise UserError(f"run {run.key} has no labelled image that is still listed; load it first")
+    best = best.append_column("place", pa.array(range(best.num_rows)))
+    with sqlfiles.registered(connection, {"new_matches": best}):
+        rows = sqlfiles.rows(connection, "explain/similar.sql", run=run.key)
+    return [
+        Match(
+            Image(**{name: row[name] for name in Image.__annotations__}),
+            row["similarity"],
+            row["whole"],
+            row["region"],
+            (row["left"], row["top"], row["right"], row["bottom"]),
+            row["label"],
+        )
+        for row in rows
+    ]
+
+
+def answer_table(matches: list[Match]) -> pa.Table:
+    """The matches as a table: key, label, image_id, `COLUMNS` and uri."""
+    return pa.table(
+        {
+            "key": [match.image.key for match in matches],
+            "label": pa.array([match.label for match in matches], pa.string()),
+            "similarity": [match.similarity for match in matches],
+            "whole": [match.whole for match in matches],
+            "region": [match.region for match in matches],
+            **{
+                side: [match.box[at] for match in matches]
+                for at, side in enumerate(("left", "top", "right", "bottom"))
+            },
+            "image_id": [match.image.image_id for match in matches],
+            "uri": [match.image.uri for match in matches],
+        }
+    )
