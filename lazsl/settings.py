@@ -66,8 +66,23 @@ def device_defaults(device: str) -> DeviceDefaults:
     return DEVICE_DEFAULTS.get(device.partition(":")[0], DEVICE_DEFAULTS["cpu"])
 
 
+def _plain_form(schema: dict[str, Any]) -> None:
+    """Show a setting that may be left out as a plain field, which is empty: in a form, a choice
+    between a type and null would come before the field itself."""
+    for field in schema.get("properties", {}).values():
+        kinds = [kind for kind in field.get("anyOf", []) if kind != {"type": "null"}]
+        if len(kinds) != 1 or len(field["anyOf"]) != 2 or "type" not in kinds[0]:
+            continue
+        del field["anyOf"]
+        field.update(kinds[0])
+        if "enum" in field:
+            field["enum"] = [*field["enum"], None]
+        if field.get("default", "") is None:
+            del field["default"]
+
+
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_plain_form)
 
 
 WHOLE_LEVELS = {"pyramid": (4, 13, 29, 54, 90), "zoom": (29, 90)}
@@ -402,15 +417,6 @@ Links = Literal["inside", "anywhere"]
 class Job(_Frozen):
     """Everything about one labelling run."""
 
-    preset: Annotated[
-        Preset,
-        Field(
-            description="Group of settings, each of which can still be set: paper (as published), "
-            "parts (one-sided plans over regions at every scale, for evidence: 91 passes) or "
-            "parts-fast (the same for labels: 30 forward passes)."
-        ),
-    ] = "paper"
-
     archive: Annotated[
         str,
         Field(
@@ -427,6 +433,29 @@ class Job(_Frozen):
             description="Label set (class -> attributes): path or URL of a JSON or YAML file.",
         ),
     ]
+    model: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="Model, by open_clip's name: NAME:TAG, NAME:/file.safetensors, "
+            "local-dir:/folder, hf-hub:org/name, or fieldguide (the embedded one).",
+        ),
+    ] = DEFAULT_MODEL
+    preset: Annotated[
+        Preset,
+        Field(
+            description="Group of settings, each of which can still be set: paper (as published), "
+            "parts (one-sided plans over regions at every scale, for evidence: 91 passes) or "
+            "parts-fast (the same for labels: 30 forward passes)."
+        ),
+    ] = "paper"
+    truth: Annotated[
+        str | None,
+        Field(
+            description="What the images really show, if you know: CSV or Parquet of key,label "
+            "(FILE:COLUMN for another column), or `folders` if folders are named after classes."
+        ),
+    ] = None
     only: Annotated[
         str | None,
         Field(
@@ -448,25 +477,10 @@ class Job(_Frozen):
             "in the current folder)."
         ),
     ] = None
-    truth: Annotated[
-        str | None,
-        Field(
-            description="What the images really show, if you know: CSV or Parquet of key,label "
-            "(FILE:COLUMN for another column), or `folders` if folders are named after classes."
-        ),
-    ] = None
     open_set: Annotated[
         bool,
         Field(description="Allow truth to name classes that the label set lacks."),
     ] = False
-    model: Annotated[
-        str,
-        Field(
-            min_length=1,
-            description="Model, by open_clip's name: NAME:TAG, NAME:/file.safetensors, "
-            "local-dir:/folder, hf-hub:org/name, or fieldguide (the embedded one).",
-        ),
-    ] = DEFAULT_MODEL
     precision: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
         Field(
@@ -521,7 +535,7 @@ class Job(_Frozen):
             description="Fail a shard if a larger fraction of its listed images is rejected "
             "(1: never).",
         ),
-    ] = 1.0
+    ] = 0.5
     retry_rejects: Annotated[
         Literal["moment", "all", "none"],
         Field(

@@ -191,7 +191,7 @@ ELSEWHERE: dict[str, Any] = {
     "staged_shards": 3,
     "scratch": "/fast",
     "scoring_memory": 2**25,
-    "reject_ceiling": 0.5,
+    "reject_ceiling": 0.25,
     "links": "anywhere",
     "loss_ceiling": 0.5,
     "retry_rejects": "all",

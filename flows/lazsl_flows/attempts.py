@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import State
 from prefect.client.orchestration import get_client
+from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Failed
 
@@ -42,6 +44,20 @@ def in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
     return step
 
 
+class _Sentence(logging.Filter):
+    """Takes Prefect's traceback off a failure that a flow ended with in words."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, FailedRun):
+            record.msg, record.args = f"The flow run failed: {error}", ()
+            record.exc_info = record.exc_text = None
+        return True
+
+
+_sentence = _Sentence()
+
+
 def attempt(function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
     """The flow: with the store's credentials, and given up once its process has died too often.
 
@@ -51,6 +67,7 @@ def attempt(function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
     @wraps(function)
     @in_words
     def attempted(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+        logging.getLogger("prefect.engine").addFilter(_sentence)
         use_stored()
         give_up()
         return function(*args, **kwargs)

@@ -27,7 +27,10 @@ def main() -> int:
     for name in apply(parser.parse_args().file, webhook_url):
         print(f"applied {name}")
     if webhook_url is None:
-        print("no notice on failure: set LAZSL_WEBHOOK_URL and apply again", file=sys.stderr)
+        print(
+            "no notices of failures and finished runs: set LAZSL_WEBHOOK_URL and apply again",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -49,10 +49,12 @@ def plan_archive(
     """List an archive and start a label-batch run for every batch of shards that is missing.
 
     Shards of batches that still wait or run are left to them, so planning again does no work twice.
+    Cancelling the plan leaves its batches alone: to stop them, filter the flow runs by the tag that
+    is the run's key, and cancel those.
 
     Args:
-        job: everything about the run; where nothing is filled in, the shown default is taken
-        batch_shards: shards per batch: what one worker takes at a time
+        job: Everything about the run; where nothing is filled in, the shown default is taken.
+        batch_shards: Shards per batch: what one worker takes at a time.
     """
     run, shards = prepare(job, "text")
     missing = steps.to_label(run, shards)
@@ -79,7 +81,8 @@ def plan_archive(
         _ask_for_load(run.job, run.key)
     return Completed(
         message=f"{len(shards)} shards, {len(missing)} missing: {len(batches)} batches "
-        f"started, {len(taken & set(missing))} shards are under way already"
+        f"started, {len(taken & set(missing))} shards are under way already; to stop "
+        f"them, cancel the flow runs with the tag {run.key}"
     )
 
 
@@ -89,9 +92,9 @@ def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
     """Stage, embed and score some shards of a planned run; ends Failed while one is missing.
 
     Args:
-        job: the planned run's job
-        run: the planned run's key
-        shards: what this batch sees to
+        job: The planned run's job.
+        run: The planned run's key.
+        shards: What this batch sees to.
     """
     opened = open_run(job)
     if opened.key != run:

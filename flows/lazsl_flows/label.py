@@ -42,7 +42,7 @@ def label_archive(job: Job) -> State[Any]:
     """List, stage, embed, score and load an archive; ends Failed while any shard is missing.
 
     Args:
-        job: everything about the run; where nothing is filled in, the shown default is taken
+        job: Everything about the run; where nothing is filled in, the shown default is taken.
     """
     run, shards = prepare(job)
     return finish(run, shards, label_shard)
@@ -65,14 +65,14 @@ def relabel(
     No image is read and no vision tower is loaded.
 
     Args:
-        workspace: where the run is: a path or fsspec URL
-        run: key of the run whose embeddings are used, or its beginning
-        labels: another label set: path or URL of a JSON file; empty: the run's own
-        scoring: other settings; empty: the run's own
-        warehouse: the DuckDB file on the worker's disk; empty: the run's own
-        truth: CSV with columns key,label: what is really shown; empty: the run's own
-        open_set: the truth may name classes that the label set does not have
-        model: the run's model, where it is a folder, a file or on a hub, which no record decides
+        workspace: Where the run is: a path or any fsspec URL.
+        run: Key of the run whose embeddings are used, or the beginning of it.
+        labels: Another label set: path or URL of a JSON or YAML file (default: the run's own).
+        scoring: Other settings (default: the run's own).
+        warehouse: The DuckDB file on the worker's disk (default: the run's own).
+        truth: What the images really show: CSV or Parquet of key,label (default: the run's own).
+        open_set: Allow truth to name classes that the label set lacks.
+        model: The run's model, if it is a folder, a file or on a hub, which no record decides.
     """
     given = {"labels": labels, "warehouse": warehouse, "truth": truth, "open_set": open_set}
     given["model"] = model
@@ -98,8 +98,9 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
     if len(run.workspace.names(DAMAGED)) > aside:
         # What was found damaged on the way was set aside, so it is missing now.
         worked, loaded = _work_and_load(run, shards, submit, ahead)
+    told = ""
     if loaded.is_completed() and len(worked.failed) < len(shards):
-        show_dashboard(run.job, run.key)
+        told = show_dashboard(run.job, run.key)
         if worked.missing and not worked.failed:
             show_evidence(run.job, run.key)
     if worked.failed:
@@ -108,7 +109,7 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
         raise UserError(f"every shard is done, but loading failed: {loaded.message}")
     _check_counts(run)
     return Completed(
-        message=f"{len(shards)} shards done, {len(worked.missing)} of them in this run"
+        message=f"{len(shards)} shards done, {len(worked.missing)} of them in this run. {told}"
     )
 
 

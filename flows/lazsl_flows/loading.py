@@ -38,9 +38,9 @@ def load_warehouse(
     """Load every finished shard that the warehouse does not hold yet, and publish it.
 
     Args:
-        workspace: where the runs are: a path or fsspec URL
-        run: key of one run, or its beginning; empty: every run of the workspace
-        warehouse: the DuckDB file on the worker's disk; empty: the run's own
+        workspace: Where the runs are: a path or any fsspec URL.
+        run: Key of one run, or the beginning of it (default: every run of the workspace).
+        warehouse: The DuckDB file on the worker's disk (default: the run's own).
     """
     folder = Folder(workspace)
     keys = [run] if run else runs(folder)

@@ -28,11 +28,11 @@ def report(
     """Make the pages to look through a run: every label, and the pixels that spoke for it.
 
     Args:
-        workspace: where the run is: a path or fsspec URL
-        run: key of the run, or its beginning; empty: the one started last
-        against: key of another run of the same archive to compare with
-        images: only so many images get a page, half of them the least certain; empty: all
-        warehouse: the DuckDB file on the worker's disk; empty: the run's own
+        workspace: Where the run is: a path or any fsspec URL.
+        run: Key of the run, or the beginning of it (default: the one started last).
+        against: Key of another run of the same archive to compare with.
+        images: Include only this many images: half least certain, half random (default: all).
+        warehouse: The DuckDB file on the worker's disk (default: the run's own).
     """
     folder = Folder(workspace)
     job, key, _ = recorded_job(folder, run or run_status(folder)["run"], warehouse)

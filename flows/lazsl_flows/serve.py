@@ -144,6 +144,8 @@ def _environment(home: Path, url: str, key: str) -> dict[str, str]:
         "LAZSL_WORKSPACE": workspace,
         "LAZSL_WAREHOUSE": f"{workspace}/warehouse.duckdb",
         "LAZSL_MODEL": "fieldguide",
+        # Flow runs of more than 90 days ago leave the database (80 kB a shard).
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     }
     if "LAZSL_ARCHIVE" in os.environ:
         del defaults["LAZSL_LABELS"], defaults["LAZSL_MODEL"]

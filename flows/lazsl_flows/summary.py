@@ -12,7 +12,7 @@ from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from lazsl.errors import UserError
-from lazsl.report.dashboard import Dashboard, draw_evidence, read_dashboard, report_of
+from lazsl.report.dashboard import Dashboard, draw_evidence, news, read_dashboard, report_of
 from lazsl.settings import Job
 
 
@@ -30,13 +30,14 @@ def failure_sentence(failed: Sequence[str], total: int, reasons: Sequence[str]) 
     return f"{len(failed)} of {total} {plural} failed: {shown}{why}; Retry runs only these"
 
 
-def show_dashboard(job: Job, run: str) -> None:
-    """Leave a summary and a table of shards with the flow run, as artifacts."""
+def show_dashboard(job: Job, run: str) -> str:
+    """Leave a summary and a table of shards with the flow run; the news of the run."""
     dashboard = read_dashboard(job.warehouse_path, run)
     create_markdown_artifact(
         run_summary(job, dashboard), key="lazsl-summary", description=f"how {run} stands"
     )
     create_table_artifact(dashboard.shards, key="lazsl-shards", description="slowest shards first")
+    return f"{news(dashboard)} {_report(job, run)}"
 
 
 def show_evidence(job: Job, run: str) -> None:
@@ -83,6 +84,7 @@ def run_summary(job: Job, dashboard: Dashboard) -> str:
     rejects = [(reason, f"{images:,}") for reason, images in (status["rejects"] or {}).items()]
     parts = [
         f"# {status['run']}",
+        _text(news(dashboard)),
         table(("", "now"), list((counts | _cost(dashboard.cost)).items())),
     ]
     if labels:

@@ -447,7 +447,7 @@ def test_retry_pressed_in_the_browser_runs_only_the_missing_shard(
     states = service.tasks(flow_run)
     assert states["embed 1"] == states["embed 3"] == ["COMPLETED"]
     assert sorted(states["embed 2"]) == ["COMPLETED", "FAILED"]
-    assert service.state(flow_run)["message"] == "3 shards done, 1 of them in this run"
+    assert service.state(flow_run)["message"].startswith("3 shards done, 1 of them in this run")
     label_plainly(small_job(archive, tmp_path / "plain"), tmp_path / "scratch")
     assert content(job.warehouse_path) == content(tmp_path / "plain" / "warehouse.duckdb")
 
@@ -506,7 +506,8 @@ def test_one_run_goes_on_after_a_code_fix_on_another_worker_and_after_a_cancel(
         wait_for(lambda: service.state(flow_run)["type"] == "COMPLETED")
     finally:
         first.resume()
-    assert service.state(flow_run)["message"] == f"12 shards done, {12 - done} of them in this run"
+    message = service.state(flow_run)["message"]
+    assert message.startswith(f"12 shards done, {12 - done} of them in this run")
     # A busy worker may learn of the cancelled process late, take its end for that of the retry,
     # and call this one crashed; it is then started again by itself.
     assert service.workers(flow_run)[:3] == ["worker-1", "elsewhere", "elsewhere"]
@@ -558,7 +559,8 @@ def test_a_killed_flow_process_is_started_again_and_does_only_what_is_missing(
     done = len(done_shards(run.workspace, run.key))
     assert done < 12
     wait_for(lambda: service.state(flow_run)["type"] == "COMPLETED")
-    assert service.state(flow_run)["message"] == f"12 shards done, {12 - done} of them in this run"
+    message = service.state(flow_run)["message"]
+    assert message.startswith(f"12 shards done, {12 - done} of them in this run")
     found = run_status(Folder(job.workspace))
     assert (found["listed"], found["labelled"], found["missing"]) == (24, 17, 0)
 

@@ -49,6 +49,8 @@ def small_job(archive: Path | str, workspace: Path | str, **changes: Any) -> Job
         "shard_size": 8,
         "decoders": 2,
         "device": "cpu",
+        # Shards of so few images may well be rubbish.
+        "reject_ceiling": 1.0,
     }
     return make_job(**{**values, **changes})
 

@@ -1,0 +1,67 @@
+"""The form of a run, as Prefect's pages make it of the flow, and how its failure is logged."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from lazsl_flows import attempts
+from lazsl_flows.label import label_archive
+from prefect.engine import handle_engine_signals
+from prefect.exceptions import FailedRun
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import validate
+
+from lazsl.errors import UserError
+from lazsl.settings import Job, make_job
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    return parameter_schema(label_archive).model_dump(mode="json", exclude_none=True)
+
+
+def test_what_most_people_set_comes_first_and_no_field_asks_for_a_type(
+    schema: dict[str, Any],
+) -> None:
+    fields = schema["definitions"]["Job"]["properties"]
+    assert list(fields)[:5] == ["archive", "labels", "model", "preset", "truth"]
+    for model in schema["definitions"].values():
+        for name, field in model.get("properties", {}).items():
+            assert {"type": "null"} not in field.get("anyOf", []), name
+            assert field.get("description", "X")[0].isupper(), name
+
+
+def test_the_server_takes_a_job_with_all_that_was_left_out(schema: dict[str, Any]) -> None:
+    job = make_job(archive="a", labels="b")
+    values = {"job": job.model_dump(mode="json")}
+    assert values["job"]["truth"] is None and values["job"]["regions"]["layout"] is None
+    validate(values, schema, raise_on_error=True, preprocess=True)
+    assert Job(**values["job"]) == job
+    values["job"]["cut_on"] = "elsewhere"
+    with pytest.raises(Exception, match="elsewhere"):
+        validate(values, schema, raise_on_error=True, preprocess=True)
+
+
+def test_a_failure_in_words_is_logged_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(attempts, "use_stored", lambda: None)
+    monkeypatch.setattr(logging.getLogger("prefect.engine"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)
+
+    def flow() -> Any:
+        raise UserError("2 of 3 shards failed")
+
+    state = attempts.attempt(flow)()
+    with pytest.raises(SystemExit), handle_engine_signals():
+        raise FailedRun(state.message)
+    (record,) = [r for r in caplog.records if r.name == "prefect.engine"]
+    assert record.getMessage() == "The flow run failed: 2 of 3 shards failed"
+    assert record.exc_info is None and record.levelname == "ERROR"
+    caplog.clear()
+    with pytest.raises(SystemExit), handle_engine_signals():
+        raise ZeroDivisionError
+    (record,) = [r for r in caplog.records if r.name == "prefect.engine"]
+    assert record.exc_info, "an error of the code keeps its traceback"
