@@ -13,7 +13,7 @@ from rich.table import Table
 from lazsl.cli.app import Labels, Only, Set, app, assigned, in_words, meaning, nested, out
 from lazsl.cli.progress import duration
 from lazsl.errors import UserError
-from lazsl.settings import DEFAULT_MODEL, Job, make_job
+from lazsl.settings import DEFAULT_MODEL, PRESETS, Job, make_job
 
 if TYPE_CHECKING:
     from lazsl.run.estimate import Cost, Listed
@@ -27,6 +27,14 @@ def estimate(
     archive: Annotated[str, typer.Argument(help=meaning("archive"))],
     labels: Labels = None,
     model: Annotated[str, typer.Option("--model", "-m", help=meaning("model"))] = DEFAULT_MODEL,
+    presets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--preset",
+            help="Group of settings: paper (default), parts or parts-fast; repeatable, and `all` "
+            "compares the three.",
+        ),
+    ] = None,
     only: Only = None,
     device: Annotated[str, typer.Option(help=meaning("device"))] = "auto",
     pictures: Annotated[int, typer.Option(min=1, max=1000, help="Number of images to try.")] = 16,
@@ -49,17 +57,21 @@ def estimate(
     given = {"archive": archive, "labels": labels, "model": model, "only": only, "device": device}
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     values |= assigned(settings, "--set", "regions.count=30")
-    job = make_job(**nested(values))
-    _refuse_early(job)
+    chosen = list(PRESETS) if presets == ["all"] else presets or ["paper"]
+    jobs = [make_job(**nested({"preset": preset, **values})) for preset in chosen]
+    _refuse_early(jobs[0])
     from lazsl.run.estimate import estimate as estimate_jobs
 
-    listed, costs = estimate_jobs([job], pictures)
+    listed, costs = estimate_jobs(jobs, pictures)
     count = round(images) if images else listed.images
     if as_json:
-        totals = [{**asdict(cost), **total(cost, count, rate)} for cost in costs]
+        totals = [
+            {"preset": preset, **asdict(cost), **total(cost, count, rate)}
+            for preset, cost in zip(chosen, costs, strict=True)
+        ]
         print(json.dumps({**asdict(listed), "estimated_for": count, "costs": totals}, indent=1))
         return
-    _show(listed, costs[0], count, rate)
+    _show(listed, dict(zip(chosen, costs, strict=True)), count, rate)
 
 
 def _refuse_early(job: Job) -> None:
@@ -84,25 +96,33 @@ def total(cost: Cost, images: int, rate: float | None) -> dict[str, float | None
     }
 
 
-def _show(listed: Listed, cost: Cost, images: int, rate: float | None) -> None:
+def _show(listed: Listed, costs: dict[str, Cost], images: int, rate: float | None) -> None:
     kinds = ", ".join(f"{n:,} {suffix or 'no suffix'}" for suffix, n in listed.kinds.items())
-    whole = total(cost, images, rate)
-    table = Table("", "", title=f"{images:,} images", show_header=False)
-    size = f"{listed.images:,} images, {listed.bytes / 1e9:,.2f} GB"
-    table.add_row("listed", escape(f"{size}: {kinds}"))
-    tried = f"{cost.tried} pictures" + (f", {cost.rejected} of them rejected" * bool(cost.rejected))
-    table.add_row("tried here", tried)
-    each = f"{cost.passes:.1f} an image, {whole['forward_passes']:,.0f} in all"
-    table.add_row("forward passes", each)
-    parts = f"fetch {cost.fetch:.3f} s, embed {cost.embed:.3f} s, score {cost.score:.3f} s"
-    table.add_row("an image", parts)
-    table.add_row("on a machine like this", duration(cost.seconds * images))
-    table.add_row("embeddings", f"{whole['embeddings_gb']:,.2f} GB")
-    table.add_row("warehouse", f"about {whole['warehouse_gb']:,.2f} GB")
-    if whole["money"] is not None:
-        table.add_row("at the rate given", f"{whole['money']:,.2f}")
+    out.print(
+        f"listed: {listed.images:,} images, {listed.bytes / 1e9:,.2f} GB: {escape(kinds)}",
+        highlight=False,
+    )
+    columns = [_column(cost, images, rate) for cost in costs.values()]
+    table = Table("", *costs, title=f"{images:,} images")
+    for name in columns[0]:
+        table.add_row(name, *(column[name] for column in columns))
     out.print(table)
     out.print(
         "Several machines share the work: the time divides by their number, the money does not.",
         highlight=False,
     )
+
+
+def _column(cost: Cost, images: int, rate: float | None) -> dict[str, str]:
+    """What a preset costs, by the name of its row."""
+    whole = total(cost, images, rate)
+    rejected = f", {cost.rejected} of them rejected" * bool(cost.rejected)
+    rows = {
+        "tried here": f"{cost.tried} pictures{rejected}",
+        "forward passes": f"{cost.passes:.1f} an image, {whole['forward_passes']:,.0f} in all",
+        "an image": f"fetch {cost.fetch:.3f} s, embed {cost.embed:.3f} s, score {cost.score:.3f} s",
+        "on a machine like this": duration(cost.seconds * images),
+        "embeddings": f"{whole['embeddings_gb']:,.2f} GB",
+        "warehouse": f"about {whole['warehouse_gb']:,.2f} GB",
+    }
+    return rows if rate is None else {**rows, "at the rate given": f"{whole['money']:,.2f}"}

@@ -49,4 +49,7 @@ def test_the_command_multiplies_and_keeps_nothing(
     assert cost["tried"] == 2 and cost["passes"] == 6 and cost["forward_passes"] == 6e6
     assert cost["money"] == pytest.approx(2 * cost["hours"])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["archive"]
+    presets = ["--preset", "parts", "--preset", "parts-fast", "--pictures", "1"]
+    shown = CliRunner().invoke(app, [*asked[:6], *presets]).stdout
+    assert "parts-fast" in shown and "91.0 an image" in shown and "30.0 an image" in shown
     assert "1,000,000 images" in CliRunner().invoke(app, asked).stdout
