@@ -104,8 +104,10 @@ def _difference(canvas: Canvas, left: float, top: float, pair: Pair, largest: fl
     start = centre - length if ahead else centre
     canvas.fill(Frame(start, top + _SIDE / 2 - 0.09, length, 0.18), THIS if ahead else OTHER)
     colour = THIS if ahead else OTHER
-    says = signed(pair.difference)
-    canvas.text(centre, top + _SIDE / 2 + 0.13, [says], Style(8, True, colour), "center")
+    # On the bar's other side.
+    beside = (centre + 0.06, "left") if ahead else (centre - 0.06, "right")
+    style = Style(8, True, colour)
+    canvas.text(beside[0], top + _SIDE / 2 - 0.07, [signed(pair.difference)], style, beside[1])
 
 
 def _about_the_rest(pairs: list[Pair], other: Evidence | None) -> str:
