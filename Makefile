@@ -77,7 +77,7 @@ fieldguide: install ## draw the sample archive anew and train the embedded model
 cookbook: install ## label the sample twice and write docs/sql.md with every query's answer (2 min)
 	$(BIN)/python -m studies.pages.cookbook
 
-pictures: install ## make the pictures of the README from the same runs (needs Chromium)
+pictures: install ## make the pictures of the README and docs from the sample (needs Chromium; 2 min)
 	$(BIN)/python -m studies.pages.pictures
 
 evaluation: install ## measure the sample archive anew and write docs/research/evaluation (half an hour)

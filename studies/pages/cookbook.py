@@ -198,8 +198,8 @@ def prepare(folder: Path) -> tuple[Run, Run, int]:
     short = folder / "four-attributes.json"
     folder.mkdir(parents=True, exist_ok=True)
     short.write_text(json.dumps(labels), encoding="utf-8")
-    first = _labelled(folder, str(short), scoring={"temperature": 0.005, "abstain_below": 0.5})
-    second = _labelled(folder, str(fieldguide.LABELS_FILE))
+    first = labelled(folder, str(short), scoring={"temperature": 0.005, "abstain_below": 0.5})
+    second = labelled(folder, str(fieldguide.LABELS_FILE))
     return first, second, _judged(folder, second)
 
 
@@ -230,7 +230,7 @@ def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> str:
     return str(path)
 
 
-def _labelled(folder: Path, labels: str, **changes: Any) -> Run:
+def labelled(folder: Path, labels: str, **changes: Any) -> Run:
     job = make_job(
         archive=str(_archive(folder)),
         labels=labels,

@@ -1,6 +1,6 @@
 """Make the README's pictures: an explanation, and the report as a person sees it in a browser.
 
-python -m studies.pages.pictures            # from the runs of the cookbook, in workspace/cookbook
+python -m studies.pages.pictures            # labels the sample in workspace/pictures: two minutes
 python -m studies.pages.pictures FOLDER     # the same in another folder
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import ViewportSize, sync_playwright
 
+from lazsl import fieldguide
 from lazsl.explain.explanation import explain
 from lazsl.explain.lookup import find_image, find_run
 from lazsl.explain.picture.draw import draw
@@ -22,7 +23,7 @@ from lazsl.explain.pixels import read_pixels
 from lazsl.report.make import make_report
 from lazsl.run.run import Run
 from lazsl.warehouse.opening import open_warehouse
-from studies.pages.cookbook import prepare
+from studies.pages.cookbook import labelled
 from studies.pages.filled import DOCS
 
 PICTURES = DOCS / "pictures"
@@ -32,12 +33,12 @@ COLOURS = 256
 
 
 def main(folder: Path) -> None:
-    """Write docs/pictures from runs below the folder, which are made where they are missing."""
-    first, second, _ = prepare(folder)
+    """Write docs/pictures from a run below the folder, which is made where it is missing."""
+    run = labelled(folder, str(fieldguide.LABELS_FILE), preset="parts")
     PICTURES.mkdir(exist_ok=True)
-    _write("explanation", _explanation(second))
+    _write("explanation", _explanation(run))
     site = folder / "report"
-    make_report(second.job.warehouse_path, second.key, str(site), against=first.key)
+    make_report(run.job.warehouse_path, run.key, str(site))
     for name, picture in _pages(site).items():
         _write(name, picture)
 
@@ -81,4 +82,4 @@ def _write(name: str, picture: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "workspace/cookbook"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "workspace/pictures"))
