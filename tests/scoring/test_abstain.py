@@ -533,5 +533,6 @@ def test_impossible_settings_of_relabel_are_one_sentence(
         app, ["relabel", labelled.key, "-w", labelled.job.workspace, *options]
     )
     assert result.exit_code == 2, result.output
-    (line,) = result.stderr.splitlines()
-    assert sentence in line
+    # Before it may stand what is being waited for.
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith("lazsl: ") and sentence in line

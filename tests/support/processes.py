@@ -15,6 +15,7 @@ TOGETHER = {
     "test_fieldguide": "prefect",
     "test_cluster": "prefect",
     "test_flows": "prefect",
+    "test_made_anew": "prefect",
     "test_determinism": "determinism",
     "test_report_browser": "report",
     "test_report": "report",
