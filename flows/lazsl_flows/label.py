@@ -98,9 +98,9 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
     if len(run.workspace.names(DAMAGED)) > aside:
         # What was found damaged on the way was set aside, so it is missing now.
         worked, loaded = _work_and_load(run, shards, submit, ahead)
-    told = ""
+    news = ""
     if loaded.is_completed() and len(worked.failed) < len(shards):
-        told = show_dashboard(run.job, run.key)
+        news = show_dashboard(run.job, run.key)
         if worked.missing and not worked.failed:
             show_evidence(run.job, run.key)
     if worked.failed:
@@ -109,7 +109,7 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
         raise UserError(f"every shard is done, but loading failed: {loaded.message}")
     _check_counts(run)
     return Completed(
-        message=f"{len(shards)} shards done, {len(worked.missing)} of them in this run. {told}"
+        message=f"{len(shards)} shards done, {len(worked.missing)} of them in this run. {news}"
     )
 
 

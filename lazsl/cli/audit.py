@@ -36,7 +36,7 @@ def sample(
         ),
     ] = "label",
     seed: Annotated[int, typer.Option(help="Random seed of the draw.")] = 0,
-    how: Annotated[
+    form: Annotated[
         str | None,
         typer.Option(
             "--format",
@@ -58,10 +58,10 @@ def sample(
     from lazsl.store.urls import split_url
     from lazsl.warehouse import opening, publishing, run_keys
 
-    if how is None:
-        how = "label-studio" if output.endswith(".json") else "csv"
-    if how not in judging_files.FORMATS:
-        raise UserError(f"--format {how!r} is not one of {', '.join(judging_files.FORMATS)}")
+    if form is None:
+        form = "label-studio" if output.endswith(".json") else "csv"
+    if form not in judging_files.FORMATS:
+        raise UserError(f"--format {form!r} is not one of {', '.join(judging_files.FORMATS)}")
     folder, path = Folder(workspace), warehouse_of(workspace, warehouse)
     strata = [] if by == "none" else by.split(",")
     with closing(opening.open_warehouse(path)) as connection:
@@ -70,10 +70,10 @@ def sample(
     drawn = audit.draw_sample(folder, path, run, images, strata, seed)
     publishing.load(folder, path, runs=[])
     table = audit.shown(path, drawn)
-    place, name = (output, "") if how == "fiftyone" else split_url(output)
-    if how == "csv":
+    place, name = (output, "") if form == "fiftyone" else split_url(output)
+    if form == "csv":
         files = {name: judging_files.csv_file(table)}
-    elif how == "fiftyone":
+    elif form == "fiftyone":
         files = judging_files.fiftyone_files(table, classes)
     else:
         config = f"{name.removesuffix('.json')}.xml"
@@ -85,7 +85,7 @@ def sample(
     counted = len(set(drawn["stratum"].to_pylist()))
     out.print(
         f"sample {drawn['sample'][0]} of run {run}: {drawn.num_rows} images from {counted} strata, "
-        f"written to {output}" + (f" (interface: {config})" if how == "label-studio" else ""),
+        f"written to {output}" + (f" (interface: {config})" if form == "label-studio" else ""),
         soft_wrap=True,
         highlight=False,
         markup=False,
@@ -127,13 +127,13 @@ def import_file(
     from lazsl.store.folder import Folder
 
     path = warehouse_of(workspace, warehouse)
-    found = import_judgements(
+    imported = import_judgements(
         Folder(workspace), path, file, run=run, sample=sample, reviewer=reviewer
     )
-    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in found.verdicts.items())
-    known = "" if found.new else "; this file was imported before, nothing changed"
+    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in imported.verdicts.items())
+    known = "" if imported.new else "; this file was imported before, nothing changed"
     out.print(
-        f"{found.judgements} judgements ({verdicts}) in {path}{known}",
+        f"{imported.judgements} judgements ({verdicts}) in {path}{known}",
         soft_wrap=True,
         highlight=False,
         markup=False,
@@ -162,9 +162,9 @@ def estimate(
     path = warehouse_of(workspace, warehouse)
     with closing(open_warehouse(path)) as connection:
         run = find_run(connection, run)
-    found = estimate_run(path, run, sample)
+    estimated = estimate_run(path, run, sample)
     if as_json:
-        print(json.dumps(found.to_json(), indent=1, ensure_ascii=False))
+        print(json.dumps(estimated.to_json(), indent=1, ensure_ascii=False))
         return
     table = Table("", "accuracy", "95 % interval", "judged", title=f"run {escape(run)}")
     for column in table.columns[1:]:
@@ -174,9 +174,9 @@ def estimate(
         interval = f"{of.low:.1%} – {of.high:.1%}"
         table.add_row(escape(name), f"{of.value:.1%}", interval, f"{of.judged:,}", style=style)
 
-    add("all labels", found.accuracy, "bold")
-    for name, of in sorted(found.classes.items(), key=lambda item: (item[1].value, item[0])):
+    add("all labels", estimated.accuracy, "bold")
+    for name, of in sorted(estimated.classes.items(), key=lambda item: (item[1].value, item[0])):
         add(name, of)
     out.print(table)
-    for line in found.notes():
+    for line in estimated.notes():
         out.print(line, highlight=False, markup=False)

@@ -77,8 +77,8 @@ def report(
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
         )
     of_all = "" if made.images == made.labelled else f" of {made.labelled:,}"
-    told = f"{made.images:,}{of_all} images of run {made.run}, {in_bytes(made.bytes)}"
+    summary = f"{made.images:,}{of_all} images of run {made.run}, {in_bytes(made.bytes)}"
     if made.missing:
-        told += f"; {made.missing:,} could not be read again and show why instead of a picture"
-    out.print(told, highlight=False)
+        summary += f"; {made.missing:,} could not be read again and show why instead of a picture"
+    out.print(summary, highlight=False)
     out.print(f"Open [bold]{escape(made.index)}[/] in a browser.", soft_wrap=True, highlight=False)

@@ -98,12 +98,12 @@ def sql(
             from lazsl.cli.sql_shell import converse
 
             return converse(connection, path, rows)
-        asked = answers(connection, _text(query, file))
+        answered = answers(connection, _text(query, file))
         if output is not None:
-            written = write(asked, output)
+            written = write(answered, output)
             out.print(f"{written} rows written to {output}", highlight=False, markup=False)
             return
-        for answer in asked:
+        for answer in answered:
             show(answer, form, rows)
 
 

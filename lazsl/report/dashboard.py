@@ -49,14 +49,14 @@ def read_dashboard(path: Path, run: str, labels: int = 20, shards: int = 500) ->
         )
 
 
-def news(found: Dashboard) -> str:
+def news(dashboard: Dashboard) -> str:
     """What was labelled, and what changed against the last run, in two sentences for a notice."""
-    status = found.status
-    told = f"{status['labelled']:,} of {status['listed']:,} images labelled, "
-    told += f"{status['rejected']:,} rejected."
-    before = found.against_last
+    status = dashboard.status
+    sentence = f"{status['labelled']:,} of {status['listed']:,} images labelled, "
+    sentence += f"{status['rejected']:,} rejected."
+    before = dashboard.against_last
     if before is None:
-        return f"{told} It is the first run over this archive."
+        return f"{sentence} It is the first run over this archive."
     images = before["images"]
     changed = f"{before['changed']:,} of {images:,} images" if images else "no image in common"
     drift = [
@@ -68,7 +68,9 @@ def news(found: Dashboard) -> str:
         )
         if before[f"{column}_before"] is not None and before[column] is not None
     ]
-    return f"{told} Against {before['last_run']}: another label for {changed}; {', '.join(drift)}."
+    return (
+        f"{sentence} Against {before['last_run']}: another label for {changed}; {', '.join(drift)}."
+    )
 
 
 @dataclass(frozen=True)

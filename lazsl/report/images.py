@@ -45,12 +45,12 @@ def with_plans(
     plans = read_shard_evidence(connection, run, shard, images)
     plan = next(plans, None)
     for row in rows:
-        mine = []
+        plans_of_image = []
         while plan is not None and plan.image_id <= row["image_id"]:
             if plan.image_id == row["image_id"]:
-                mine.append(plan)
+                plans_of_image.append(plan)
             plan = next(plans, None)
-        yield row, mine
+        yield row, plans_of_image
 
 
 def image_data(row: Row, plans: list[Evidence], names: Names, missing: str | None) -> Row:
@@ -88,18 +88,18 @@ def image_data(row: Row, plans: list[Evidence], names: Names, missing: str | Non
             for answer in row["answers"]
         ],
         "baselines": {
-            method: [names.number(found["class"]), _rounded(found["score"])]
-            for method, found in row["baselines"].items()
+            method: [names.number(baseline["class"]), _rounded(baseline["score"])]
+            for method, baseline in row["baselines"].items()
         },
         "classes": [
             {
-                "class": names.number(found["class"]),
-                "scores": [_rounded(score) for score in found["scores"]],
+                "class": names.number(ranked["class"]),
+                "scores": [_rounded(score) for score in ranked["scores"]],
                 "contributions": [
                     _rounded(e["contribution"]) for e in row["evidence"] if e["rank"] == rank
                 ],
             }
-            for rank, found in enumerate(row["classes"], start=1)
+            for rank, ranked in enumerate(row["classes"], start=1)
         ],
         "regions": [] if first is None else first.regions.tolist(),
         "boxes": [] if first is None else every_region(first)[0].ravel().tolist(),

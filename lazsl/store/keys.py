@@ -108,26 +108,26 @@ def regions_key(
     Where cutting stops early, the label set and whatever else decides the label are part of it;
     so is the device where that cuts, because its rounding moves levels.
     """
-    how = settings.model_dump()
+    cutting = settings.model_dump()
     # Embeddings from before there was another way keep their name.
     if settings.resampling == "exact":
-        del how["resampling"]
+        del cutting["resampling"]
     else:
-        how["resampling"] = [settings.resampling, _CUT]
+        cutting["resampling"] = [settings.resampling, _CUT]
         if cut_on == "device":
-            how["cut_on"] = cut_on
+            cutting["cut_on"] = cut_on
     if settings.layout in (None, "random"):
-        del how["layout"]
+        del cutting["layout"]
     else:
-        del how["smallest"], how["largest"]
+        del cutting["smallest"], cutting["largest"]
     if settings.source == "crops":
-        del how["source"], how["scale"]
+        del cutting["source"], cutting["scale"]
     if settings.doubt is None:
-        del how["doubt"]
+        del cutting["doubt"]
     else:
         deciding = scoring.model_dump(include=DECIDING, exclude=_not_deciding(scoring))
-        how["stopped by"] = [labels, deciding]
-    return f"r{settings.count}-{digest('regions', 1, how, max_pixels)}"
+        cutting["stopped by"] = [labels, deciding]
+    return f"r{settings.count}-{digest('regions', 1, cutting, max_pixels)}"
 
 
 def _not_deciding(scoring: ScoringSettings) -> set[str]:

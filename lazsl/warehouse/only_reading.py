@@ -48,8 +48,8 @@ def _reads(kind: str, text: str) -> bool:
         return True
     if kind == "EXPLAIN":
         # With analyze it is carried out.
-        asked = text[match.end() :] if (match := _EXPLAIN.match(text)) else ""
-        inner = duckdb.extract_statements(asked) if asked else []
+        explained = text[match.end() :] if (match := _EXPLAIN.match(text)) else ""
+        inner = duckdb.extract_statements(explained) if explained else []
         return len(inner) == 1 and inner[0].type.name == "SELECT"
     if kind == "SET":
         return _VARIABLE.match(text) is not None
