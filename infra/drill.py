@@ -227,7 +227,11 @@ def service(home: Path) -> Iterator[str]:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'flows'}", "OMP_NUM_THREADS": "1"}
     with (home / "serve.log").open("w") as log:
         process = subprocess.Popen(
-            [*command, f"--home={home}"], cwd=home, env=environment, stdout=log, stderr=log
+            [*command, f"--home={home / 'serve'}"],
+            cwd=home,
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
     try:
         wait(lambda: "lazsl serves" in (home / "serve.log").read_text() or bool(process.poll()))

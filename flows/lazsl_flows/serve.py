@@ -72,7 +72,8 @@ def serve(port: int, workers: int, home: Path) -> int:
             if _answers(f"{url}/api/health"):
                 print(f"lazsl: port {port} is taken; use --port", file=sys.stderr)
                 return 2
-            start = ("server", "start", "--host", "127.0.0.1", "--port", str(port))
+            server_start = (sys.executable, "-m", "lazsl_flows.prefect_server", "start")
+            start = (*server_start, "--host", "127.0.0.1", "--port", str(port))
             server_only = _server_environment(environment, port, key)
             server = stack.enter_context(_running("server", start, server_only, logs))
             _wait(url, server, logs)
@@ -88,8 +89,9 @@ def serve(port: int, workers: int, home: Path) -> int:
             )
             names = {f"worker-{n}": "lazsl" for n in range(1, workers + 1)}
             # One flow run at a time: two in one worker would share the processor or the GPU.
+            work = (_command(), "worker", "start", "--limit", "1")
             commands = {
-                name: ("worker", "start", "--pool", pool, "--name", name, "--limit", "1")
+                name: (*work, "--pool", pool, "--name", name)
                 for name, pool in {**names, "loader": "lazsl-loader"}.items()
             }
             running = {
@@ -165,14 +167,14 @@ def _environment(home: Path, url: str, key: str) -> dict[str, str]:
 
 @contextmanager
 def _running(
-    name: str, arguments: tuple[str, ...], environment: dict[str, str], logs: Path
+    name: str, command: tuple[str, ...], environment: dict[str, str], logs: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A part of the service; when the block ends, it and all that it started are gone."""
     place = private_folder(logs.parent / "work") / name
     place.mkdir(exist_ok=True)
     with (logs / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
-            [_command(), *arguments],
+            command,
             cwd=place,
             env=environment,
             stdin=subprocess.DEVNULL,

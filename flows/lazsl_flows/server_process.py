@@ -22,6 +22,9 @@ def main(port: int) -> None:
     # Imported beside the watch, because it takes seconds.
     import uvicorn
 
+    from lazsl_flows.prefect_server import ask_nobody
+
+    ask_nobody()
     uvicorn.run(
         "prefect.server.api.server:create_app",
         factory=True,

@@ -341,7 +341,9 @@ def test_all_that_the_service_writes_is_its_users_alone(service: Service) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
-def test_another_user_reads_neither_the_key_nor_the_database(service: Service) -> None:
+def test_another_user_reads_neither_key_nor_database_and_gets_nothing_from_the_api(
+    service: Service,
+) -> None:
     parents = [
         p for p in service.home.parents if p.stat().st_uid == os.geteuid() and p != Path("/")
     ]
@@ -354,6 +356,19 @@ def test_another_user_reads_neither_the_key_nor_the_database(service: Service) -
             command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", file]
             tried = subprocess.run(command, capture_output=True, text=True, check=False)
             assert tried.returncode != 0 and "Permission denied" in tried.stderr
+        # Stored credentials, and a run whose job variables are a command of their own.
+        port = service.url.rpartition(":")[2]
+        start = f"deployments/{service.deployment('load-warehouse')['id']}/create_flow_run"
+        planted = json.dumps({"job_variables": {"command": f"touch {service.home / 'planted'}"}})
+        for path, body in (("block_documents/filter", "{}"), (start, planted)):
+            asked = f"POST /api/{path} HTTP/1.0\r\nContent-Type: application/json\r\n"
+            asked += f"Content-Length: {len(body)}\r\n\r\n{body}"
+            script = f'exec 3<>/dev/tcp/127.0.0.1/{port}; printf %s "$0" >&3; head -1 <&3'
+            command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+            answer = subprocess.run(
+                [*command, "bash", "-c", script, asked], capture_output=True, text=True, check=False
+            )
+            assert " 401 " in answer.stdout, answer
     finally:
         for path, mode in modes.items():
             path.chmod(mode)
