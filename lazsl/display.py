@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Callable, Collection
 from itertools import islice
@@ -23,6 +24,19 @@ def short(text: str, longest: int = 48) -> str:
     """The visible text, cut off with … where it is longer than this many characters."""
     seen = visible(text)
     return seen if len(seen) <= longest else seen[: longest - 1].rstrip() + "…"
+
+
+_FORMULA = re.compile(r"[\s']*[=+\-@＝＋－＠]|[\t\r]")
+
+
+def guarded(text: str) -> str:
+    """The text with an apostrophe in front where a spreadsheet would calculate it (=, +, -, @)."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """The text that was `guarded`."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text
 
 
 def nearest(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from lazsl.display import nearest_key
+from lazsl.display import nearest_key, unguarded
 from lazsl.errors import UserError, in_one_line
 from lazsl.store.given import read_given
 from lazsl.store.keys import digest
@@ -83,6 +83,7 @@ def _keys(name: str, data: bytes) -> frozenset[str]:
         column = pacsv.read_csv(io.BytesIO(data), parse_options=lines, convert_options=options)[
             "key"
         ]
+        return frozenset(unguarded(str(key)) for key in column.to_pylist() if key)
     else:
         # Only line ends end a line: a key may hold U+2028 and others that `splitlines` splits at.
         lines = io.StringIO(data.decode("utf-8-sig"), newline=None)

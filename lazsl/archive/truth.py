@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from lazsl.display import nearest
+from lazsl.display import nearest, unguarded
 from lazsl.errors import UserError, in_one_line
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.text import spelling
@@ -89,7 +91,14 @@ def _csv(data: bytes, columns: tuple[str, str]) -> pa.Table:
     options = pacsv.ConvertOptions(column_types={name: pa.string() for name in columns})
     table = pacsv.read_csv(io.BytesIO(data), convert_options=options)
     _check_columns(table.column_names, columns)
-    return table.select(list(columns))
+    return pa.table({name: without_guards(table[name]) for name in columns})
+
+
+def without_guards(texts: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+    """The texts of a CSV file without the apostrophes that keep spreadsheets from calculating."""
+    if not pc.any(pc.starts_with(texts, "'")).as_py():
+        return texts
+    return pa.chunked_array([[text and unguarded(text) for text in texts.to_pylist()]], pa.string())
 
 
 def _parquet(data: bytes, columns: tuple[str, str]) -> pa.Table:

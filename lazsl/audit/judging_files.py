@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from xml.etree import ElementTree
 
 import pyarrow as pa
 
+from lazsl.display import guarded, unguarded
 from lazsl.errors import UserError
 
 NONE = "(none of these)"
@@ -42,7 +42,6 @@ COLUMNS = (
 """Of the CSV; a reader needs judged_label, and image_id or key."""
 
 _LONG_LIST = 12  # classes up to which all choices are laid out; a longer list folds away
-_FORMULA = re.compile(r"[\s']*[=+\-@＝＋－＠]")
 
 
 @dataclass(frozen=True)
@@ -75,16 +74,6 @@ def csv_file(shown: pa.Table) -> bytes:
         row["strongest"] = "; ".join(row["strongest"])
         writer.writerow({name: guarded(v) if isinstance(v, str) else v for name, v in row.items()})
     return text.getvalue().encode("utf-8-sig")  # without the mark, Excel takes it for Latin-1
-
-
-def guarded(text: str) -> str:
-    """The text so that no spreadsheet takes it for a formula."""
-    return f"'{text}" if _FORMULA.match(text) else text
-
-
-def unguarded(text: str) -> str:
-    """The text that was `guarded`."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text
 
 
 def label_studio_tasks(shown: pa.Table) -> bytes:

@@ -18,7 +18,7 @@ from lazsl.archive.selection import Selection
 from lazsl.datasets.class_names import join_classes
 from lazsl.datasets.layout import DataSet, Split
 from lazsl.datasets.registry import DATASETS
-from lazsl.display import nearest
+from lazsl.display import guarded, nearest
 from lazsl.errors import UserError
 from lazsl.labelset.formats import import_labels
 from lazsl.labelset.labels import PUBLISHED, PUBLISHED_STOPPED, LabelSet
@@ -110,12 +110,16 @@ def write(prepared: Prepared, url: str, force: bool = False) -> None:
         UserError: one of them is there, holds something else, and is not to be replaced by `force`.
     """
     buffer = io.BytesIO()
-    pacsv.write_csv(prepared.truth, buffer)
+    columns = {name: prepared.truth[name].to_pylist() for name in prepared.truth.column_names}
+    cells = {name: [v and guarded(v) for v in values] for name, values in columns.items()}
+    pacsv.write_csv(pa.table(cells, schema=prepared.truth.schema), buffer)
     images = Counter(prepared.truth["class"].to_pylist())
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")
     writer.writerow(["class", "label", "images"])
-    writer.writerows([name, label, images[name]] for name, label in prepared.joined.items())
+    writer.writerows(
+        [guarded(name), guarded(label), images[name]] for name, label in prepared.joined.items()
+    )
     files = {
         LABELS: dump(native_form(prepared.labels)).encode(),
         CLASSES: rows.getvalue().encode(),

@@ -18,12 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
+from lazsl.display import guarded
 from lazsl.errors import UserError
 from lazsl.warehouse.opening import hint
 from lazsl.warehouse.sqlfiles import first_line
-
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""How texts begin that a spreadsheet takes for a formula."""
 
 SUFFIXES = (".csv", ".parquet", ".json")
 BATCH = 50_000
@@ -79,7 +77,7 @@ def batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 def write_csv(reader: pa.RecordBatchReader, file: IO[str]) -> int:
     """Rows written as CSV, with a line of names first."""
     writer = csv.writer(file)
-    writer.writerow(reader.schema.names)
+    writer.writerow(map(guarded, reader.schema.names))
     rows = 0
     for batch in batches(reader):
         columns = [column.to_pylist() for column in batch.columns]
@@ -160,9 +158,7 @@ def _cell(value: Any) -> Any:
     """A value as CSV holds it. A text that a spreadsheet would carry out gets an apostrophe."""
     if isinstance(value, list | tuple | dict):
         return json.dumps(_plain(value), ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(_FORMULAS):
-        return f"'{value}"
-    return value
+    return guarded(value) if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> Any:

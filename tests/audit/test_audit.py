@@ -24,8 +24,9 @@ from typer.testing import CliRunner
 from lazsl import fieldguide
 from lazsl.audit import estimate, judgements
 from lazsl.audit import sample as audit
-from lazsl.audit.judging_files import NONE, csv_file, guarded, label_studio_config, unguarded
+from lazsl.audit.judging_files import NONE, csv_file, label_studio_config
 from lazsl.cli.commands import app
+from lazsl.display import guarded, unguarded
 from lazsl.errors import UserError
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run
