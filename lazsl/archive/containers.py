@@ -21,6 +21,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from lazsl.store.urls import canonical_url
@@ -125,6 +126,12 @@ class Container(AbstractFileSystem):  # type: ignore[misc]
         """The key of an entry of a file."""
         return f"{file}/{name}" if file else name
 
+    def leads_outside(self, key: str) -> bool:
+        """Whether an entry lies, links followed, in no file of this archive."""
+        if self.single or not isinstance(self.inner, LocalFileSystem):
+            return False
+        return outside(self.path_of(self.file_of(key)[0]), self.root)
+
     def find(self, path: str = "", *_: Any, **__: Any) -> dict[str, dict[str, Any]]:
         """Every entry by its key, with `size` and, as `etag`, its version."""
         return {
@@ -147,6 +154,12 @@ class Container(AbstractFileSystem):  # type: ignore[misc]
 
     def isdir(self, path: str = "") -> bool:
         return self.exists()
+
+
+def outside(path: str, folder: str) -> bool:
+    """Whether a local path is, links followed, not below a folder."""
+    root = os.path.realpath(folder or "/")
+    return os.path.commonpath([root, os.path.realpath(path)]) != root
 
 
 def entry(key: str, size: int | None, version: str) -> tuple[str, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """A list of paths and URLs as an archive: a CSV or Parquet file with a column of them.
 
-Relative paths count from the list's folder; only a list on this machine may name files of it. Every
+Relative paths count from the list's folder; only a list on this machine may name files of it, and
+what lies neither below its folder nor on the web is a link that leads outside (`links`). Every
 entry is asked for what changes with it (an HTTP HEAD, a time); where nothing is told, or the entry
 does not answer, changes go unseen.
 """
@@ -18,9 +19,10 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from lazsl.archive.containers import Container, entry
+from lazsl.archive.containers import Container, entry, outside
 from lazsl.archive.versions import UNVERSIONED, version_of
 from lazsl.errors import UserError
+from lazsl.store.urls import leaves_folder
 
 COLUMNS = ("path", "url", "uri", "image", "file", "key")
 """Names of columns with entries; the first that is there counts."""
@@ -64,6 +66,25 @@ class ListedFiles(Container):
         except Exception:  # of any store's kind: what is the matter is told when it is fetched
             return entry(key, None, UNVERSIONED)
         return entry(key, info.get("size"), version_of(info))
+
+    def leads_outside(self, key: str) -> bool:
+        """Whether an entry is neither below the list's folder nor on the web.
+
+        A list may be a stranger's: it does not decide which of the user's files, or of what their
+        credentials open, are looked at. A web server sees no more than that somebody asks.
+        """
+        key = _key(key)
+        if key.startswith(("http://", "https://")):
+            return False
+        try:
+            fs, place = self._opened(key)
+        except (PermissionError, ImportError, ValueError):
+            return False  # told when it is fetched
+        folder = self.root.rpartition("/")[0]
+        if isinstance(fs, LocalFileSystem):
+            return outside(place, folder)
+        same = fs.protocol == self.inner.protocol and place.startswith(f"{folder}/")
+        return not same or leaves_folder(place)
 
     def _opened(self, key: str) -> tuple[Any, str]:
         """The file system of an entry, and its place there.

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lazsl.archive.containers import Container, advice, archive_url
+from lazsl.archive.containers import Container, advice, archive_url, outside
 from lazsl.archive.selection import Selection
 from lazsl.archive.versions import version_of
 from lazsl.errors import UserError
@@ -149,8 +149,7 @@ def _asked(archive: Folder, files: dict[str, dict[str, Any]]) -> dict[str, dict[
 
 def leads_outside(archive: Folder, path: str) -> bool:
     """True when a path of a local archive is, links followed, not inside it."""
-    root = os.path.realpath(archive.root or "/")
-    return os.path.commonpath([root, os.path.realpath(path)]) != root
+    return outside(path, archive.root)
 
 
 def _local_files(

@@ -85,6 +85,7 @@ class _Incomplete(OSError):
     """Fewer or more bytes arrived than the store says the object has."""
 
 
+_OUTSIDE = "a link that leads out of the archive; links=anywhere follows it"
 _NEVER_WHOLE = (_Incomplete, FlexibleChecksumError)
 
 
@@ -138,6 +139,8 @@ def stage(
             try:
                 if archive.is_local:
                     return [_point_at(archive, image, links)]
+                if links == "inside" and _leads_outside(archive, image["key"]):
+                    return [Reject(OUTSIDE, _OUTSIDE)] * len(images)
                 if _reads_together(archive):
                     return _fetch_together(archive, images, directory)
                 data = _fetch(archive, image)
@@ -221,7 +224,7 @@ def _point_at(archive: Folder, image: dict[str, Any], links: Links) -> str | Rej
         return Reject(OUTSIDE, "its key leads out of the archive")
     path = archive.path(image["key"])
     if links == "inside" and leads_outside(archive, path):
-        return Reject(OUTSIDE, "a link that leads out of the archive; links=anywhere follows it")
+        return Reject(OUTSIDE, _OUTSIDE)
     # The file itself, so that nobody can change afterwards where a link leads.
     return _same(image, version_of(archive.fs.info(path))) or os.path.realpath(path)
 
@@ -243,6 +246,10 @@ def _fetch(archive: Folder, image: dict[str, Any]) -> bytes | Reject:
 
 def _reads_together(archive: Folder) -> bool:
     return isinstance(archive.fs, Container) and archive.fs.reads_together
+
+
+def _leads_outside(archive: Folder, key: str) -> bool:
+    return isinstance(archive.fs, Container) and archive.fs.leads_outside(key)
 
 
 def _groups(archive: Folder, rows: list[dict[str, Any]]) -> list[list[int]]:

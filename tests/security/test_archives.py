@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from sample import copy_sample, small_job
 
+from lazsl.archive.listing import list_archive
 from lazsl.archive.manifest import plan_shards, read_manifest
+from lazsl.archive.staging import stage
 from lazsl.images.decoding import Reject, decode
 from lazsl.run.run import open_run
 from lazsl.run.steps import stage_shard
+from lazsl.store.folder import Folder
 
 
 @pytest.mark.parametrize(("links", "wanted"), [("inside", 1), ("anywhere", 3)])
@@ -40,6 +45,34 @@ def test_links_are_followed_inside_the_archive_and_elsewhere_only_if_a_setting_s
     }  # fmt: skip
     assert sum(reason is None for reason in reasons.values()) == wanted + 1
     assert len(read_manifest(run.workspace, run.archive)) == 4
+
+
+def test_a_list_and_a_folder_of_tars_show_no_file_beside_them(tmp_path: Path, bucket: str) -> None:
+    place = tmp_path / "archive"
+    (place / "below").mkdir(parents=True)
+    (tmp_path / "private.jpg").write_bytes(b"private")
+    (place / "below" / "a.jpg").write_bytes(b"theirs")
+    (place / "b.jpg").symlink_to(tmp_path / "private.jpg")
+    Folder(bucket).write_bytes("private.jpg", b"private")
+    entries = ["below/a.jpg", f"{place}/below/../below/a.jpg", f"{bucket}/private.jpg", "b.jpg"]
+    entries += ["../private.jpg", str(tmp_path / "private.jpg"), f"file://{tmp_path}/private.jpg"]
+    (place / "list.csv").write_text("\n".join(["path", *entries]) + "\n")
+    with tarfile.open(tmp_path / "private.tar", "w") as tar:
+        tar.add(tmp_path / "private.jpg", "a.jpg")
+    (place / "0.tar").symlink_to(tmp_path / "private.tar")
+    for url, links, shown in (
+        (str(place / "list.csv"), "inside", 2),
+        (str(place / "list.csv"), "anywhere", 7),
+        (f"tars://::{place}", "inside", 0),
+        (f"tars://::{place}", "anywhere", 1),
+    ):
+        images = list_archive(url, (".jpg",), links=links)
+        ids = pa.array([f"{row:032x}" for row in range(len(images))])
+        stage_at = tmp_path / f"staged-{shown}"
+        staged = stage(images.append_column("image_id", ids), url, stage_at, 1, links=links)
+        read = [staged.read(row) for row in range(len(images))]
+        assert sum(not isinstance(data, Reject) for data in read) == shown, read
+        assert b"private" not in read or links == "anywhere"
 
 
 @pytest.mark.parametrize(
