@@ -11,11 +11,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)
 
+import atexit
 import logging
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 import uuid
@@ -37,6 +39,11 @@ from sample import copy_sample, label_plainly, small_job
 
 from lazsl import fieldguide
 from lazsl.run.run import Run, open_run
+
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    # The suite notes no archive among those of the user who runs it; its processes share a place.
+    os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="lazsl-tests-")
+    atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -24,6 +24,7 @@ def report(
     against: str | None = None,
     images: int | None = None,
     warehouse: str | None = None,
+    archive: str | None = None,
 ) -> State[Any]:
     """Make the pages to look through a run: every label, and the pixels that spoke for it.
 
@@ -33,12 +34,15 @@ def report(
         against: Key of another run of the same archive to compare with.
         images: Include only this many images: half least certain, half random (default: all).
         warehouse: The DuckDB file on the worker's disk (default: the run's own).
+        archive: Where the pictures lie, if this worker's user never labelled it.
     """
     folder = Folder(workspace)
     job, key, _ = recorded_job(folder, run or run_status(folder)["run"], warehouse)
     other = None if against is None else recorded_job(folder, against)[1]
     output = f"{folder.url}/reports/{key}"
-    made = make_report(job.warehouse_path, key, output, against=other, images=images)
+    made = make_report(
+        job.warehouse_path, key, output, against=other, images=images, archive=archive
+    )
     show_dashboard(job, key)
     message = f"{made.images} images, {in_bytes(made.bytes)}"
     if made.missing:

@@ -157,6 +157,14 @@ Workspace = Annotated[
     typer.Option("--workspace", "-w", help=meaning("workspace")),
 ]
 WarehouseFile = Annotated[Path | None, typer.Option("--warehouse", help=meaning("warehouse"))]
+Archive = Annotated[
+    str | None,
+    typer.Option(
+        "--archive",
+        help="Read pictures from this archive although you never labelled it on this account, "
+        "because the warehouse is somebody else's.",
+    ),
+]
 Labels = Annotated[str | None, typer.Option("--labels", "-l", help=meaning("labels"))]
 Only = Annotated[
     str | None,

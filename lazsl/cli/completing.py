@@ -5,11 +5,16 @@ Whatever goes wrong, nothing is offered: a completion must not write into the li
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+_PLAIN = re.compile(r"[\w .,:+=@%/-]+")
+"""What a shell takes as it is: it puts an offer into the line without quotes, and runs the line."""
 
 
 def run_keys(context: typer.Context, incomplete: str) -> list[str]:
@@ -21,7 +26,7 @@ def run_keys(context: typer.Context, incomplete: str) -> list[str]:
         records = run_records(Folder(context.params.get("workspace") or "workspace"))
     except Exception:  # see the module's docstring
         return []
-    return [str(r["run"]) for r in records if str(r["run"]).startswith(incomplete)]
+    return _plain(str(r["run"]) for r in records if str(r["run"]).startswith(incomplete))
 
 
 def class_names(context: typer.Context, incomplete: str) -> list[str]:
@@ -46,7 +51,12 @@ def _first_column(context: typer.Context, file: str, begin: str) -> list[str]:
             rows = sqlfiles.run(connection, file, begin=begin).fetchall()
     except Exception:  # see the module's docstring
         return []
-    return [str(row[0]) for row in rows]
+    return _plain(str(row[0]) for row in rows)
+
+
+def _plain(names: Iterable[str]) -> list[str]:
+    """The names that are offered; others may be a stranger's command."""
+    return [name for name in names if _PLAIN.fullmatch(name)]
 
 
 RunKey = Annotated[

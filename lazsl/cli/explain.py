@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
+from lazsl.cli.app import Archive, WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
 from lazsl.cli.completing import class_names, image_keys, run_keys
 from lazsl.display import short, visible
 from lazsl.errors import UserError
@@ -70,6 +70,7 @@ def explain(
             help="PNG to write (default: explanation-NAME.png in the current folder).",
         ),
     ] = None,
+    archive: Archive = None,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
 ) -> None:
@@ -77,6 +78,7 @@ def explain(
 
     With --what-if, print what the label would be with an edited label set; no picture is drawn.
     """
+    from lazsl.archive.named import note
     from lazsl.explain.lookup import find_image, find_run
     from lazsl.warehouse.opening import open_warehouse
 
@@ -86,6 +88,8 @@ def explain(
         )
     if output is not None and output.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG file, not {output.name!r}; name it so, as in a.png")
+    if archive is not None:
+        note(archive)
     with closing(open_warehouse(warehouse_of(workspace, warehouse))) as connection:
         run_of_image = find_run(connection, run, workspace)
         image_of_run = find_image(connection, run_of_image.key, image)

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
+from lazsl.cli.app import Archive, WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
 from lazsl.cli.completing import RunKey, run_keys
 
 
@@ -46,6 +46,7 @@ def report(
     previews: Annotated[
         bool, typer.Option(help="Include the images themselves (fetches each one once).")
     ] = True,
+    archive: Archive = None,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
 ) -> None:
@@ -74,6 +75,7 @@ def report(
             against=other,
             images=images,
             previews=previews,
+            archive=archive,
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
         )
     of_all = "" if made.images == made.labelled else f" of {made.labelled:,}"

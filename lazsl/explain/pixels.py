@@ -7,6 +7,7 @@ import uuid
 import pyarrow as pa
 from PIL import Image as Pixels
 
+from lazsl.archive.named import check_named
 from lazsl.archive.staging import stage
 from lazsl.errors import UserError
 from lazsl.explain.lookup import Image
@@ -29,6 +30,7 @@ def read_pixels(image: Image, max_pixels: int) -> Pixels.Image | str:
     with scratch_folder(f"explain-{uuid.uuid4().hex}") as folder:
         try:
             archive = image.uri.removesuffix(f"/{image.key}")
+            check_named(archive)
             data = stage(table, archive, folder, 1, attempts=_ATTEMPTS).read(0)
         except (UserError, OSError) as error:
             return str(error)

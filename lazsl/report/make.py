@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lazsl.archive.named import check_named
 from lazsl.errors import UserError
 from lazsl.report.classes import AverageMaps, write_classes
 from lazsl.report.differences import settings_that_differ, words_that_differ
@@ -60,6 +61,7 @@ def make_report(
     against: str | None = None,
     images: int | None = None,
     previews: bool = True,
+    archive: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """The report, made or brought up to date.
@@ -71,11 +73,13 @@ def make_report(
         against: key of another run of the same archive to compare with.
         images: give only so many images a page: half of them the least certain, half at random.
         previews: show the images themselves, which fetches each once.
+        archive: where pictures may be read from, beside the archives that this user labelled: a
+            warehouse of somebody else's may name any place.
         progress: called with the images done and the images to do.
 
     Raises:
-        UserError: a run is not in the warehouse, or of another archive; the archive's store or the
-            output keeps failing; the output holds something else.
+        UserError: a run is not in the warehouse, or of another archive; the archive was never
+            named; its store or the output keeps failing; the output holds something else.
     """
     with ExitStack() as stack:
         connection, plans = (stack.enter_context(closing(open_warehouse(warehouse))) for _ in "12")
@@ -85,6 +89,8 @@ def make_report(
         before = None if against is None else _about(connection, against)
         if before is not None:
             _check_comparable(about, before)
+        if previews:
+            _check_archive(str(about["archive_url"]), archive)
         site = Site(output, run)
         written = site.assets()
         sqlfiles.run(connection, "report/shown.sql", run=run, part_size=PART, limit=images)
@@ -182,6 +188,13 @@ def _samples(connection: Connection, run: str) -> dict[str, list[int]]:
     for name, position in sqlfiles.run(connection, "report/samples.sql", run=run).fetchall():
         samples.setdefault(name, []).append(position)
     return samples
+
+
+def _check_archive(url: str, given: str | None) -> None:
+    try:
+        check_named(url, given)
+    except UserError as error:
+        raise UserError(f"{error} (or make the report without pictures: --no-previews)") from None
 
 
 def _check_comparable(one: dict[str, Any], other: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lazsl.archive import named
 from lazsl.archive.manifest import (
     Plan,
     mend_manifest,
@@ -51,6 +52,7 @@ def plan_archive(run: Run) -> Plan:
     job = run.job
     only = select(job.only)
     ceiling = job.loss_ceiling
+    named.note(job.archive)
     plan = plan_shards(
         *(run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links, ceiling)
     )

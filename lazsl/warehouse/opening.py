@@ -80,9 +80,10 @@ def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
             f"there is no warehouse at {path}; label an archive first, or run `lazsl load`"
         )
     check_no_log(path)
+    quoted = shlex.quote(str(path))
     if not path.stat().st_size:
         raise DamagedError(
-            f"{path} is damaged: it is empty; lazsl load --rebuild --warehouse {path} makes it "
+            f"{path} is damaged: it is empty; lazsl load --rebuild --warehouse {quoted} makes it "
             "anew from the workspace"
         )
     # Attached to an empty database: a plain connection would be handed the version that another
@@ -95,7 +96,7 @@ def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
         sizes = sqlfiles.run(connection, "open/size.sql").fetchall()
         if sizes and path.stat().st_size < int(sizes[0][0]):
             raise DamagedError(
-                f"{path} is damaged: its end is missing; lazsl load --rebuild --warehouse {path} "
+                f"{path} is damaged: its end is missing; lazsl load --rebuild --warehouse {quoted} "
                 "makes it anew from the workspace"
             )
         sqlfiles.run(connection, "open/folders.sql", folders=[str(f.resolve()) for f in folders])
@@ -110,7 +111,7 @@ def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
         if is_damage(error):
             raise DamagedError(
                 f"{path} is damaged or no DuckDB file ({first_line(error)}); if it is a warehouse, "
-                f"lazsl load --rebuild --warehouse {path} makes it anew from the workspace"
+                f"lazsl load --rebuild --warehouse {quoted} makes it anew from the workspace"
             ) from None
         raise UserError(f"cannot read {path} as a warehouse: {first_line(error)}") from None
     except UserError:

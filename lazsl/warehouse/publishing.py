@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -185,8 +186,8 @@ def _in_words(path: Path) -> Iterator[None]:
 
 def _damaged(path: Path) -> str:
     return (
-        f"{path} is damaged: lazsl load --rebuild --warehouse {path} sets it aside and makes it "
-        "anew from the workspace"
+        f"{path} is damaged: lazsl load --rebuild --warehouse {shlex.quote(str(path))} sets it "
+        "aside and makes it anew from the workspace"
     )
 
 

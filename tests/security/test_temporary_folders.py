@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,6 +39,24 @@ def test_staged_pictures_are_their_users_alone(run: Run, tmp_path: Path) -> None
     place = tmp_path / "staged"
     stage_shard(run, archive_shards(run)[0], place)
     assert len(list(place.iterdir())) == 3 and place.stat().st_mode & 0o077 == 0
+
+
+@only_root
+def test_another_user_reads_no_staged_picture_no_spilled_row_and_no_key(
+    run: Run, tmp_path: Path
+) -> None:
+    place = tmp_path / "staged"
+    stage_shard(run, archive_shards(run)[0], place)
+    (spill_folder() / "rows").write_text("private")
+    kept_key(tmp_path / "key")
+    for path in [tmp_path, *tmp_path.parents]:  # only what was closed on purpose is in the way
+        if path.stat().st_uid == os.geteuid() and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o055)
+    (tmp_path / "open").write_text("public")
+    files = [*place.iterdir(), spill_folder() / "rows", tmp_path / "key", tmp_path / "open"]
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat"]
+    tried = [subprocess.run([*command, f], capture_output=True, check=False) for f in files]
+    assert [one.returncode == 0 for one in tried] == [False] * (len(files) - 1) + [True]
 
 
 @only_root

@@ -15,17 +15,25 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
 
+from lazsl.archive.selection import select
+from lazsl.archive.truth import read_truth
 from lazsl.cli import labelled as labelled_command
+from lazsl.cli.completing import class_names, image_keys
 from lazsl.cli.console import SafeConsole, Seen
+from lazsl.datasets import prepare
+from lazsl.datasets.registry import DATASETS
 from lazsl.labelset.describing.asking import Asking
 from lazsl.labelset.describing.endpoint import Asker, Endpoint, Failed
 from lazsl.labelset.document import Unreadable, read_yaml
 from lazsl.labelset.grammar import complaints
+from lazsl.labelset.native import parse_labelset
 from lazsl.run.run import Run
 from lazsl.store.folder import Folder
 from lazsl.warehouse.export import write_csv, write_result
@@ -61,10 +69,31 @@ def test_a_text_that_begins_like_a_formula_is_a_text_in_csv_and_as_it_is_elsewhe
     rows = list(csv.reader(io.StringIO(file.getvalue())))[1:]
     assert [row[0] for row in rows] == [f"'{t}" for t in texts[:5]] + texts[5:]
     assert {row[1] for row in rows} == {"-1"}
+    write_csv(pa.table({"=1+1": ["a"]}).to_reader(), named := io.StringIO())
+    assert named.getvalue().startswith("'=1+1")
     write_result(table.to_reader(), tmp_path / "x.parquet")
     assert duckdb.sql(f"select text from '{tmp_path / 'x.parquet'}'").fetchall() == [
         (text,) for text in texts
     ]
+
+
+def test_names_of_a_data_set_are_no_formula_in_its_files_and_are_read_as_they_were(
+    tmp_path: Path,
+) -> None:
+    formula = "=cmd|'/c calc'!A0"
+    labels = parse_labelset({formula: ["a beak"], "Wren": ["a tail"]}, "hostile")
+    keys = [f"{formula}.jpg", "'quoted.jpg", "plain.jpg"]
+    truth = pa.table({"key": keys, "label": [formula, "Wren", "Wren"], "class": [formula] * 3})
+    joined = {formula: formula, "Wren": "Wren"}
+    known = next(iter(DATASETS.values()))
+    prepare.write(prepare.Prepared(known, "a", truth, labels, joined, 0, ()), str(tmp_path))
+    for name in (prepare.TRUTH, prepare.CLASSES):
+        with (tmp_path / name).open(newline="", encoding="utf-8") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        assert not [cell for cell in cells if cell.startswith("=")] and f"'{formula}" in cells
+    read = read_truth(str(tmp_path / prepare.TRUTH), labels)
+    assert read["key"].to_pylist() == keys and read["label"].to_pylist()[0] == formula
+    assert set(select(str(tmp_path / prepare.TRUTH)).keys) == set(keys)
 
 
 def test_a_replaced_file_keeps_the_mode_that_its_owner_gave_it(tmp_path: Path) -> None:
@@ -108,6 +137,9 @@ def test_a_printed_command_that_is_pasted_runs_nothing_of_a_name(
         check=True,
     )
     assert not list(place.iterdir())
+    # What a shell completes is put into the line, and run with it.
+    context: Any = SimpleNamespace(params={"warehouse": warehouse})
+    assert image_keys(context, "x") == [] and class_names(context, "Zapek") == ["Zapekaerk"]
 
 
 def test_aliases_of_one_long_text_are_refused_before_they_fill_the_memory() -> None:

@@ -14,6 +14,7 @@ import pytest
 from sample import copy_sample, small_job
 from typer.testing import CliRunner
 
+from lazsl.archive import named
 from lazsl.archive.manifest import plan_shards, read_manifest
 from lazsl.cli.commands import app
 from lazsl.errors import UserError
@@ -150,6 +151,40 @@ def test_a_hostile_warehouse_makes_the_report_write_nothing_outside(
     with pytest.raises(UserError, match="no name of an image"):
         make_report(warehouse, labelled.key, str(tmp_path / "a" / "b" / "site"))
     assert not list(tmp_path.rglob("planted*"))
+
+
+def test_a_hostile_warehouse_shows_no_picture_of_a_place_that_its_reader_never_named(
+    labelled: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").mkdir()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(named, "_of_this_process", set())
+    warehouse, private = tmp_path / "warehouse.duckdb", tmp_path / "private"
+    shutil.copy(labelled.job.warehouse_path, warehouse)
+    shutil.copytree(labelled.job.archive, private)
+    warehouse.chmod(0o644)
+    with closing(duckdb.connect(warehouse)) as connection:
+        connection.execute("update runs set archive_url = ?", [f"file://{private}"])
+        (version,) = connection.execute("select version from images limit 1").fetchone() or ("",)
+        connection.execute(f"update images set uri = 'file://{private}/' || key")
+        (key,) = connection.execute("select key from images where listed limit 1").fetchone() or ""
+    assert version
+    options = ["--warehouse", str(warehouse), "--output"]
+    site = tmp_path / "site"
+    refused = CliRunner().invoke(app, ["report", *options, str(site)])
+    assert refused.exit_code == 2 and "--archive" in refused.stderr
+    assert not list(site.rglob("*.webp"))
+    place = tmp_path / "explained.png"
+    explained = CliRunner().invoke(app, ["explain", key, *options, str(place)])
+    assert explained.exit_code == 0 and "never labelled" in " ".join(explained.stderr.split())
+    # Below it is named, beside it is not; and what is named once stays so.
+    assert not named.is_named(f"{private}-2") and not named.is_named(f"{private}/../other")
+    told = CliRunner().invoke(
+        app, ["report", "--archive", str(private), *options, str(site), "--images=1"]
+    )
+    assert told.exit_code == 0, told.stderr
+    assert named.is_named(f"{private}/below") and named.is_named(f"file://{private}")
+    assert (tmp_path / "state" / "lazsl" / "archives").stat().st_mode & 0o077 == 0
 
 
 def test_a_path_with_dots_leaves_no_folder_but_a_key_of_a_bucket_may_have_them(
