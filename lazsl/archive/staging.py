@@ -139,8 +139,9 @@ def stage(
             try:
                 if archive.is_local:
                     return [_point_at(archive, image, links)]
-                if links == "inside" and _leads_outside(archive, image["key"]):
-                    return [Reject(OUTSIDE, _OUTSIDE)] * len(images)
+                reject = _outside(archive, image["key"], links)
+                if reject is not None:
+                    return [reject] * len(images)
                 if _reads_together(archive):
                     return _fetch_together(archive, images, directory)
                 data = _fetch(archive, image)
@@ -248,8 +249,14 @@ def _reads_together(archive: Folder) -> bool:
     return isinstance(archive.fs, Container) and archive.fs.reads_together
 
 
-def _leads_outside(archive: Folder, key: str) -> bool:
-    return isinstance(archive.fs, Container) and archive.fs.leads_outside(key)
+def _outside(archive: Folder, key: str, links: Links) -> Reject | None:
+    """Why an entry of a container is not looked at, if it lies elsewhere."""
+    if not isinstance(archive.fs, Container):
+        return None
+    if leaves_folder(key):
+        return Reject(OUTSIDE, "its key leads out of the archive")
+    leads = links == "inside" and archive.fs.leads_outside(key)
+    return Reject(OUTSIDE, _OUTSIDE) if leads else None
 
 
 def _groups(archive: Folder, rows: list[dict[str, Any]]) -> list[list[int]]:
