@@ -73,7 +73,6 @@ class ListedFiles(Container):
         A list may be a stranger's: it does not decide which of the user's files, or of what their
         credentials open, are looked at. A web server sees no more than that somebody asks.
         """
-        key = _key(key)
         if key.startswith(("http://", "https://")):
             return False
         try:

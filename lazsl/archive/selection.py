@@ -79,10 +79,9 @@ def _keys(name: str, data: bytes) -> frozenset[str]:
         options = pacsv.ConvertOptions(
             column_types={"key": pa.string()}, include_columns=["key"], strings_can_be_null=False
         )
-        lines = pacsv.ParseOptions(newlines_in_values=True)
-        column = pacsv.read_csv(io.BytesIO(data), parse_options=lines, convert_options=options)[
-            "key"
-        ]
+        parsing = pacsv.ParseOptions(newlines_in_values=True)
+        table = pacsv.read_csv(io.BytesIO(data), parse_options=parsing, convert_options=options)
+        column = table["key"]
         return frozenset(unguarded(str(key)) for key in column.to_pylist() if key)
     else:
         # Only line ends end a line: a key may hold U+2028 and others that `splitlines` splits at.
