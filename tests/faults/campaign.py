@@ -1,34 +1,39 @@
 """`make faults`: a thousand seeded faults, and what became of each.
 
-A fault is done to a small labelled place (or while it is labelled), then the same commands run
-again: label, load into a new warehouse, relabel, load. What is told is followed where it says what
-to delete. The end must be the undisturbed place's content, whatever happened.
+Faults are done in rounds to a small labelled place, or while it is labelled; then the same commands
+are given again, and what they say is followed. The end must be the undisturbed place's content.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
-import re
+import resource
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psutil
-from kinds import LABELLED, STORE, UNLABELLED, Hung
-from place import Content, Place, fresh, make_place, make_store_place
+from advice import follow
+from apart import Broken, Hung, adopt_orphans, apart, left_behind
+from kinds import DISK, STORE, Faults, Round
+from place import THETAS, Content, Place, make_place
+from store_place import make_store_place, stop_servers
 
 from lazsl.errors import UserError
+from lazsl.warehouse.opening import hint
 
-_TRIES = 5
-"""How often a command is given anew, following what it said."""
+_TRIES = 6
+"""How often the commands are given anew, following what they said."""
 OUTCOMES = ("healed", "told, healed", "lost", "doubled", "silently wrong", "stuck")
 OUTCOMES += ("traceback", "hung", "process left")
 GOOD = OUTCOMES[:2]
@@ -42,14 +47,17 @@ class Campaign:
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     bad: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    processor_seconds: float = 0.0
 
-    def add(self, kind: str, outcome: str, what: str) -> None:
+    def add(self, kind: str, outcome: str, what: str = "") -> None:
+        """Count one fault."""
         self.counts.setdefault(kind, Counter())[outcome] += 1
         if outcome not in GOOD:
             self.bad.append(f"{outcome}: {kind}: {what}")
 
     @property
     def total(self) -> int:
+        """Faults that were done."""
         return sum(sum(count.values()) for count in self.counts.values())
 
     def table(self) -> str:
@@ -59,7 +67,7 @@ class Campaign:
             "| --- |" + " ---: |" * (len(OUTCOMES) + 1),
         ]
         everything: Counter[str] = Counter()
-        for kind, count in self.counts.items():
+        for kind, count in sorted(self.counts.items()):
             everything += count
             cells = " | ".join(str(count[outcome]) for outcome in OUTCOMES)
             lines.append(f"| {kind} | {sum(count.values())} | {cells} |")
@@ -68,115 +76,187 @@ class Campaign:
         return "\n".join(lines)
 
 
-def again(place: Place) -> None:
-    """The same commands, into a new warehouse and into the one there is."""
-    place.label(warehouse=str(place.home / "new.duckdb"))
-    place.relabel(warehouse=str(place.home / "new.duckdb"))
-    place.label()
-    place.relabel()
-
-
-def outcome_of(place: Place, whole: Content) -> tuple[str, str]:
-    """What became of a place after a fault, and the last thing that was said."""
+def outcome_of(place: Place, whole: Content, chance: random.Random) -> tuple[str, str]:
+    """What became of a place after a round, and the last thing that was said."""
     said: list[str] = []
     for _ in range(_TRIES):
         try:
-            again(place)
+            contents = _again(place, chance)
         except UserError as error:
             said.append(str(error))
             follow(str(error), place)
             continue
-        except Exception:
-            return "traceback", traceback.format_exc(limit=-4)
+        except duckdb.Error as error:
+            if not hint(error):
+                raise
+            said.append(f"{error}{hint(error)}")
+            follow(said[-1], place)
+            continue
         break
     else:
         return "stuck", said[-1]
-    for name in ("new.duckdb", "warehouse.duckdb"):
-        found = place.content(warehouse=str(place.home / name))
-        if found != whole:
-            return difference(found, whole, bool(said)), f"{name} after {said}"
+    for name, content in contents.items():
+        if content != whole:
+            wrong = [table for table in whole if content[table] != whole[table]]
+            return difference(content, whole), f"{name}: {wrong} after {said}"
     return ("told, healed" if said else "healed"), ""
 
 
-def difference(found: Content, whole: Content, told: bool) -> str:
+def _again(place: Place, chance: random.Random) -> dict[str, Content]:
+    """The same commands in any order, and what is then in the warehouse and in a new one."""
+    new = place.home / "new.duckdb"
+    commands: list[Callable[[], Any]] = [
+        lambda: place.load(new),
+        place.label,
+        lambda: place.relabel(THETAS[1]),
+    ]
+    chance.shuffle(commands)
+    for command in commands:
+        command()
+    place.load(new)
+    if wrong := place.unreconciled():
+        raise UserError(f"{wrong[0]}; lazsl status exits 1: label, and relabel")
+    return {"warehouse": place.content(), "new": place.content(new)}
+
+
+def difference(content: Content, whole: Content) -> str:
     """How a warehouse is wrong."""
-    counts = [(len(found[table]), len(whole[table])) for table in whole]
-    if any(there < wanted for there, wanted in counts):
+    counts = [(len(content[table]), len(whole[table])) for table in whole]
+    if any(rows < wanted for rows, wanted in counts):
         return "lost"
-    if any(there > wanted for there, wanted in counts):
+    if any(rows > wanted for rows, wanted in counts):
         return "doubled"
     return "silently wrong"
 
 
-def follow(sentence: str, place: Place) -> None:
-    """Do what a sentence asks for, where it asks for a file to be deleted."""
-    if not re.search(r"\bdelet|\bremove|\bmove", sentence):
-        return
-    for name in re.findall(rf"{re.escape(str(place.home))}/[^\s,;:()']+", sentence):
-        path = Path(name)
-        if path.is_file() and path.is_relative_to(place.home):
-            path.unlink()
+@dataclass
+class Places:
+    """A place on the disk and one in a bucket, each made when it is first wanted."""
+
+    home: Path
+    made: dict[str, tuple[Any, dict[bool, Content]]] = field(default_factory=dict)
+
+    def of(self, kind: Round) -> tuple[Any, dict[bool, Content]]:
+        """The place of a kind of round, and its content undisturbed."""
+        name = "store" if kind in STORE else "disk"
+        if name not in self.made:
+            (self.home / name).mkdir()
+            make: Any = make_store_place if kind in STORE else make_place
+            self.made[name] = make(self.home / name)
+        return self.made[name]
+
+
+def one_round(places: Places, kind: Round, seed: str) -> list[tuple[str, str, str]]:
+    """Kind, outcome and what is to be known of every fault of a round."""
+    place, whole = places.of(kind)
+    known = {process.pid for process in psutil.Process().children(True)}
+    chance = random.Random(seed)
+
+    def faulted() -> tuple[Faults, str, str]:
+        faults = kind(place, chance)
+        return faults, *outcome_of(place, whole[place.is_labelled], chance)
+
+    name = kind.__name__.replace("_", " ")
+    faults: Faults = [(name, "")]
+    try:
+        faults, outcome, reason = apart(faulted)
+    except Hung as error:
+        outcome, reason = "hung", str(error)
+    except Broken as error:
+        outcome, reason = "traceback", str(error)
+    if left := left_behind(known):
+        outcome, reason = "process left", str(left)
+    whole_round = "; ".join(what for _, what in faults)
+    return [(fault, outcome, f"{seed}: {whole_round}: {reason}") for fault, _ in faults]
 
 
 def run(
     home: Path,
     seed: int,
     faults: int,
-    kinds: dict[Callable[[Place, random.Random], str], int] | None = None,
-    say: Callable[[str], Any] = lambda text: None,
+    rounds: Mapping[Round, int] | None = None,
+    part: tuple[int, int] = (0, 1),
+    say: Callable[[list[tuple[str, str, str]]], Any] = lambda results: None,
 ) -> Campaign:
-    """A campaign of so many faults.
+    """A campaign of so many faults at least.
 
     Args:
         home: an empty folder.
         seed: the same one does the same faults.
         faults: how many.
-        kinds: which, with their shares; default: all.
-        say: told of everything that did not end well.
+        rounds: which, with their shares; default: all.
+        part: of the rounds, this one of so many.
+        say: told what became of every fault of a round.
     """
-    shares = kinds or (LABELLED | UNLABELLED | STORE)
-    places: dict[bool, tuple[Place, Content]] = {}
-    campaign = Campaign(seed)
+    shares = rounds or (DISK | STORE)
+    campaign, places = Campaign(seed), Places(home)
     started = time.monotonic()
-    weights = list(shares.values())
-    for number in range(faults):
-        chance = random.Random(f"{seed} {number}")
-        fault = chance.choices(list(shares), weights)[0]
-        kind = fault.__name__.replace("_", " ")
-        in_store = fault in STORE
-        if in_store not in places:
-            places[in_store] = _prepared(home / ("store" if in_store else "disk"), in_store)
-        place, whole = places[in_store]
-        fresh(place, labelled=fault in LABELLED)
-        what = ""
-        try:
-            what = fault(place, chance)
-            outcome, reason = outcome_of(place, whole)
-        except Hung as error:
-            outcome, reason = "hung", str(error)
-        except Exception:
-            outcome, reason = "traceback", traceback.format_exc(limit=-4)
-        left = psutil.Process().children(recursive=True)
-        for child in left:
-            child.kill()
-        if left:
-            outcome, reason = "process left", str(left)
-        campaign.add(kind, outcome, f"#{number} {what}: {reason}")
-        if outcome not in GOOD:
-            say(campaign.bad[-1])
+    adopt_orphans()
+    number, parts = part
+    try:
+        while campaign.total * parts < faults:
+            chance = random.Random(f"{seed} {number}")
+            kind = chance.choices(list(shares), list(shares.values()))[0]
+            results = one_round(places, kind, f"{seed} {number}")
+            for result in results:
+                campaign.add(*result)
+            say(results)
+            number += parts
+    finally:
+        stop_servers()
     campaign.seconds = time.monotonic() - started
+    used = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    campaign.processor_seconds = sum(usage.ru_utime + usage.ru_stime for usage in used)
     return campaign
 
 
-def _prepared(home: Path, in_store: bool) -> tuple[Place, Content]:
-    """A place, and what its warehouse holds undisturbed."""
-    if not in_store:
-        place = make_place(home)
-        return place, place.content()
-    store = make_store_place(home)
-    store.label()
-    store.relabel()
-    return store, store.content()
+def in_parts(home: Path, given: argparse.Namespace, log: Path) -> Campaign:
+    """The same campaign in several processes, each of which writes down what became of its rounds.
+    """
+    campaign = Campaign(given.seed)
+    children = []
+    for part in range(given.parts):
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                _one_part(home, given, part, log)
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+    statuses = [os.waitpid(child, 0)[1] for child in children]
+    for part in range(given.parts):
+        for line in log.with_suffix(f".{part}").read_text().splitlines():
+            entry = json.loads(line)
+            for result in entry.get("results", []):
+                campaign.add(*result)
+            campaign.seconds = max(campaign.seconds, entry.get("seconds", 0.0))
+            campaign.processor_seconds += entry.get("processor_seconds", 0.0)
+    if any(statuses):
+        campaign.bad.append(f"a part of the campaign ended with {statuses}")
+    return campaign
+
+
+def _one_part(home: Path, given: argparse.Namespace, part: int, log: Path) -> None:
+    own = home / f"part-{part}"
+    own.mkdir()
+    rounds = {
+        kind: share
+        for kind, share in (DISK | STORE).items()
+        if not given.only or kind.__name__ in given.only
+    }
+    with log.with_suffix(f".{part}").open("w") as file:
+
+        def write(results: list[tuple[str, str, str]]) -> None:
+            print(json.dumps({"results": results}), file=file, flush=True)
+            kind, outcome, what = results[0]
+            known = "" if outcome in GOOD else f": {what}"
+            print(f"{len(results)} {kind}: {outcome}{known}", file=sys.stderr, flush=True)
+
+        campaign = run(own, given.seed, given.faults, rounds, (part, given.parts), write)
+        spent = {"seconds": campaign.seconds, "processor_seconds": campaign.processor_seconds}
+        print(json.dumps(spent), file=file, flush=True)
 
 
 def main() -> int:
@@ -184,26 +264,41 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faults", type=int, default=1000)
+    parser.add_argument("--parts", type=int, default=2, help="processes that share the work")
+    parser.add_argument("--only", nargs="+", default=[], help="kinds of rounds, by their names")
     parser.add_argument("--page", type=Path, help="Markdown page to write")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with tempfile.TemporaryDirectory() as home:
-        campaign = run(
-            Path(home), given.seed, given.faults, say=lambda text: print(text, file=sys.stderr)
-        )
-    page = (
-        f"# Faults\n\n`make faults` does {campaign.total:,} faults (seed {campaign.seed}) to a "
-        "small labelled archive, or while it is labelled, and gives the same commands again. Each "
-        "fault ends in one column: *healed* is the undisturbed content without a word, *told, "
-        "healed* the same after a sentence and what it asks for. Any other fails the command.\n\n"
-        f"{campaign.table()}\n"
-    )
-    print(page)
-    print(f"{campaign.seconds:.0f} s", file=sys.stderr)
+    # In memory, where a disk is not waited for: what a process is killed in is there all the same.
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory, ignore_cleanup_errors=True) as home:
+        log = Path(home) / "campaign.log"
+        campaign = in_parts(Path(home), given, log)
+    print(page := _page(campaign))
+    for line in campaign.bad:
+        print(line, file=sys.stderr)
     if given.page:
         given.page.write_text(page, encoding="utf-8")
     return 1 if campaign.bad else 0
 
 
+def _page(campaign: Campaign) -> str:
+    return f"""# Faults
+
+`make faults` does {campaign.total:,} faults (seed {campaign.seed}) to a small labelled archive, or
+while it is labelled; then the same commands are given again, in any order, and what they say is
+followed. Each fault ends in one column: *healed* is the undisturbed content, row by row, in the
+warehouse and in one made anew; *told, healed* the same after a sentence and what it asks for. Any
+other ending fails the command. Faults come in rounds of one to seven, no two in one shard, so that
+nothing that is made anew because of one hides another.
+
+{campaign.table()}
+
+It took {campaign.processor_seconds:,.0f} s of processor time, which are
+{campaign.processor_seconds / 120:.0f} minutes on two cores.
+"""
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    with suppress(KeyboardInterrupt):
+        sys.exit(main())

@@ -1,173 +1,192 @@
-"""Kinds of faults. Each is done to a place by chance, and says what it did."""
+"""Rounds of faults: each is done to a place by chance, and says which faults it did."""
 
 from __future__ import annotations
 
 import os
 import random
+import shlex
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-from place import Place, StorePlace, fresh
+from apart import DONE, STOPPED, TOLD, forked, waited
+from damage import damage_some, damaged_warehouse
+from place import THETAS, Place
 from s3 import RESET, SHORT, TORN
+from store_place import StorePlace
 
 from lazsl.cli.app import terminate
 from lazsl.errors import UserError
 
-PATIENCE = 120.0
-"""Seconds after which a process counts as hung."""
-_STEPS = ("replace", "fsync", "link")
+Faults = list[tuple[str, str]]
+"""The kind of every fault of a round, and what it did."""
+Round = Callable[[Place, random.Random], Faults]
+
+_STEPS = ("replace", "fsync", "link", "unlink")
 _ANSWERS = (403, 500, 503, RESET, SHORT, TORN)
-_JSON = (b"", b"{", b"{}", b"null", b"[]", b"\x00\xff\xfe", b'{"run": 3}', b"0")
 
 
-class Hung(Exception):
-    """A process did not end."""
+def damaged(place: Place, chance: random.Random) -> Faults:
+    """Artifacts of a labelled place are damaged."""
+    place.put_back(labelled=True)
+    return damage_some(place, chance)
 
 
-def flipped_bit(place: Place, chance: random.Random) -> str:
-    """One bit of one artifact is another; the kinds of artifacts are equally likely."""
-    path = _artifact(place, chance)
-    data = bytearray(path.read_bytes())
-    at = chance.randrange(8 * len(data))
-    data[at // 8] ^= 1 << at % 8
-    path.write_bytes(data)
-    return f"bit {at} of {place.kind(path)}"
+def warehouse(place: Place, chance: random.Random) -> Faults:
+    """The warehouse of a labelled place is damaged."""
+    place.put_back(labelled=True)
+    return damaged_warehouse(place, chance)
 
 
-def overwritten_page(place: Place, chance: random.Random) -> str:
-    """A block of an artifact holds something else, as after a crash of a file system."""
-    path = _artifact(place, chance)
-    data = bytearray(path.read_bytes())
-    length = min(len(data), chance.choice([16, 512, 4096]))
-    at = chance.randrange(len(data) - length + 1)
-    data[at : at + length] = chance.choice([b"\0", b"U", b"\xff"]) * length
-    path.write_bytes(data)
-    return f"{length} bytes at {at} of {place.kind(path)}"
+def killed(place: Place, chance: random.Random) -> Faults:
+    """Labelling is killed at some of the moments at which it writes, one attempt after another."""
+    place.put_back(labelled=False)
+    return [_ended(place.label, chance, signal.SIGKILL, 30) for _ in range(4)]
 
 
-def cut_file(place: Place, chance: random.Random) -> str:
-    """An artifact ends early."""
-    path = _artifact(place, chance)
-    length = chance.randrange(path.stat().st_size)
-    os.truncate(path, length)
-    return f"{place.kind(path)} cut to {length} bytes"
+def killed_later(place: Place, chance: random.Random) -> Faults:
+    """Commands over a labelled place are killed at any moment."""
+    place.put_back(labelled=True)
+    commands = {
+        "relabel": lambda: place.relabel(THETAS[1]),
+        "load": lambda: place.load(place.home / "new.duckdb"),
+        "rebuild": lambda: place.load(rebuild=True),
+        "label": lambda: place.label(retry_rejects="all"),
+    }
+    faults = []
+    for name in chance.choices(sorted(commands), k=4):
+        seconds = chance.uniform(0.01, 0.5)
+        status = waited(forked(commands[name], seconds))
+        _check(status, -signal.SIGPROF)
+        faults.append(("killed", f"{name} after {seconds:.3f} s: {status}"))
+    return faults
 
 
-def lost_file(place: Place, chance: random.Random) -> str:
-    """An artifact is gone."""
-    path = _artifact(place, chance)
-    path.unlink()
-    return f"{place.kind(path)} gone"
+def terminated(place: Place, chance: random.Random) -> Faults:
+    """Labelling gets SIGTERM at some of the moments at which it writes."""
+    place.put_back(labelled=False)
+    return [_ended(place.label, chance, signal.SIGTERM, 30) for _ in range(3)]
 
 
-def damaged_json(place: Place, chance: random.Random) -> str:
-    """A record is no record."""
-    path = chance.choice([path for path in place.artifacts() if path.suffix == ".json"])
-    data = chance.choice(_JSON)
-    path.write_bytes(data)
-    return f"{place.kind(path)} is {data!r}"
-
-
-def damaged_warehouse(place: Place, chance: random.Random) -> str:
-    """The published warehouse is damaged, cut, or gone."""
-    path = place.home / "warehouse.duckdb"
-    os.chmod(path, 0o644)
-    data = bytearray(path.read_bytes())
-    how = chance.choice(["cut", "page", "gone"])
-    if how == "gone":
-        path.unlink()
-    elif how == "cut":
-        os.truncate(path, chance.randrange(len(data)))
-    else:
-        at = chance.randrange(0, len(data), 4096)
-        data[at : at + 4096] = b"U" * 4096
-        path.write_bytes(data)
-    return f"warehouse {how}"
-
-
-def killed(place: Place, chance: random.Random) -> str:
-    """A labelling process is killed at one of the moments at which it writes."""
-    return _ended(fresh(place, labelled=False), chance, signal.SIGKILL)
-
-
-def terminated(place: Place, chance: random.Random) -> str:
-    """A labelling process gets SIGTERM at such a moment."""
-    return _ended(fresh(place, labelled=False), chance, signal.SIGTERM)
-
-
-def two_planners(place: Place, chance: random.Random) -> str:
+def two_planners(place: Place, chance: random.Random) -> Faults:
     """Two processes plan and label the same archive in the same workspace at once."""
-    fresh(place, labelled=False)
+    place.put_back(labelled=False)
     delay = chance.random() * 0.2
-    processes = [
-        _forked(lambda: place.label(warehouse=str(place.home / "one.duckdb"))),
-        _forked(lambda: time.sleep(delay) or place.label(warehouse=str(place.home / "two.duckdb"))),
-    ]
-    statuses = [_waited(process) for process in processes]
-    if any(status not in (0, 2) for status in statuses):
-        raise RuntimeError(f"two planners ended with {statuses}")
-    return f"two planners, the second after {delay:.2f} s"
+    first = forked(place.label)
+    second = forked(lambda: time.sleep(delay) or place.label())
+    statuses = [waited(first), waited(second)]
+    for status in statuses:
+        _check(status)
+    return [("two planners", f"the second after {delay:.2f} s: {statuses}")]
 
 
-def full_disk(place: Place, chance: random.Random) -> str:
-    """The workspace's disk is full after a while; then there is room again (root only)."""
-    fresh(place, labelled=False)
-    kilobytes = chance.randrange(16, 400, 4)
-    place.workspace.mkdir()
-    with _disk(str(place.workspace), kilobytes):
-        with suppress(UserError):
-            place.label(warehouse=str(place.home / "first.duckdb"))
-        # What lies on the small disk is what a larger one would hold.
-        subprocess.run(["cp", "-a", f"{place.workspace}/.", f"{place.home}/moved"], check=True)
-    place.workspace.rmdir()
-    (place.home / "moved").rename(place.workspace)
-    return f"disk of {kilobytes} kB"
+def full_disk(place: Place, chance: random.Random) -> Faults:
+    """The workspace's or the warehouse's disk is full after a while, then there is more room."""
+    faults = []
+    labelled = chance.random() < 0.5
+    place.put_back(labelled)
+    for _ in range(3):
+        if chance.random() < 0.6:
+            used = _size(place.workspace)
+            room = chance.randrange(0, 300, 4)
+            command: Any = place.label if not labelled else lambda: place.relabel(THETAS[1])
+            with _small_disk(Path(place.workspace), (used >> 10) + room):
+                status = waited(forked(command))
+            faults.append(("full disk", f"workspace with room for {room} kB: {status}"))
+        else:
+            room = chance.randrange(16, 4000, 4)
+            small = place.home / "small"
+            command = lambda: place.load(small / "new.duckdb")  # noqa: E731 (forked at once)
+            with suppress(UserError), _small_disk(small, room):
+                status = waited(forked(command))
+            # What the loader left goes on where there is room.
+            for path in [*small.glob("*.duckdb*")]:
+                path.rename(place.home / path.name)
+            faults.append(("full disk", f"warehouse with room for {room} kB: {status}"))
+        _check(status)
+    return faults
 
 
-def disturbed_store(place: Place, chance: random.Random) -> str:
-    """Each object's first request is refused, torn or reset, for one in two or three of them."""
+def disturbed_store(place: Place, chance: random.Random) -> Faults:
+    """Each object's first requests are refused, torn or reset, for one in two or three of them,
+    while an archive and a workspace in a bucket are labelled, relabelled and loaded."""
     assert isinstance(place, StorePlace)
-    kinds = [chance.choice(_ANSWERS) if chance.random() < 0.4 else 0 for _ in range(7)]
-    with place.through(kinds) as proxy, suppress(UserError):
-        place.label()
-    return f"store that answers {[kind for kind in kinds if kind]}, met {proxy.met.total()}"
+    place.put_back(labelled=False)
+    faults = []
+    for command in (place.label, place.label, lambda: place.relabel(THETAS[1])):
+        kinds = [chance.choice(_ANSWERS) if chance.random() < 0.4 else 0 for _ in range(7)]
+        with place.through(kinds) as proxy, suppress(UserError):
+            command()
+        met = {kind: times for kind, times in sorted(proxy.met.items()) if kind}
+        faults.append(("disturbed store", f"{kinds}, met {met}"))
+    return faults
 
 
-LABELLED: dict[Callable[[Place, random.Random], str], int] = {
-    flipped_bit: 40,
-    overwritten_page: 10,
-    cut_file: 6,
-    lost_file: 4,
-    damaged_json: 10,
-    damaged_warehouse: 4,
+def ended_command(place: Place, chance: random.Random) -> Faults:
+    """`lazsl label` itself, with the Prefect server that it starts, is ended at any moment."""
+    place.put_back(labelled=False)
+    number = chance.choice([signal.SIGKILL, signal.SIGTERM])
+    process = _command(place)
+    seconds = chance.uniform(1, 30)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    if process.poll() is None:
+        process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    _check(process.returncode, -number)
+    if "Traceback" in said:
+        raise RuntimeError(said)
+    faults = [("ended command", f"{number.name} after {seconds:.1f} s: {process.returncode}")]
+    again = _command(place)
+    said = again.communicate(timeout=300)[1]
+    if again.returncode:
+        raise RuntimeError(said)
+    return faults
+
+
+def _command(place: Place) -> subprocess.Popen[str]:
+    job = place.job()
+    options = f"--labels={job.labels} --workspace={job.workspace} --warehouse={job.warehouse}"
+    options += f" --model=fieldguide --regions=6 --truth={job.truth} --open-set --device=cpu -q"
+    options += f" --set shard_size={job.shard_size} --set scratch={job.scratch}"
+    options += f" --set loss_ceiling={job.loss_ceiling}"
+    kept = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "lazsl.cli", "label", job.archive, *shlex.split(options)],
+        env=kept | {"PREFECT_HOME": str(place.home / "prefect")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+DISK: dict[Round, int] = {
+    damaged: 118,
+    warehouse: 40,
+    killed: 40,
+    killed_later: 20,
+    terminated: 12,
+    two_planners: 20,
+    full_disk: 14,
+    ended_command: 4,
 }
-"""Faults of a labelled place, with how many of a hundred they are."""
-UNLABELLED: dict[Callable[[Place, random.Random], str], int] = {
-    killed: 14,
-    terminated: 4,
-    two_planners: 3,
-    full_disk: 5,
-}
-"""Faults that happen while a place is labelled."""
-STORE: dict[Callable[[Place, random.Random], str], int] = {disturbed_store: 6}
-"""Faults of an archive and a workspace in a bucket."""
+"""Rounds in a place on the disk, with how many of about a thousand faults they are."""
+STORE: dict[Round, int] = {disturbed_store: 16}
+"""Rounds in a bucket."""
 
 
-def _artifact(place: Place, chance: random.Random) -> Any:
-    paths = place.artifacts()
-    kind = chance.choice(sorted({place.kind(path) for path in paths}))
-    paths = [path for path in paths if place.kind(path) == kind and path.stat().st_size]
-    return chance.choice(paths)
+def _ended(
+    command: Callable[[], Any], chance: random.Random, number: signal.Signals, steps: int
+) -> tuple[str, str]:
+    """The fault of a command that is ended when it writes for the n-th time."""
+    at = chance.randrange(1, steps)
 
-
-def _ended(place: Place, chance: random.Random, number: signal.Signals) -> str:
-    at = chance.randrange(1, 60)
-
-    def label() -> None:
+    def counted() -> None:
         signal.signal(signal.SIGTERM, terminate)
         count = 0
 
@@ -183,52 +202,40 @@ def _ended(place: Place, chance: random.Random, number: signal.Signals) -> str:
 
         for name in _STEPS:
             setattr(os, name, counting(getattr(os, name)))
-        place.label()
+        command()
 
-    status = _waited(_forked(label))
-    if status not in (0, 2, 143, -number):
-        raise RuntimeError(f"{number.name} at step {at}: status {status}")
-    return f"{number.name} at step {at}"
-
-
-def _forked(function: Callable[[], Any]) -> int:
-    """A copy of this process that calls a function; status 0, 2 (told), 143 (stopped) or 1."""
-    child = os.fork()
-    if child:
-        return child
-    status = 1
-    try:
-        function()
-        status = 0
-    except UserError:
-        status = 2
-    except KeyboardInterrupt:
-        status = 143
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        os._exit(status)
+    status = waited(forked(counted))
+    _check(status, -number)
+    kind = "killed" if number == signal.SIGKILL else "terminated"
+    return kind, f"{number.name} at step {at}: {status}"
 
 
-def _waited(child: int) -> int:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    raise Hung(f"process {child} did not end in {PATIENCE:.0f} s")
+def _check(status: int, *others: int) -> None:
+    if status not in (DONE, TOLD, STOPPED, *others):
+        raise RuntimeError(f"a command ended with status {status}")
+
+
+def _size(folder: str) -> int:
+    """Bytes that a folder takes on a disk with blocks of 4 kB."""
+    files = [path for path in Path(folder).rglob("*") if path.is_file()]
+    return sum(-(-path.stat().st_size // 4096) * 4096 for path in files)
 
 
 @contextmanager
-def _disk(folder: str, kilobytes: int) -> Any:
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", folder]
+def _small_disk(folder: Path, kilobytes: int) -> Iterator[None]:
+    """A folder's files on a disk of that size; afterwards they are where they were."""
+    moved = folder.with_name(f"{folder.name}.moved")
+    folder.mkdir(exist_ok=True)
+    folder.rename(moved)
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={max(kilobytes, 4)}k", "tmpfs", str(folder)]
     subprocess.run(mount, check=True)
     try:
+        subprocess.run(["cp", "-a", f"{moved}/.", str(folder)], check=True)
+        subprocess.run(["rm", "-rf", str(moved)], check=True)
         yield
+        subprocess.run(["cp", "-a", str(folder), str(moved)], check=True)
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+    folder.rmdir()
+    moved.rename(folder)

@@ -1,29 +1,39 @@
-"""A small archive that was labelled once, to be copied and damaged as often as one likes."""
+"""A small archive that was labelled once, to be put back and damaged as often as one likes."""
 
 from __future__ import annotations
 
-import logging
-import os
+import csv
+import io
+import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moto.server import ThreadedMotoServer
-from s3 import FaultyS3
-from s3fs import S3FileSystem
-from sample import content, copy_sample, label_plainly, small_job
+from sample import TABLES, copy_sample, small_job
 
-from lazsl.run import steps
-from lazsl.run.run import open_relabelling, open_run, record_run
+from lazsl import fieldguide
+from lazsl.audit.judgements import import_judgements
+from lazsl.audit.judging_files import csv_file
+from lazsl.audit.sample import draw_sample, shown
+from lazsl.run import in_process
+from lazsl.run.run import open_relabelling, open_run
+from lazsl.run.status import run_status
 from lazsl.settings import Job
-from lazsl.store.folder import Folder
+from lazsl.store import paths
+from lazsl.store.checking import check_workspace
+from lazsl.store.folder import DAMAGED, Folder
 from lazsl.warehouse import publishing
+from lazsl.warehouse.opening import open_warehouse
 
-PICTURES = 8
-CHANGES: dict[str, Any] = {"scoring": {"theta": 0.5}}
+PICTURES = 11
+THETAS = (0.5, 0.7)
+"""Settings that the stored embeddings are scored with, before and after a fault."""
+_CLASSES = 5
+_TABLES = dict.fromkeys(TABLES, "* exclude (shard)")
+_TABLES |= dict.fromkeys(("truth", "samples", "reviews"), "*")
+
 Content = dict[str, list[tuple[Any, ...]]]
 
 
@@ -34,135 +44,159 @@ class Place:
     home: Path
 
     @property
-    def workspace(self) -> Path:
-        return self.home / "workspace"
+    def archive(self) -> str:
+        return str(self.home / "archive")
 
     @property
-    def archive(self) -> Path:
-        return self.home / "archive"
+    def workspace(self) -> str:
+        return str(self.home / "workspace")
+
+    @property
+    def warehouse(self) -> Path:
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether it began with what was put by."""
+        return (self.home / "labelled").exists()
+
+    @property
+    def folder(self) -> Folder:
+        """The workspace, opened anew."""
+        return Folder(self.workspace)
 
     def job(self, **changes: Any) -> Job:
-        values = {"regions": {"count": 6}, "shard_size": 4, "device": "cpu", **changes}
-        values.setdefault("warehouse", str(self.home / "warehouse.duckdb"))
-        return small_job(*self.where, **values)
+        values: dict[str, Any] = {"regions": {"count": 6}, "shard_size": 2, "fetchers": 4}
+        values |= {"labels": str(self.home / "labels.json"), "truth": str(self.home / "truth.csv")}
+        values |= {"warehouse": str(self.warehouse), "scratch": str(self.home / "scratch")}
+        values |= {"retry_rejects": "moment", "open_set": True, "loss_ceiling": 0.9, **changes}
+        return small_job(self.archive, self.workspace, **values)
 
-    @property
-    def where(self) -> tuple[str, str]:
-        """Archive and workspace, as a job names them."""
-        return str(self.archive), str(self.workspace)
+    def label(self, **changes: Any) -> None:
+        """Label and load, as the same command does again and again."""
+        in_process.label_archive(open_run(self.job(**changes)))
 
-    def label(self, **changes: Any) -> str:
-        """The key of the run, which is done and loaded now."""
-        return label_plainly(self.job(**changes), self.home / "scratch").key
-
-    def relabel(self, **changes: Any) -> None:
+    def relabel(self, theta: float) -> None:
         """Score what is stored with other settings, and load that too."""
-        job = self.job(**changes)
-        where = {"workspace": job.workspace, "warehouse": str(job.warehouse_path)}
-        # The archive lies elsewhere in every copy, and so does its key.
-        folder = Folder(job.workspace)
-        run = open_relabelling(folder, open_run(job).key, {**CHANGES, **where})
-        record_run(run)
-        steps.embed_attributes(run)
-        for shard in steps.missing_shards(run, steps.archive_shards(run)):
-            steps.score_shard(run, shard)
-        publishing.load(run.workspace, job.warehouse_path, [run.key])
+        key = open_run(self.job()).key
+        changes = {"scoring": {"theta": theta}, "warehouse": str(self.warehouse)}
+        scratch = {"scratch": str(self.home / "scratch")}
+        run = open_relabelling(self.folder, key, {**changes, **scratch})
+        in_process.relabel_archive(run, relabels=key)
 
-    def content(self, **changes: Any) -> Content:
-        """Every row of the warehouse, without what names the place of this copy."""
-        return content(self.job(**changes).warehouse_path, by_shard=False)
+    def load(self, into: Path | None = None, rebuild: bool = False) -> None:
+        """Load all that is finished."""
+        publishing.load(self.folder, into or self.warehouse, rebuild=rebuild)
 
-    def artifacts(self) -> list[Path]:
-        """Every file of the workspace, in a fixed order."""
-        return sorted(path for path in self.workspace.rglob("*") if path.is_file())
+    def check(self) -> None:
+        """Have damaged artifacts set aside."""
+        check_workspace(self.folder)
 
-    def kind(self, path: Path) -> str:
-        """What an artifact holds: its table, or the record's name."""
-        parts = path.relative_to(self.workspace).parts
-        if parts[0] == "runs":
-            return "run.json" if parts[2] == "run.json" else parts[2]
-        if parts[0] == "embeddings":
-            return "images" if path.name.endswith(".images.parquet") else "embeddings"
-        return parts[0]
+    def unreconciled(self) -> list[str]:
+        """What `lazsl status` says of runs that do not add up or are not complete."""
+        stands = [run_status(self.folder, key, self.warehouse) for key in paths.runs(self.folder)]
+        return [
+            f"run {status['run']}: {status}"
+            for status in stands
+            if status["missing"] or not status["loaded"] or not status["reconciled"]
+        ]
+
+    def content(self, path: Path | None = None) -> Content:
+        """Every row of a warehouse in a fixed order, without the names of shards."""
+        rows = {}
+        with closing(open_warehouse(path or self.warehouse)) as connection:
+            for table, columns in _TABLES.items():
+                query = f"select {columns} from {table}"
+                rows[table] = sorted(connection.execute(query).fetchall(), key=repr)
+        return rows
+
+    def artifacts(self) -> dict[str, list[str]]:
+        """Names of the workspace's artifacts by their kind, in a fixed order."""
+        kinds: dict[str, list[str]] = {}
+        for name in self.folder.names(""):
+            if not name.startswith(f"{DAMAGED}/"):
+                kinds.setdefault(kind_of(name), []).append(name)
+        return dict(sorted(kinds.items()))
+
+    def restore(self, name: str) -> None:
+        """An artifact from the copy that was put by."""
+        self.folder.write_bytes(name, (self.home / "kept" / "workspace" / name).read_bytes())
+
+    def put_back(self, labelled: bool) -> None:
+        """The place anew: with its workspace and warehouse as they were put by, or without.
+
+        In the same folder, because an archive's address is a part of its keys.
+        """
+        for name in ("workspace", "scratch"):
+            shutil.rmtree(self.home / name, ignore_errors=True)
+        for path in self.home.glob("*.duckdb*"):
+            path.unlink()
+        (self.home / "scratch").mkdir()
+        (self.home / "labelled").unlink(missing_ok=True)
+        if labelled:
+            (self.home / "labelled").touch()
+            kept = self.home / "kept"
+            shutil.copytree(kept / "workspace", self.workspace)
+            shutil.copyfile(kept / "warehouse.duckdb", self.warehouse)
 
 
-@dataclass(frozen=True)
-class StorePlace(Place):
-    """A place whose archive and workspace are in a bucket of a real S3 server."""
-
-    server: str
-
-    @property
-    def where(self) -> tuple[str, str]:
-        return "s3://faults/archive", "s3://faults/workspace"
-
-    @contextmanager
-    def through(self, kinds: list[int]) -> Iterator[FaultyS3]:
-        """A proxy that disturbs; 0 disturbs nothing."""
-        proxy = FaultyS3(self.server)
-        proxy.every_first = kinds
-        point_at(proxy.url)
-        try:
-            yield proxy
-        finally:
-            proxy.stop()
-            point_at(self.server)
+def kind_of(name: str) -> str:
+    """What an artifact holds: its table, or the record's name."""
+    parts = name.split("/")
+    if parts[0] == "runs":
+        return "run.json" if parts[2] == "run.json" else parts[2]
+    if parts[0] == "embeddings":
+        return "images" if name.endswith(".images.parquet") else "embeddings"
+    return parts[0]
 
 
-def point_at(endpoint: str) -> None:
-    """Have every S3 client use an endpoint."""
-    os.environ["AWS_ENDPOINT_URL"] = endpoint
-    S3FileSystem.clear_instance_cache()
-
-
-def make_store_place(home: Path) -> StorePlace:
-    """A bucket with the same archive, not labelled yet, on a server of this process."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    host, port = server.get_host_and_port()
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": "faults",
-        "AWS_SECRET_ACCESS_KEY": "faults",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_MAX_ATTEMPTS": "1",
-    }
-    point_at(f"http://{host}:{port}")
-    place = StorePlace(home, f"http://{host}:{port}")
-    copy_sample(place.archive, PICTURES, odd=False)
-    store = S3FileSystem()
-    store.mkdir("faults")
-    store.put(str(place.archive), "faults/archive", recursive=True)
+def make_archive(home: Path) -> Place:
+    """An archive with one file that is no picture, a label set, and what is true; not labelled."""
+    place = Place(home)
+    archive = copy_sample(Path(place.archive), PICTURES, odd=False)
+    (archive / "broken.jpg").write_bytes(b"no picture")
+    labels = json.loads(fieldguide.LABELS_FILE.read_text())
+    true = dict(list(csv.reader(fieldguide.TRUTH_FILE.open()))[1:])
+    pictures = [path.relative_to(archive).as_posix() for path in sorted(archive.rglob("1*/*"))]
+    # Half of what is true, and classes that nothing shows.
+    names = [true[key] for key in pictures[:3]] + list(labels["classes"])[:2]
+    labels["classes"] = {name: labels["classes"][name][:4] for name in names}
+    (home / "labels.json").write_text(json.dumps(labels))
+    rows = "".join(f"{key},{true[key]}\n" for key in pictures)
+    (home / "truth.csv").write_text(f"key,label\n{rows}")
+    place.put_back(labelled=False)
     return place
 
 
-def make_place(home: Path) -> Place:
-    """An archive with one file that is no picture, labelled, and put by in `kept`."""
-    place = Place(home)
-    copy_sample(place.archive, PICTURES, odd=False)
-    (place.archive / "broken.jpg").write_bytes(b"no picture")
+def make_place(home: Path) -> tuple[Place, dict[bool, Content]]:
+    """A place that was labelled, relabelled and audited, put by in `kept`; and what its warehouse
+    holds once it is relabelled another time, undisturbed: with what was put by, and without."""
+    place = make_archive(home)
     place.label()
-    place.relabel()
+    place.relabel(THETAS[1])
+    alone = place.content()
+    place.put_back(labelled=False)
+    place.label()
+    place.relabel(THETAS[0])
+    _audit(place)
     kept = home / "kept"
     shutil.copytree(place.workspace, kept / "workspace")
-    shutil.copyfile(home / "warehouse.duckdb", kept / "warehouse.duckdb")
-    return place
+    shutil.copyfile(place.warehouse, kept / "warehouse.duckdb")
+    place.relabel(THETAS[1])
+    return place, {True: place.content(), False: alone}
 
 
-def fresh(place: Place, labelled: bool) -> Place:
-    """The same place anew: with its workspace and warehouse as they were put by, or without.
-
-    In the same folder, because an archive's address is a part of its keys.
-    """
-    if isinstance(place, StorePlace):
-        store = S3FileSystem()
-        if store.exists("faults/workspace"):
-            store.rm("faults/workspace", recursive=True)
-    for name in ("workspace", "scratch"):
-        shutil.rmtree(place.home / name, ignore_errors=True)
-    for path in list(place.home.glob("*.duckdb*")):
-        path.unlink()
-    if labelled:
-        shutil.copytree(place.home / "kept" / "workspace", place.workspace)
-        shutil.copyfile(place.home / "kept" / "warehouse.duckdb", place.home / "warehouse.duckdb")
-    return place
+def _audit(place: Place) -> None:
+    """A sample, judged by somebody who always agrees."""
+    run = open_run(place.job()).key
+    sample = draw_sample(place.folder, place.warehouse, run, 4)
+    place.load()
+    text = csv_file(shown(place.warehouse, sample)).decode("utf-8-sig")
+    rows = [{**row, "judged_label": row["label"]} for row in csv.DictReader(io.StringIO(text))]
+    filled = io.StringIO()
+    writer = csv.DictWriter(filled, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    judged = place.home / "judged.csv"
+    judged.write_text(filled.getvalue())
+    import_judgements(place.folder, place.warehouse, str(judged), run=run, reviewer="R")

@@ -1,0 +1,126 @@
+"""Copies of this process for what may kill or hang one: forked, so that nothing is imported anew."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import pickle
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+from lazsl.errors import UserError
+
+PATIENCE = 100.0
+"""Seconds after which a process counts as hung."""
+DONE, BROKEN, TOLD, STOPPED = 0, 1, 2, 143
+"""Statuses of a copy: as those of a command, and 1 after a traceback."""
+_SUBREAPER = 36
+
+
+class Hung(Exception):
+    """A process did not end."""
+
+
+class Broken(Exception):
+    """A process ended in a traceback."""
+
+
+def adopt_orphans() -> None:
+    """Have whatever a dead child leaves behind become a child of this process."""
+    ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def forked(function: Callable[[], Any], seconds: float | None = None) -> int:
+    """Number of a copy of this process that calls a function and ends with one of the statuses.
+
+    Args:
+        function: what it does.
+        seconds: of its processor's time, after which it dies at once.
+    """
+    child = os.fork()
+    if child:
+        return child
+    status = BROKEN
+    try:
+        if seconds is not None:
+            # The default action: it ends there and then, as after SIGKILL.
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+        function()
+        status = DONE
+    except UserError:
+        status = TOLD
+    except KeyboardInterrupt:
+        status = STOPPED
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def waited(child: int, patience: float = PATIENCE) -> int:
+    """Exit status of a child, negative after a signal.
+
+    Raises:
+        Hung: it did not end in time, and was killed.
+    """
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    raise Hung(f"process {child} did not end in {patience:.0f} s")
+
+
+def apart(function: Callable[[], Any]) -> Any:
+    """What a function gives, called in a copy of this process.
+
+    Raises:
+        Hung: the copy did not end.
+        Broken: it ended otherwise than by giving something.
+    """
+    reading, writing = os.pipe()
+
+    def told() -> None:
+        faulthandler.dump_traceback_later(PATIENCE - 10)
+        try:
+            value: Any = function()
+        except BaseException:
+            value = Broken(traceback.format_exc(limit=-5))
+        with os.fdopen(writing, "wb") as pipe:
+            pickle.dump(value, pipe)
+
+    child = forked(told)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        status = waited(child)
+        data = pipe.read() if status == DONE else b""
+    if not data:
+        raise Broken(f"status {status}")
+    value = pickle.loads(data)
+    if isinstance(value, Broken):
+        raise value
+    return value
+
+
+def left_behind(known: set[int] | None = None, seconds: float = 3.0) -> list[str]:
+    """Processes below this one that do not end, besides those that are known; they are killed."""
+    deadline = time.monotonic() + seconds
+    while left := [p for p in psutil.Process().children(True) if p.pid not in (known or set())]:
+        for process in left:
+            if process.status() == psutil.STATUS_ZOMBIE and process.ppid() == os.getpid():
+                os.waitpid(process.pid, os.WNOHANG)
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    for process in left:
+        process.kill()
+    return [f"{process}" for process in left]
