@@ -15,7 +15,7 @@ from prefect.states import Completed
 from lazsl.errors import UserError
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run
-from lazsl.run.status import run_status
+from lazsl.run.status import check_complete
 from lazsl.settings import Job, ScoringSettings
 from lazsl.store.folder import DAMAGED, Folder
 from lazsl.store.paths import embedding_run, read_run_record
@@ -107,22 +107,10 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
         raise UserError(failure_sentence(worked.failed, len(shards), worked.reasons))
     if not loaded.is_completed():
         raise UserError(f"every shard is done, but loading failed: {loaded.message}")
-    _check_counts(run)
+    check_complete(run.workspace, run.key, run.job.warehouse_path)
     return Completed(
         message=f"{len(shards)} shards done, {len(worked.missing)} of them in this run. {news}"
     )
-
-
-def _check_counts(run: Run) -> None:
-    """Raise UserError if a run whose shards are all loaded is a failure all the same."""
-    status = run_status(run.workspace, run.key, run.job.warehouse_path)
-    if not status["reconciled"]:
-        raise UserError(f"the counts of run {run.key} do not add up; run lazsl load --rebuild")
-    if status["listed"] and not status["labelled"]:
-        why = ", ".join(f"{images} {reason}" for reason, images in status["rejects"].items())
-        raise UserError(
-            f"not one of {status['listed']} images was labelled ({why}): look at the archive"
-        )
 
 
 def _work_and_load(

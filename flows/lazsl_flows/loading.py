@@ -14,7 +14,7 @@ from prefect.states import Completed
 
 from lazsl.errors import UserError
 from lazsl.run.into_warehouse import load_run, recorded_job
-from lazsl.run.status import run_status
+from lazsl.run.status import check_complete, run_status
 from lazsl.settings import Job
 from lazsl.store.folder import Folder
 from lazsl.store.paths import done_shards, runs
@@ -59,6 +59,10 @@ def load_warehouse(
                 and not run_status(folder, key, job.warehouse_path)["missing"]
             ):
                 show_evidence(job, key)
+            try:
+                check_complete(folder, key, job.warehouse_path)
+            except UserError as error:
+                refused.append(f"{key}: {error}")
     if refused:
-        raise UserError(f"{len(refused)} of {len(keys)} runs not loaded: {refused[0]}")
+        raise UserError(f"{len(refused)} of {len(keys)} runs failed: {refused[0]}")
     return Completed(message="; ".join(loads[:3]) + ("; ..." if len(loads) > 3 else ""))

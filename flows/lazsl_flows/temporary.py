@@ -23,7 +23,7 @@ import httpx
 from prefect.context import refresh_global_settings_context
 from prefect.settings import get_current_settings
 
-from lazsl.errors import UserError
+from lazsl.errors import UserError, in_one_line
 from lazsl.store.private import private_folder
 from lazsl.store.urls import reason
 from lazsl_flows.startup import check_database, check_proxies, proxy_of, reason_in
@@ -100,6 +100,16 @@ def starting_api() -> Iterator[Callable[[], None]]:
         # What Prefect has still to tell a server that was used, it tells as the process ends.
         if not answers:
             _stop(process)
+
+
+def server_failed(error: Exception) -> UserError:
+    """What is said where a server that answered at first fails in the middle of a flow."""
+    settings = get_current_settings()
+    return UserError(
+        f"Prefect's server at {settings.api.url} failed in the middle "
+        f"({in_one_line(error)[:200]}); what is done is kept. If it was started for this command, "
+        f"see that there is room in {Path(settings.home).resolve()}; then run the same command again, and it goes on"
+    )
 
 
 def _check_named(url: str) -> None:

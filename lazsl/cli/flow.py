@@ -43,7 +43,8 @@ def followed(verb: str, talk: Talk) -> Iterator[Callable[[Callable[[], Any]], No
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
-    from lazsl_flows.temporary import keep_to_this_command, starting_api
+    import httpx
+    from lazsl_flows.temporary import keep_to_this_command, server_failed, starting_api
     from lazsl_flows.watching import watcher
 
     keep_to_this_command()
@@ -59,7 +60,10 @@ def followed(verb: str, talk: Talk) -> Iterator[Callable[[Callable[[], Any]], No
         def run(flow: Callable[[], Any]) -> None:
             watching.waiting(where)
             started()
-            state = flow()
+            try:
+                state = flow()
+            except httpx.HTTPError as error:
+                raise server_failed(error) from None
             if not state.is_completed():
                 raise failure(state)
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from lazsl.errors import UserError
 from lazsl.model.encoder import Encoder
 
 
@@ -45,11 +44,7 @@ class ForwardPasses:
         self.crops = 0
 
     def add(self, crops: torch.Tensor) -> Iterator[np.ndarray]:
-        """Float16 embeddings (n, D) of crops that were added before, as their batches come back.
-
-        Raises:
-            UserError: the model gave values that are no numbers.
-        """
+        """Float16 embeddings (n, D) of crops that were added before, as their batches come back."""
         taken = 0
         self.crops += len(crops)
         while taken < len(crops):
@@ -88,12 +83,9 @@ def fetching(vectors: torch.Tensor, encoder: Encoder) -> Callable[[], np.ndarray
 
     On a GPU the copy is queued right behind the pass that makes them: waiting for it waits for
     nothing that is queued later.
-
-    Raises:
-        UserError: when called, if they are no numbers.
     """
     if not encoder.device.startswith("cuda"):
-        return lambda: checked(vectors.cpu().to(torch.float16).numpy(), encoder)
+        return lambda: vectors.cpu().to(torch.float16).numpy()
     stored = vectors.to(torch.float16)
     here = torch.empty(stored.shape, dtype=stored.dtype, pin_memory=True)
     here.copy_(stored, non_blocking=True)
@@ -102,28 +94,6 @@ def fetching(vectors: torch.Tensor, encoder: Encoder) -> Callable[[], np.ndarray
 
     def wait() -> np.ndarray:
         copied.synchronize()
-        return checked(here.numpy(), encoder)
+        return here.numpy()
 
     return wait
-
-
-def checked(vectors: np.ndarray, encoder: Encoder) -> np.ndarray:
-    """The embeddings (n, D), if they are numbers.
-
-    Raises:
-        UserError: they are not; says what to do.
-    """
-    numbers = np.isfinite(vectors).all(axis=1)
-    if numbers.all():
-        return vectors
-    source = encoder.source
-    raise UserError(
-        f"model {source.given!r} in {source.precision} gave embeddings that are no numbers, for "
-        f"{len(vectors) - int(numbers.sum())} of {len(vectors)} regions; "
-        + (
-            "its weights are damaged: fetch them again"
-            if source.precision == "float32"
-            else "set precision to "
-            + ("bfloat16 or float32" if source.precision == "float16" else "float32")
-        )
-    )

@@ -198,9 +198,12 @@ class Schedule:
     def _go_on(self, images: list[_Open]) -> None:
         """Finish images or ask for more of them; all have as many vectors."""
         vectors = np.stack([image.vectors[0] for image in images])
+        # What is no number says nothing of what to look at next; the image becomes a reject.
+        finite = np.isfinite(vectors).all(axis=(1, 2))
+        vectors = np.where(finite[:, None, None], vectors, np.float16(0))
         following = self._source.more([image.regions for image in images], vectors)
-        for image, regions in zip(images, following, strict=True):
-            if regions is None:
+        for image, regions, usable in zip(images, following, finite, strict=True):
+            if regions is None or not usable:
                 self._finish(image)
             else:
                 assert image.picture is not None, "a source that asks again says so"

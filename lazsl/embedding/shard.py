@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 
 from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.vectors import ImageFacts, embed_regions
+from lazsl.errors import UserError
 from lazsl.images.decoding import NOT_FINITE, Reject
+from lazsl.model.checkpoints import ModelSource
 from lazsl.model.encoder import Encoder
 from lazsl.settings import CutOn, RegionSettings
 from lazsl.store import schemas
@@ -54,7 +56,10 @@ def embed_images(
         images: the shard's rows of the manifest in order: image_id, key, uri, size and version.
         read: the bytes of a row's image, or why there are none; called in threads.
 
-    The others, and what is raised, are those of `vectors.embed_regions`.
+    The others are those of `vectors.embed_regions`.
+
+    Raises:
+        UserError: the model gave values that are no numbers for all images, as half precision can.
     """
     embedded = embed_regions(
         len(images),
@@ -68,7 +73,7 @@ def embed_images(
         stopping=stopping,
         progress=progress,
     )
-    facts, vectors = _finite(embedded.images, embedded.vectors)
+    facts, vectors = _finite(embedded.images, embedded.vectors, encoder.source)
     return Embedded(
         regions=_regions_table(images["image_id"], facts, vectors),
         images=_images_table(images, facts),
@@ -100,20 +105,41 @@ def replace_images(
     return merged(before[0], again[0]), merged(before[1], again[1])
 
 
-def _finite(facts: list[ImageFacts], vectors: np.ndarray) -> tuple[list[ImageFacts], np.ndarray]:
+def _finite(
+    facts: list[ImageFacts], vectors: np.ndarray, source: ModelSource
+) -> tuple[list[ImageFacts], np.ndarray]:
     """The same, without the vectors of images that have one which is no number or not of unit
-    length; these images are rejects."""
+    length; these images are rejects.
+
+    Raises:
+        UserError: that is so of all images: the model is to blame, or its precision.
+    """
     good = unit_vectors(vectors)
     if good.all():
         return facts, vectors
     counts = [0 if image.boxes is None else len(image.boxes) for image in facts]
     owner = np.repeat(np.arange(len(facts)), counts)
     wrong = np.unique(owner[~good])
+    what = f"in {source.precision} gives values for it that are no numbers; {_mended(source)}"
+    if len(wrong) == len(np.unique(owner)):
+        raise UserError(
+            f"model {source.given!r} in {source.precision} gave embeddings that are no numbers, "
+            f"for {int((~good).sum())} of {len(good)} regions; {_mended(source)}"
+        )
     checked = list(facts)
     for row in wrong:
-        reject = Reject(NOT_FINITE, "the model gives values for it that are no numbers")
-        checked[row] = replace(facts[row], boxes=None, reject=reject)
+        reject = Reject(NOT_FINITE, f"model {source.given!r} {what}")
+        unknown = {"boxes": None, "width": None, "height": None, "orientation": None}
+        checked[row] = replace(facts[row], reject=reject, **unknown)
     return checked, vectors[~np.isin(owner, wrong)]
+
+
+def _mended(source: ModelSource) -> str:
+    """What to do about values that are no numbers."""
+    if source.precision == "float32":
+        return "its weights are damaged: fetch them again"
+    wider = "bfloat16 or float32" if source.precision == "float16" else "float32"
+    return f"set precision to {wider}"
 
 
 def _regions_table(

@@ -111,9 +111,6 @@ def embed_regions(
         cut_on: where fast crops of a square model are cut; all others are by the threads.
         stopping: when an image has been seen enough; None: with its last crop.
         progress: called with the number of images done so far.
-
-    Raises:
-        UserError: the model gave values that are no numbers, as half precision can.
     """
     started = time.perf_counter()
     source = make_source(encoder, settings, cut_on, stopping)

@@ -12,12 +12,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 from PIL import Image, ImageFilter
+from scipy.stats import norm, t
 
 from lazsl.alignment.plans import plans_for
 from lazsl.evaluation.methods import aligning
 from lazsl.evaluation.stored import Images
 from lazsl.explain.evidence import Evidence
 from lazsl.explain.maps import attribute_maps, place_maps, spread
+from lazsl.intervals import LEVEL, exact
 from lazsl.scoring.aligned import taking_part
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import ScoringSettings
@@ -239,18 +241,33 @@ def area_under(fractions: Sequence[float], scores: np.ndarray) -> float:
 # Uncertainty
 
 
-def mean_interval(
-    values: np.ndarray, images: np.ndarray, level: float = 0.95, draws: int = 2000, seed: int = 0
-) -> tuple[float, float, float]:
-    """Mean, and the ends of its bootstrap interval, drawing whole images with all their values.
+def mean_interval(values: np.ndarray, images: np.ndarray) -> tuple[float, float, float]:
+    """Mean, and the ends of its 95 % interval, where values of one image are not independent.
+
+    With the sums s_i and counts c_i of n images, m = sum s / sum c, the mean's variance is that of
+    a ratio over clusters, and makes of it how many independent values would say as much (Korn and
+    Graubard 1998; see `intervals.exact`):
+
+        v = n / (n - 1) sum_i (s_i - m c_i)^2 / (sum c)^2
+        size = m (1 - m) / v (z / t_{n - 1})^2
+
+    z and t are quantiles. Where nothing varies, each image counts as one. Few images have wide
+    intervals: with one image nothing is known of others, and the ends are 0 and 1.
 
     Args:
-        values: (K,).
-        images: (K,), which image each is of: values of one image are not independent.
+        values: (K,), each 0..1.
+        images: (K,), which image each is of.
     """
     _, owner = np.unique(images, return_inverse=True)
     sums, counts = np.bincount(owner, values), np.bincount(owner)
-    drawn = np.random.default_rng(seed).integers(len(sums), size=(draws, len(sums)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(np.mean(values)), float(low), float(high)
+    number, mean = len(sums), float(np.mean(values))
+    if number < 2:
+        return mean, 0.0, 1.0
+    apart = sums - mean * counts
+    variance = number / (number - 1) * float(apart @ apart) / len(values) ** 2
+    size = float(number)
+    if variance > 0 and 0 < mean < 1:
+        tail = (1 - LEVEL) / 2
+        widening = t.isf(tail, number - 1) / norm.isf(tail)
+        size = mean * (1 - mean) / variance / float(widening) ** 2
+    return mean, *exact(mean, size)

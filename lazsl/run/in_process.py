@@ -16,6 +16,7 @@ from lazsl.errors import UserError
 from lazsl.run import steps
 from lazsl.run.into_warehouse import load_run
 from lazsl.run.run import Run, record_run
+from lazsl.run.status import check_complete
 from lazsl.store.folder import DAMAGED
 
 Progress = Callable[[int, int], None]
@@ -27,7 +28,7 @@ def label_archive(run: Run, progress: Progress | None = None) -> None:
 
     Raises:
         UserError: some shards failed; the others are done and loaded, and the same call does only
-            what is missing.
+            what is missing. Or all are done, and not one image was labelled.
     """
     plan = steps.plan_archive(run)
     record_run(run)
@@ -105,6 +106,7 @@ def _finish(
             f"{len(failures)} of {len(shards)} shards failed: {failures[0]}; the others are done "
             "and loaded, and the same call does only what is missing"
         )
+    check_complete(run.workspace, run.key, run.job.warehouse_path)
 
 
 def _is_to_embed(run: Run, shard: str) -> bool:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from lazsl.archive.manifest import read_listed
 from lazsl.errors import DamagedError
 from lazsl.images.decoding import OF_THE_MOMENT
-from lazsl.store import paths
+from lazsl.store import damage, paths
 from lazsl.store.folder import Folder
 
 Which = Literal["moment", "all", "none"]
@@ -59,21 +59,35 @@ class Embeddings:
         """Rejected images of a shard that are to be tried again and are listed."""
         if self.which == "none":
             return []
-        path = paths.again if self.which == "moment" else paths.images
-        rejected = _rejected(self.workspace, path(self.encoder, self.regions, shard), self.which)
+        rejected = self._rejected(shard)
         listed = listed_images(self.workspace, self.archive, shard) if rejected else set()
         return [image for image in rejected if image in listed]
 
+    def _rejected(self, shard: str) -> list[str]:
+        """Rejected images of a shard that `which` means."""
+        where = (self.encoder, self.regions, shard)
+        if self.which == "moment" and (noted := self._noted(shard)) is not None:
+            return noted
+        try:
+            images = self.workspace.read_table(paths.images(*where))
+        except (DamagedError, FileNotFoundError):
+            return []  # whoever reads the embeddings tells it
+        if self.which == "moment":
+            note(self.workspace, *where, images)
+            return of_the_moment(images)
+        rejected = images.filter(pc.is_valid(images["reason"]))
+        return [str(image) for image in rejected["image_id"].to_pylist()]
 
-def _rejected(workspace: Folder, name: str, which: Which) -> list[str]:
-    try:
-        if which == "moment":
-            return [str(image) for image in workspace.read_record(name, ["images"])["images"]]
-        images = workspace.read_table(name, ["image_id", "reason"])
-    except (DamagedError, FileNotFoundError):
-        return []  # whoever reads the embeddings tells it
-    rejected = images.filter(pc.is_valid(images["reason"]))
-    return [str(image) for image in rejected["image_id"].to_pylist()]
+    def _noted(self, shard: str) -> list[str] | None:
+        """Rejects of the moment as they were noted; None where the note is damaged."""
+        name = paths.again(self.encoder, self.regions, shard)
+        try:
+            return [str(image) for image in self.workspace.read_record(name, ["images"])["images"]]
+        except FileNotFoundError:
+            return []
+        except DamagedError as error:
+            damage.set_aside(self.workspace, error)
+            return None
 
 
 def forget_scores(workspace: Folder, encoder: str, regions: str, shard: str) -> None:

@@ -175,6 +175,7 @@ def record_run(run: Run, relabels: str | None = None) -> None:
             return
         except DamagedError as error:
             damage.set_aside(run.workspace, error)
+    job = _found_from_anywhere(run.job)
     packages = ("torch", "open_clip_torch", "pillow", "pyarrow", "duckdb")
     run.workspace.write_record(
         name,
@@ -182,14 +183,14 @@ def record_run(run: Run, relabels: str | None = None) -> None:
             "run": run.key,
             "created": now(),
             "archive": run.archive,
-            "archive_url": without_signature(run.job.archive),
+            "archive_url": without_signature(job["archive"]),
             "encoder": run.encoder,
             "regions": run.regions,
             "labels": run.labels,
-            "model": run.job.model,
+            "model": job["model"],
             "classes": len(run.labelset),
             "attributes": sum(run.labelset.sizes),
-            "job": _found_from_anywhere(run.job),
+            "job": job,
             "relabels": relabels,
             "software": {"lazsl": lazsl.__version__} | {name: version(name) for name in packages},
         },
@@ -200,10 +201,25 @@ def _found_from_anywhere(job: Job) -> dict[str, Any]:
     """The job with absolute paths: a run is looked at from other folders too."""
     values = job.model_dump(mode="json")
     for name in ("archive", "labels", "only", "truth"):
-        path = values[name]
-        if path is not None and "://" not in path and os.path.exists(path):
-            values[name] = os.path.abspath(path)
+        if values[name] is not None:
+            values[name] = _absolute(values[name], "::")
+    # Of a folder or a file with weights; a tag is no path, whatever lies in this folder.
+    if os.sep in job.model or job.model.startswith("local-dir:"):
+        values["model"] = _absolute(job.model, ":")
+    if values["warehouse"] is not None:
+        values["warehouse"] = os.path.abspath(values["warehouse"])
     return values
+
+
+def _absolute(url: str, mark: str) -> str:
+    """A URL with the path behind a mark from the root on, or all of it, where something is there.
+
+    `zip://::photos.zip` and `local-dir:model` have such marks.
+    """
+    before, mark, path = url.rpartition(mark)
+    if "://" in path or not os.path.exists(path):
+        return url
+    return f"{before}{mark}{os.path.abspath(path)}"
 
 
 def notices(

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lazsl.archive.manifest import read_listed
+from lazsl.errors import UserError
 from lazsl.settings import make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
@@ -64,3 +65,17 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
         "warehouse": str(path),
         "loaded": counts.pop("versions", {}).items() >= done.items(),
     }
+
+
+def check_complete(folder: Folder, run: str, path: Path) -> None:
+    """Raise UserError if a run is a failure although all of its shards are finished and loaded."""
+    status = run_status(folder, run, path)
+    if not status["reconciled"]:
+        raise UserError(
+            f"the counts of run {status['run']} do not add up; run lazsl load --rebuild"
+        )
+    if status["listed"] and not status["labelled"] and not status["missing"]:
+        why = ", ".join(f"{images} {reason}" for reason, images in status["rejects"].items())
+        raise UserError(
+            f"not one of {status['listed']} images was labelled ({why}): look at the archive"
+        )

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from lazsl.archive.manifest import read_manifest, still_listed
 from lazsl.errors import DamagedError, UserError
-from lazsl.store import paths, schemas
+from lazsl.store import damage, paths, schemas
 from lazsl.store.folder import Folder
 from lazsl.warehouse.loading import News
 
@@ -68,6 +68,8 @@ def keep_truth(workspace: Folder, archive: str, truth: pa.Table) -> None:
     try:
         if workspace.read_table(paths.truth(archive)).equals(kept):
             return
-    except (DamagedError, FileNotFoundError):
+    except DamagedError as error:
+        damage.set_aside(workspace, error)
+    except FileNotFoundError:
         pass
     workspace.write_table(paths.truth(archive), kept)

@@ -16,11 +16,11 @@ import numpy as np
 from scipy.stats import binomtest
 
 from lazsl.evaluation.answers import Answers, ask_methods
-from lazsl.evaluation.localisation import mean_interval
 from lazsl.evaluation.methods import METHODS, REFERENCE, methods_for
 from lazsl.evaluation.sections.section import table
 from lazsl.evaluation.sentences import read_sentences
 from lazsl.evaluation.stored import read_images
+from lazsl.intervals import accuracy
 from studies.fieldguide.sample import SEED, sample_species
 from studies.fieldguide.worlds import WORLDS, World
 from studies.pages.embedded_world import embedded_world
@@ -79,8 +79,8 @@ def page(by_world: Mapping[World, Answers]) -> str:
 
 
 def _cell(right: np.ndarray) -> str:
-    mean, low, high = mean_interval(right.astype(float), np.arange(len(right)))
-    return f"{100 * mean:.1f} ({100 * low:.0f}-{100 * high:.0f})"
+    interval = accuracy(right)
+    return f"{100 * interval.value:.1f} ({100 * interval.low:.0f}-{100 * interval.high:.0f})"
 
 
 def _family(answers: Answers, method: str) -> float:

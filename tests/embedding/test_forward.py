@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from lazsl.embedding.forward import ForwardPasses
-from lazsl.errors import UserError
 
 SECONDS = 0.01
 
@@ -135,9 +134,10 @@ def test_every_pass_on_a_gpu_has_the_same_number_of_rows(
     assert vectors[:, 0].tolist() == list(range(sum(adding)))
 
 
-def test_values_that_are_no_numbers_are_refused_wherever_the_model_runs(
+def test_values_that_are_no_numbers_come_back_as_such_wherever_the_model_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """What is done about them is for whoever knows the images: `embedding.shard` rejects these."""
     broken = torch.ones(4, 3)
     broken[2, 1] = torch.nan
     queue = Queue(monkeypatch, broken)
@@ -145,6 +145,5 @@ def test_values_that_are_no_numbers_are_refused_wherever_the_model_runs(
         queue.device = device
         passes = ForwardPasses(queue, 4, on_device=False)  # type: ignore[arg-type]
         list(passes.add(numbered(4)))
-        with pytest.raises(UserError, match=r"float16 gave .* no numbers, for 1 of 4") as refusal:
-            list(passes.flush())
-        assert "set precision to bfloat16 or float32" in str(refusal.value)
+        [vectors] = passes.flush()
+        assert np.argwhere(np.isnan(vectors)).tolist() == [[2, 1]]

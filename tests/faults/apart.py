@@ -16,7 +16,7 @@ import psutil
 
 from lazsl.errors import UserError
 
-PATIENCE = 100.0
+PATIENCE = 300.0
 """Seconds after which a process counts as hung."""
 DONE, BROKEN, TOLD, STOPPED = 0, 1, 2, 143
 """Statuses of a copy: as those of a command, and 1 after a traceback."""

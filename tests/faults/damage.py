@@ -124,7 +124,9 @@ def damaged_warehouse(place: Place, chance: random.Random) -> list[tuple[str, st
     path.chmod(0o644)
     if fault == "left":
         part = path.with_name("warehouse.loading.duckdb")
-        part.write_bytes(data[: chance.randrange(len(data))] if chance.random() < 0.5 else b"U" * 99)
+        part.write_bytes(
+            data[: chance.randrange(len(data))] if chance.random() < 0.5 else b"U" * 99
+        )
     elif fault == "gone":
         path.unlink()
     elif fault == "cut":

@@ -6,14 +6,16 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from s3 import FaultyS3
 from sample import content, copy_sample, label_plainly, small_job
 
-from lazsl.embedding.forward import ForwardPasses
 from lazsl.errors import UserError
+from lazsl.model.encoder import Encoder
 from lazsl.run import steps
 from lazsl.run.run import Run
 from lazsl.run.status import run_status
@@ -41,6 +43,9 @@ def test_what_the_store_refuses_for_a_moment_is_labelled_by_the_next_run(
     job = small_job(f"{bucket}/a", tmp_path / "workspace", shard_size=4)
     run = label_plainly(job, tmp_path / "scratch")
     assert reasons(run) == {"unreadable": 1}
+    # Which images are tried again is noted; where the note is damaged, the shard still knows.
+    (noted,) = run.workspace.names(f"embeddings/{run.encoder}/{run.regions}", ".again.json")
+    run.workspace.write_bytes(noted, b"[]")
     gets_before = faulty_s3.gets.copy()
     label_plainly(job, tmp_path / "scratch")
     assert reasons(run) == {}
@@ -139,23 +144,31 @@ def test_a_shard_over_its_ceiling_heals_when_the_archive_is_mended(tmp_path: Pat
     assert status["reconciled"] and status["loaded"]
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 85.3])
+@pytest.mark.parametrize(
+    ("value", "regions"),
+    [
+        (np.nan, {"count": 12}),
+        (85.3, {"count": 12}),
+        (np.inf, {"count": 20, "doubt": 0.02}),
+        (np.nan, {"count": 30, "layout": "zoom"}),
+    ],
+)
 def test_vectors_that_are_no_numbers_make_a_reject_and_no_label(
-    value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    value: float, regions: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = copy_sample(tmp_path / "archive", 4, odd=False)
-    fetch = ForwardPasses._run
+    encode = Encoder.encode_crops
     spoilt: list[int] = []
 
-    def spoil(self: ForwardPasses) -> object:
-        for vectors in fetch(self):
-            if not spoilt:
-                spoilt.append(1)
-                vectors = vectors.copy()
-                vectors[3, 5] = value
-            yield vectors
+    def spoil(self: Encoder, crops: torch.Tensor) -> torch.Tensor:
+        vectors = encode(self, crops).clone()
+        if not spoilt:
+            spoilt.append(1)
+            vectors[3, 5] = value
+        return vectors
 
-    monkeypatch.setattr(ForwardPasses, "_run", spoil)
-    run = label_plainly(small_job(archive, tmp_path / "workspace"), tmp_path / "scratch")
+    monkeypatch.setattr(Encoder, "encode_crops", spoil)
+    job = small_job(archive, tmp_path / "workspace", regions=regions)
+    run = label_plainly(job, tmp_path / "scratch")
     status = run_status(run.workspace, run.key, run.job.warehouse_path)
     assert spoilt and (status["labelled"], status["rejects"]) == (3, {"not-finite": 1})

@@ -536,3 +536,12 @@ def test_impossible_settings_of_relabel_are_one_sentence(
     # Before it may stand what is being waited for.
     line = result.stderr.splitlines()[-1]
     assert line.startswith("lazsl: ") and sentence in line
+
+
+def test_a_confidence_among_one_class_is_refused(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.json"
+    labels.write_text('{"classes": {"Finch": ["a red beak"]}}')
+    job = make_job(archive=str(tmp_path), labels=str(labels), model="fieldguide", device="cpu")
+    assert open_run(job).labelset.classes == ("Finch",)
+    with pytest.raises(UserError, match="confidence compares classes and label set .* has one"):
+        open_run(job.model_copy(update={"scoring": ScoringSettings(temperature=0.02)}))
