@@ -108,7 +108,8 @@ def server_failed(error: Exception) -> UserError:
     return UserError(
         f"Prefect's server at {settings.api.url} failed in the middle "
         f"({in_one_line(error)[:200]}); what is done is kept. If it was started for this command, "
-        f"see that there is room in {Path(settings.home).resolve()}; then run the same command again, and it goes on"
+        f"see that there is room in {Path(settings.home).resolve()}; then run the same "
+        "command again, and it goes on"
     )
 
 

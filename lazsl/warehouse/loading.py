@@ -171,7 +171,7 @@ def _load_audit(
     try:
         read = read_columns(workspace, name, schemas.AUDIT_TABLES[table].names)
     except DamagedError as error:
-        where = masked(workspace.path(name))
+        where = workspace.path(name)
         raise Refused(f"its file {where} is damaged: {error.why}") from None
     with sqlfiles.registered(connection, {f"new_{table}": read}), sqlfiles.transaction(connection):
         sqlfiles.run(connection, f"load/{table}.sql")

@@ -1,4 +1,4 @@
-"""Copies of this process for what may kill or hang one: forked, so that nothing is imported anew."""
+"""Copies of this process for what may kill or hang one: forked, so nothing is imported anew."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def run(
 
 
 def in_parts(home: Path, given: argparse.Namespace, log: Path) -> Campaign:
-    """The same campaign in several processes, each of which writes down what became of its rounds."""
+    """The same campaign in several processes, each of which writes down how its rounds ended."""
     campaign = Campaign(given.seed)
     children = []
     for part in range(given.parts):

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,16 +95,15 @@ def full_disk(place: Place, chance: random.Random) -> Faults:
         if chance.random() < 0.6:
             used = _size(place.workspace)
             room = chance.randrange(0, 300, 4)
-            command: Any = place.label if not labelled else lambda: place.relabel(THETAS[1])
+            command: Any = partial(place.relabel, THETAS[1]) if labelled else place.label
             with _small_disk(Path(place.workspace), (used >> 10) + room):
                 status = waited(forked(command))
             faults.append(("full disk", f"workspace with room for {room} kB: {status}"))
         else:
             room = chance.randrange(16, 4000, 4)
             small = place.home / "small"
-            command = lambda: place.load(small / "new.duckdb")  # noqa: E731 (forked at once)
-            with suppress(UserError), _small_disk(small, room):
-                status = waited(forked(command))
+            with _small_disk(small, room):
+                status = waited(forked(partial(place.load, small / "new.duckdb")))
             # What the loader left goes on where there is room.
             for path in [*small.glob("*.duckdb*")]:
                 path.rename(place.home / path.name)
