@@ -24,7 +24,7 @@ from fsspec.implementations.local import LocalFileSystem
 from lazsl.archive.containers import Container
 from lazsl.archive.listing import leads_outside, open_archive
 from lazsl.archive.versions import UNVERSIONED, version_of
-from lazsl.errors import UserError
+from lazsl.errors import DamagedError, UserError
 from lazsl.images.decoding import CHANGED, MISSING, OUTSIDE, UNREADABLE, Reject
 from lazsl.settings import Links
 from lazsl.store import schemas
@@ -186,10 +186,10 @@ def stage(
 
 def read_staged(directory: Path) -> Staged | None:
     """What `stage` left in a directory; None when it is not there whole."""
-    folder = Folder(str(directory.absolute()))
-    if not folder.exists(_MARKER):
+    try:
+        table = Folder(str(directory.absolute())).read_table(_MARKER)
+    except (FileNotFoundError, DamagedError):
         return None
-    table = folder.read_table(_MARKER)
     paths: list[Any] = table["path"].drop_null().to_pylist()
     if all(Path(path).is_absolute() or (directory / path).exists() for path in paths):
         return Staged(directory, table)

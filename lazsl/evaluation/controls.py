@@ -26,6 +26,7 @@ from lazsl.evaluation.sweeps import own_method
 from lazsl.labelset.labels import LabelSet
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.store import paths
+from lazsl.store.damage import read_or_make
 
 FOREIGN = (
     "a cast-iron handle, a copper bottom, a non-stick coating, a glass lid, a wooden spoon, "
@@ -266,9 +267,8 @@ def verdict(rows: Sequence[Controlled], chance: float, run_method: str = REFEREN
 def embedded(stored: StoredRun, labels: LabelSet, model: Model) -> EmbeddedLabels:
     """A label set, embedded once and kept in the workspace."""
     name = paths.attributes(stored.encoder, labels.key)
-    if not stored.folder.exists(name):
-        stored.folder.write_table(name, embed_labels(labels, model()))
-    return EmbeddedLabels.from_table(stored.folder.read_table(name))
+    table = read_or_make(stored.folder, name, lambda: embed_labels(labels, model()))
+    return EmbeddedLabels.from_table(table)
 
 
 def _accuracy(

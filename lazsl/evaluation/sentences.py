@@ -27,6 +27,7 @@ from lazsl.model.encoder import Encoder, choose_device, load_encoder
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import ScoringSettings
 from lazsl.store import paths, schemas
+from lazsl.store.damage import read_or_make
 from lazsl.store.keys import digest
 from lazsl.store.vectors import vectors_of
 
@@ -139,7 +140,8 @@ def _ensemble(stored: StoredRun, model: Model, say: Callable[[str], None]) -> Te
     name = paths.attributes(
         stored.encoder, f"templates-{digest('templates', classes, templates())}"
     )
-    if not stored.folder.exists(name):
+
+    def embedded() -> pa.Table:
         sentences = len(classes) * len(templates())
         say(f"embedding {sentences:,} sentences, {len(templates())} templates per class, once")
         step = max(1, _AT_ONCE // len(templates()))
@@ -151,8 +153,9 @@ def _ensemble(stored: StoredRun, model: Model, say: Callable[[str], None]) -> Te
             ]
             embeddings = model().encode_sentences(texts).double()
             means.append(unit(embeddings.view(len(chunk), len(templates()), -1).mean(1)))
-        stored.folder.write_table(name, _names_table(classes, torch.cat(means)))
-    return torch.from_numpy(vectors_of(stored.folder.read_table(name)).copy())
+        return _names_table(classes, torch.cat(means))
+
+    return torch.from_numpy(vectors_of(read_or_make(stored.folder, name, embedded)).copy())
 
 
 def _names_table(classes: tuple[str, ...], means: Tensor) -> pa.Table:
@@ -169,10 +172,12 @@ def _embedded_cupl(
     given, _, _ = import_labels(url, "cupl")
     of_run = _of_classes(given, stored.labelset, url)
     name = paths.attributes(stored.encoder, of_run.key)
-    if not stored.folder.exists(name):
+
+    def embedded() -> pa.Table:
         say(f"embedding {sum(of_run.sizes):,} sentences of {url}, once")
-        stored.folder.write_table(name, embed_labels(of_run, model()))
-    return EmbeddedLabels.from_table(stored.folder.read_table(name))
+        return embed_labels(of_run, model())
+
+    return EmbeddedLabels.from_table(read_or_make(stored.folder, name, embedded))
 
 
 def _of_classes(given: LabelSet, wanted: LabelSet, url: str) -> LabelSet:

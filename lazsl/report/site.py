@@ -75,10 +75,10 @@ class Site:
     def __init__(self, url: str, run: str) -> None:
         self.folder = Folder(url)
         if self.folder.exists(MARKER):
-            found = self.folder.read_json(MARKER).get("run")
-            if found != run:
+            other = self._run()
+            if other != run:
                 raise UserError(
-                    f"{url} holds the report of run {found}, not of {run}; "
+                    f"{url} holds the report of run {other}, not of {run}; "
                     "give another folder with --output"
                 )
         elif self.folder.exists("index.html") or self.folder.exists("data"):
@@ -86,6 +86,16 @@ class Site:
                 f"{url} holds something that is no report; give an empty folder with --output"
             )
         self.folder.write_json(MARKER, {"run": run})
+
+    def _run(self) -> str:
+        """The run that the report is of."""
+        try:
+            return str(self.folder.read_json(MARKER)["run"])
+        except (ValueError, TypeError, KeyError):
+            raise UserError(
+                f"{self.folder.path(MARKER)} is damaged; delete the report in {self.folder.url} "
+                "and make it anew, or give another folder with --output"
+            ) from None
 
     def data(self, name: str, value: Any) -> int:
         """Size in bytes of the data file that is published."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
+
+import pyarrow as pa
 
 from lazsl.errors import DamagedError
 from lazsl.store.folder import Folder
@@ -25,6 +28,18 @@ def set_aside(workspace: Folder, error: DamagedError) -> list[str]:
         *(error.name, error.why, error.name),
     )
     return present
+
+
+def read_or_make(folder: Folder, name: str, make: Callable[[], pa.Table]) -> pa.Table:
+    """A table that is made where there is none, or where it is damaged, and kept."""
+    try:
+        return folder.read_table(name)
+    except FileNotFoundError:
+        pass
+    except DamagedError as error:
+        set_aside(folder, error)
+    folder.write_table(name, make())
+    return folder.read_table(name)
 
 
 def _said_by(name: str) -> list[str]:

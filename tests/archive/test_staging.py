@@ -301,6 +301,9 @@ def test_a_half_staged_directory_is_told_from_a_staged_one_and_staged_anew(
     (directory / images["image_id"][0].as_py()).unlink()
     assert read_staged(directory) is None
     assert contents(stage(images, bucket, directory)) == OBJECTS
+    (directory / "staged.parquet").write_bytes(b"damaged")
+    assert read_staged(directory) is None
+    assert contents(stage(images, bucket, directory)) == OBJECTS
 
 
 def test_unstaging_removes_what_was_staged_and_nothing_else(

@@ -422,6 +422,10 @@ def test_a_folder_with_something_else_or_another_report_is_refused(
     with pytest.raises(UserError, match="holds something that is no report"):
         make_report(two.warehouse, two.new.key, str(tmp_path))
     assert (tmp_path / "index.html").read_text() == "mine"
+    for damage in ("", "null", "[]", '{"ru'):
+        Folder(str(tmp_path)).write_bytes("data/site.json", damage.encode())
+        with pytest.raises(UserError, match=r"site\.json is damaged; delete the report"):
+            make_report(two.warehouse, two.new.key, str(tmp_path))
 
 
 def test_an_unknown_run_is_one_sentence(two: Two, tmp_path: Path) -> None:

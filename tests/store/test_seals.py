@@ -15,6 +15,7 @@ from s3 import FaultyS3
 
 from lazsl.errors import DamagedError
 from lazsl.store import schemas, seals
+from lazsl.store.damage import read_or_make
 from lazsl.store.folder import Folder
 
 RECORD = {"run": "photos-1", "job": {"theta": 0.8, "labels": "bird \u00e9.json"}, "none": None}
@@ -212,3 +213,17 @@ def test_a_record_is_json_that_anybody_reads(tmp_path: Path) -> None:
     folder.write_record("a.json", RECORD)
     value = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     assert value.pop("lazsl-seal").startswith("xxh3:") and value == RECORD
+
+
+def test_a_table_that_can_be_made_is_made_anew_where_it_is_damaged(tmp_path: Path) -> None:
+    folder, table, made = Folder(str(tmp_path)), pa.table({"a": [1, 2]}), []
+
+    def make() -> pa.Table:
+        made.append(1)
+        return table
+
+    for damage in (None, b"UUUU", None):
+        if damage is not None:
+            folder.write_bytes("x.parquet", damage)
+        assert read_or_make(folder, "x.parquet", make).equals(table)
+    assert len(made) == 2 and folder.read_bytes("damaged/x.parquet") == b"UUUU"
