@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import faulthandler
 import os
 import pickle
 import signal
@@ -16,8 +15,9 @@ import psutil
 
 from lazsl.errors import UserError
 
-PATIENCE = 300.0
-"""Seconds after which a process counts as hung."""
+PATIENCE = 90.0
+"""Seconds without anything done after which a process counts as hung: a machine may be busy, and
+a store that fails is waited for up to 30 s."""
 DONE, BROKEN, TOLD, STOPPED = 0, 1, 2, 143
 """Statuses of a copy: as those of a command, and 1 after a traceback."""
 _SUBREAPER = 36
@@ -63,36 +63,40 @@ def forked(function: Callable[[], Any], seconds: float | None = None) -> int:
         os._exit(status)
 
 
-def waited(child: int, patience: float = PATIENCE) -> int:
+def waited(child: int) -> int:
     """Exit status of a child, negative after a signal.
 
     Raises:
-        Hung: it did not end in time, and was killed.
+        Hung: it used no processor's time for `PATIENCE`, and was killed.
     """
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
+    used, since = -1.0, time.monotonic()
+    while time.monotonic() < since + PATIENCE:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
+        now = sum(psutil.Process(child).cpu_times())
+        if now > used:
+            used, since = now, time.monotonic()
         time.sleep(0.01)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    raise Hung(f"process {child} did not end in {patience:.0f} s")
+    raise Hung(f"process {child} did nothing for {PATIENCE:.0f} s")
 
 
 def apart(function: Callable[[], Any]) -> Any:
     """What a function gives, called in a copy of this process.
 
     Raises:
-        Hung: the copy did not end.
+        Hung: the copy, or one that it waited for, did not end.
         Broken: it ended otherwise than by giving something.
     """
     reading, writing = os.pipe()
 
     def told() -> None:
-        faulthandler.dump_traceback_later(PATIENCE - 10)
         try:
             value: Any = function()
+        except Hung as error:
+            value = error
         except BaseException:
             value = Broken(traceback.format_exc(limit=-5))
         with os.fdopen(writing, "wb") as pipe:
@@ -106,7 +110,7 @@ def apart(function: Callable[[], Any]) -> Any:
     if not data:
         raise Broken(f"status {status}")
     value = pickle.loads(data)
-    if isinstance(value, Broken):
+    if isinstance(value, Broken | Hung):
         raise value
     return value
 

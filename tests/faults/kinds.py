@@ -96,7 +96,7 @@ def full_disk(place: Place, chance: random.Random) -> Faults:
             used = _size(place.workspace)
             room = chance.randrange(0, 300, 4)
             command: Any = partial(place.relabel, THETAS[1]) if labelled else place.label
-            with _small_disk(Path(place.workspace), (used >> 10) + room):
+            with _small_disk(Path(place.workspace), (used >> 10) + 16 + room):
                 status = waited(forked(command))
             faults.append(("full disk", f"workspace with room for {room} kB: {status}"))
         else:
@@ -132,7 +132,9 @@ def ended_command(place: Place, chance: random.Random) -> Faults:
     place.put_back(labelled=False)
     number = chance.choice([signal.SIGKILL, signal.SIGTERM])
     process = _command(place)
-    seconds = chance.uniform(1, 30)
+    shards, seconds = chance.randrange(7), chance.uniform(0, 2)
+    while process.poll() is None and len(place.folder.names("runs", ".json")) < shards:
+        time.sleep(0.05)
     with suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
     if process.poll() is None:
@@ -141,7 +143,7 @@ def ended_command(place: Place, chance: random.Random) -> Faults:
     _check(process.returncode, -number)
     if "Traceback" in said:
         raise RuntimeError(said)
-    faults = [("ended command", f"{number.name} after {seconds:.1f} s: {process.returncode}")]
+    faults = [("ended command", f"{number.name} after {shards} records: {process.returncode}")]
     again = _command(place)
     said = again.communicate(timeout=300)[1]
     if again.returncode:
