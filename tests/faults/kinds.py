@@ -139,13 +139,13 @@ def ended_command(place: Place, chance: random.Random) -> Faults:
         process.wait(seconds)
     if process.poll() is None:
         process.send_signal(number)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=120)[1]
     _check(process.returncode, -number)
     if "Traceback" in said:
         raise RuntimeError(said)
     faults = [("ended command", f"{number.name} after {shards} records: {process.returncode}")]
     again = _command(place)
-    said = again.communicate(timeout=300)[1]
+    said = again.communicate(timeout=900)[1]
     if again.returncode:
         raise RuntimeError(said)
     return faults
