@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.vectors import ImageFacts, embed_regions
-from lazsl.errors import UserError
 from lazsl.images.decoding import NOT_FINITE, Reject
 from lazsl.model.checkpoints import ModelSource
 from lazsl.model.encoder import Encoder
@@ -57,9 +56,6 @@ def embed_images(
         read: the bytes of a row's image, or why there are none; called in threads.
 
     The others are those of `vectors.embed_regions`.
-
-    Raises:
-        UserError: the model gave values that are no numbers for all images, as half precision can.
     """
     embedded = embed_regions(
         len(images),
@@ -73,7 +69,7 @@ def embed_images(
         stopping=stopping,
         progress=progress,
     )
-    facts, vectors = _finite(embedded.images, embedded.vectors, encoder.source)
+    facts, vectors = _finite(embedded.images, embedded.vectors, encoder)
     return Embedded(
         regions=_regions_table(images["image_id"], facts, vectors),
         images=_images_table(images, facts),
@@ -106,13 +102,10 @@ def replace_images(
 
 
 def _finite(
-    facts: list[ImageFacts], vectors: np.ndarray, source: ModelSource
+    facts: list[ImageFacts], vectors: np.ndarray, encoder: Encoder
 ) -> tuple[list[ImageFacts], np.ndarray]:
     """The same, without the vectors of images that have one which is no number or not of unit
     length; these images are rejects.
-
-    Raises:
-        UserError: that is so of all images: the model is to blame, or its precision.
     """
     good = unit_vectors(vectors)
     if good.all():
@@ -120,21 +113,20 @@ def _finite(
     counts = [0 if image.boxes is None else len(image.boxes) for image in facts]
     owner = np.repeat(np.arange(len(facts)), counts)
     wrong = np.unique(owner[~good])
-    what = f"in {source.precision} gives values for it that are no numbers; {_mended(source)}"
-    if len(wrong) == len(np.unique(owner)):
-        raise UserError(
-            f"model {source.given!r} in {source.precision} gave embeddings that are no numbers, "
-            f"for {int((~good).sum())} of {len(good)} regions; {_mended(source)}"
-        )
+    reject = Reject(
+        NOT_FINITE,
+        f"model {encoder.source.given!r} in {encoder.source.precision} gives values for it that are "
+        f"no numbers; {_remedy(encoder.source)}",
+    )
     checked = list(facts)
     for row in wrong:
-        reject = Reject(NOT_FINITE, f"model {source.given!r} {what}")
-        unknown = {"boxes": None, "width": None, "height": None, "orientation": None}
-        checked[row] = replace(facts[row], reject=reject, **unknown)
+        checked[row] = replace(
+            facts[row], boxes=None, width=None, height=None, orientation=None, reject=reject
+        )
     return checked, vectors[~np.isin(owner, wrong)]
 
 
-def _mended(source: ModelSource) -> str:
+def _remedy(source: ModelSource) -> str:
     """What to do about values that are no numbers."""
     if source.precision == "float32":
         return "its weights are damaged: fetch them again"

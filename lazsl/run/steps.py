@@ -348,14 +348,15 @@ def embedded_labels(folder: Folder, encoder: str, labels: str) -> EmbeddedLabels
 
 def _check_rejects(shard: str, images: pa.Table, listed: set[str], ceiling: float) -> None:
     """Raise UserError if too many of the images that are still listed are rejects."""
-    rows = zip(images["image_id"].to_pylist(), images["reason"].to_pylist(), strict=True)
-    reasons = Counter(reason for image, reason in rows if reason is not None and image in listed)
+    columns = (images[name].to_pylist() for name in ("image_id", "reason", "detail"))
+    unusable = [row[1:] for row in zip(*columns, strict=True) if row[1] and row[0] in listed]
+    reasons = Counter(reason for reason, _ in unusable)
     if reasons.total() > ceiling * len(listed):
         why = ", ".join(f"{times} {reason}" for reason, times in reasons.most_common(4))
         raise UserError(
             f"{reasons.total()} of the {len(listed)} images of shard {shard} cannot be used "
-            f"({why}), more than the share of {ceiling:g} that reject_ceiling "
-            "allows: check the archive, or raise it"
+            f"({why}; such as: {unusable[0][1]}), more than the share of {ceiling:g} that "
+            "reject_ceiling allows: check the archive, or raise it"
         )
 
 
