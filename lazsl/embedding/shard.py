@@ -113,11 +113,9 @@ def _finite(
     counts = [0 if image.boxes is None else len(image.boxes) for image in facts]
     owner = np.repeat(np.arange(len(facts)), counts)
     wrong = np.unique(owner[~good])
-    reject = Reject(
-        NOT_FINITE,
-        f"model {encoder.source.given!r} in {encoder.source.precision} gives values for it that are "
-        f"no numbers; {_remedy(encoder.source)}",
-    )
+    source = encoder.source
+    why = f"model {source.given!r} in {source.precision} gives values for it that are no numbers"
+    reject = Reject(NOT_FINITE, f"{why}; {_remedy(source)}")
     checked = list(facts)
     for row in wrong:
         checked[row] = replace(
