@@ -128,6 +128,12 @@ def runs(workspace: Folder) -> list[str]:
     return sorted(name.split("/")[1] for name in names)
 
 
+def runs_without_record(workspace: Folder) -> list[str]:
+    """Runs that finished shards, but whose record is gone, sorted."""
+    finished = {name.split("/")[1] for name in workspace.names("runs") if "/shards/" in name}
+    return sorted(finished - set(runs(workspace)))
+
+
 def run_records(workspace: Folder) -> list[dict[str, Any]]:
     """What was written down about every run, the latest first; damaged records are told and left
     out."""

@@ -40,6 +40,11 @@ def gather(workspace: Folder, runs: Sequence[str] | None, listed: Mapping[str, p
             records[run] = paths.read_record(workspace, run)
         except UserError as error:
             damaged.append(str(error))
+    for run in paths.runs_without_record(workspace) if runs is None else []:
+        damaged.append(
+            f"the record of run {run} is gone, so its finished shards cannot be loaded; label, or "
+            "relabel, with the same options, and it is written anew"
+        )
     listings, truth = dict(listed), {}
     archives = {str(record["archive"]) for record in records.values()}
     judged = {name.split("/")[1].removesuffix(".parquet") for name in workspace.names("truth")}

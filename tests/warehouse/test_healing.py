@@ -179,6 +179,17 @@ def test_records_that_hold_nothing_stop_nobody_else(
         assert "is damaged" in complaint(lambda: paths.read_run_record(workspace, fake.run))
 
 
+def test_a_run_whose_record_is_gone_is_not_left_out_in_silence(
+    workspace: Folder, fake: fake_run.FakeRun, path: Path
+) -> None:
+    other = fake_run.write_run(workspace, run="sample-b", labels="labels-2", seed=1)
+    workspace.remove(paths.run_record(fake.run))
+    sentence = complaint(lambda: publishing.load(workspace, path))
+    assert f"the record of run {fake.run} is gone" in sentence
+    with closing(opening.open_warehouse(path)) as connection:
+        assert connection.execute("select run from runs").fetchall() == [(other.run,)]
+
+
 def test_a_shard_that_was_made_anew_replaces_what_was_loaded_of_it(
     workspace: Folder, fake: fake_run.FakeRun, path: Path
 ) -> None:
