@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import random
 import resource
@@ -268,6 +269,7 @@ def main() -> int:
     parser.add_argument("--page", type=Path, help="Markdown page to write")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    logging.getLogger("lazsl").setLevel(logging.ERROR)
     # In memory, where a disk is not waited for: what a process is killed in is there all the same.
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory, ignore_cleanup_errors=True) as home:
