@@ -62,7 +62,7 @@ def followed(verb: str, talk: Talk) -> Iterator[Callable[[Callable[[], Any]], No
             started()
             try:
                 state = flow()
-            except httpx.HTTPError as error:
+            except httpx.HTTPError as error:  # outside of the flow's own run
                 raise server_failed(error) from None
             if not state.is_completed():
                 raise failure(state)
@@ -76,9 +76,13 @@ def followed(verb: str, talk: Talk) -> Iterator[Callable[[Callable[[], Any]], No
 
 def failure(state: Any) -> BaseException:
     """The error that a flow failed with; a UserError where its run ended without one."""
+    import httpx
+    from lazsl_flows.temporary import server_failed
     from prefect.exceptions import PrefectException
 
     error = state.result(raise_on_failure=False)
+    if isinstance(error, httpx.HTTPError):
+        return server_failed(error)
     if isinstance(error, BaseException) and not isinstance(error, OSError | PrefectException):
         return error
     return UserError(state.message or f"the flow ended {state.name}; run it again")
