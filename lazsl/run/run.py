@@ -187,7 +187,7 @@ def record_run(run: Run, relabels: str | None = None) -> None:
             "encoder": run.encoder,
             "regions": run.regions,
             "labels": run.labels,
-            "model": job["model"],
+            "model": run.job.model,
             "classes": len(run.labelset),
             "attributes": sum(run.labelset.sizes),
             "job": job,
@@ -202,21 +202,15 @@ def _found_from_anywhere(job: Job) -> dict[str, Any]:
     values = job.model_dump(mode="json")
     for name in ("archive", "labels", "only", "truth"):
         if values[name] is not None:
-            values[name] = _absolute(values[name], "::")
-    # Of a folder or a file with weights; a tag is no path, whatever lies in this folder.
-    if os.sep in job.model or job.model.startswith("local-dir:"):
-        values["model"] = _absolute(job.model, ":")
+            values[name] = _absolute(values[name])
     if values["warehouse"] is not None:
         values["warehouse"] = os.path.abspath(values["warehouse"])
     return values
 
 
-def _absolute(url: str, mark: str) -> str:
-    """A URL with the path behind a mark from the root on, or all of it, where something is there.
-
-    `zip://::photos.zip` and `local-dir:model` have such marks.
-    """
-    before, mark, path = url.rpartition(mark)
+def _absolute(url: str) -> str:
+    """A URL whose local path, which may stand behind `zip://::`, begins at the root."""
+    before, mark, path = url.rpartition("::")
     if "://" in path or not os.path.exists(path):
         return url
     return f"{before}{mark}{os.path.abspath(path)}"

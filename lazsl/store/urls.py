@@ -22,8 +22,13 @@ def canonical_url(url: str) -> str:
     """The same text for all ways to write a place, without credentials and trailing slash.
 
     A local folder is `file://` and its absolute path (links are not followed); `/` and a name can
-    be added to all of them.
+    be added to all of them. A local file that another protocol reads, as in `zip://::photos.zip`,
+    has its absolute path too.
     """
+    reader, mark, inner = url.rpartition("::")
+    if mark:
+        inner = canonical_url(inner)
+        return f"{reader}::{inner.removeprefix('file://')}"
     if fsspec.core.split_protocol(url)[0] in (None, "file", "local"):
         local = str(os.path.abspath(LocalFileSystem._strip_protocol(url)))
         return "file://" + local.rstrip("/")

@@ -68,5 +68,5 @@ def test_a_warehouse_that_is_not_the_undisturbed_one_is_called_what_it_is() -> N
 
 def test_what_ends_a_copy_of_this_process_is_told() -> None:
     assert apart(lambda: 3) == 3
-    with pytest.raises(Broken, match="division by zero"):
+    with pytest.raises(Broken, match="ZeroDivisionError"):
         apart(lambda: 1 // 0)

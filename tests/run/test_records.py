@@ -22,10 +22,9 @@ def test_every_path_in_a_record_is_found_from_another_folder(
     shutil.make_archive("photos", "zip", "photos")
     for file in (fieldguide.LABELS_FILE, fieldguide.TRUTH_FILE):
         shutil.copy(file, tmp_path)
-    Path("model").symlink_to(fieldguide.MODEL_DIR)
     Path("only.txt").write_text("1858/plate-001.jpg\n")
     where = {"labels": "labels.json", "truth": "truth.csv", "only": "only.txt"}
-    where |= {"warehouse": "w.duckdb", "model": "local-dir:model"}
+    where |= {"warehouse": "w.duckdb"}
     job = small_job("zip://::photos.zip", "workspace", **where)
     record_run(open_run(job))
     (key,) = paths.runs(Folder("workspace"))
@@ -33,10 +32,7 @@ def test_every_path_in_a_record_is_found_from_another_folder(
     monkeypatch.chdir(tmp_path / "elsewhere")
     record = paths.read_run_record(Folder(str(tmp_path / "workspace")), key)
     absolute = {name: f"{tmp_path}/{path}" for name, path in where.items()}
-    absolute |= {
-        "archive": f"zip://::{tmp_path}/photos.zip",
-        "model": f"local-dir:{tmp_path}/model",
-    }
+    absolute |= {"archive": f"zip://::{tmp_path}/photos.zip"}
     assert {name: record["job"][name] for name in absolute} == absolute
-    assert (record["archive_url"], record["model"]) == (absolute["archive"], absolute["model"])
+    assert record["archive_url"] == absolute["archive"]
     assert open_run(small_job(**{**record["job"], "workspace": "w"})).key == key

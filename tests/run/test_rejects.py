@@ -150,7 +150,7 @@ def test_a_shard_over_its_ceiling_heals_when_the_archive_is_mended(tmp_path: Pat
         (np.nan, {"count": 12}),
         (85.3, {"count": 12}),
         (np.inf, {"count": 20, "doubt": 0.02}),
-        (np.nan, {"count": 30, "layout": "zoom"}),
+        (np.nan, {"count": 29, "layout": "zoom"}),
     ],
 )
 def test_vectors_that_are_no_numbers_make_a_reject_and_no_label(
