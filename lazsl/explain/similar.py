@@ -116,10 +116,14 @@ def similarities(
 
 _COMPARED = pa.schema(
     [
-        pa.field("image_id", pa.string()),
-        pa.field("similarity", pa.float32()),
-        pa.field("whole", pa.float32()),
-        *(pa.field(name, pa.int32()) for name in ("region", "left", "top", "right", "bottom")),
+        ("image_id", pa.string()),
+        ("similarity", pa.float32()),
+        ("whole", pa.float32()),
+        ("region", pa.int32()),
+        ("left", pa.int32()),
+        ("top", pa.int32()),
+        ("right", pa.int32()),
+        ("bottom", pa.int32()),
     ]
 )
 
