@@ -114,18 +114,13 @@ def similarities(
             yield table.add_column(0, "shard", pa.array([shard] * table.num_rows, pa.string()))
 
 
-_COMPARED = pa.schema(
-    [
-        ("image_id", pa.string()),
-        ("similarity", pa.float32()),
-        ("whole", pa.float32()),
-        ("region", pa.int32()),
-        ("left", pa.int32()),
-        ("top", pa.int32()),
-        ("right", pa.int32()),
-        ("bottom", pa.int32()),
-    ]
-)
+_COLUMNS: dict[str, pa.DataType] = {
+    "image_id": pa.string(),
+    "similarity": pa.float32(),
+    "whole": pa.float32(),
+    **dict.fromkeys(("region", "left", "top", "right", "bottom"), pa.int32()),
+}
+_COMPARED = pa.schema(_COLUMNS)
 
 
 def _compared(regions: pa.Table, sentence: np.ndarray) -> pa.Table:
