@@ -93,8 +93,10 @@ create table if not exists images (
     width integer,
     height integer,
     orientation tinyint,
-    listed boolean not null
+    listed boolean not null,
+    notes varchar
 );
+alter table images add column if not exists notes varchar;
 comment on table images is 'one row per image of a loaded shard, usable or not; shared by runs';
 comment on column images.archive is 'archive key';
 comment on column images.shard is 'shard the image belongs to';
@@ -109,6 +111,8 @@ comment on column images.width is 'pixels, after EXIF orientation; null when nev
 comment on column images.height is 'pixels, after EXIF orientation; null when never decoded';
 comment on column images.orientation is
     'EXIF orientation that was applied, 1..8; null when never decoded';
+comment on column images.notes is
+    'what decoding converted or set right, and what the decoder complained of; null when nothing';
 comment on column images.listed is 'true while the latest listing of the archive has this version';
 
 create table if not exists regions (

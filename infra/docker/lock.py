@@ -25,7 +25,12 @@ def main() -> None:
         report = Path(place) / "report.json"
         options = ["--dry-run", "--ignore-installed", "--report", str(report)]
         command = [sys.executable, "-m", "pip", "install", "--quiet", *options]
-        command += ["--constraint", str(ROOT / "constraints.txt"), "hatchling>=1.25", str(ROOT)]
+        command += [
+            "--constraint",
+            str(ROOT / "constraints.txt"),
+            "hatchling>=1.25",
+            f"{ROOT}[formats]",
+        ]
         subprocess.run(command, check=True)
         write(json.loads(report.read_text()))
 

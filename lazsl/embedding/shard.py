@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.vectors import ImageFacts, embed_regions
-from lazsl.images.decoding import NOT_FINITE, Reject
+from lazsl.images.reasons import NOT_FINITE, Reject
 from lazsl.model.checkpoints import ModelSource
 from lazsl.model.encoder import Encoder
 from lazsl.settings import CutOn, RegionSettings
@@ -89,16 +89,24 @@ def replace_images(
         before: `schemas.IMAGES` and `schemas.regions(D)` of the whole shard.
         again: the same of some of its images.
     """
-    order = before[0]["image_id"].combine_chunks()
     ids: Any = again[0]["image_id"].combine_chunks()
 
     def merged(old: pa.Table, new: pa.Table) -> pa.Table:
         kept = old.filter(pc.invert(pc.is_in(old["image_id"], value_set=ids)))
+        if "notes" in new.column_names:
+            kept = schemas.with_later("images", schemas.IMAGES, kept)
         both = pa.concat_tables([kept.replace_schema_metadata(), new.replace_schema_metadata()])
-        place: Any = pc.index_in(both["image_id"].combine_chunks(), value_set=order)
-        return both.take(place.to_numpy().argsort(kind="stable"))
+        return in_order(both, before[0])
 
     return merged(before[0], again[0]), merged(before[1], again[1])
+
+
+def in_order(rows: pa.Table, images: pa.Table) -> pa.Table:
+    """Rows of images, or of their regions, in the order of the images; those of one stay in
+    theirs."""
+    order = images["image_id"].combine_chunks()
+    place: Any = pc.index_in(rows["image_id"].combine_chunks(), value_set=order)
+    return rows.take(place.to_numpy().argsort(kind="stable"))
 
 
 def _finite(
@@ -163,6 +171,7 @@ def _images_table(images: pa.Table, facts: list[ImageFacts]) -> pa.Table:
         "orientation": [p.orientation for p in facts],
         "reason": [p.reject.reason if p.reject else None for p in facts],
         "detail": [p.reject.detail if p.reject else None for p in facts],
+        "notes": [p.notes for p in facts],
     }
     columns = [
         images[field.name].combine_chunks()

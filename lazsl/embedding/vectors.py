@@ -21,7 +21,8 @@ from lazsl.embedding.round_source import RoundSource
 from lazsl.embedding.schedule import Begun, Limits, Schedule
 from lazsl.embedding.source import Cut, Source
 from lazsl.embedding.zoom_source import ZoomSource
-from lazsl.images.decoding import Picture, Reject, decode
+from lazsl.images.decoding import Picture, decode
+from lazsl.images.reasons import Reject
 from lazsl.model.encoder import Encoder
 from lazsl.settings import CutOn, RegionSettings
 
@@ -31,7 +32,7 @@ class ImageFacts:
     """What is known of an image once it was read: what it is, or why it cannot be used.
 
     `size` is in bytes, width and height in pixels after EXIF `orientation`; `boxes` (n, 4) are
-    those that were embedded, None where the image cannot be used.
+    those that were embedded, None where the image cannot be used; `notes` are the decoder's.
     """
 
     digest: str | None
@@ -42,6 +43,7 @@ class ImageFacts:
     orientation: int | None = None
     boxes: np.ndarray | None = None
     reject: Reject | None = None
+    notes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def _open(
     if isinstance(picture, Reject):
         return ImageFacts(digest, len(data), reject=picture), None
     shape = (*picture.size, picture.orientation)
-    return ImageFacts(digest, len(data), picture.format, *shape), picture
+    return ImageFacts(digest, len(data), picture.format, *shape, notes=picture.notes), picture
 
 
 def _begin(row: int, picture: Picture, facts: ImageFacts, source: Source) -> Begun:

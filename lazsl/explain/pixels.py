@@ -11,7 +11,8 @@ from lazsl.archive.named import check_named
 from lazsl.archive.staging import stage
 from lazsl.errors import UserError
 from lazsl.explain.lookup import Image
-from lazsl.images.decoding import Reject, decode
+from lazsl.images.decoding import decode
+from lazsl.images.reasons import Reject
 from lazsl.store import schemas
 from lazsl.store.scratch import scratch_folder
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from lazsl.archive.staging import stage, unstage
 from lazsl.errors import UserError
-from lazsl.images.decoding import Reject, decode
+from lazsl.images.decoding import decode
+from lazsl.images.reasons import Reject
 from lazsl.report.site import Site
 from lazsl.store import schemas
 from lazsl.store.scratch import scratch_folder

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from lazsl.archive.manifest import read_listed
 from lazsl.errors import DamagedError
-from lazsl.images.decoding import OF_THE_MOMENT
+from lazsl.images.reasons import OF_THE_MOMENT
 from lazsl.store import damage, paths
 from lazsl.store.folder import Folder
 

@@ -40,6 +40,12 @@ IMAGES = _schema(
     ("orientation", pa.int8(), "EXIF orientation that was applied, 1..8; null for rejects"),
     ("reason", _text, "stable code of why the image was rejected; null when it was embedded"),
     ("detail", _text, "the same as a sentence; null when it was embedded"),
+    (
+        "notes",
+        _text,
+        "what decoding converted or set right, and what the decoder complained of; null: nothing, "
+        "or an older lazsl decoded it",
+    ),
 )
 
 STAGED = _schema(
@@ -198,6 +204,7 @@ RUN_TABLES: dict[str, pa.Schema] = {
 """What the scoring task writes per shard, below `runs/{run}/{table}/{shard}.parquet`."""
 
 LATER: dict[str, dict[str, bool | None]] = {
+    "images": {"notes": None},
     "predictions": {
         "confidence": None,
         "abstained": False,
@@ -212,7 +219,17 @@ LATER: dict[str, dict[str, bool | None]] = {
     "evidence": {"presence": None},
     "plans": {"passed_over": None, "marginals": None},
 }
-"""By table, columns that shards scored by an older lazsl lack, and what they mean there."""
+"""By table, columns that shards of an older lazsl lack, and what they mean there."""
+
+
+def with_later(kind: str, schema: pa.Schema, table: pa.Table) -> pa.Table:
+    """The table with the columns of LATER that it lacks, as what they mean; others are kept."""
+    for column in LATER.get(kind, {}).keys() - set(table.column_names):
+        field = schema.field(column)
+        meant = pa.repeat(pa.scalar(LATER[kind][column], field.type), len(table))
+        table = table.append_column(field, meant)
+    return table
+
 
 TRUTH = _schema(
     ("key", _text, "path below the archive's root; one row per key"),

@@ -189,15 +189,16 @@ def read_columns(
         Refused: it is missing.
         DamagedError: it, or the marker, is not what was written.
     """
-    later = schemas.LATER.get(table_name or "", {})
+    kind = table_name or ""
+    later = schemas.LATER.get(kind, {})
     written = None if marker is None else (marker.result().get("files") or {}).get(name)
     try:
         table = workspace.read_table(name, None if later else columns, written)
     except FileNotFoundError:
         raise Refused(f"its file {name} is missing") from None
-    for column in later.keys() - set(table.column_names):
-        kind = schemas.RUN_TABLES[str(table_name)].field(column).type
-        table = table.append_column(column, pa.repeat(pa.scalar(later[column], kind), len(table)))
+    if later:
+        schema = schemas.IMAGES if kind == "images" else schemas.RUN_TABLES[kind]
+        table = schemas.with_later(kind, schema, table)
     if missing := sorted(set(columns) - set(table.column_names)):
         raise Refused(f"its file {name} lacks the column {missing[0]!r}")
     return table.select(columns)

@@ -2,11 +2,11 @@
 -- Parameters: $archive. Relations: new_shards (shard), new_images (shard, records.IMAGES).
 insert into images (
     archive, shard, image_id, key, uri, size, version, digest, format, width, height, orientation,
-    listed
+    notes, listed
 )
 select
     $archive, shard, image_id, key, uri, size, version, digest, format, width, height, orientation,
-    true
+    notes, true
 from new_images
 where shard not in (
     select i.shard

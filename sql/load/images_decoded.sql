@@ -7,7 +7,8 @@ set
     format = coalesce(images.format, new_images.format),
     width = coalesce(images.width, new_images.width),
     height = coalesce(images.height, new_images.height),
-    orientation = coalesce(images.orientation, new_images.orientation)
+    orientation = coalesce(images.orientation, new_images.orientation),
+    notes = coalesce(images.notes, new_images.notes)
 from new_images
 where images.archive = $archive
     and images.shard = new_images.shard

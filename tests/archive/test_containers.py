@@ -29,7 +29,7 @@ from lazsl.archive.staging import Staged, stage
 from lazsl.archive.versions import UNVERSIONED
 from lazsl.errors import UserError
 from lazsl.fieldguide import IMAGES_DIR, LABELS_FILE
-from lazsl.images.decoding import CHANGED, EMPTY, MISSING, UNREADABLE
+from lazsl.images.reasons import CHANGED, EMPTY, MISSING, UNREADABLE
 from lazsl.run import steps
 from lazsl.run.run import open_run, record_run
 from lazsl.settings import make_job
@@ -289,7 +289,8 @@ def test_rows_without_a_picture_are_rejects(tmp_path: Path, pictures: Pictures) 
     url = str(file)
     assert list_archive(url, SUFFIXES)["key"].to_pylist() == ["00000000", "00000001"]
     assert outcomes(staged(url, tmp_path))[1] == pictures["0.jpg"]
-    from lazsl.images.decoding import Reject, decode
+    from lazsl.images.decoding import decode
+    from lazsl.images.reasons import Reject
 
     nothing = decode(outcomes(staged(url, tmp_path))[0], max_pixels=100)
     assert isinstance(nothing, Reject) and nothing.reason == EMPTY

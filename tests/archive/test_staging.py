@@ -19,7 +19,7 @@ from lazsl.archive import staging
 from lazsl.archive.manifest import plan_shards, shard_images
 from lazsl.archive.staging import Staged, read_staged, unstage
 from lazsl.errors import UserError
-from lazsl.images.decoding import REASONS, Reject
+from lazsl.images.reasons import REASONS, Reject
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
 

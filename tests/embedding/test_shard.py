@@ -19,10 +19,10 @@ from PIL import Image, ImageOps
 from lazsl.embedding.label_set import embed_labels
 from lazsl.embedding.shard import Embedded, embed_images
 from lazsl.fieldguide import IMAGES_DIR, TRUTH_FILE
-from lazsl.images import decoding
+from lazsl.images import reasons
 from lazsl.images.boxes import draw_boxes
 from lazsl.images.crops import cut_crops
-from lazsl.images.decoding import Reject
+from lazsl.images.reasons import Reject
 from lazsl.labelset.native import parse_labelset
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, load_encoder
@@ -196,7 +196,7 @@ def test_every_image_has_a_row_and_rejects_have_reasons(
                 assert row["format"] == opened.format and row["detail"] is None
                 assert (row["width"], row["height"]) == ImageOps.exif_transpose(opened).size
         else:
-            assert row["reason"] in decoding.REASONS and row["detail"]
+            assert row["reason"] in reasons.REASONS and row["detail"]
             unknown = ("format", "width", "height", "orientation")
             assert all(row[column] is None for column in unknown)
 
@@ -248,7 +248,7 @@ def test_a_picture_that_exif_turns_is_embedded_upright(encoder: Encoder) -> None
 
 
 def test_a_shard_of_garbage_has_no_region_and_all_its_rows(encoder: Encoder) -> None:
-    gone = Reject(decoding.MISSING, "deleted since it was listed")
+    gone = Reject(reasons.MISSING, "deleted since it was listed")
     garbage: list[File] = [
         ("text.jpg", b"no picture"),
         ("empty.jpg", b""),
@@ -260,11 +260,11 @@ def test_a_shard_of_garbage_has_no_region_and_all_its_rows(encoder: Encoder) -> 
     assert embedded.regions.num_rows == 0 and embedded.crops == 0
     assert embedded.regions.schema.equals(schemas.regions(encoder.dimension), check_metadata=True)
     assert embedded.images["reason"].to_pylist() == [
-        decoding.NOT_AN_IMAGE,
-        decoding.EMPTY,
-        decoding.MISSING,
-        decoding.TOO_MANY_PIXELS,
-        decoding.TRUNCATED,
+        reasons.NOT_AN_IMAGE,
+        reasons.EMPTY,
+        reasons.MISSING,
+        reasons.TOO_MANY_PIXELS,
+        reasons.TRUNCATED,
     ]
     digests = embedded.images["digest"].to_pylist()
     assert [digest is None for digest in digests] == [False, False, True, False, False]

@@ -12,7 +12,8 @@ from sample import copy_sample, small_job
 from lazsl.archive.listing import list_archive
 from lazsl.archive.manifest import plan_shards, read_manifest
 from lazsl.archive.staging import stage
-from lazsl.images.decoding import Reject, decode
+from lazsl.images.decoding import decode
+from lazsl.images.reasons import Reject
 from lazsl.run.run import open_run
 from lazsl.run.steps import stage_shard
 from lazsl.store.folder import Folder

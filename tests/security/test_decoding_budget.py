@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lazsl.images import decoding
+from lazsl.images import reasons
 from lazsl.images.budget import SCANS, Budget
-from lazsl.images.decoding import Picture, Reject, decode
+from lazsl.images.decoding import Picture, decode
+from lazsl.images.reasons import Reject
 
 
 def saved(image: Image.Image, kind: str, **how: object) -> bytes:
@@ -79,4 +80,4 @@ def test_working_in_bands_changes_no_pixel(mode: str, monkeypatch: pytest.Monkey
 
 
 def test_every_reason_for_a_reject_is_explained() -> None:
-    assert {decoding.TOO_MUCH_WORK, decoding.OUTSIDE} <= set(decoding.REASONS)
+    assert {reasons.TOO_MUCH_WORK, reasons.OUTSIDE} <= set(reasons.REASONS)
