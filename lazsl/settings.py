@@ -23,7 +23,15 @@ from pydantic import (
 from lazsl.errors import UserError
 from lazsl.secret_names import USERINFO, without_signature
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
+    *(".heic", ".heif", ".hif", ".avif", ".jxl"),
+    *(".jp2", ".j2k", ".j2c", ".jpf", ".jpx", ".jpc"),
+    # cameras' raw files
+    *(".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".sr2", ".orf", ".rw2", ".rwl", ".raf"),
+    *(".pef", ".srw", ".3fr", ".iiq", ".x3f", ".mrw"),
+)
+"""Ends of names that count as images."""
 DEFAULT_MODEL = "ViT-B-16-quickgelu:openai"
 """The paper's smaller model, in the variant with the activation it was trained with."""
 

@@ -25,7 +25,7 @@ from lazsl.archive.containers import Container
 from lazsl.archive.listing import leads_outside, open_archive
 from lazsl.archive.versions import UNVERSIONED, version_of
 from lazsl.errors import DamagedError, UserError
-from lazsl.images.decoding import CHANGED, MISSING, OUTSIDE, UNREADABLE, Reject
+from lazsl.images.reasons import CHANGED, MISSING, OUTSIDE, UNREADABLE, Reject
 from lazsl.settings import Links
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
