@@ -21,9 +21,10 @@ from lazsl.datasets.registry import DATASETS
 from lazsl.display import guarded, nearest
 from lazsl.errors import UserError
 from lazsl.labelset.formats import import_labels
-from lazsl.labelset.labels import PUBLISHED, PUBLISHED_STOPPED, LabelSet
+from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.native import native_form, parse_labelset
 from lazsl.labelset.reading import dump
+from lazsl.labelset.sentences import PUBLISHED, PUBLISHED_STOPPED
 from lazsl.settings import IMAGE_SUFFIXES
 from lazsl.store.folder import Folder
 from lazsl.store.given import read_given

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from lazsl.errors import UserError
-from lazsl.labelset.labels import NAME_TEMPLATE, LabelSet
+from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.native import strict, without_empty
 from lazsl.labelset.reading import (
     FOLDER_NAMES,
@@ -32,6 +32,7 @@ from lazsl.labelset.reading import (
     write_labels,
     write_text,
 )
+from lazsl.labelset.sentences import NAME_TEMPLATE
 from lazsl.labelset.spoken import spoken
 from lazsl.store.urls import split_url
 

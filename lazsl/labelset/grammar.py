@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lazsl.labelset.labels import WHOLE
+from lazsl.labelset.sentences import WHOLE
 
 _SMALL = "a|an|the|has|have|is|are|with|of|and|in|on|or|to|which"
 _DOUBLED = re.compile(rf"\b({_SMALL})\s+\1\b(?!-)", re.IGNORECASE)

@@ -19,15 +19,8 @@ from typing import Any
 from lazsl.errors import UserError
 from lazsl.labelset.document import Document, Place
 from lazsl.labelset.finding import Finding
-from lazsl.labelset.labels import (
-    NAME_TEMPLATE,
-    PENDING,
-    PUBLISHED,
-    PUBLISHED_STOPPED,
-    REVIEWED,
-    WHOLE,
-    LabelSet,
-)
+from lazsl.labelset.labels import PENDING, REVIEWED, LabelSet
+from lazsl.labelset.sentences import NAME_TEMPLATE, PUBLISHED, PUBLISHED_STOPPED, WHOLE
 from lazsl.labelset.spoken import spoken
 
 FIELDS = (

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.labelset.formats import export_labels, import_labels
-from lazsl.labelset.labels import NAME_TEMPLATE, WHOLE, LabelSet
+from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.native import parse_labelset
 from lazsl.labelset.reading import load_labelset, write_labels
+from lazsl.labelset.sentences import NAME_TEMPLATE, WHOLE
 
 CLASSES, ATTRIBUTES = 1_000, 5_800
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from lazsl.errors import UserError
-from lazsl.labelset.labels import LabelSet, sentence
+from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.native import parse_labelset
 from lazsl.labelset.reading import load_labelset
+from lazsl.labelset.sentences import sentence
 
 BIRDS = {"Wren": ["a cocked tail", "brown wings"], "Crow": ["black wings"]}
 

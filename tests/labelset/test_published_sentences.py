@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from lazsl.errors import UserError
-from lazsl.labelset.labels import PUBLISHED, PUBLISHED_STOPPED, LabelSet
+from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
+from lazsl.labelset.sentences import PUBLISHED, PUBLISHED_STOPPED
 
 PUBLISHED_BY_SCRIPT = {
     "a seabird": "which is a seabird",

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lazsl.errors import UserError
-from lazsl.labelset.labels import WHOLE, LabelSet, sentence
+from lazsl.labelset.labels import LabelSet
+from lazsl.labelset.sentences import WHOLE, sentence
 from lazsl.store.keys import digest
 
 _OURS = ("model", "messages", "response_format", "stream", "n", "api_key")
