@@ -52,6 +52,8 @@ class _Sentence(logging.Filter):
         if isinstance(error, FailedRun):
             record.msg, record.args = f"The flow run failed: {error}", ()
             record.exc_info = record.exc_text = None
+        elif error is None:
+            record.exc_info = None  # of a failure that was returned, Prefect logs NoneType: None
         return True
 
 
@@ -67,7 +69,8 @@ def attempt(function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
     @wraps(function)
     @in_words
     def attempted(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
-        logging.getLogger("prefect.engine").addFilter(_sentence)
+        for name in ("prefect.engine", "prefect.task_runs"):
+            logging.getLogger(name).addFilter(_sentence)
         use_stored()
         give_up()
         return function(*args, **kwargs)

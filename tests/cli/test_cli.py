@@ -281,7 +281,10 @@ def test_sql_prints_tables_and_csv_and_refuses_to_write(done: Path) -> None:
     as_csv = CliRunner().invoke(app, ["sql", query, "--csv", "-w", str(done)])
     assert as_csv.stdout.splitlines() == ["images", "13"]
     assert "only reads" in says(["sql", "delete from predictions", "-w", str(done)])
-    assert "the query failed" in says(["sql", "selec 1", "-w", str(done)])
+    wrong = CliRunner().invoke(app, ["sql", "selec 1", "-w", str(done)])
+    sentence, line, caret = (line for line in wrong.stderr.splitlines() if line.strip())
+    assert wrong.exit_code == 2 and sentence.startswith("lazsl: the query failed")
+    assert line == "LINE 1: selec 1" and caret.strip() == "^^^^^"
 
 
 def test_evaluate_counts_what_the_warehouse_holds(done: Path) -> None:

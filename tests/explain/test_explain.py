@@ -26,6 +26,7 @@ from lazsl import fieldguide
 from lazsl.alignment.align import select_regions
 from lazsl.alignment.plans import plans_for
 from lazsl.archive.listing import list_archive
+from lazsl.archive.named import note
 from lazsl.cli.commands import app
 from lazsl.cli.labelled import show_labelled
 from lazsl.display import short, visible
@@ -510,6 +511,7 @@ def test_the_image_is_read_from_a_bucket(bucket: str) -> None:
     with fsspec.open(f"{bucket}/photos/a b.jpg", "wb") as file:
         file.write(data)
     row = list_archive(f"{bucket}/photos", (".jpg",)).to_pylist()[0]
+    note(f"{bucket}/photos")
     image = Image("shard", "id", row["key"], row["uri"], row["size"], row["version"], 320, 384)
     pixels = read_pixels(image, 10**9)
     assert not isinstance(pixels, str) and pixels.size == (320, 384)

@@ -240,7 +240,8 @@ def test_planning_again_leaves_shards_to_the_batches_that_are_under_way(
     )
     again = plan_archive(job, batch_shards=2, return_state=True)
     assert again.message == (
-        "3 shards, 3 missing: 0 batches started, 3 shards are under way already"
+        "3 shards, 3 missing: 0 batches started, 3 shards are under way already; to stop them, "
+        f"cancel the flow runs with the tag {open_run(job).archive}"
     )
 
 
@@ -272,6 +273,7 @@ def test_the_command_killed_in_the_middle_goes_on_where_it_was(
         "--regions=12",
         "--shard-size=2",
         "--device=cpu",
+        "--set=reject_ceiling=1",
     ]
     process = subprocess.Popen(
         command,
