@@ -16,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import ViewportSize, sync_playwright
 
 from lazsl import fieldguide
+from lazsl.archive.named import note
 from lazsl.explain.explanation import explain
 from lazsl.explain.lookup import find_image, find_run
 from lazsl.explain.picture.draw import draw
@@ -35,6 +36,7 @@ COLOURS = 256
 def main(folder: Path) -> None:
     """Write docs/pictures from a run below the folder, which is made where it is missing."""
     run = labelled(folder, str(fieldguide.LABELS_FILE), preset="parts")
+    note(run.job.archive)
     PICTURES.mkdir(exist_ok=True)
     _write("explanation", _explanation(run))
     site = folder / "report"
@@ -53,7 +55,7 @@ def _explanation(run: Run) -> bytes:
 
 
 def _pages(site: Path) -> dict[str, bytes]:
-    """By name, pictures of the gallery and of an image with its strongest attribute lit."""
+    """By name, pictures of the overview and of an image, whose deciding attribute is lit."""
     base = site.resolve().as_uri()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -64,7 +66,7 @@ def _pages(site: Path) -> dict[str, bytes]:
         page.goto(f"{base}/gallery.html")
         page.locator("#q").fill(EXPLAINED)
         page.locator(".path", has_text=EXPLAINED).click()
-        page.locator("#attributes button").first.click()
+        page.locator("#lit").wait_for()
         page.locator("#photo").evaluate("(image) => image.decode()")
         image = page.screenshot()
         page.goto(f"{base}/index.html")
