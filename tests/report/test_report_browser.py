@@ -233,6 +233,9 @@ def test_pointing_at_an_attribute_lights_its_pixels_and_outlines_its_regions(
         spoken = [p.this if side == "mine" else p.other for p in pairs]
         texts = page.locator(f"#attributes .{side} .text").all_text_contents()
         assert texts == [s.text for s in spoken if s is not None]
+        shares = page.locator(f"#attributes .{side} .number").all_text_contents()
+        percent = [float(s.removesuffix("\u202f%").replace("−", "-")) for s in shares]
+        assert percent == pytest.approx([100 * s.share for s in spoken if s is not None], abs=0.6)
         pointing = localised(plan)
         marked = page.locator(f"#attributes .{side}").filter(has_text="not localised").count()
         assert marked == sum(not pointing[s.index] for s in spoken if s is not None)

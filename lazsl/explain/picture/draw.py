@@ -74,7 +74,7 @@ def reading(scene: Scene) -> str:
     spoken = [s for p in scene.pairs for s in (p.this, p.other) if s is not None]
     sentences.append(
         "Strength: mean similarity where it was found; the score is the mean of the strengths. "
-        "Share: of the score."
+        "Share: of all that speaks for or against the class."
     )
     if any(attribute.presence is not None for attribute in spoken):
         sentences.append("Presence: chance that it is there rather than its nearest rivals.")

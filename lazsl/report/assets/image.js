@@ -120,11 +120,12 @@
 
   /* What an attribute is called, with its share, and what makes it doubtful. */
   function attribute(rank, number) {
-    const { contributions, scores } = image.classes[rank];
-    const total = scores[0];
+    const { contributions } = image.classes[rank];
+    /* Of all that speaks for or against the class, as explain has it. */
+    const total = contributions.reduce((sum, one) => sum + Math.abs(one), 0);
     const contribution = contributions[number];
     const presence = image.presence[rank] ? image.presence[rank][number] : null;
-    const share = total > 0 ? `${(100 * contribution / total).toFixed(0)}\u202f%`.replace("-", "−") : score(contribution);
+    const share = total > 0 ? `${Math.round(100 * contribution / total)}\u202f%`.replace("-", "−") : score(contribution);
     const doubts = [
       presence !== null && presence < 0.5 ? `not seen (presence ${(100 * presence).toFixed(0)}\u202f%)` : null,
       plans[rank] && !localised(rank, number) ? "not localised" : null,
