@@ -79,10 +79,11 @@ def plan_archive(
         )
     if not batches and not taken:
         _ask_for_load(run.job, run.key)
+    stopping = f"; to stop them, cancel the flow runs with the tag {run.key}"
     return Completed(
         message=f"{len(shards)} shards, {len(missing)} missing: {len(batches)} batches "
-        f"started, {len(taken & set(missing))} shards are under way already; to stop "
-        f"them, cancel the flow runs with the tag {run.key}"
+        f"started, {len(taken & set(missing))} shards are under way already"
+        + (stopping if batches or taken else "")
     )
 
 

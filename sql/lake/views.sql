@@ -18,7 +18,7 @@ select distinct * from read_parquet(getvariable('lake') || '/reviews.*.parquet')
 create or replace view rejects as
 select * from read_parquet(getvariable('lake') || '/rejects.*.parquet');
 create or replace view images as
-select * from read_parquet(getvariable('lake') || '/images.*.parquet');
+select * from read_parquet(getvariable('lake') || '/images.*.parquet', union_by_name = true);
 create or replace view predictions as
 select * from read_parquet(getvariable('lake') || '/predictions.*.parquet', union_by_name = true);
 create or replace view scores as

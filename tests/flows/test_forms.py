@@ -51,7 +51,9 @@ def test_a_failure_in_words_is_logged_without_a_traceback(
     # Whatever other tests made of Prefect's loggers.
     engine = logging.getLogger("prefect.engine")
     monkeypatch.setattr(engine, "disabled", False)
+    monkeypatch.setattr(engine, "_cache", {})  # of the levels that were asked for
     monkeypatch.setattr(engine, "level", logging.ERROR)
+    monkeypatch.setattr(engine.manager, "disable", 0)
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
     monkeypatch.setattr(handler, "emit", records.append)

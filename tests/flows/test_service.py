@@ -540,10 +540,11 @@ def test_two_workers_that_share_a_bucket_label_an_archive_batch_by_batch_and_emb
     warehouse = tmp_path / "warehouse.duckdb"
     job = small_job(f"{bucket}/archive", f"{bucket}/work", shard_size=4, warehouse=str(warehouse))
     planned = service.end(service.start("plan-archive", job=parameters(job), batch_shards=3))
-    assert planned["message"] == (
-        "6 shards, 6 missing: 2 batches started, 0 shards are under way already"
-    )
     key = open_run(job).key
+    assert planned["message"] == (
+        "6 shards, 6 missing: 2 batches started, 0 shards are under way already; to stop them, "
+        f"cancel the flow runs with the tag {key}"
+    )
     mine = [run for run in service.runs("label-batch") if key in run["tags"]]
     assert {run["name"] for run in mine} == {f"{key} 1 to 3", f"{key} 4 to 6"}
     for run in mine:

@@ -29,9 +29,9 @@ from lazsl.cli import main
 main()
 """
 MODULES = {
-    "fastapi", "httpx", "huggingface_hub", "jinja2", "markupsafe", "matplotlib", "open_clip", "PIL",
-    "prefect", "safetensors", "sqlalchemy", "timm", "tokenizers", "torch", "torchvision", "tqdm",
-    "transformers", "uvicorn",
+    "fastapi", "httpx", "huggingface_hub", "imagecodecs", "jinja2", "markupsafe", "matplotlib",
+    "open_clip", "PIL", "prefect", "safetensors", "sqlalchemy", "tifffile", "timm", "tokenizers",
+    "torch", "torchvision", "tqdm", "transformers", "uvicorn",
 }  # fmt: skip
 """What the libraries that analyst.txt leaves out are imported as."""
 

@@ -114,7 +114,8 @@ def test_every_file_of_the_sample_ends_as_a_prediction_or_a_reject(labelled_samp
     assert document["rejects"] == {
         "corrupt": 1,
         "empty": 1,
-        "not-an-image": 2,
+        "format-not-allowed": 1,
+        "not-an-image": 1,
         "too-many-pixels": 1,
         "too-small": 1,
         "truncated": 1,
