@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import fsspec
@@ -22,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 from lazsl.archive.containers import Container, entry, outside
 from lazsl.archive.versions import UNVERSIONED, version_of
 from lazsl.errors import UserError
+from lazsl.store.ahead import AheadThreads
 from lazsl.store.urls import leaves_folder
 
 COLUMNS = ("path", "url", "uri", "image", "file", "key")
@@ -43,7 +43,7 @@ class ListedFiles(Container):
         return str(path).removeprefix("list://")
 
     def entries(self, file: str, info: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-        with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="ask") as threads:
+        with AheadThreads(_ASKED_AT_ONCE, thread_name_prefix="ask") as threads:
             yield from threads.map(self._entry, self._listed())
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:

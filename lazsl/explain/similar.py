@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 from lazsl.errors import UserError
 from lazsl.explain.lookup import Image, RunOfImage
 from lazsl.store import paths
+from lazsl.store.ahead import AheadThreads
 from lazsl.store.folder import Folder
 from lazsl.store.vectors import vectors_of
 from lazsl.warehouse import sqlfiles
@@ -102,7 +102,7 @@ def similarities(
             ) from None
 
     threads = os.cpu_count() or 1
-    with ThreadPoolExecutor(threads, thread_name_prefix="similar") as pool:
+    with AheadThreads(threads, thread_name_prefix="similar") as pool:
         waiting = iter(shards)
         ahead = [(shard, pool.submit(compare, shard)) for shard in islice(waiting, 2 * threads)]
         while ahead:

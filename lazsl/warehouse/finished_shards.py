@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from lazsl.store import paths, schemas
+from lazsl.store.ahead import AheadThreads
 from lazsl.store.folder import Folder
 
 TOGETHER = 4096
@@ -108,7 +109,7 @@ def read_ahead(
     shards, whichever is more. Boxes belong to the embeddings, which runs share: those of `boxed`
     (encoder, regions, shard) are not read again.
     """
-    with ThreadPoolExecutor(READERS) as pool:
+    with AheadThreads(READERS) as pool:
         waiting: deque[Reading] = deque()
         ahead = 2
         for run, shard in todo:
