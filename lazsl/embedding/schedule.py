@@ -18,8 +18,7 @@ from lazsl.embedding.source import Cut, Regions, Source
 from lazsl.images.decoding import Picture
 
 HELD_BYTES = 2**30
-"""Of decoded pictures that wait for their next round, above which no image is begun. One is always
-let in; those that are being begun, two per thread, come on top."""
+"""Of decoded pictures that wait for their next round, above which no image is begun."""
 
 ROUND_CROPS = 5
 """Crops that an open image has under way, roughly, where a source asks again."""
@@ -50,7 +49,7 @@ class Begun:
     """An image whose first regions are cut.
 
     row: its place in the shard. regions, cut: None where the image cannot be used. picture: kept
-    for later regions; None where there are none. held: bytes that it keeps.
+    for later regions; None where there are none, or no room for it. held: bytes that it keeps.
     """
 
     row: int
@@ -86,7 +85,7 @@ class Schedule:
     Args:
         source: says what to embed.
         passes: through the model.
-        cut: has a thread cut further boxes of a picture.
+        cut: has a thread cut further boxes of an image, by its row and the picture that was kept.
         limits: of what is under way.
         done: called whenever an image is finished, usable or not.
 
@@ -98,7 +97,7 @@ class Schedule:
         self,
         source: Source,
         passes: ForwardPasses,
-        cut: Callable[[Picture, np.ndarray], Future[Cut]],
+        cut: Callable[[int, Picture | None, np.ndarray], Future[Cut]],
         limits: Limits,
         done: Callable[[], None],
     ) -> None:
@@ -206,10 +205,9 @@ class Schedule:
             if regions is None or not usable:
                 self._finish(image)
             else:
-                assert image.picture is not None, "a source that asks again says so"
                 boxes = regions.boxes[len(image.regions.boxes) :]
                 image.regions = regions
-                self._waiting.append((image, self._cut(image.picture, boxes)))
+                self._waiting.append((image, self._cut(image.row, image.picture, boxes)))
 
     def _finish(self, image: _Open) -> None:
         self._finished[image.row] = Finished(image.regions.boxes, image.vectors[0])

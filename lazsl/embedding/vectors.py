@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,10 +23,15 @@ from lazsl.embedding.round_source import RoundSource
 from lazsl.embedding.schedule import Begun, Limits, Schedule
 from lazsl.embedding.source import Cut, Source
 from lazsl.embedding.zoom_source import ZoomSource
-from lazsl.images.decoding import Picture, decode
+from lazsl.errors import UserError
+from lazsl.images.budget import KEPT
+from lazsl.images.decoding import Picture, decoded
 from lazsl.images.reasons import Reject
 from lazsl.model.encoder import Encoder
 from lazsl.settings import CutOn, RegionSettings
+
+_RGB = 4
+"""Bytes of a pixel, as Pillow keeps it."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +104,9 @@ def embed_regions(
     """Embeddings of every usable image's regions, and what became of every image, usable or not.
 
     Threads read, decode and crop ahead of the model, which sees batches of constant size, cut
-    across images. What is decoded and not yet encoded is bounded by two batches and one image per
-    thread; where images are looked at in rounds, `schedule.HELD_BYTES` of pictures too. Nothing
+    across images. What is cut and not yet encoded is bounded by two batches and one image per
+    thread, decoded pictures by `budget.MEMORY`; those that are looked at in rounds and kept in
+    between, by `budget.KEPT`. Nothing
     depends on `decoders` but the time it takes, nor on `batch_size` on a processor (on a GPU, see
     `forward`).
 
@@ -121,11 +129,21 @@ def embed_regions(
     finished = 0
 
     def begin(row: int) -> Begun:
-        facts[row], picture = _open(read(row), source, max_pixels)
-        return Begun(row) if picture is None else _begin(row, picture, facts[row], source)
+        with _opened(read(row), source, max_pixels) as (facts[row], picture):
+            return Begun(row) if picture is None else _begin(row, picture, facts[row], source)
 
-    def cut_more(picture: Picture, boxes: np.ndarray) -> Future[Cut]:
+    def cut_more(row: int, picture: Picture | None, boxes: np.ndarray) -> Future[Cut]:
+        if picture is None:
+            return threads.submit(cut_again, row, boxes)
         return threads.submit(source.cut, picture, boxes, False)
+
+    def cut_again(row: int, boxes: np.ndarray) -> Cut:
+        with _opened(read(row), source, max_pixels) as (again, picture):
+            if picture is None or again.digest != facts[row].digest:
+                raise UserError(
+                    f"image {row + 1} of the shard changed while it was labelled; run again"
+                )
+            return source.cut(picture, boxes, False)
 
     def done() -> None:
         nonlocal finished
@@ -151,24 +169,31 @@ def embed_regions(
     )
 
 
-def _open(
+@contextmanager
+def _opened(
     data: bytes | Reject, source: Source, max_pixels: int
-) -> tuple[ImageFacts, Picture | None]:
-    """What an image is, and its picture where it can be used."""
+) -> Iterator[tuple[ImageFacts, Picture | None]]:
+    """What an image is, and its picture where it can be used, for the time of a block."""
     if isinstance(data, Reject):
-        return ImageFacts(None, 0, reject=data), None
+        yield ImageFacts(None, 0, reject=data), None
+        return
     digest = hashlib.sha256(data).hexdigest()
-    picture = decode(data, max_pixels=max_pixels, shrink=source.decoding_factor)
-    if isinstance(picture, Reject):
-        return ImageFacts(digest, len(data), reject=picture), None
-    shape = (*picture.size, picture.orientation)
-    return ImageFacts(digest, len(data), picture.format, *shape, notes=picture.notes), picture
+    with decoded(data, max_pixels=max_pixels, shrink=source.decoding_factor) as picture:
+        if isinstance(picture, Reject):
+            yield ImageFacts(digest, len(data), reject=picture), None
+            return
+        shape = (*picture.size, picture.orientation)
+        yield ImageFacts(digest, len(data), picture.format, *shape, notes=picture.notes), picture
 
 
 def _begin(row: int, picture: Picture, facts: ImageFacts, source: Source) -> Begun:
     assert facts.digest is not None
     regions = source.begin(picture, facts.digest)
     cut = source.cut(picture, regions.boxes, True)
-    if not source.asks_again:
+    held = _RGB * picture.image.width * picture.image.height
+    # Without room the picture is decoded again when it is asked for: to wait here for pictures
+    # that need a thread to be finished with could be to wait for ever.
+    if not source.asks_again or not KEPT.take_at_once(held):
         return Begun(row, regions, cut)
-    return Begun(row, regions, cut, picture, 3 * picture.image.width * picture.image.height)
+    weakref.finalize(picture, KEPT.give_back, held)
+    return Begun(row, regions, cut, picture, held)

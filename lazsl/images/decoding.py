@@ -7,7 +7,8 @@ pixels are decoded, and whatever a decoder says about broken bytes becomes a Rej
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from PIL import Image
@@ -18,7 +19,7 @@ from lazsl.images.complaints import collected, joined
 from lazsl.images.extras import open_heic, open_jxl, open_raw
 from lazsl.images.opened import Opened
 from lazsl.images.outer import without_metadata
-from lazsl.images.pillow_files import open_jpeg2000, open_pillow
+from lazsl.images.pillow_files import open_jpeg2000, open_pillow, open_webp
 from lazsl.images.reasons import (
     CORRUPT,
     EMPTY,
@@ -39,6 +40,7 @@ SMALLEST_SIDE = 2
 _QUOTED = re.compile(r"b'(?:[^'\\]|\\.)*'|b\"(?:[^\"\\]|\\.)*\"")
 _OPENERS: dict[str, Callable[[bytes, list[str]], Opened]] = {
     "TIFF": open_tiff,
+    "WEBP": open_webp,
     "JPEG2000": open_jpeg2000,
     "HEIC": open_heic,
     "JXL": open_jxl,
@@ -71,7 +73,8 @@ class Picture:
 def decode(
     data: bytes, *, max_pixels: int, shrink: Callable[[int], int] | None = None
 ) -> Picture | Reject:
-    """The picture in the bytes, upright and in sRGB, or why there is none. Safe in threads.
+    """The picture in the bytes, upright and in sRGB, or why there is none. Safe in threads, which
+    wait for each other where their pictures together would take more than `budget.MEMORY`.
 
     The first frame of animations and of files with many pages. Transparency lies on white. How
     deeper levels become 8 bits says `depth.to_rgb`, what becomes of colour profiles `colour`. What
@@ -87,6 +90,23 @@ def decode(
     Raises:
         MemoryError: as the only error, since it says nothing about the image.
     """
+    with decoded(data, max_pixels=max_pixels, shrink=shrink) as picture:
+        return picture
+
+
+@contextmanager
+def decoded(
+    data: bytes, *, max_pixels: int, shrink: Callable[[int], int] | None = None
+) -> Iterator[Picture | Reject]:
+    """What `decode` returns, with its share of `budget.MEMORY` held for the time of a block: for
+    what is cut from the picture."""
+    with ExitStack() as held:
+        yield _decode(data, max_pixels, shrink, held)
+
+
+def _decode(
+    data: bytes, max_pixels: int, shrink: Callable[[int], int] | None, held: ExitStack
+) -> Picture | Reject:
     if not data:
         return Reject(EMPTY, "the file has 0 bytes")
     # Pillow's own limit is one number per process and guards what its plugins allocate while they
@@ -96,11 +116,13 @@ def decode(
     kind = format_of(data)
     if kind is None:
         return _unknown(data)
-    outcome = _decoded(kind, data, max_pixels, shrink)
+    outcome = _attempt(kind, data, max_pixels, shrink, held)
+    if isinstance(outcome, Reject):
+        held.close()
     if isinstance(outcome, Reject) and outcome.reason in (CORRUPT, TRUNCATED):
         bare = without_metadata(kind, data)
         if bare is not None and bare != data:
-            again = _decoded(kind, bare, max_pixels, shrink)
+            again = _attempt(kind, bare, max_pixels, shrink, held)
             if isinstance(again, Picture):
                 left_out = f"metadata left out: {outcome.detail}"
                 return replace(again, notes=joined([left_out, *filter(None, [again.notes])]))
@@ -109,13 +131,17 @@ def decode(
     return outcome
 
 
-def _decoded(
-    kind: str, data: bytes, max_pixels: int, shrink: Callable[[int], int] | None
+def _attempt(
+    kind: str,
+    data: bytes,
+    max_pixels: int,
+    shrink: Callable[[int], int] | None,
+    held: ExitStack,
 ) -> Picture | Reject:
     notes: list[str] = []
     try:
         with collected(notes):
-            picture = _picture(kind, data, max_pixels, shrink, notes)
+            picture = _picture(kind, data, max_pixels, shrink, held, notes)
         return replace(picture, notes=joined(notes))
     except MemoryError:
         raise
@@ -137,6 +163,7 @@ def _picture(
     data: bytes,
     max_pixels: int,
     shrink: Callable[[int], int] | None,
+    held: ExitStack,
     notes: list[str],
 ) -> Picture:
     opener = _OPENERS.get(kind)
@@ -146,8 +173,8 @@ def _picture(
     factor = 1 if shrink is None or not opened.shrinks else shrink(min(width, height))
     if width % factor or height % factor:
         factor = 1
-    with MEMORY.take(opened.memory(factor)):
-        pixels = opened.pixels(factor)
+    held.enter_context(MEMORY.take(opened.memory(factor)))
+    pixels = opened.pixels(factor)
     return Picture(pixels.image, opened.format, pixels.orientation, factor)
 
 

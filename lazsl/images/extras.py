@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lazsl.images.budget import PEAK
+from lazsl.images.budget import OF_THE_DECODER, WORKING
 from lazsl.images.colour import converts
 from lazsl.images.depth import Deep, to_rgb
 from lazsl.images.opened import Opened, Upright, per_pixel
@@ -58,7 +58,9 @@ def open_jxl(data: bytes, notes: list[str]) -> Opened:
             return inner.pixels(1)
         return Upright(_jxl_image(info, levels, profile or None, data, notes))
 
-    return Opened("JXL", width, height, per_pixel(width, height, 3 * PEAK), pixels)
+    return Opened(
+        "JXL", width, height, per_pixel(width, height, WORKING + OF_THE_DECODER["JXL"]), pixels
+    )
 
 
 def _jxl_image(
@@ -116,7 +118,8 @@ def open_raw(data: bytes, notes: list[str]) -> Opened:
                 KIND_NOT_READ, f"a camera's raw file of a kind not read: {error}"
             ) from None
 
-    memory = per_pixel(int(sizes.raw_width), int(sizes.raw_height), 2 * PEAK)
+    amount = WORKING + OF_THE_DECODER["RAW"]
+    memory = per_pixel(int(sizes.raw_width), int(sizes.raw_height), amount)
     return Opened("RAW", width, height, memory, described)
 
 

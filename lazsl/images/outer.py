@@ -84,6 +84,24 @@ def _jxl_codestream(data: bytes) -> bytes:
     raise ValueError("no codestream")
 
 
+def webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height that a WebP's header says.
+
+    Raises:
+        ValueError: there are none.
+    """
+    kind, head = data[12:16], data[20:30]
+    if len(head) == 10 and kind == b"VP8X":
+        return 1 + int.from_bytes(head[4:7], "little"), 1 + int.from_bytes(head[7:10], "little")
+    if len(head) == 10 and kind == b"VP8L" and head[0] == 0x2F:
+        bits = int.from_bytes(head[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if len(head) == 10 and kind == b"VP8 " and head[3:6] == b"\x9d\x01\x2a":
+        width, height = (int.from_bytes(head[at : at + 2], "little") for at in (6, 8))
+        return width & 0x3FFF, height & 0x3FFF
+    raise ValueError("no size in its header, or the file is truncated")
+
+
 def without_metadata(kind: str, data: bytes) -> bytes | None:
     """A PNG or JPEG with its pixels, colours and orientation and nothing else; None where its
     structure is damaged, and for other formats."""

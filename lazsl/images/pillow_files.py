@@ -17,7 +17,7 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401
 )
 
-from lazsl.images.budget import PEAK, bands, scans
+from lazsl.images.budget import bands, scans, working_bytes
 from lazsl.images.colour import converts, to_srgb
 from lazsl.images.depth import Deep, to_rgb
 from lazsl.images.opened import (
@@ -25,12 +25,16 @@ from lazsl.images.opened import (
     Opened,
     Upright,
     orientation_of,
-    per_pixel,
     upright,
 )
-from lazsl.images.outer import jp2_profile
+from lazsl.images.outer import jp2_profile, webp_size
+from lazsl.images.reasons import KIND_NOT_READ, Rejected
 
 _WHITE_IS_ZERO, _BITS, _PHOTOMETRIC, _LARGEST_VALUE, _COLOUR_MAP = 0, 258, 262, 281, 320
+_ROWS_PER_STRIP, _TILE_WIDTH, _TILE_LENGTH = 278, 322, 323
+LARGEST_TILE = 2**20
+"""Pixels of a tile that may be larger than four times the picture."""
+
 _PNG_DEPTH = 24  # where a PNG says how many bits a channel has
 
 
@@ -63,16 +67,41 @@ def opened_by_pillow(
         rgb = _to_rgb(kind, image, data, icc if isinstance(icc, bytes) else None, notes)
         return Upright(upright(rgb, remaining), declared if remaining == 1 else remaining)
 
-    amount = PEAK * 2 if kind == "JPEG2000" else PEAK  # which has 4 bytes a channel
+    deep = image.mode[0] in "IF" or (kind == "PNG" and _is_deep(image, data))
+    transparent = image.info.get("transparency") is not None
+    in_bands, channels = transparent or image.mode not in ("L", "RGB"), len(image.getbands())
+    tile = _tile_bytes(image) if isinstance(image, TiffImagePlugin.TiffImageFile) else 0
     return Opened(
         format=kind,
         width=width,
         height=height,
-        memory=per_pixel(width, height, amount),
+        memory=lambda factor: working_bytes(
+            kind,
+            (width, height),
+            data,
+            factor,
+            channels=channels,
+            in_bands=in_bands,
+            tile=tile,
+            deep=deep,
+        ),
         pixels=pixels,
         shrinks=kind == "JPEG",
         work=scans(data) if kind == "JPEG" else 1,
     )
+
+
+def open_webp(data: bytes, notes: list[str]) -> Opened:
+    """WebP, of which libwebp makes canvases as soon as it is opened."""
+    size = webp_size(data)
+
+    def pixels(factor: int) -> Upright:
+        image = Image.open(io.BytesIO(data), formats=["WEBP"])
+        if image.size != size:
+            raise ValueError("its picture is of another size than its header says")
+        return opened_by_pillow("WEBP", image, data, notes).pixels(factor)
+
+    return Opened("WEBP", *size, lambda factor: working_bytes("WEBP", size, data, factor), pixels)
 
 
 def open_jpeg2000(data: bytes, notes: list[str]) -> Opened:
@@ -96,14 +125,13 @@ def _to_rgb(
 ) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):
         return Image.fromarray(to_rgb(_deep_grey(image), profile, notes))
-    deep = kind == "PNG" and data[_PNG_DEPTH] == 16 and image.mode in ("RGB", "RGBA")
-    if deep and converts(profile, 3, []):
+    if kind == "PNG" and _is_deep(image, data) and converts(profile, 3, []):
         # Pillow keeps eight bits, of which some profiles make too few shades.
         return Image.fromarray(to_rgb(_deep_png(data), profile, notes))
     if image.mode == "P" and isinstance(image, TiffImagePlugin.TiffImageFile):
         _mend_palette(image, notes)
     if image.has_transparency_data:
-        return _on_white(image.convert("RGBA"), profile, notes)
+        return _on_white(image, profile, notes)
     if image.mode in ("P", "PA"):
         image = image.convert("RGB")
     elif image.mode in ("1", "LA"):
@@ -116,11 +144,11 @@ def _to_rgb(
 
 
 def _on_white(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
-    """An RGBA picture on white, as RGB."""
+    """A picture with transparency on white, as RGB."""
     converted = converts(profile, 3, notes)
     whole = Image.new("RGB", image.size)
     for top, bottom in bands(*image.size):
-        over = image.crop((0, top, image.width, bottom))
+        over = image.crop((0, top, image.width, bottom)).convert("RGBA")
         if converted:
             colours = to_srgb(over.convert("RGB"), profile, [])
             colours.putalpha(over.getchannel("A"))
@@ -153,6 +181,32 @@ def white_level(largest: object, values: np.ndarray) -> int | None:
     if isinstance(largest, int) and 255 <= largest < 65535 and values.max(initial=0) <= largest:
         return largest
     return None
+
+
+def _is_deep(image: Image.Image, data: bytes) -> bool:
+    """Whether a PNG has colours of 16 bits."""
+    return data[_PNG_DEPTH] == 16 and image.mode in ("RGB", "RGBA")
+
+
+def _tile_bytes(image: TiffImagePlugin.TiffImageFile) -> int:
+    """Bytes of a TIFF's tile or strip; four a pixel, as libtiff makes of some.
+
+    Raises:
+        Rejected: a tile is much larger than the picture.
+    """
+    tags, pixels = image.tag_v2, image.width * image.height
+    if _TILE_WIDTH not in tags:
+        rows = min(max(0, int(tags.get(_ROWS_PER_STRIP, image.height))), image.height)
+        return 4 * image.width * rows
+    tile = int(tags[_TILE_WIDTH]) * int(tags.get(_TILE_LENGTH, 1))
+    check_tile(tile, pixels)
+    return 4 * tile
+
+
+def check_tile(tile: int, pixels: int) -> None:
+    """Raise Rejected where a tile of so many pixels is much larger than the picture."""
+    if not 0 < tile <= max(LARGEST_TILE, 4 * pixels):
+        raise Rejected(KIND_NOT_READ, "TIFF whose tiles are larger than the picture")
 
 
 def _deep_png(data: bytes) -> Deep:

@@ -17,7 +17,7 @@ from lazsl.images.depth import Deep, to_rgb
 from lazsl.images.extras import open_raw
 from lazsl.images.lab import lab_to_srgb
 from lazsl.images.opened import Opened, Upright, orientation_of, per_pixel, upright
-from lazsl.images.pillow_files import opened_by_pillow, white_level
+from lazsl.images.pillow_files import check_tile, opened_by_pillow, white_level
 from lazsl.images.reasons import KIND_NOT_READ, Rejected
 
 _SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 258, 259, 262
@@ -39,9 +39,6 @@ _COMPRESSIONS = {
     34887,  # LERC
 }  # fmt: skip
 """Ways of compression that are undone; no other codec is ever called."""
-
-_LARGEST_TILE = 2**20
-"""Pixels of a tile that may be larger than four times the picture."""
 
 
 def open_tiff(data: bytes, notes: list[str]) -> Opened:
@@ -145,8 +142,7 @@ def _check(page: Any, tags: dict[int, Any], complaint: str) -> None:
         )
     if page.is_tiled:
         tile = int(page.tilewidth) * int(page.tilelength)
-        if tile > max(_LARGEST_TILE, 4 * int(page.imagewidth) * int(page.imagelength)):
-            raise Rejected(KIND_NOT_READ, "TIFF whose tiles are larger than the picture")
+        check_tile(tile, int(page.imagewidth) * int(page.imagelength))
 
 
 def _values(page: Any) -> np.ndarray:

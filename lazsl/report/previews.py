@@ -13,7 +13,7 @@ from PIL import Image
 
 from lazsl.archive.staging import stage, unstage
 from lazsl.errors import UserError
-from lazsl.images.decoding import decode
+from lazsl.images.decoding import decoded
 from lazsl.images.reasons import Reject
 from lazsl.report.site import Site
 from lazsl.store import schemas
@@ -64,10 +64,13 @@ def make_previews(
 
         def one(row: int) -> str | None:
             data = staged.read(row)
-            picture = data if isinstance(data, Reject) else decode(data, max_pixels=max_pixels)
-            if isinstance(picture, Reject):
-                return picture.detail
-            site.write_preview(shard, wanted[row]["image_id"], _encode(picture.image))
+            if isinstance(data, Reject):
+                return data.detail
+            with decoded(data, max_pixels=max_pixels) as picture:
+                if isinstance(picture, Reject):
+                    return picture.detail
+                preview = _encode(picture.image)
+            site.write_preview(shard, wanted[row]["image_id"], preview)
             return None
 
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="preview") as pool:

@@ -28,6 +28,7 @@ from lazsl.embedding.shard import Embedded, embed_images
 from lazsl.errors import UserError
 from lazsl.evaluation.evaluate import evaluate
 from lazsl.fieldguide import LABELS_FILE, TRUTH_FILE
+from lazsl.images import budget
 from lazsl.images.boxes import draw_boxes
 from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import find_model
@@ -348,6 +349,13 @@ def test_memory_for_a_single_picture_is_enough(
     bench: Bench, early: Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schedule, "HELD_BYTES", 1)
+    assert bench.embed(DOUBT).regions.equals(early.regions)
+
+
+def test_pictures_that_there_is_no_room_to_keep_are_decoded_again(
+    bench: Bench, early: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget.KEPT, "total", 0)
     assert bench.embed(DOUBT).regions.equals(early.regions)
 
 

@@ -115,7 +115,7 @@ def schedule_of(batch: int, ahead: tuple[int, int], done: Callable[[], None]) ->
     return Schedule(
         InRounds(),  # type: ignore[arg-type]
         Passes(batch),  # type: ignore[arg-type]
-        lambda _, rows: at_once(pixels(rows)),
+        lambda _row, _picture, rows: at_once(pixels(rows)),
         Limits(*ahead),
         done,
     )
