@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from lazsl.errors import in_one_line
 _LONGEST = 200
 _MOST = 8
 _SOURCES = ("PIL", "tifffile", "pillow_heif", "pillow_jxl")
+
+_QUOTED = re.compile(r"(?<!\w)b?(?:'(?:[^'\\]|\\.)*(?:'|\\?$)|\"(?:[^\"\\]|\\.)*(?:\"|\\?$))")
 
 _open: ContextVar[list[str] | None] = ContextVar("complaints", default=None)
 
@@ -39,9 +42,15 @@ def collected(notes: list[str]) -> Iterator[None]:
         _open.reset(token)
 
 
+def unquoting(text: object) -> str:
+    """What a decoder says, without what it quotes, whole or cut off: decoders quote bytes, and what
+    an archive's file holds may be nobody else's affair."""
+    return _QUOTED.sub("…", str(text))
+
+
 def joined(notes: list[str]) -> str | None:
     """The notes as one text, each once; None where there is none."""
-    texts = list(dict.fromkeys(short(note, _LONGEST) for note in notes))
+    texts = list(dict.fromkeys(short(unquoting(note), _LONGEST) for note in notes))
     return "; ".join(texts[:_MOST]) or None
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lazsl.errors import in_one_line
 from lazsl.images.budget import MEMORY, SCANNED, SCANS
-from lazsl.images.complaints import collected, joined
+from lazsl.images.complaints import collected, joined, unquoting
 from lazsl.images.extras import open_heic, open_jxl, open_raw
 from lazsl.images.opened import Opened
 from lazsl.images.outer import without_metadata
@@ -37,7 +37,6 @@ from lazsl.images.tiffs import open_tiff
 
 SMALLEST_SIDE = 2
 
-_QUOTED = re.compile(r"b'(?:[^'\\]|\\.)*'|b\"(?:[^\"\\]|\\.)*\"")
 _OPENERS: dict[str, Callable[[bytes, list[str]], Opened]] = {
     "TIFF": open_tiff,
     "WEBP": open_webp,
@@ -209,8 +208,7 @@ def _unknown(data: bytes) -> Reject:
 
 
 def _broken(kind: str, data: bytes, error: Exception) -> Reject:
-    # Decoders quote bytes, and what an archive's file holds may be nobody else's affair.
-    said = _QUOTED.sub("…", in_one_line(error))
+    said = unquoting(in_one_line(error))
     if "truncated" in said.lower() or _ends_early(kind, data):
         return Reject(TRUNCATED, f"{kind} of {len(data)} bytes that ends too early: {said}")
     return Reject(CORRUPT, f"{kind} of {len(data)} bytes that cannot be decoded: {said}")

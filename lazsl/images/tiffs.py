@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from lazsl.errors import in_one_line
+from lazsl.images.complaints import unquoting
 from lazsl.images.depth import Deep, to_rgb
 from lazsl.images.extras import open_raw
 from lazsl.images.lab import lab_to_srgb
@@ -48,7 +49,7 @@ def open_tiff(data: bytes, notes: list[str]) -> Opened:
     except MemoryError:
         raise
     except Exception as error:
-        return _open_tifffile(data, notes, in_one_line(error))
+        return _open_tifffile(data, notes, unquoting(in_one_line(error)))
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         if _is_raw(image.tag_v2):
             return open_raw(data, notes)

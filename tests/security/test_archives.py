@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 from sample import copy_sample, small_job
 
 from lazsl.archive.listing import list_archive
@@ -76,18 +78,29 @@ def test_a_list_and_a_folder_of_tars_show_no_file_beside_them(tmp_path: Path, bu
         assert b"private" not in read or links == "anywhere"
 
 
+def _png() -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (9, 9)).save(file, "PNG")
+    return file.getvalue()
+
+
+PNG = _png()
+
+
 @pytest.mark.parametrize(
     "data",
     [
         b"root:x:0:0:root:/root:/bin/sh\n" * 3,
         b"\x89PNG\r\n\x1a\n" + b"\0\0\0\x07sec!et42" * 4,
+        PNG[:-30] + b"\0\0\0\x07s3c!et42" * 9,
+        b"II*\0\x08\0\0\0\x01\0\0\1\2\0\x50\0\0\0\x08\0\0\0s3c!" * 4,
         b"\xff\xd8\xff\xe0root:x:0:0" * 5,
         b"II*\0\x08\0\0\0sec!et42" * 5,
         b"BMsec!et42root:x:0:0" * 9,
     ],
-    ids=["text", "png", "jpeg", "tiff", "bmp"],
+    ids=["text", "png", "png-chunk", "tiff-tag", "jpeg", "tiff", "bmp"],
 )
 def test_a_reject_quotes_no_bytes_of_the_file(data: bytes) -> None:
     reject = decode(data, max_pixels=10**6)
     assert isinstance(reject, Reject)
-    assert not [part for part in ("root", "x:0", "sec", "et4", "!") if part in reject.detail]
+    assert not [part for part in ("root", "x:0", "sec", "s3c", "et4", "!") if part in reject.detail]
