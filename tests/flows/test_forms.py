@@ -48,7 +48,9 @@ def test_a_failure_in_words_is_logged_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(attempts, "use_stored", lambda: None)
-    # Whatever other tests made of Prefect's loggers.
+    # Whatever other tests of this process made of Prefect: a flow of theirs that was handled, and
+    # its loggers.
+    monkeypatch.setattr("prefect.engine.engine_outcome_is_handled", lambda: False)
     engine = logging.getLogger("prefect.engine")
     monkeypatch.setattr(engine, "disabled", False)
     monkeypatch.setattr(engine, "_cache", {})  # of the levels that were asked for
