@@ -150,8 +150,8 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def browser() -> Iterator[Browser]:
     """Headless Chromium. Closed after each module: its event loop would be in others' way."""
     names = ("chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
+    executable = next((path for name in names if (path := shutil.which(name))), None)
+    if executable is None:
         if os.environ.get("CI"):
             pytest.fail("CI tests pages in a real browser, but there is no chromium")
         pytest.skip("needs Chromium: apt-get install chromium")
@@ -160,7 +160,7 @@ def browser() -> Iterator[Browser]:
         "--disable-background-networking --disable-component-update --disable-sync"
     )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=flags.split())
+        browser = playwright.chromium.launch(executable_path=executable, args=flags.split())
         yield browser
         browser.close()
 

@@ -435,8 +435,8 @@ def test_one_sided_plans_have_no_mix_no_selection_and_wait_for_the_models_epsilo
     resolved = scoring.resolved(50.0)
     assert (resolved.epsilon, resolved.presence_temperature) == (0.05, 0.02)
     assert ScoringSettings(**resolved.model_dump()) == resolved
-    own = ScoringSettings(aligner="one-sided", epsilon=0.3).resolved(50.0)
-    assert (own.epsilon, own.presence_temperature) == (0.3, 0.02)
+    tuned = ScoringSettings(aligner="one-sided", epsilon=0.3).resolved(50.0)
+    assert (tuned.epsilon, tuned.presence_temperature) == (0.3, 0.02)
     assert ScoringSettings().epsilon == 0.1
 
 
@@ -461,15 +461,15 @@ def test_settings_of_the_other_aligner_are_refused(scoring: dict[str, Any], sent
 
 
 def test_runs_from_before_there_were_aligners_keep_their_names() -> None:
-    how = ("birds-1", "e", "r", "l")
-    assert keys.run_key("a-b", *how[1:], ScoringSettings()) == "a-24493d7ca8f4"
+    inputs = ("birds-1", "e", "r", "l")
+    assert keys.run_key("a-b", *inputs[1:], ScoringSettings()) == "a-24493d7ca8f4"
     paper = ScoringSettings(aligner="paper", rule="converged")
-    assert keys.run_key("a-b", *how[1:], paper) == "a-0aba9794a18a"
+    assert keys.run_key("a-b", *inputs[1:], paper) == "a-0aba9794a18a"
     stopped = keys.regions_key(RegionSettings(doubt=0.02), 10, "l", ScoringSettings())
     assert stopped == "r90-af857ec529e7"
     one_sided = ScoringSettings(aligner="one-sided").resolved(50.0)
-    found = {keys.run_key(*how, one) for one in (ScoringSettings(), one_sided, paper)}
-    assert len(found) == 3
+    run_keys = {keys.run_key(*inputs, scoring) for scoring in (ScoringSettings(), one_sided, paper)}
+    assert len(run_keys) == 3
 
 
 # Layouts and presets

@@ -62,8 +62,8 @@ NEVER_IMPORTED = (
     "shellingham",
     "typer",
 )
-"""What wheels of MODULES ask for and the measurements do without; with them, `pip install
---no-index --find-links FOLDER open_clip_torch pydantic pillow` works as well."""
+"""What wheels of MODULES require and the measurements do without. They are there so that pip can
+install the folder's wheels, too, on a machine without a network."""
 
 
 def missing() -> list[str]:

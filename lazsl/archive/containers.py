@@ -60,7 +60,8 @@ def advice(suffixes: Collection[str], url: str) -> str:
 
 
 class Container(AbstractFileSystem):  # type: ignore[misc]
-    """Pictures that lie in files of another file system; paths are keys.
+    """Pictures that lie in files of another file system; paths are keys. Subclasses say what
+    `entries` and `read_together` give.
 
     Attributes:
         inner: the file system of those files.
@@ -142,12 +143,13 @@ class Container(AbstractFileSystem):  # type: ignore[misc]
 
     def entries(self, file: str, info: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Keys and what is known of each entry of a file."""
+        # Not an abstract method: fsspec's file systems have a metaclass of their own, not ABCMeta.
         raise NotImplementedError
 
     def read_together(self, keys: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
         """Key, version and bytes of entries that lie in one file, in one reading of it. Keys that
         are not there are left out."""
-        raise NotImplementedError
+        raise NotImplementedError  # as `entries`
 
     def exists(self, path: str = "", **_: Any) -> bool:
         return bool(self.inner.exists(self.root))

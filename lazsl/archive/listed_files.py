@@ -119,8 +119,8 @@ class ListedFiles(Container):
             raise UserError(f"list {self.root} cannot be read ({error}); {_WANTED}") from None
         name = next((name for name in COLUMNS if name in table.column_names), None)
         if name is None:
-            found = ", ".join(table.column_names)
-            raise UserError(f"list {self.root} has the columns {found}; {_WANTED}")
+            columns = ", ".join(table.column_names)
+            raise UserError(f"list {self.root} has the columns {columns}; {_WANTED}")
         entries = table[name].cast(pa.string()).to_pylist()
         return list(dict.fromkeys(str(entry) for entry in entries if entry))
 

@@ -55,12 +55,12 @@ def list_archive(
             image, or not all of those that `only` names.
     """
     archive = open_archive(url)
-    found = _find(archive, links)
+    entries = _find(archive, links)
     # Paths in a container are keys already.
     start = len(archive.root) + 1 if archive.root else 0
     any_name = isinstance(archive.fs, Container) and archive.fs.any_name
     ends = ("",) if any_name else tuple(suffix.lower() for suffix in suffixes)
-    files = {name[start:]: info for name, info in found.items() if not name.endswith("/")}
+    files = {name[start:]: info for name, info in entries.items() if not name.endswith("/")}
     images = {key: info for key, info in files.items() if key.lower().endswith(ends)}
     if not images:
         raise UserError(_no_image(archive.url, list(files), ends))

@@ -28,18 +28,18 @@ class Selection:
         """Of the keys alone, not of where they are written down or in which order."""
         return digest("only", sorted(self.keys), length=32)
 
-    def check(self, found: Collection[str], archive: str) -> None:
-        """Raise if a key is not among `found`, the images of an archive.
+    def check(self, images: Collection[str], archive: str) -> None:
+        """Raise if a key is not among `images`, the keys of an archive's images.
 
         Raises:
             UserError: the archive lacks one; the sentence gives the nearest keys it has.
         """
-        missing = sorted(self.keys.difference(found))
+        missing = sorted(self.keys.difference(images))
         if missing:
             raise UserError(
                 f"{len(missing)} of the {len(self.keys)} keys of {self.source} are no images of "
                 f"archive {archive}, such as {missing[0]!r}"
-                f"{nearest_key(missing[0], found)}; keys are paths below the archive's root"
+                f"{nearest_key(missing[0], images)}; keys are paths below the archive's root"
             )
 
 

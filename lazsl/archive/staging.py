@@ -72,13 +72,13 @@ class Staged:
         # if it is still the same afterwards.
         try:
             data = path.read_bytes()
-            found = LocalFileSystem().info(str(path))
+            info = LocalFileSystem().info(str(path))
         except OSError as error:
             reject = _about_object(error, image)
             if reject is None:
                 raise
             return reject
-        return _same(image, version_of(found)) or data
+        return _same(image, version_of(info)) or data
 
 
 class _Incomplete(OSError):

@@ -59,8 +59,8 @@ def read_truth(
     unknown = [name or "" for name in names if called.get(name) not in known]
     if unknown and not open_set:
         raise _unknown(f"truth {url!r}", unknown, labels)
-    found = [called.get(name, "") for name in table[column].to_pylist()]
-    return pa.table({"key": table["key"], "label": pa.array(found, pa.string())})
+    called_labels = [called.get(name, "") for name in table[column].to_pylist()]
+    return pa.table({"key": table["key"], "label": pa.array(called_labels, pa.string())})
 
 
 def _read_columns(url: str, column: str) -> pa.Table:
@@ -108,23 +108,23 @@ def _parquet(data: bytes, columns: tuple[str, str]) -> pa.Table:
     return pa.table({name: table[name].cast(pa.string()) for name in columns})
 
 
-def _check_columns(found: Sequence[str], columns: Iterable[str]) -> None:
-    if any(list(found).count(column) != 1 for column in columns):
-        raise _OtherColumns(", ".join(found))
+def _check_columns(present: Sequence[str], columns: Iterable[str]) -> None:
+    if any(list(present).count(column) != 1 for column in columns):
+        raise _OtherColumns(", ".join(present))
 
 
 def _from_folders(keys: Sequence[str], labels: LabelSet, open_set: bool) -> pa.Table:
     known = _by_spelling(labels)
-    found: dict[str, str] = {}
+    labels_of_keys: dict[str, str] = {}
     unknown: dict[str, str] = {}
     for key in keys:
         folders = key.split("/")[:-1]
         label = next((c for f in reversed(folders) if (c := _class_of(f, labels, known))), None)
         if label is not None:
-            found[key] = label
+            labels_of_keys[key] = label
         elif folders:
-            unknown[key] = found[key] = folders[-1]
-    if not found:
+            unknown[key] = labels_of_keys[key] = folders[-1]
+    if not labels_of_keys:
         raise UserError(
             "truth from folders: no image lies in a folder; name the folders after classes, or "
             "give a CSV or Parquet file of key,label"
@@ -132,7 +132,7 @@ def _from_folders(keys: Sequence[str], labels: LabelSet, open_set: bool) -> pa.T
     if unknown and not open_set:
         where = f"truth from folders ({len(unknown)} images, such as {next(iter(unknown))!r})"
         raise _unknown(where, list(dict.fromkeys(unknown.values())), labels)
-    return pa.table({"key": list(found), "label": list(found.values())})
+    return pa.table({"key": list(labels_of_keys), "label": list(labels_of_keys.values())})
 
 
 def _by_spelling(labels: LabelSet) -> Mapping[str, str]:

@@ -228,10 +228,10 @@ def assigned(given: list[str] | None, option: str, example: str) -> dict[str, An
         UserError: one is not NAME=VALUE.
     """
     values: dict[str, Any] = {}
-    for one in given or []:
-        name, equals, value = one.partition("=")
+    for pair in given or []:
+        name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise UserError(f"{option} {one!r} is not NAME=VALUE, such as {example}")
+            raise UserError(f"{option} {pair!r} is not NAME=VALUE, such as {example}")
         try:
             values[name] = json.loads(value)
         except (ValueError, RecursionError):  # no JSON, or a number or a list beyond all measure
@@ -245,7 +245,7 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: a section is given both whole and in part, so that one would hide the other.
     """
-    found: dict[str, Any] = {}
+    nested: dict[str, Any] = {}
     for name, value in values.items():
         section, _, field = name.rpartition(".")
         if section in values or any(other.startswith(f"{name}.") for other in values):
@@ -254,5 +254,5 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
                 f"{whole} is set as a whole and by its fields; set its fields alone, such as "
                 "--set scoring.plans=3"
             )
-        (found.setdefault(section, {}) if section else found)[field] = value
-    return found
+        (nested.setdefault(section, {}) if section else nested)[field] = value
+    return nested

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,9 +59,9 @@ def _plain(names: Iterable[str]) -> list[str]:
     return [name for name in names if _PLAIN.fullmatch(name)]
 
 
-RunKey = Annotated[
-    str | None,
-    typer.Argument(
-        help="Key of a run, or the beginning of it (default: the latest).", autocompletion=run_keys
-    ),
-]
+_RUN: dict[str, Any] = {
+    "help": "Key of a run, or the beginning of it (default: the latest).",
+    "autocompletion": run_keys,
+}
+RunKey = Annotated[str | None, typer.Argument(**_RUN)]
+RunOption = Annotated[str | None, typer.Option("--run", **_RUN)]

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lazsl.cli.app import Archive, WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
-from lazsl.cli.completing import class_names, image_keys, run_keys
+from lazsl.cli.completing import RunOption, class_names, image_keys
 from lazsl.display import short, visible
 from lazsl.errors import UserError
 
@@ -39,14 +39,7 @@ def explain(
             autocompletion=image_keys,
         ),
     ],
-    run: Annotated[
-        str | None,
-        typer.Option(
-            "--run",
-            help="Key of a run, or the beginning of it (default: the latest).",
-            autocompletion=run_keys,
-        ),
-    ] = None,
+    run: RunOption = None,
     against: Annotated[
         str | None,
         typer.Option(

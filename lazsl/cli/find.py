@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
-from lazsl.cli.completing import run_keys
+from lazsl.cli.completing import RunOption
 from lazsl.display import visible
 from lazsl.errors import UserError
 
@@ -20,14 +20,7 @@ from lazsl.errors import UserError
 @in_words
 def find(
     sentence: Annotated[str, typer.Argument(help="What to look for, in a few words.")],
-    run: Annotated[
-        str | None,
-        typer.Option(
-            "--run",
-            help="Key of a run, or the beginning of it (default: the latest).",
-            autocompletion=run_keys,
-        ),
-    ] = None,
+    run: RunOption = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of images.")] = 20,
     by: Annotated[
         str,

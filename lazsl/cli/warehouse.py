@@ -33,12 +33,12 @@ def status(
     from lazsl.run.status import run_status
     from lazsl.store.folder import Folder
 
-    found = run_status(Folder(workspace), run, warehouse)
+    state = run_status(Folder(workspace), run, warehouse)
     if as_json:
-        print(json.dumps(found, indent=1, default=str))
+        print(json.dumps(state, indent=1, default=str))
     else:
-        show_status(found)
-    if found["missing"] or not found["loaded"] or not found["reconciled"]:
+        show_status(state)
+    if state["missing"] or not state["loaded"] or not state["reconciled"]:
         raise typer.Exit(1)
 
 
@@ -98,39 +98,39 @@ def check(workspace: Workspace = "workspace") -> None:
         raise typer.Exit(1)
 
 
-def show_status(found: dict[str, Any]) -> None:
-    """Print how a run stands, as `lazsl.run.status.run_status` found it."""
-    table = Table("", "", title=f"run {found['run']}", show_header=False)
-    table.add_row("archive", escape(str(found["archive"])))
-    table.add_row("shards done", f"{found['shards_done']} of {found['shards']}")
-    table.add_row("images listed", f"{found['listed']:,}")
-    abstained = found.get("abstained", 0)
+def show_status(state: dict[str, Any]) -> None:
+    """Print how a run stands, as `lazsl.run.status.run_status` gives it."""
+    table = Table("", "", title=f"run {state['run']}", show_header=False)
+    table.add_row("archive", escape(str(state["archive"])))
+    table.add_row("shards done", f"{state['shards_done']} of {state['shards']}")
+    table.add_row("images listed", f"{state['listed']:,}")
+    abstained = state.get("abstained", 0)
     note = f"  ({abstained:,} of them abstained)" if abstained else ""
-    table.add_row("images labelled", f"{found.get('labelled', 0):,}{note}")
-    reasons = ", ".join(f"{n} {reason}" for reason, n in (found.get("rejects") or {}).items())
-    rejected = f"{found.get('rejected', 0):,}" + (f"  ({reasons})" if reasons else "")
+    table.add_row("images labelled", f"{state.get('labelled', 0):,}{note}")
+    reasons = ", ".join(f"{n} {reason}" for reason, n in (state.get("rejects") or {}).items())
+    rejected = f"{state.get('rejected', 0):,}" + (f"  ({reasons})" if reasons else "")
     table.add_row("images rejected", escape(rejected))
-    if found["waiting"]:
-        table.add_row("images waiting", f"{found['waiting']:,}  (finished, and not loaded)")
-    table.add_row("images missing", f"{found['missing']:,}")
-    if not found["reconciled"]:
+    if state["waiting"]:
+        table.add_row("images waiting", f"{state['waiting']:,}  (finished, and not loaded)")
+    table.add_row("images missing", f"{state['missing']:,}")
+    if not state["reconciled"]:
         table.add_row("counts", "[red]do not add up[/]; run lazsl load --rebuild")
-    if found.get("no_longer_listed"):
-        table.add_row("no longer listed", f"{found['no_longer_listed']:,}  (besides)")
-    for method, value in (found.get("accuracy") or {}).items():
+    if state.get("no_longer_listed"):
+        table.add_row("no longer listed", f"{state['no_longer_listed']:,}  (besides)")
+    for method, value in (state.get("accuracy") or {}).items():
         part = " of those not abstained" if abstained and method == "lazsl" else ""
         table.add_row(f"accuracy, {method}", f"{value:.1%}{part}" if value is not None else "")
-    if found.get("seconds"):
+    if state.get("seconds"):
         spent = ", ".join(
-            f"{name} {value:.1f} s" for name, value in found["seconds"].items() if value
+            f"{name} {value:.1f} s" for name, value in state["seconds"].items() if value
         )
         table.add_row("time", spent)
-    if found.get("doubt") is not None:
+    if state.get("doubt") is not None:
         table.add_row(
             "forward passes",
-            f"{found['seen'] + 1:.1f} per image, of {found['crops_asked'] + 1}; the crops not "
-            f"embedded would change an estimated {found['doubt']:.2%} of the labels",
+            f"{state['seen'] + 1:.1f} per image, of {state['crops_asked'] + 1}; the crops not "
+            f"embedded would change an estimated {state['doubt']:.2%} of the labels",
         )
-    if not found["loaded"]:
+    if not state["loaded"]:
         table.add_row("warehouse", "some finished shards are not loaded yet; run `lazsl load`")
     out.print(table)

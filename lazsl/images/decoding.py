@@ -208,10 +208,10 @@ def _unknown(data: bytes) -> Reject:
 
 
 def _broken(kind: str, data: bytes, error: Exception) -> Reject:
-    said = unquoting(in_one_line(error))
-    if "truncated" in said.lower() or _ends_early(kind, data):
-        return Reject(TRUNCATED, f"{kind} of {len(data)} bytes that ends too early: {said}")
-    return Reject(CORRUPT, f"{kind} of {len(data)} bytes that cannot be decoded: {said}")
+    complaint = unquoting(in_one_line(error))
+    if "truncated" in complaint.lower() or _ends_early(kind, data):
+        return Reject(TRUNCATED, f"{kind} of {len(data)} bytes that ends too early: {complaint}")
+    return Reject(CORRUPT, f"{kind} of {len(data)} bytes that cannot be decoded: {complaint}")
 
 
 def _ends_early(kind: str, data: bytes) -> bool:

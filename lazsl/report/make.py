@@ -197,11 +197,11 @@ def _check_archive(url: str, given: str | None) -> None:
         raise UserError(f"{error} (or make the report without pictures: --no-previews)") from None
 
 
-def _check_comparable(one: dict[str, Any], other: dict[str, Any]) -> None:
-    if one["archive"] != other["archive"]:
+def _check_comparable(run: dict[str, Any], other: dict[str, Any]) -> None:
+    if run["archive"] != other["archive"]:
         raise UserError(
-            f"run {other['run']} is of another archive ({other['archive_url']}) than {one['run']} "
-            f"({one['archive_url']}); compare runs of one archive"
+            f"run {other['run']} is of another archive ({other['archive_url']}) than {run['run']} "
+            f"({run['archive_url']}); compare runs of one archive"
         )
 
 

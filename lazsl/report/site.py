@@ -40,7 +40,7 @@ _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 def visible(text: str) -> str:
     """The text with control characters and direction overrides written out, such as ‹U+202E›."""
-    return _UNSEEN.sub(lambda found: f"‹U+{ord(found[0]):04X}›", text)
+    return _UNSEEN.sub(lambda match: f"‹U+{ord(match[0]):04X}›", text)
 
 
 def exact(texts: Sequence[str]) -> dict[int, str]:
@@ -120,10 +120,10 @@ class Site:
 
     def previews(self, shard: str) -> dict[str, int]:
         """The previews of a shard's images that are there already: image_id -> size in bytes."""
-        found = self.folder.details(f"previews/{checked('a shard', shard)}", ".webp")
+        files = self.folder.details(f"previews/{checked('a shard', shard)}", ".webp")
         return {
             name.rsplit("/", 1)[1].removesuffix(".webp"): int(info.get("size") or 0)
-            for name, info in found.items()
+            for name, info in files.items()
         }
 
     def write_preview(self, shard: str, image_id: str, data: bytes) -> None:

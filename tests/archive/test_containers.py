@@ -80,8 +80,8 @@ def write_tar(file: Path, pictures: Pictures) -> str:
 
 def write_tars(place: Path, pictures: Pictures) -> str:
     keys = list(pictures)
-    for number, some in enumerate((keys[:3], keys[3:])):
-        write_tar(place / "tars" / f"{number:04d}.tar", {key: pictures[key] for key in some})
+    for number, part in enumerate((keys[:3], keys[3:])):
+        write_tar(place / "tars" / f"{number:04d}.tar", {key: pictures[key] for key in part})
     return f"tars://::{place / 'tars'}"
 
 
@@ -89,9 +89,9 @@ def write_parquet(place: Path, pictures: Pictures) -> str:
     """As Hugging Face writes them, in two files, the second in row groups of two."""
     (place / "parquet").mkdir(exist_ok=True)
     rows = [{"image": {"bytes": d, "path": k}, "text": "a bird"} for k, d in pictures.items()]
-    for number, some in enumerate((rows[:3], rows[3:])):
+    for number, part in enumerate((rows[:3], rows[3:])):
         file = place / "parquet" / f"{number}.parquet"
-        pq.write_table(pa.Table.from_pylist(some), file, row_group_size=2)
+        pq.write_table(pa.Table.from_pylist(part), file, row_group_size=2)
     return f"parquet://::{place / 'parquet'}"
 
 
@@ -125,8 +125,8 @@ def staged(url: str, place: Path, name: str = "staged", **options: Any) -> Stage
 
 def outcomes(shard: Staged) -> list[Any]:
     """The bytes of each image, or the reason of its reject."""
-    found = (shard.read(row) for row in range(len(shard.table)))
-    return [item if isinstance(item, bytes) else item.reason for item in found]
+    items = (shard.read(row) for row in range(len(shard.table)))
+    return [item if isinstance(item, bytes) else item.reason for item in items]
 
 
 def labelled(url: str, place: Path) -> list[tuple[Any, ...]]:
@@ -156,14 +156,14 @@ def labelled(url: str, place: Path) -> list[tuple[Any, ...]]:
 
 
 def test_every_form_gives_the_same_labels_and_scores(tmp_path: Path, pictures: Pictures) -> None:
-    found = {}
+    keys_of_form = {}
     for name, write in FORMS.items():
         place = tmp_path / name
         place.mkdir()
-        found[name] = labelled(write(place, pictures), place)
-    assert len(found["folder"]) == len(pictures)
+        keys_of_form[name] = labelled(write(place, pictures), place)
+    assert len(keys_of_form["folder"]) == len(pictures)
     for name in FORMS:
-        assert found[name] == found["folder"], name
+        assert keys_of_form[name] == keys_of_form["folder"], name
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -275,11 +275,11 @@ def test_what_changes_between_listing_and_fetching_becomes_a_reject(
     keys = list(pictures)
     write_tar(first, {keys[0]: b"another", keys[1]: pictures[keys[1]]})
     os.utime(first, (2e9, 2e9))
-    found = outcomes(stage(images, url, tmp_path / "staged", 4, pause=0))
-    assert found.count(CHANGED) == 2 and found.count(MISSING) == 1
+    items = outcomes(stage(images, url, tmp_path / "staged", 4, pause=0))
+    assert items.count(CHANGED) == 2 and items.count(MISSING) == 1
     (tmp_path / "tars/0001.tar").unlink()
-    found = outcomes(stage(images, url, tmp_path / "later", 4, pause=0))
-    assert found.count(MISSING) == 1 + len(keys[3:])
+    items = outcomes(stage(images, url, tmp_path / "later", 4, pause=0))
+    assert items.count(MISSING) == 1 + len(keys[3:])
 
 
 def test_rows_without_a_picture_are_rejects(tmp_path: Path, pictures: Pictures) -> None:
@@ -348,9 +348,9 @@ def test_a_list_of_urls_is_asked_what_changes_and_the_dead_are_rejects(
     versions = dict(zip(listing["key"].to_pylist(), listing["version"].to_pylist(), strict=True))
     assert versions.pop(f"{server}/dead.jpg") == UNVERSIONED
     assert UNVERSIONED not in versions.values() and len(versions) == len(pictures)
-    found = outcomes(staged(url, tmp_path))
-    assert found.count(MISSING) == 1
-    assert sorted(item for item in found if item != MISSING) == sorted(pictures.values())
+    items = outcomes(staged(url, tmp_path))
+    assert items.count(MISSING) == 1
+    assert sorted(item for item in items if item != MISSING) == sorted(pictures.values())
     workspace = Folder(str(tmp_path / "workspace"))
     Server.pictures["0.jpg"] = pictures["0.jpg"][:-1] + b"x"
     changed = plan_shards(workspace, url, SUFFIXES, 100)
@@ -364,8 +364,8 @@ def test_a_list_from_elsewhere_names_no_file_of_this_machine(tmp_path: Path) -> 
     entries = [f"file://{secret}", str(secret), f"zip://a.jpg::file://{secret}", "b.jpg"]
     memory.pipe_file("/lists/a.csv", "\n".join(["url", *entries]).encode())
     memory.pipe_file("/lists/b.jpg", b"theirs")
-    found = outcomes(staged("memory://lists/a.csv", tmp_path))
-    assert sorted(found, key=str) == [b"theirs", MISSING, UNREADABLE, UNREADABLE]
+    items = outcomes(staged("memory://lists/a.csv", tmp_path))
+    assert sorted(items, key=str) == [b"theirs", MISSING, UNREADABLE, UNREADABLE]
 
 
 def test_what_is_replaced_on_a_web_server_is_seen(server: str, tmp_path: Path) -> None:

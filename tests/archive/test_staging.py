@@ -48,10 +48,10 @@ def contents(staged: Staged) -> dict[str, bytes | Reject]:
 
 
 def rejects(staged: Staged) -> dict[str, str]:
-    found = {key: item for key, item in contents(staged).items() if isinstance(item, Reject)}
-    for reject in found.values():
+    rejects = {key: item for key, item in contents(staged).items() if isinstance(item, Reject)}
+    for reject in rejects.values():
         assert reject.reason in REASONS and reject.detail
-    return {key: reject.reason for key, reject in found.items()}
+    return {key: reject.reason for key, reject in rejects.items()}
 
 
 def at(bucket: str, key: str) -> str:

@@ -210,8 +210,8 @@ def test_overall_weighs_every_stratum_by_its_images() -> None:
     stratum = np.array([0, 0, 0, 0, 1, 1])
     right = np.array([1, 1, 1, 0, 0, 1], bool)
     weights = estimate.stratum_weights(stratum, {0: 100, 1: 900})
-    found = estimate.stratified(*weights, right, np.ones(6, bool))
-    assert found.value == pytest.approx(0.1 * 3 / 4 + 0.9 * 1 / 2)
+    accuracy = estimate.stratified(*weights, right, np.ones(6, bool))
+    assert accuracy.value == pytest.approx(0.1 * 3 / 4 + 0.9 * 1 / 2)
     # Of a part of the images, such as those that a run did not abstain from.
     within = np.array([1, 1, 0, 1, 1, 0], bool)
     part = estimate.stratified(*weights, right, within)
@@ -221,10 +221,10 @@ def test_overall_weighs_every_stratum_by_its_images() -> None:
 @pytest.mark.parametrize(("right", "judged"), [(0, 5), (3, 5), (29, 30), (200, 200)])
 def test_a_class_has_clopper_and_pearsons_interval(right: int, judged: int) -> None:
     huge = np.full(judged, 1e12)
-    found = estimate.share(huge, np.arange(judged) < right, np.ones(judged, bool))
+    interval = estimate.share(huge, np.arange(judged) < right, np.ones(judged, bool))
     wanted = binomtest(right, judged).proportion_ci(method="exact")
-    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-9)
-    assert found.value == right / judged
+    assert (interval.low, interval.high) == pytest.approx((wanted.low, wanted.high), abs=1e-9)
+    assert interval.value == right / judged
 
 
 def test_strata_without_enough_judgements_are_put_together() -> None:
@@ -287,14 +287,15 @@ def test_two_commands_turn_judgements_into_the_accuracy_of_any_run(
     calls = dict(real.ask("select (run, key), label from labelled"))
     for run in {run for run, _ in calls}:
         document = json.loads(lazsl("audit", "estimate", run, "--json", *options))
-        mine = {key: label for (of, key), label in calls.items() if of == run}
-        right = sum(truth[key] == label for key, label in mine.items())
+        labels = {key: label for (of, key), label in calls.items() if of == run}
+        right = sum(truth[key] == label for key, label in labels.items())
         # Everything was judged, so nothing is uncertain.
         accuracy = document["accuracy"]
-        assert accuracy["value"] == accuracy["low"] == accuracy["high"] == right / len(mine)
-        assert document["judged"] == document["population"] == document["images"] == len(mine) == 43
+        assert accuracy["value"] == accuracy["low"] == accuracy["high"] == right / len(labels)
+        assert document["judged"] == document["population"] == document["images"] == 43
+        assert len(labels) == 43
         for name, of in document["classes"].items():
-            called = [key for key, label in mine.items() if label == name]
+            called = [key for key, label in labels.items() if label == name]
             assert of["judged"] == len(called)
             assert of["value"] == sum(truth[key] == name for key in called) / len(called)
     shown = lazsl("audit", "estimate", labelled.key, *options)
@@ -343,12 +344,12 @@ def test_a_second_opinion_is_added_and_the_first_is_kept(here: Place) -> None:
     assert here.ask("select distinct judged_label, reviewers, agreed from reviewed") == [
         (None, 1, True)
     ]
-    found = estimate.estimate_run(here.path, "run-a")
-    assert found.accuracy.value == 0 and found.conflicts == 0
+    measured = estimate.estimate_run(here.path, "run-a")
+    assert measured.accuracy.value == 0 and measured.conflicts == 0
     here.imported(here.sheet(sample, as_called), reviewer="bob")
-    found = estimate.estimate_run(here.path, "run-a")
-    assert (found.accuracy.value, found.conflicts) == (1, 20)
-    assert "Reviewers differ on 20 images" in " ".join(found.notes())
+    measured = estimate.estimate_run(here.path, "run-a")
+    assert (measured.accuracy.value, measured.conflicts) == (1, 20)
+    assert "Reviewers differ on 20 images" in " ".join(measured.notes())
 
 
 def test_cut_off_between_keeping_and_loading_the_next_load_brings_judgements_in(
@@ -392,9 +393,9 @@ def test_a_later_run_and_a_removed_image_leave_judgements_alone(here: Place) -> 
     weights = dict(here.ask("select key, population / drawn from samples"))
     inside = [key for key in judged if key in calls]
     right = sum(weights[key] for key in inside if calls[key] == judged[key])
-    found = estimate.estimate_run(here.path, "run-b")
-    assert found.drawn_from == "run-a" and found.accuracy.judged == len(inside) < 20
-    assert found.accuracy.value == pytest.approx(right / sum(weights[key] for key in inside))
+    measured = estimate.estimate_run(here.path, "run-b")
+    assert measured.drawn_from == "run-a" and measured.accuracy.judged == len(inside) < 20
+    assert measured.accuracy.value == pytest.approx(right / sum(weights[key] for key in inside))
 
 
 # Files to judge in

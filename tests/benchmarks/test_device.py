@@ -168,13 +168,13 @@ def test_what_is_missing_comes_from_wheels(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_wheels_are_all_that_they_ask_for() -> None:
-    there = {"torch", "torchvision", "numpy"}
+    present = {"torch", "torchvision", "numpy"}
     names = {canonicalize_name(name) for name in (*wheels.MODULES.values(), *wheels.NEVER_IMPORTED)}
     known = {"python_version": "3.12", "python_full_version": "3.12.0", "extra": ""}
     for name in names:
         for requirement in map(Requirement, metadata.requires(name) or ()):
             if requirement.marker is None or requirement.marker.evaluate(known):
-                assert canonicalize_name(requirement.name) in names | there, (name, requirement)
+                assert canonicalize_name(requirement.name) in names | present, (name, requirement)
 
 
 def test_a_section_needs_nothing_that_is_neither_there_nor_a_wheel(tmp_path: Path) -> None:
@@ -183,6 +183,6 @@ def test_a_section_needs_nothing_that_is_neither_there_nor_a_wheel(tmp_path: Pat
         (tmp_path / f"{module}.py").write_text("raise ImportError('not on that machine')")
     path = os.pathsep.join([str(tmp_path), str(measuring.ROOT)])
     patient = argparse.Namespace(size="small", patience=20)
-    found = measuring.run("machine", patient, "cpu", path, time.monotonic() + 600)
-    assert found["error"] is None
-    assert len(found["rows"]) == 4
+    section = measuring.run("machine", patient, "cpu", path, time.monotonic() + 600)
+    assert section["error"] is None
+    assert len(section["rows"]) == 4

@@ -178,7 +178,7 @@ def test_what_is_withheld_is_what_has_no_label(kitchen: Kitchen) -> None:
 
 def test_confused_by_names_what_only_the_wrong_class_has(kitchen: Kitchen) -> None:
     spoken = grouped(kitchen.of("evidence"), lambda r: (r["image_id"], r["class"]))
-    found: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    evidence: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for image in kitchen.images():
         wrong = spoken[image["image_id"], image["label"]]
         right = spoken.get((image["image_id"], image["truth"]), [])
@@ -187,14 +187,14 @@ def test_confused_by_names_what_only_the_wrong_class_has(kitchen: Kitchen) -> No
         if image["truth"] not in (None, image["label"]) and right and apart:
             misled = max(apart, key=lambda r: r["similarity"])["attribute"]
             missed = min(right, key=lambda r: r["similarity"])["attribute"]
-            found[image["truth"], image["label"]].append((misled, missed))
-    assert found
+            evidence[image["truth"], image["label"]].append((misled, missed))
+    assert evidence
     answered = kitchen.answer("confused_by")
     assert {(r["truth"], r["label"]): r["images"] for r in answered} == {
-        pair: len(pairs) for pair, pairs in found.items()
+        pair: len(pairs) for pair, pairs in evidence.items()
     }
     for row in answered:
-        group = found[row["truth"], row["label"]]
+        group = evidence[row["truth"], row["label"]]
         if len(group) == 1:
             assert (row["misled_by"], row["did_not_see"]) == group[0]
 

@@ -119,10 +119,10 @@ def test_in_an_open_archive_thresholds_are_put_on_confidence_times_presence() ->
     assert opened.auroc_scores["presence"] == 1.0
     assert plain.floor is None
     without = measure_trust(top, right, known, 0.9, opened=True)
-    said = "takes one-sided plans, and attributes that have rivals"
+    sentence = "takes one-sided plans, and attributes that have rivals"
     run: Any = SimpleNamespace(key="run")
-    assert said in TrustSection(run, without, "").to_markdown()
-    assert said not in TrustSection(run, opened, "").to_markdown()
+    assert sentence in TrustSection(run, without, "").to_markdown()
+    assert sentence not in TrustSection(run, opened, "").to_markdown()
 
 
 def test_evaluate_says_over_how_many_classes_chances_of_parents_are_summed() -> None:

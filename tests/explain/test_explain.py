@@ -122,10 +122,10 @@ def test_contributions_add_up_to_the_score_and_differences_to_the_margin(
 ) -> None:
     explanation = case(connection, labelled, image)
     assert explanation.other is not None
-    for one in (explanation.this, explanation.other):
-        parts = spoken(one)
-        assert sum(part.contribution for part in parts) == pytest.approx(one.score, abs=1e-6)
-        assert np.mean([part.similarity for part in parts]) == pytest.approx(one.score, abs=1e-6)
+    for match in (explanation.this, explanation.other):
+        parts = spoken(match)
+        assert sum(part.contribution for part in parts) == pytest.approx(match.score, abs=1e-6)
+        assert np.mean([part.similarity for part in parts]) == pytest.approx(match.score, abs=1e-6)
         assert sum(abs(part.share) for part in parts) == pytest.approx(1)
     pairs = pair(explanation.this, explanation.other)
     assert sum(pair.difference for pair in pairs) == pytest.approx(
@@ -189,15 +189,15 @@ def test_a_plan_made_anew_is_the_plan_that_was_kept(connection: Connection, labe
     stored = read_stored(labelled.workspace, kept.run, kept.image)
     assert kept.other is not None
     names = [kept.this.label, kept.other.label]
-    for made, one in zip(
+    for made, plan in zip(
         align(stored, labels, labelled.job.scoring, names, 2**28),
         (kept.this, kept.other),
         strict=True,
     ):
-        assert (made.label, made.rank, made.attributes) == (one.label, one.rank, one.attributes)
-        np.testing.assert_array_equal(made.boxes, one.boxes)
-        np.testing.assert_allclose(made.mass, one.mass, atol=1e-7)
-        np.testing.assert_allclose(made.similarity, one.similarity, atol=1e-6)
+        assert (made.label, made.rank, made.attributes) == (plan.label, plan.rank, plan.attributes)
+        np.testing.assert_array_equal(made.boxes, plan.boxes)
+        np.testing.assert_allclose(made.mass, plan.mass, atol=1e-7)
+        np.testing.assert_allclose(made.similarity, plan.similarity, atol=1e-6)
 
 
 def test_attributes_that_say_alike_stand_side_by_side() -> None:

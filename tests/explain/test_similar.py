@@ -33,10 +33,10 @@ def expected(labelled: Run) -> list[tuple[float, float, str, int]]:
         table = labelled.workspace.read_table(name)
         products = vectors_of(table).astype(np.float32) @ text
         for image in dict.fromkeys(table["image_id"].to_pylist()):
-            mine = [n for n, i in enumerate(table["image_id"].to_pylist()) if i == image]
-            best = max(mine, key=lambda n: products[n])
-            whole = products[mine[0]]
-            rows.append((float(products[best]), float(whole), image, best - mine[0]))
+            rows_of_image = [n for n, i in enumerate(table["image_id"].to_pylist()) if i == image]
+            best = max(rows_of_image, key=lambda n: products[n])
+            whole = products[rows_of_image[0]]
+            rows.append((float(products[best]), float(whole), image, best - rows_of_image[0]))
     return sorted(rows, key=lambda row: (-row[0], row[2]))
 
 
@@ -44,10 +44,10 @@ def test_find_gives_what_a_plain_loop_over_all_regions_gives(
     labelled: Run, expected: list[tuple[float, float, str, int]]
 ) -> None:
     with open_results(labelled.job.workspace) as results:
-        found = results.find(SENTENCE, count=5)
+        matches = results.find(SENTENCE, count=5)
         by_image = results.find(SENTENCE, count=3, by="image")
-    assert [(m.image.image_id, m.region) for m in found] == [(i, r) for *_, i, r in expected[:5]]
-    assert [m.similarity for m in found] == pytest.approx(
+    assert [(m.image.image_id, m.region) for m in matches] == [(i, r) for *_, i, r in expected[:5]]
+    assert [m.similarity for m in matches] == pytest.approx(
         [row[0] for row in expected[:5]], abs=1e-5
     )
     whole = sorted(expected, key=lambda row: (-row[1], row[2]))

@@ -79,28 +79,28 @@ class Campaign:
 
 def outcome_of(place: Place, whole: Content, chance: random.Random) -> tuple[str, str]:
     """What became of a place after a round, and the last thing that was said."""
-    said: list[str] = []
+    sentences: list[str] = []
     for _ in range(_TRIES):
         try:
             contents = _again(place, chance)
         except UserError as error:
-            said.append(str(error))
+            sentences.append(str(error))
             follow(str(error), place)
             continue
         except duckdb.Error as error:
             if not hint(error):
                 raise
-            said.append(f"{error}{hint(error)}")
-            follow(said[-1], place)
+            sentences.append(f"{error}{hint(error)}")
+            follow(sentences[-1], place)
             continue
         break
     else:
-        return "stuck", said[-1]
+        return "stuck", sentences[-1]
     for name, content in contents.items():
         if content != whole:
             wrong = [table for table in whole if content[table] != whole[table]]
-            return difference(content, whole), f"{name}: {wrong} after {said}"
-    return ("told, healed" if said else "healed"), ""
+            return difference(content, whole), f"{name}: {wrong} after {sentences}"
+    return ("told, healed" if sentences else "healed"), ""
 
 
 def _again(place: Place, chance: random.Random) -> dict[str, Content]:
@@ -239,8 +239,8 @@ def in_parts(home: Path, given: argparse.Namespace, log: Path) -> Campaign:
 
 
 def _one_part(home: Path, given: argparse.Namespace, part: int, log: Path) -> None:
-    own = home / f"part-{part}"
-    own.mkdir()
+    folder = home / f"part-{part}"
+    folder.mkdir()
     rounds = {
         kind: share
         for kind, share in (DISK | STORE).items()
@@ -254,7 +254,7 @@ def _one_part(home: Path, given: argparse.Namespace, part: int, log: Path) -> No
             known = "" if outcome in GOOD else f": {what}"
             print(f"{len(results)} {kind}: {outcome}{known}", file=sys.stderr, flush=True)
 
-        campaign = run(own, given.seed, given.faults, rounds, (part, given.parts), write)
+        campaign = run(folder, given.seed, given.faults, rounds, (part, given.parts), write)
         spent = {"seconds": campaign.seconds, "processor_seconds": campaign.processor_seconds}
         print(json.dumps(spent), file=file, flush=True)
 

@@ -111,8 +111,8 @@ def damage_some(place: Place, chance: random.Random) -> list[tuple[str, str]]:
             fault = cut_file
         if name.endswith(".json") and chance.random() < 0.4:
             fault = damaged_json
-        told = fault(place, name, chance)
-        done.append((fault.__name__.replace("_", " "), f"{name}: {told}"))
+        detail = fault(place, name, chance)
+        done.append((fault.__name__.replace("_", " "), f"{name}: {detail}"))
     return done
 
 

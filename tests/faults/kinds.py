@@ -139,15 +139,15 @@ def ended_command(place: Place, chance: random.Random) -> Faults:
         process.wait(seconds)
     if process.poll() is None:
         process.send_signal(number)
-    said = process.communicate(timeout=120)[1]
+    errors = process.communicate(timeout=120)[1]
     _check(process.returncode, -number)
-    if "Traceback" in said:
-        raise RuntimeError(said)
+    if "Traceback" in errors:
+        raise RuntimeError(errors)
     faults = [("ended command", f"{number.name} after {shards} records: {process.returncode}")]
     again = _command(place)
-    said = again.communicate(timeout=900)[1]
+    errors = again.communicate(timeout=900)[1]
     if again.returncode:
-        raise RuntimeError(said)
+        raise RuntimeError(errors)
     return faults
 
 

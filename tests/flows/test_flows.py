@@ -94,7 +94,7 @@ def test_a_job_labels_everything_and_names_its_tasks_after_shards(
     states = task_runs(flow_run_of(state))
     steps_of_shards = {f"{step} {n}" for step in ("stage", "embed", "score") for n in (1, 2, 3)}
     assert steps_of_shards <= set(states)
-    assert {state for found in states.values() for state in found} == {"Completed"}
+    assert {state for names in states.values() for state in names} == {"Completed"}
     assert not artifacts(state, "lazsl-evidence"), "LAZSL_EVIDENCE is off here"
     label_plainly(small_job(archive, tmp_path / "plain"), tmp_path / "scratch")
     assert content(job.warehouse_path) == content(tmp_path / "plain" / "warehouse.duckdb")

@@ -53,9 +53,9 @@ class Service:
     key: str
     signed_in: Any
 
-    def page(self, browser: Browser, **how: Any) -> Page:
+    def page(self, browser: Browser, **options: Any) -> Page:
         """A page in a browser that was given the key."""
-        return browser.new_page(storage_state=self.signed_in, **how)
+        return browser.new_page(storage_state=self.signed_in, **options)
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """What the API answers; a server that is too busy says so (503) and is asked again."""
@@ -80,13 +80,13 @@ class Service:
         return self.ask(f"deployments/name/{name}/{name}")
 
     def start(self, deployment: str, **parameters: Any) -> str:
-        found = self.deployment(deployment)
-        run = self.ask(f"deployments/{found['id']}/create_flow_run", {"parameters": parameters})
+        entry = self.deployment(deployment)
+        run = self.ask(f"deployments/{entry['id']}/create_flow_run", {"parameters": parameters})
         return str(run["id"])
 
     def state(self, flow_run: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.ask(f"flow_runs/{flow_run}")["state"]
-        return found
+        state: dict[str, Any] = self.ask(f"flow_runs/{flow_run}")["state"]
+        return state
 
     def set_state(self, flow_run: str, type: str, name: str) -> None:
         """What a button in the browser sends; a command would take too long to start."""
@@ -115,19 +115,19 @@ class Service:
         return self.state(flow_run)
 
     def runs(self, flow: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.ask(
+        runs: list[dict[str, Any]] = self.ask(
             "flow_runs/filter", {"flows": {"name": {"any_": [flow]}}}
         )
-        return found
+        return runs
 
     def tasks(self, flow_run: str) -> dict[str, list[str]]:
         """States by task and number: {"embed 2": ["FAILED", "COMPLETED"]}."""
-        found = self.ask(
+        tasks = self.ask(
             "task_runs/filter",
             {"task_runs": {"flow_run_id": {"any_": [flow_run]}}, "sort": "EXPECTED_START_TIME_ASC"},
         )
         states: dict[str, list[str]] = {}
-        for task in found:
+        for task in tasks:
             states.setdefault(task["name"].split(" (")[0], []).append(task["state_type"])
         return states
 
@@ -135,8 +135,8 @@ class Service:
         """Names of the workers that took a run, attempt by attempt."""
         only = {"flow_run_id": {"any_": [flow_run]}, "task_run_id": {"is_null_": True}}
         logs = self.ask("logs/filter", {"logs": only, "sort": "TIMESTAMP_ASC"})
-        found = [re.match(r"Worker '(.*)' submitting", log["message"]) for log in logs]
-        return [match[1] for match in found if match]
+        matches = [re.match(r"Worker '(.*)' submitting", log["message"]) for log in logs]
+        return [match[1] for match in matches if match]
 
 
 def run_to_end(command: list[Any], environment: dict[str, str], place: Path) -> str:
@@ -162,11 +162,11 @@ def wait_for(ready: Callable[[], bool], seconds: float = 240) -> None:
 
 def listen() -> tuple[ThreadingHTTPServer, list[dict[str, Any]]]:
     """An HTTP listener on a free port, and the JSON it was sent."""
-    told: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
             self.end_headers()
 
@@ -175,7 +175,7 @@ def listen() -> tuple[ThreadingHTTPServer, list[dict[str, Any]]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server, told
+    return server, messages
 
 
 @pytest.fixture(scope="module")
@@ -378,20 +378,22 @@ def test_the_pool_for_kubernetes_is_one_that_the_server_takes(service: Service) 
     template = ROOT / "infra" / "kubernetes" / "work-pool.json"
     pool = ("kubernetes-jobs", "--type", "kubernetes", "--base-job-template", str(template))
     service.prefect("work-pool", "create", *pool)
-    found = service.ask("work_pools/kubernetes-jobs")
-    assert found["base_job_template"] == json.loads(template.read_text())
+    work_pool = service.ask("work_pools/kubernetes-jobs")
+    assert work_pool["base_job_template"] == json.loads(template.read_text())
 
 
 def test_all_deployments_come_at_once_and_their_forms_explain_every_parameter(
     service: Service, browser: Browser
 ) -> None:
     assert (service.home / "home/logs/deploy.log").read_text().count("successfully created") == 6
-    found = {one["name"]: one for one in service.ask("deployments/filter", {})}
+    deployments = {
+        deployment["name"]: deployment for deployment in service.ask("deployments/filter", {})
+    }
     names = "label-archive plan-archive label-batch relabel load-warehouse report"
-    assert set(found) == set(names.split())
-    for name, one in found.items():
-        assert one["tags"] == ["lazsl"] and one["description"]
-        schema = one["parameter_openapi_schema"]
+    assert set(deployments) == set(names.split())
+    for name, deployment in deployments.items():
+        assert deployment["tags"] == ["lazsl"] and deployment["description"]
+        schema = deployment["parameter_openapi_schema"]
         inner = schema.get("definitions", {}).values()
         for field, about in [
             *schema["properties"].items(),
@@ -402,12 +404,12 @@ def test_all_deployments_come_at_once_and_their_forms_explain_every_parameter(
                 f"{field} of {name} is not explained"
             )
     for name in ("label-archive", "plan-archive"):
-        (schedule,) = found[name]["schedules"]
+        (schedule,) = deployments[name]["schedules"]
         assert schedule["schedule"]["cron"] == "0 2 * * *" and not schedule["active"]
-        assert found[name]["global_concurrency_limit"]["limit"] == 1
+        assert deployments[name]["global_concurrency_limit"]["limit"] == 1
 
     page = service.page(browser, viewport={"width": 1400, "height": 1500})
-    page.goto(f"{service.url}/deployments/deployment/{found['label-archive']['id']}/run")
+    page.goto(f"{service.url}/deployments/deployment/{deployments['label-archive']['id']}/run")
     for text in ("Where the images are: a path or any fsspec URL", "Square crops per image."):
         expect(page.get_by_text(text).first).to_be_visible(timeout=60_000)
     expect(page.get_by_role("button", name="Submit")).to_be_enabled()
@@ -545,18 +547,18 @@ def test_two_workers_that_share_a_bucket_label_an_archive_batch_by_batch_and_emb
         "6 shards, 6 missing: 2 batches started, 0 shards are under way already; to stop them, "
         f"cancel the flow runs with the tag {key}"
     )
-    mine = [run for run in service.runs("label-batch") if key in run["tags"]]
-    assert {run["name"] for run in mine} == {f"{key} 1 to 3", f"{key} 4 to 6"}
-    for run in mine:
+    batches = [run for run in service.runs("label-batch") if key in run["tags"]]
+    assert {run["name"] for run in batches} == {f"{key} 1 to 3", f"{key} 4 to 6"}
+    for run in batches:
         assert service.end(run["id"])["type"] == "COMPLETED"
-    took = {worker for run in mine for worker in service.workers(run["id"])}
+    took = {worker for run in batches for worker in service.workers(run["id"])}
     assert took == {"worker-1", "elsewhere"}
-    states = [service.tasks(run["id"]) for run in mine]
-    embedded = [n for found in states for n, s in found.items() for _ in s if n.startswith("embed")]
+    states = [service.tasks(run["id"]) for run in batches]
+    embedded = [n for tasks in states for n, s in tasks.items() for _ in s if n.startswith("embed")]
     assert sorted(embedded) == [f"embed {number}" for number in range(1, 7)]
     wait_for(lambda: warehouse.exists() and run_status(Folder(job.workspace))["loaded"])
-    found = run_status(Folder(job.workspace))
-    assert (found["listed"], found["labelled"], found["missing"]) == (24, 17, 0)
+    status = run_status(Folder(job.workspace))
+    assert (status["listed"], status["labelled"], status["missing"]) == (24, 17, 0)
     plain = small_job(f"{bucket}/archive", tmp_path / "plain", shard_size=4)
     label_plainly(plain, tmp_path / "scratch")
     assert content(warehouse) == content(plain.warehouse_path)
@@ -577,8 +579,8 @@ def test_a_killed_flow_process_is_started_again_and_does_only_what_is_missing(
     wait_for(lambda: service.state(flow_run)["type"] == "COMPLETED")
     message = service.state(flow_run)["message"]
     assert message.startswith(f"12 shards done, {12 - done} of them in this run")
-    found = run_status(Folder(job.workspace))
-    assert (found["listed"], found["labelled"], found["missing"]) == (24, 17, 0)
+    status = run_status(Folder(job.workspace))
+    assert (status["listed"], status["labelled"], status["missing"]) == (24, 17, 0)
 
 
 def test_a_worker_that_ends_by_itself_is_started_again(service: Service) -> None:
@@ -594,11 +596,11 @@ def test_the_server_put_no_event_aside(service: Service) -> None:
 
 
 def test_secrets_are_in_no_log_parameter_or_artifact(service: Service) -> None:
-    said = [path.read_text() for path in (service.home / "home" / "logs").iterdir()]
+    texts = [path.read_text() for path in (service.home / "home" / "logs").iterdir()]
     for path in ("flow_runs", "logs", "artifacts", "deployments", "block_documents"):
-        said.append(json.dumps(service.ask(f"{path}/filter", {"limit": 200})))
-    assert len(said) > 8 and all(len(text) > 2 for text in said)
-    assert not [text for text in said if SECRET in text or service.key in text]
+        texts.append(json.dumps(service.ask(f"{path}/filter", {"limit": 200})))
+    assert len(texts) > 8 and all(len(text) > 2 for text in texts)
+    assert not [text for text in texts if SECRET in text or service.key in text]
 
 
 def words_of(process: psutil.Process, home: Path) -> list[str]:

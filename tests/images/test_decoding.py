@@ -97,13 +97,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_allowed_format_shows_its_first_frame_in_true_colour(name: str) -> None:
-    found = picture(FILES[name])
-    assert found.format == name.split()[0].upper()
-    assert found.image.size == (24, 16) and found.orientation == 1
+    outcome = picture(FILES[name])
+    assert outcome.format == name.split()[0].upper()
+    assert outcome.image.size == (24, 16) and outcome.orientation == 1
     # Centres of the quarters, away from the ringing of lossy formats at their edges.
     for at in ((4, 3), (19, 3), (4, 12), (19, 12)):
         x, y = at
-        difference = np.asarray(found.image)[y, x].astype(int) - np.asarray(scene())[y, x]
+        difference = np.asarray(outcome.image)[y, x].astype(int) - np.asarray(scene())[y, x]
         assert np.abs(difference).max() <= 12, at
 
 
@@ -125,10 +125,10 @@ def test_every_exif_orientation_is_turned_upright_once(kind: str, orientation: i
     exif = Image.Exif()
     exif[0x0112] = orientation
     best: dict[str, int] = {"lossless": 1} if kind == "WEBP" else {"quality": 100, "subsampling": 0}
-    found = picture(encoded(stored, kind, exif=exif, **best))
-    assert found.orientation == orientation
-    assert found.image.size == (24, 16)
-    difference = np.asarray(found.image).astype(int) - np.asarray(scene())
+    outcome = picture(encoded(stored, kind, exif=exif, **best))
+    assert outcome.orientation == orientation
+    assert outcome.image.size == (24, 16)
+    difference = np.asarray(outcome.image).astype(int) - np.asarray(scene())
     assert np.abs(difference).max() < 10
 
 
@@ -144,8 +144,8 @@ def test_every_exif_orientation_is_turned_upright_once(kind: str, orientation: i
     ],
 )
 def test_malformed_exif_costs_no_picture(exif: bytes) -> None:
-    found = picture(encoded(scene(), "JPEG", exif=exif))
-    assert (found.image.size, found.orientation) == ((24, 16), 1)
+    outcome = picture(encoded(scene(), "JPEG", exif=exif))
+    assert (outcome.image.size, outcome.orientation) == ((24, 16), 1)
 
 
 def test_transparency_lies_on_white() -> None:
@@ -358,13 +358,13 @@ def test_a_jpeg_can_be_decoded_smaller_at_once(name: str, factor: int) -> None:
         asked.append(shorter)
         return factor
 
-    found = decode(FILES[name], max_pixels=LIMIT, shrink=shrink)
-    assert isinstance(found, Picture) and asked == [16]
-    assert (found.size, found.factor) == ((24, 16), factor)
-    assert found.image.size == (24 // factor, 16 // factor) and found.image.mode == "RGB"
+    outcome = decode(FILES[name], max_pixels=LIMIT, shrink=shrink)
+    assert isinstance(outcome, Picture) and asked == [16]
+    assert (outcome.size, outcome.factor) == ((24, 16), factor)
+    assert outcome.image.size == (24 // factor, 16 // factor) and outcome.image.mode == "RGB"
     if factor < 8:  # of which each pixel still lies in one quarter
         averaged = np.asarray(picture(FILES[name]).image.reduce(factor)).astype(int)
-        assert np.abs(np.asarray(found.image) - averaged).max() <= 8
+        assert np.abs(np.asarray(outcome.image) - averaged).max() <= 8
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -381,14 +381,14 @@ def test_a_jpeg_decoded_smaller_is_upright_too(orientation: int) -> None:
 
 def test_a_jpeg_whose_sides_a_factor_does_not_divide_is_decoded_whole() -> None:
     data = encoded(scene().resize((25, 16)), "JPEG")
-    found = decode(data, max_pixels=LIMIT, shrink=lambda _: 2)
-    assert isinstance(found, Picture) and (found.image.size, found.factor) == ((25, 16), 1)
+    outcome = decode(data, max_pixels=LIMIT, shrink=lambda _: 2)
+    assert isinstance(outcome, Picture) and (outcome.image.size, outcome.factor) == ((25, 16), 1)
 
 
 @pytest.mark.parametrize("name", [n for n in FILES if not n.startswith("jpeg")])
 def test_other_formats_are_decoded_whole(name: str) -> None:
-    found = decode(FILES[name], max_pixels=LIMIT, shrink=lambda _: 2)
-    assert isinstance(found, Picture) and (found.image.size, found.factor) == ((24, 16), 1)
+    outcome = decode(FILES[name], max_pixels=LIMIT, shrink=lambda _: 2)
+    assert isinstance(outcome, Picture) and (outcome.image.size, outcome.factor) == ((24, 16), 1)
 
 
 def test_a_jpeg_decoded_smaller_is_rejected_for_the_same_reasons() -> None:
@@ -428,8 +428,8 @@ def test_threads_decode_the_same_as_one_after_the_other() -> None:
     work = [FILES[name] for name in sorted(FILES)] * 8 + [b"", b"text"]
 
     def outcome(data: bytes) -> object:
-        found = decode(data, max_pixels=LIMIT)
-        return found.image.tobytes() if isinstance(found, Picture) else found
+        outcome = decode(data, max_pixels=LIMIT)
+        return outcome.image.tobytes() if isinstance(outcome, Picture) else outcome
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(outcome, work)) == [outcome(data) for data in work]

@@ -101,10 +101,10 @@ def test_without_its_package_a_picture_is_refused_with_what_to_install(
     ],
 )  # fmt: skip
 def test_a_kind_that_is_not_read_has_a_reason_of_its_own(
-    values: np.ndarray, how: dict[str, object], named: str | None
+    values: np.ndarray, options: dict[str, object], named: str | None
 ) -> None:
     outcome = decode(
-        made_pictures.tiff(values, **{"photometric": "minisblack", **how}), max_pixels=100
+        made_pictures.tiff(values, **{"photometric": "minisblack", **options}), max_pixels=100
     )
     if named is None:
         assert isinstance(outcome, Picture)

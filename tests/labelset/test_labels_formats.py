@@ -120,8 +120,8 @@ def lazsl(*arguments: str) -> Any:
 @pytest.mark.parametrize("form", ["auto", "dclip"])
 def test_a_full_size_file_of_phrases_is_read_whole(form: str, tmp_path: Path) -> None:
     made = full_size()
-    labels, found, notes = import_labels(stored(tmp_path, "d.json", made), form)
-    assert (found, notes) == ("dclip", [])
+    labels, format, notes = import_labels(stored(tmp_path, "d.json", made), form)
+    assert (format, notes) == ("dclip", [])
     assert held(labels) == stripped(made)
     assert (len(labels), sum(map(len, labels.attributes))) == (CLASSES, ATTRIBUTES)
     assert labels.prompts[0][0].startswith("kite (bird of prey), which ")
@@ -131,8 +131,8 @@ def test_a_full_size_file_of_phrases_is_read_whole(form: str, tmp_path: Path) ->
 @pytest.mark.parametrize("form", ["auto", "cupl"])
 def test_a_full_size_file_of_sentences_is_read_whole(form: str, tmp_path: Path) -> None:
     made = full_size(sentences=True)
-    labels, found, notes = import_labels(stored(tmp_path, "c.json", made), form)
-    assert found == "cupl" and labels.template == WHOLE
+    labels, format, notes = import_labels(stored(tmp_path, "c.json", made), form)
+    assert format == "cupl" and labels.template == WHOLE
     assert len(notes) == (1 if form == "auto" else 0)  # why it was taken for sentences
     assert held(labels) == stripped(made)
     assert [list(p) for p in labels.prompts if len(p) > 1] == [
@@ -143,19 +143,19 @@ def test_a_full_size_file_of_sentences_is_read_whole(form: str, tmp_path: Path) 
 def test_a_plain_list_of_names_is_read(tmp_path: Path) -> None:
     escaped = (name.replace("#", "\\#", 1) if name[0] == "#" else name for name in names())
     text = "\n".join(["", *escaped, "", ""])
-    labels, found, _ = import_labels(stored(tmp_path, "birds.txt", text.replace("\n", "\r\n")))
-    assert found == "names" and list(labels.classes) == names()
+    labels, format, _ = import_labels(stored(tmp_path, "birds.txt", text.replace("\n", "\r\n")))
+    assert format == "names" and list(labels.classes) == names()
     assert labels.name == "birds" and set(labels.attributes) == {()}
-    listed, found, _ = import_labels(stored(tmp_path, "birds.json", names()))
-    assert found == "names" and listed.classes == labels.classes
+    listed, format, _ = import_labels(stored(tmp_path, "birds.json", names()))
+    assert format == "names" and listed.classes == labels.classes
 
 
 def test_clip_benchmark_names_and_templates_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "birdset"
     stored(folder, "classnames.txt", "\n".join(names()) + "\n")
     stored(folder, "zeroshot_classification_templates.txt", "a photo of a {c}.\n{{art}} of {}\n\n")
-    labels, found, notes = import_labels(str(folder))
-    assert (found, notes, labels.name) == ("clip-benchmark", [], "birdset")
+    labels, format, notes = import_labels(str(folder))
+    assert (format, notes, labels.name) == ("clip-benchmark", [], "birdset")
     assert list(labels.classes) == names()
     assert labels.name_templates == ("a photo of a {class}.", "{art} of {class}")
     assert labels.prompts[6] == ("a photo of a Zaunkönig.", "{art} of Zaunkönig")
@@ -207,8 +207,8 @@ REFUSED: dict[str, tuple[str, object, str, str]] = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_only_a_person_can_put_right_is_refused(kind: str, tmp_path: Path) -> None:
-    name, value, form, said = REFUSED[kind]
-    with pytest.raises(UserError, match=said):
+    name, value, form, sentence = REFUSED[kind]
+    with pytest.raises(UserError, match=sentence):
         import_labels(stored(tmp_path, name, value), form)
 
 

@@ -189,10 +189,10 @@ MALFORMED: dict[str, tuple[object, str]] = {
 
 @pytest.mark.parametrize("kind", MALFORMED)
 def test_a_malformed_file_is_refused_in_one_sentence(kind: str, tmp_path: Path) -> None:
-    content, said = MALFORMED[kind]
+    content, sentence = MALFORMED[kind]
     url = stored(tmp_path, content)
     message = refusal(url)
-    assert url in message and said in message
+    assert url in message and sentence in message
 
 
 def test_a_missing_file_is_refused_in_one_sentence(tmp_path: Path) -> None:
@@ -264,8 +264,8 @@ NO_YAML = {
 
 @pytest.mark.parametrize("kind", NO_YAML)
 def test_bad_yaml_is_refused_in_one_sentence(kind: str, tmp_path: Path) -> None:
-    content, said = NO_YAML[kind]
-    assert said in refusal(stored(tmp_path, content, "birds.yaml"))
+    content, sentence = NO_YAML[kind]
+    assert sentence in refusal(stored(tmp_path, content, "birds.yaml"))
 
 
 # Synonyms, and sentences for a bare name
@@ -298,8 +298,8 @@ def test_a_class_without_attributes_speaks_by_all_sentences_of_its_name() -> Non
 
 def test_the_key_does_not_depend_on_where_the_file_lies(tmp_path: Path) -> None:
     here = load_labelset(stored(tmp_path / "here", BIRDS))
-    there = load_labelset(stored(tmp_path / "there", json.dumps(BIRDS, indent=4)))
-    assert here.key == there.key and here.key.startswith("birds-")
+    indented = load_labelset(stored(tmp_path / "there", json.dumps(BIRDS, indent=4)))
+    assert here.key == indented.key and here.key.startswith("birds-")
 
 
 @pytest.mark.parametrize(
@@ -320,8 +320,8 @@ def test_the_key_changes_with_classes_attributes_order_and_sentences(other: Any)
 
 def test_the_key_does_not_tell_a_template_from_the_sentences_it_makes() -> None:
     wings = {"Wren": ["brown wings"], "Crow": ["black wings"]}
-    told = {"classes": wings, "template": "{class}, which has {attribute}."}
-    assert parse_labelset(told, "birds").key == parse_labelset(wings, "birds").key
+    templated = {"classes": wings, "template": "{class}, which has {attribute}."}
+    assert parse_labelset(templated, "birds").key == parse_labelset(wings, "birds").key
 
 
 def test_a_label_set_can_be_made_in_python() -> None:

@@ -46,9 +46,11 @@ def test_words_are_compared_class_by_class(warehouse: Path) -> None:
     with closing(open_warehouse(warehouse)) as connection:
         words = words_that_differ(connection, "run-a", "run-b")
     assert words["others"] == 0
-    found = {row["class"]: (row["only"], row["gone"], row["added"]) for row in words["classes"]}
+    differences = {
+        row["class"]: (row["only"], row["gone"], row["added"]) for row in words["classes"]
+    }
     lost = list(fake_run.CLASSES)[3]
-    assert found == {
+    assert differences == {
         "wren": (None, ["a white eyebrow"], ["a long bill"]),
         lost: ("before", fake_run.CLASSES[lost], []),
         "a new class": ("now", [], ["a new attribute"]),
@@ -68,6 +70,6 @@ def test_the_news_of_a_run_say_what_changed_against_the_last(warehouse: Path) ->
             for run in ("run-a", "run-b")
         ]
     changed = sum(labels[0][image] != label for image, label in labels[1].items())
-    told = news(read_dashboard(warehouse, "run-b"))
-    assert f"Against run-a: another label for {changed} of {len(labels[1])} images" in told
-    assert f"{len(labels[1])} of 40 images labelled" in told and "mean margin" in told
+    text = news(read_dashboard(warehouse, "run-b"))
+    assert f"Against run-a: another label for {changed} of {len(labels[1])} images" in text
+    assert f"{len(labels[1])} of 40 images labelled" in text and "mean margin" in text

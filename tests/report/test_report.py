@@ -39,8 +39,8 @@ def data(site: Path, name: str) -> Any:
     text = (site / "data" / f"{name}.js").read_text("ascii")
     inside = re.fullmatch(r"lazsl\.register\((.*)\);\n", text)
     assert inside is not None
-    found, value = json.loads(f"[{inside[1]}]")
-    assert found == name
+    registered, value = json.loads(f"[{inside[1]}]")
+    assert registered == name
     return value
 
 
@@ -85,9 +85,9 @@ def rows(two: Two) -> Any:
     with closing(open_warehouse(two.warehouse)) as connection:
 
         def ask(query: str, *values: Any) -> list[Row]:
-            found = connection.execute(query, list(values))
-            names = [column[0] for column in found.description]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            result = connection.execute(query, list(values))
+            names = [column[0] for column in result.description]
+            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
         yield ask
 
@@ -118,14 +118,14 @@ def test_every_labelled_image_has_a_page_and_a_line_in_the_gallery_least_certain
 
 def test_the_plans_of_a_page_are_those_in_the_warehouse(two: Two, site: Path, rows: Any) -> None:
     images = images_of(site)
-    told = rows(
+    contributions = rows(
         "select image_id, rank, p.similarity, list(contribution order by attribute_index) as "
         "contributions from evidence join plans as p using (run, shard, image_id, rank) "
         "where run = ? group by all",
         two.new.key,
     )
-    assert len(told) == 2 * len(images)
-    for row in told:
+    assert len(contributions) == 2 * len(images)
+    for row in contributions:
         image = images[row["image_id"]]
         plan = image["plans"][row["rank"] - 1]
         cells = np.frombuffer(base64.b64decode(plan["cells"]), "<i2") * plan["scale"]
@@ -153,12 +153,12 @@ def test_the_overview_reconciles_its_counts(two: Two, site: Path, rows: Any) -> 
 
 def test_rejects_are_listed_by_reason(two: Two, site: Path, rows: Any) -> None:
     wanted = rows("select reason, key, detail from rejected where run = ?", two.new.key)
-    told = []
+    shown = []
     for number, (reason, count) in enumerate(data(site, "report")["rejects"]):
-        found = data(site, f"rejects-{number}")
-        assert len(found) == count
-        told += [(reason, row[0], row[1]) for row in found]
-    assert sorted(told) == sorted((r["reason"], r["key"], visible(r["detail"])) for r in wanted)
+        entries = data(site, f"rejects-{number}")
+        assert len(entries) == count
+        shown += [(reason, row[0], row[1]) for row in entries]
+    assert sorted(shown) == sorted((r["reason"], r["key"], visible(r["detail"])) for r in wanted)
 
 
 def test_a_class_names_its_attributes_its_exemplars_and_its_rivals(
@@ -178,8 +178,8 @@ def test_a_class_names_its_attributes_its_exemplars_and_its_rivals(
     for label, images in Counter(r["label"] for r in called).items():
         page = data(site, f"class-{names.index(label)}")
         assert page["images"] == images
-        mine = sorted((r for r in called if r["label"] == label), key=lambda r: -r["margin"])
-        assert page["typical"][0]["id"] == mine[0]["image_id"]
+        of_class = sorted((r for r in called if r["label"] == label), key=lambda r: -r["margin"])
+        assert page["typical"][0]["id"] == of_class[0]["image_id"]
         shown = [card["id"] for card in page["typical"] + page["odd"]]
         assert len(shown) == len(set(shown))
         evidence = rows(
@@ -189,8 +189,8 @@ def test_a_class_names_its_attributes_its_exemplars_and_its_rivals(
             label,
         )
         for number, contribution, *_ in page["attributes"]:
-            found = [e["contribution"] for e in evidence if e["attribute_index"] == number]
-            assert contribution == pytest.approx(np.mean(found), rel=1e-5)
+            contributions = [e["contribution"] for e in evidence if e["attribute_index"] == number]
+            assert contribution == pytest.approx(np.mean(contributions), rel=1e-5)
 
 
 def test_the_average_map_of_a_single_image_is_its_own(site: Path) -> None:
@@ -206,7 +206,9 @@ def test_the_average_map_of_a_single_image_is_its_own(site: Path) -> None:
         similarity = cells.reshape(len(boxes), -1).astype(float)
         grid = (packed["grid"], packed["grid"])
         places = explained(boxes, similarity, tuple(image["size"]), grid).clip(0)
-        levels = [np.frombuffer(base64.b64decode(one), np.uint8) for one in packed["levels"]]
+        levels = [
+            np.frombuffer(base64.b64decode(encoded), np.uint8) for encoded in packed["levels"]
+        ]
         for place, level in zip(places, levels, strict=True):
             assert level.max() == 255
             wanted = 255 * place.ravel() / place.max()
@@ -223,22 +225,22 @@ def test_the_comparison_has_every_changed_image_with_what_moved_it(
     labels = {i: (old[i]["label"], new[i]["label"]) for i in new}
     wanted = {i: both for i, both in labels.items() if both[0] != both[1]}
     assert wanted
-    told = [
+    shown = [
         row
         for number in range(len(data(site, "report")["changed"]))
         for row in data(site, f"changed-{number}")
     ]
-    assert {r["image_id"]: (r["label_before"], r["label_after"]) for r in told} == wanted
-    for row in told:
+    assert {r["image_id"]: (r["label_before"], r["label_after"]) for r in shown} == wanted
+    for row in shown:
         for moved in row["moved"]:
             for run, value in ((two.old, moved["before"]), (two.new, moved["after"])):
-                found = rows(
+                contributions = rows(
                     "select contribution from evidence "
                     "where run = ? and image_id = ? and class = ? and attribute = ?",
                     run.key, row["image_id"], moved["class"], moved["attribute"],
                 )  # fmt: skip
-                if found:
-                    assert value == pytest.approx(found[0]["contribution"])
+                if contributions:
+                    assert value == pytest.approx(contributions[0]["contribution"])
         changes = [abs(m["after"] - m["before"]) for m in row["moved"]]
         assert changes == sorted(changes, reverse=True)
     text = (site / "compare.html").read_text("utf-8")
@@ -273,12 +275,12 @@ def test_previews_are_small_upright_and_made_once(
             assert not preview.getexif()
     assert turned
     before = {p: p.stat().st_mtime_ns for p in (copy / "previews").rglob("*.webp")}
-    one = next(iter(before))
-    one.unlink()
+    removed = next(iter(before))
+    removed.unlink()
     make_report(two.warehouse, two.new.key, str(copy), against=two.old.key)
     after = {p: p.stat().st_mtime_ns for p in (copy / "previews").rglob("*.webp")}
     assert set(before) == set(after)
-    assert {p for p in after if before[p] != after[p]} == {one}
+    assert {p for p in after if before[p] != after[p]} == {removed}
     assert contents(copy) == contents(site)
 
 
@@ -390,10 +392,10 @@ def test_a_limited_report_shows_the_least_certain_and_a_random_half_and_says_so(
 
 def test_the_size_that_is_told_is_the_size_on_disk(two: Two, tmp_path: Path) -> None:
     made = make_report(two.warehouse, two.new.key, str(tmp_path / "site"))
-    found = contents(tmp_path / "site")
-    marker = len(found["data/site.json"])
-    assert made.bytes == pytest.approx(sum(map(len, found.values())) - marker, abs=2000)
-    previews = sum(len(blob) for name, blob in found.items() if name.startswith("previews/"))
+    files = contents(tmp_path / "site")
+    marker = len(files["data/site.json"])
+    assert made.bytes == pytest.approx(sum(map(len, files.values())) - marker, abs=2000)
+    previews = sum(len(blob) for name, blob in files.items() if name.startswith("previews/"))
     assert made.preview_bytes == previews
 
 

@@ -55,12 +55,12 @@ class Reported:
     def labelled(self) -> list[Row]:
         """The images of the run, least certain first."""
         with closing(open_warehouse(self.two.warehouse)) as connection:
-            found = connection.execute(
+            result = connection.execute(
                 "select * from labelled where run = ? order by margin, image_id",
                 [self.two.new.key],
             )
-            names = [column[0] for column in found.description or []]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            names = [column[0] for column in result.description or []]
+            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def evidence(self, image: str) -> list[Evidence]:
         with closing(open_warehouse(self.two.warehouse)) as connection:
@@ -184,17 +184,17 @@ def test_the_gallery_searches_file_names_labels_and_attributes(
         ).fetchall()
     spoke = dict(strongest)
     for wanted in (rows[7]["key"][-9:].upper(), rows[3]["label"][:5], "black legs"):
-        found = [
+        matching = [
             r["key"]
             for r in rows
             if wanted.lower() in r["key"].lower()
             or wanted.lower() in r["label"].lower()
             or any(wanted.lower() in attribute for attribute in spoke[r["image_id"]])
         ]
-        assert 0 < len(found) < len(rows)
+        assert 0 < len(matching) < len(rows)
         page.locator("#q").fill(wanted)
-        expect(page.locator("#count")).to_contain_text(f"{len(found)} of {len(rows)}")
-        expect(page.locator(".card .path")).to_have_text(found)
+        expect(page.locator("#count")).to_contain_text(f"{len(matching)} of {len(rows)}")
+        expect(page.locator(".card .path")).to_have_text(matching)
 
 
 def test_a_view_of_the_gallery_is_in_its_address(page: Page, reported: Reported) -> None:
@@ -379,9 +379,9 @@ def test_a_class_shows_what_carries_it_and_leads_to_its_images(
     )
     assert min(drawn) > 50
     page.get_by_role("link", name="All of them").click()
-    mine = [r["key"] for r in rows if r["label"] == label]
-    expect(page.locator("#count")).to_contain_text(f"{len(mine)} of {len(rows)}")
-    assert keys(page) == mine
+    of_class = [r["key"] for r in rows if r["label"] == label]
+    expect(page.locator("#count")).to_contain_text(f"{len(of_class)} of {len(rows)}")
+    assert keys(page) == of_class
 
 
 def test_rejects_are_filtered_by_reason(page: Page, reported: Reported) -> None:
@@ -433,9 +433,11 @@ def test_every_page_is_accessible_and_fits_the_screen(
             expect(page.locator("main")).not_to_contain_text("loading")
             wide = page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
             assert wide <= 0, name
-            found = Axe().run(page, options={"preload": False}).response["violations"]
-            told = [(v["id"], v["impact"], [n["html"] for n in v["nodes"]][:3]) for v in found]
-            assert [t for t in told if t[1] in ("serious", "critical")] == [], name
+            violations = Axe().run(page, options={"preload": False}).response["violations"]
+            summaries = [
+                (v["id"], v["impact"], [n["html"] for n in v["nodes"]][:3]) for v in violations
+            ]
+            assert [t for t in summaries if t[1] in ("serious", "critical")] == [], name
 
 
 def test_dark_follows_the_system_and_a_choice_is_remembered(

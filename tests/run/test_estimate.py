@@ -36,16 +36,17 @@ def test_the_command_multiplies_and_keeps_nothing(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    there = Folder(f"{bucket}/photos")
+    photos = Folder(f"{bucket}/photos")
     for path in copy_sample(tmp_path / "archive", 4, odd=False).rglob("*.jpg"):
-        there.write_bytes(path.name, path.read_bytes())
-    asked = ["estimate", there.url, "-l", str(fieldguide.LABELS_FILE), "-m", "fieldguide"]
+        photos.write_bytes(path.name, path.read_bytes())
+    asked = ["estimate", photos.url, "-l", str(fieldguide.LABELS_FILE), "-m", "fieldguide"]
     asked += ["--set", "regions.count=5", "--pictures", "2", "--images", "1e6", "--rate", "2"]
     result = CliRunner().invoke(app, [*asked, "--json"])
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert told["images"] == 4 and told["kinds"] == {".jpg": 4} and told["estimated_for"] == 10**6
-    [cost] = told["costs"]
+    estimate = json.loads(result.stdout)
+    assert estimate["images"] == 4 and estimate["kinds"] == {".jpg": 4}
+    assert estimate["estimated_for"] == 10**6
+    [cost] = estimate["costs"]
     assert cost["tried"] == 2 and cost["passes"] == 6 and cost["forward_passes"] == 6e6
     assert cost["money"] == pytest.approx(2 * cost["hours"])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["archive"]

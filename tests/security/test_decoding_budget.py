@@ -21,9 +21,9 @@ from lazsl.images.decoding import Picture, decode
 from lazsl.images.reasons import Reject
 
 
-def saved(image: Image.Image, kind: str, **how: object) -> bytes:
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
-    image.save(file, kind, **how)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 

@@ -56,7 +56,7 @@ def test_another_user_reads_no_staged_picture_no_spilled_row_and_no_key(
     files = [*place.iterdir(), spill_folder() / "rows", tmp_path / "key", tmp_path / "open"]
     command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat"]
     tried = [subprocess.run([*command, f], capture_output=True, check=False) for f in files]
-    assert [one.returncode == 0 for one in tried] == [False] * (len(files) - 1) + [True]
+    assert [process.returncode == 0 for process in tried] == [False] * (len(files) - 1) + [True]
 
 
 @only_root

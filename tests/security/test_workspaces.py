@@ -93,8 +93,8 @@ def test_relabel_loads_no_model_because_a_record_names_it(
     key = change(record, {"model": f"local-dir:{tmp_path / 'model'}"})
     answer = CliRunner().invoke(app, ["relabel", key, "--workspace", folder.url])
     assert answer.exit_code == 2
-    said = " ".join(answer.stderr.split())
-    assert "not loaded by itself" in said and "--model" in said
+    message = " ".join(answer.stderr.split())
+    assert "not loaded by itself" in message and "--model" in message
     with pytest.raises(UserError, match="not loaded by itself"):
         open_relabelling(folder, key, {})
     # Named by the person it is taken, and here there is none.
@@ -181,10 +181,10 @@ def test_a_hostile_warehouse_shows_no_picture_of_a_place_that_its_reader_never_n
     assert explained.exit_code == 0 and "never labelled" in " ".join(explained.stderr.split())
     # Below it is named, beside it is not; and what is named once stays so.
     assert not named.is_named(f"{private}-2") and not named.is_named(f"{private}/../other")
-    told = CliRunner().invoke(
+    result = CliRunner().invoke(
         app, ["report", "--archive", str(private), *options, str(site), "--images=1"]
     )
-    assert told.exit_code == 0, told.stderr
+    assert result.exit_code == 0, result.stderr
     assert named.is_named(f"{private}/below") and named.is_named(f"file://{private}")
     assert (tmp_path / "state" / "lazsl" / "archives").stat().st_mode & 0o077 == 0
 

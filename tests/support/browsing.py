@@ -25,7 +25,9 @@ def opened(browser: Browser, base: str, size: Row = WIDE, scheme: str = "light")
     wrong: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on(
+        "console", lambda message: wrong.append(message.text) if message.type == "error" else None
+    )
     page.on("dialog", lambda dialog: (wrong.append("a dialog"), dialog.dismiss()))
     # Leaving a page cuts off what it still loads: that is no failure.
     page.on(

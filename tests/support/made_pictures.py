@@ -310,9 +310,9 @@ def depths() -> Iterator[tuple[str, Callable[[], Made]]]:
     exact, deep = scene(), scene().astype(np.uint16) * 257
     light = grey()
 
-    def of(values: np.ndarray, expected: np.ndarray = exact, **how: Any) -> Callable[[], Made]:
-        how = {"photometric": "rgb"} | how
-        return lambda: Made(tiff(values, **how), expected)
+    def of(values: np.ndarray, expected: np.ndarray = exact, **options: Any) -> Callable[[], Made]:
+        options = {"photometric": "rgb"} | options
+        return lambda: Made(tiff(values, **options), expected)
 
     planes = np.moveaxis(deep, -1, 0)
     yield "tiff 16 bits", of(deep)

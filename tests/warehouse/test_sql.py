@@ -43,9 +43,9 @@ class Known:
 
     def ask(self, query: str, *values: Any) -> list[Row]:
         """Rows as dictionaries."""
-        found = self.connection.execute(query, list(values))
-        names = [column[0] for column in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        result = self.connection.execute(query, list(values))
+        names = [column[0] for column in result.description]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def key(self, image_id: str) -> str:
         return str(next(row["key"] for row in self.a.images if row["image_id"] == image_id))
@@ -258,10 +258,10 @@ def image(known: Known, request: pytest.FixtureRequest) -> tuple[str, str]:
 
 def test_image_of_finds_it_by_id_and_by_key(known: Known, image: tuple[str, str]) -> None:
     image_id, name = image
-    (found,) = known.ask("from image_of(?, ?)", "run-a", name)
+    (entry,) = known.ask("from image_of(?, ?)", "run-a", name)
     (row,) = (row for row in known.a.images if row["image_id"] == image_id)
     names = ("image_id", "shard", "key", "uri", "width", "height")
-    assert plain([found], *names) == plain([row], *names)
+    assert plain([entry], *names) == plain([row], *names)
     assert known.ask("from image_of(?, ?)", "run-a", "no such image") == []
     with pytest.raises(duckdb.Error, match="no run begins with no such run"):
         known.ask("from image_of(?, ?)", "no such run", name)
@@ -294,8 +294,8 @@ def test_of_two_versions_of_a_key_the_listed_one_is_meant(
     )
     for listed in (ids[1], ids[0]):
         writable.execute("update images set listed = image_id = ? where key = 'same'", [listed])
-        found = writable.execute("select image_id from image_of('run-a', 'same')").fetchall()
-        assert found == [(listed,)]
+        rows = writable.execute("select image_id from image_of('run-a', 'same')").fetchall()
+        assert rows == [(listed,)]
 
 
 def expected_why(known: Known, image_id: str, **wanted: Any) -> list[Row]:
@@ -320,13 +320,13 @@ def test_why_gives_the_label_s_attributes_with_share_and_box(
     known: Known, image: tuple[str, str]
 ) -> None:
     image_id, name = image
-    found = known.ask("from why(?, ?)", "run-a", name)
+    rows = known.ask("from why(?, ?)", "run-a", name)
     wanted = expected_why(known, image_id, rank=1)
-    assert plain(found, *WHY) == plain(wanted, *WHY)
+    assert plain(rows, *WHY) == plain(wanted, *WHY)
     (prediction,) = of(known.a, "predictions", image_id=image_id)
-    assert {row["label"] for row in found} == {prediction["label"]}
-    assert sum(row["contribution"] for row in found) == pytest.approx(prediction["score"], rel=1e-5)
-    assert sum(row["share"] for row in found) == pytest.approx(1)
+    assert {row["label"] for row in rows} == {prediction["label"]}
+    assert sum(row["contribution"] for row in rows) == pytest.approx(prediction["score"], rel=1e-5)
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
 
 
 def test_why_class_gives_those_of_any_of_its_best_classes(
@@ -334,19 +334,19 @@ def test_why_class_gives_those_of_any_of_its_best_classes(
 ) -> None:
     image_id, name = image
     for score in of(known.a, "scores", image_id=image_id):
-        found = known.ask("from why_class(?, ?, ?)", "run-a", name, score["class"])
+        rows = known.ask("from why_class(?, ?, ?)", "run-a", name, score["class"])
         wanted = expected_why(known, image_id, **{"class": score["class"]})
-        assert plain(found, "class", *WHY) == plain(wanted, "class", *WHY)
-        assert found
+        assert plain(rows, "class", *WHY) == plain(wanted, "class", *WHY)
+        assert rows
     assert known.ask("from why_class(?, ?, ?)", "run-a", name, "no such class") == []
 
 
 def test_best_classes_gives_every_method_s_score(known: Known, image: tuple[str, str]) -> None:
     image_id, name = image
     names = ("rank", "class", "score", "clip_score", "dclip_score", "crop_mean_score")
-    found = known.ask("from best_classes(?, ?)", "run-a", name)
-    assert plain(found, *names) == plain(of(known.a, "scores", image_id=image_id), *names)
-    assert len(found) == 3
+    rows = known.ask("from best_classes(?, ?)", "run-a", name)
+    assert plain(rows, *names) == plain(of(known.a, "scores", image_id=image_id), *names)
+    assert len(rows) == 3
 
 
 def expected_cells(known: Known, image_id: str) -> list[Row]:
@@ -375,8 +375,8 @@ def expected_cells(known: Known, image_id: str) -> list[Row]:
 def test_plan_of_and_plan_cells_take_a_plan_apart(known: Known, image: tuple[str, str]) -> None:
     image_id, name = image
     wanted = expected_cells(known, image_id)
-    found = known.ask("from plan_of(?, ?)", "run-a", name)
-    assert found == wanted
+    rows = known.ask("from plan_of(?, ?)", "run-a", name)
+    assert rows == wanted
     columns = ", ".join(wanted[0])
     cells = known.ask(
         f"select {columns} from plan_cells where run = ? and image_id = ? "
@@ -388,7 +388,7 @@ def test_plan_of_and_plan_cells_take_a_plan_apart(known: Known, image: tuple[str
 
 
 def test_the_cells_of_every_plan_add_up_to_its_score_and_to_a_mass_of_one(known: Known) -> None:
-    found = known.ask(
+    rows = known.ask(
         "select run, image_id, rank, sum(contribution) as score, sum(mass) as mass "
         "from plan_cells group by all"
     )
@@ -397,8 +397,8 @@ def test_the_cells_of_every_plan_add_up_to_its_score_and_to_a_mass_of_one(known:
         for fake in (known.a, known.b)
         for row in fake.tables["plans"]
     }
-    assert len(found) == len(wanted)
-    for row in found:
+    assert len(rows) == len(wanted)
+    for row in rows:
         assert row["score"] == pytest.approx(wanted[row["run"], row["image_id"], row["rank"]])
         assert row["mass"] == pytest.approx(1, rel=1e-5)
 
@@ -433,13 +433,13 @@ def test_attribute_strength_and_its_strongest_and_weakest(known: Known, name: st
     wanted = expected_strength(known, name)
     assert wanted
     columns = ("attribute_index", "attribute", "images", "similarity", "lift")
-    found = known.ask("from attribute_strength where run = 'run-a' and class = ?", name)
-    found.sort(key=lambda row: row["attribute_index"])
-    assert plain(found, *columns) == plain(wanted, *columns)
+    rows = known.ask("from attribute_strength where run = 'run-a' and class = ?", name)
+    rows.sort(key=lambda row: row["attribute_index"])
+    assert plain(rows, *columns) == plain(wanted, *columns)
     strongest = sorted(wanted, key=lambda row: -row["contribution"])
-    found = known.ask("from strongest_attributes('run-a', ?)", name)
-    assert plain(found, *columns) == plain(strongest, *columns)
-    for got, row in zip(found, strongest, strict=True):
+    rows = known.ask("from strongest_attributes('run-a', ?)", name)
+    assert plain(rows, *columns) == plain(strongest, *columns)
+    for got, row in zip(rows, strongest, strict=True):
         assert got["contribution"] == pytest.approx(row["contribution"])
     (weakest,) = known.ask("from weakest_attributes('run-a', ?, how_many := 1)", name)
     assert weakest["attribute"] == strongest[-1]["attribute"]
@@ -449,9 +449,9 @@ def test_attribute_strength_and_its_strongest_and_weakest(known: Known, name: st
 
 
 def test_labelled_has_every_prediction_with_its_truth(known: Known) -> None:
-    found = known.ask("from labelled where run = 'run-a'")
+    rows = known.ask("from labelled where run = 'run-a'")
     got = {
-        row["image_id"]: (row["key"], row["label"], row["truth"], row["correct"]) for row in found
+        row["image_id"]: (row["key"], row["label"], row["truth"], row["correct"]) for row in rows
     }
     wanted = {}
     for row in known.a.tables["predictions"]:
@@ -460,7 +460,7 @@ def test_labelled_has_every_prediction_with_its_truth(known: Known) -> None:
         correct = None if truth is None else truth == row["label"]
         wanted[row["image_id"]] = (key, row["label"], truth, correct)
     assert got == wanted
-    assert len(found) == len(wanted)
+    assert len(rows) == len(wanted)
 
 
 def test_withheld_says_what_an_abstained_image_was_nearest_to(
@@ -474,15 +474,15 @@ def test_withheld_says_what_an_abstained_image_was_nearest_to(
         "where run = 'run-a' and image_id = ?",
         [image_id],
     )
-    found = writable.execute("select * exclude (shard) from withheld").fetchall()
-    assert found == [("run-a", image_id, best["class"], 0.25)]
+    rows = writable.execute("select * exclude (shard) from withheld").fetchall()
+    assert rows == [("run-a", image_id, best["class"], 0.25)]
 
 
 def test_rejected_and_reject_reasons(known: Known) -> None:
     rejects = [row for row in known.a.images if row["reason"] is not None]
-    found = known.ask("select key, reason, detail from rejected where run = 'run-a' order by key")
+    rows = known.ask("select key, reason, detail from rejected where run = 'run-a' order by key")
     wanted = sorted(plain(rejects, "key", "reason", "detail"))
-    assert plain(found, "key", "reason", "detail") == wanted
+    assert plain(rows, "key", "reason", "detail") == wanted
     (row,) = known.ask("from reject_reasons where run = 'run-a'")
     assert row == {
         "run": "run-a",
@@ -504,31 +504,31 @@ def test_accuracy_of_every_method_over_listed_images_with_known_truth(
         for row in fake.tables["predictions"]
         if known.key(row["image_id"]) in known.truth and row["image_id"] != gone
     ]
-    found = {row["method"]: row for row in known.ask("from accuracy where run = ?", run)}
+    accuracy = {row["method"]: row for row in known.ask("from accuracy where run = ?", run)}
     columns = {"lazsl": "label"} | {m: f"{m}_label" for m in ("clip", "dclip", "crop_mean")}
-    assert found.keys() == columns.keys()
+    assert accuracy.keys() == columns.keys()
     for method, column in columns.items():
         correct = sum(row[column] == truth for row, truth in judged)
-        assert plain([found[method]], "images", "correct") == [(len(judged), correct)]
-        assert found[method]["accuracy"] == pytest.approx(correct / len(judged))
+        assert plain([accuracy[method]], "images", "correct") == [(len(judged), correct)]
+        assert accuracy[method]["accuracy"] == pytest.approx(correct / len(judged))
 
 
 def test_close_calls_are_those_below_the_margin_closest_first(known: Known) -> None:
     margins = sorted(row["margin"] for row in known.a.tables["predictions"])
     below = margins[len(margins) // 2]
-    found = known.ask("from close_calls('run-a', ?)", below)
-    assert [row["margin"] for row in found] == [m for m in margins if m < below]
-    (row,) = of(known.a, "predictions", image_id=found[0]["image_id"])
-    assert (found[0]["label"], found[0]["runner_up"]) == (row["label"], row["runner_up"])
+    calls = known.ask("from close_calls('run-a', ?)", below)
+    assert [row["margin"] for row in calls] == [m for m in margins if m < below]
+    (row,) = of(known.a, "predictions", image_id=calls[0]["image_id"])
+    assert (calls[0]["label"], calls[0]["runner_up"]) == (row["label"], row["runner_up"])
 
 
 def test_run_summary_counts_rows_and_adds_seconds(known: Known) -> None:
-    found = {row["run"]: row for row in known.ask("from run_summary")}
+    summaries = {row["run"]: row for row in known.ask("from run_summary")}
     labelled = len(known.a.labelled)
     wanted: Row = {"shards": 6, "listed": 40, "labelled": labelled, "rejected": 40 - labelled}
     wanted |= {"missing": 0, "crops": 7 * labelled, "embed_seconds": 9.0}
     for run in ("run-a", "run-b"):
-        assert {name: found[run][name] for name in wanted} == wanted
+        assert {name: summaries[run][name] for name in wanted} == wanted
 
 
 def test_duplicates_are_found_by_their_bytes_and_compared_by_their_labels(known: Known) -> None:
@@ -551,8 +551,8 @@ def test_duplicates_say_when_their_labels_differ(writable: duckdb.DuckDBPyConnec
         "update predictions set label = image_id where image_id in "
         "(select image_id from images where key in ('folder/000002.jpg', 'folder/000003.jpg'))"
     )
-    found = writable.execute("select labels_differ, len(labels) from duplicates").fetchall()
-    assert found == [(True, 2), (True, 2)]
+    rows = writable.execute("select labels_differ, len(labels) from duplicates").fetchall()
+    assert rows == [(True, 2), (True, 2)]
 
 
 # Judgements
@@ -585,10 +585,10 @@ def test_reviewed_takes_each_reviewers_latest_answer_and_the_answer_of_most(
         ("a", 12, "wren", "ada", 1),
         ("b", 12, None, "bob", 2),
     )
-    found = writable.execute(
+    rows = writable.execute(
         "select key, judged_label, reviewers, agreed, len(answers) from reviewed order by key"
     ).fetchall()
-    assert found == [
+    assert rows == [
         ("folder/000010.jpg", "wren", 1, True, 1),
         ("folder/000011.jpg", "wren", 3, False, 3),
         ("folder/000012.jpg", None, 2, False, 2),
@@ -601,14 +601,14 @@ def test_judged_compares_every_run_with_the_judgement_of_the_same_bytes(
     image = known.a.images[10]
     label = labels_of(known.a)[image["image_id"]]
     judge(writable, ("a", 10, label, "ada", 1))
-    found = dict(writable.execute("select run, correct from judged").fetchall())
-    assert found == {"run-a": True, "run-b": labels_of(known.b)[image["image_id"]] == label}
+    verdicts = dict(writable.execute("select run, correct from judged").fetchall())
+    assert verdicts == {"run-a": True, "run-b": labels_of(known.b)[image["image_id"]] == label}
     writable.execute(
         "update predictions set label = null where run = 'run-b' and image_id = ?",
         [image["image_id"]],
     )
-    found = dict(writable.execute("select run, correct from judged").fetchall())
-    assert found == {"run-a": True, "run-b": None}, "no label is neither right nor wrong"
+    verdicts = dict(writable.execute("select run, correct from judged").fetchall())
+    assert verdicts == {"run-a": True, "run-b": None}, "no label is neither right nor wrong"
     writable.execute("update images set digest = 'other bytes' where key = ?", [image["key"]])
     assert writable.execute("from judged").fetchall() == []
 
@@ -620,11 +620,11 @@ def test_audit_frame_has_every_listed_labelled_image_in_its_class_and_quarter(
     wanted = {
         row["image_id"]: row for row in known.a.tables["predictions"] if row["image_id"] != gone
     }
-    found = known.ask("from audit_frame('run-a', true, true)")
-    assert {row["image_id"]: row["label"] for row in found} == {
+    frame = known.ask("from audit_frame('run-a', true, true)")
+    assert {row["image_id"]: row["label"] for row in frame} == {
         image_id: row["label"] for image_id, row in wanted.items()
     }
-    bands = [row["band"] for row in sorted(found, key=lambda r: wanted[r["image_id"]]["margin"])]
+    bands = [row["band"] for row in sorted(frame, key=lambda r: wanted[r["image_id"]]["margin"])]
     assert bands == sorted(bands)
     assert max(map(bands.count, bands)) - min(map(bands.count, bands)) <= 1 and set(bands) == {
         1,
@@ -646,8 +646,8 @@ def labels_of(fake: fake_run.FakeRun) -> dict[str, str]:
 def test_disagreements_are_the_images_with_two_labels(known: Known) -> None:
     a, b = labels_of(known.a), labels_of(known.b)
     wanted = sorted((known.key(i), i, a[i], b[i]) for i in a if a[i] != b[i])
-    found = known.ask("from disagreements('run-a', 'run-b')")
-    assert plain(found, "key", "image_id", "label_a", "label_b") == wanted
+    rows = known.ask("from disagreements('run-a', 'run-b')")
+    assert plain(rows, "key", "image_id", "label_a", "label_b") == wanted
     assert len(wanted) > 3
     assert known.ask("from disagreements('run-a', 'run-a')") == []
 
@@ -661,23 +661,23 @@ def test_moved_attributes_compares_both_labels_attributes_in_both_runs(known: Kn
             if a[i] != b[i] and row["class"] in (a[i], b[i]):
                 held[i, row["class"]][side][row["attribute"]] = row["contribution"]
     wanted = {}
-    for (i, name), (one, other) in held.items():
-        for word in one.keys() | other.keys():
-            before = one.get(word, 0) if one else None
+    for (i, name), (before_words, other) in held.items():
+        for word in before_words.keys() | other.keys():
+            before = before_words.get(word, 0) if before_words else None
             after = other.get(word, 0) if other else None
             wanted[i, name, word] = (before, after)
-    found = known.ask("from moved_attributes('run-a', 'run-b')")
+    rows = known.ask("from moved_attributes('run-a', 'run-b')")
     got = {
         (r["image_id"], r["class"], r["attribute"]): (r["contribution_a"], r["contribution_b"])
-        for r in found
+        for r in rows
     }
     assert got == wanted
-    assert len(found) == len(wanted)
+    assert len(rows) == len(wanted)
     assert any(before == 0 for before, _ in wanted.values()), "an attribute that is new in b"
     assert any(after is None for _, after in wanted.values()), "a class that b does not have"
-    changes = [abs(row["change"]) for row in found if row["change"] is not None]
+    changes = [abs(row["change"]) for row in rows if row["change"] is not None]
     assert changes == sorted(changes, reverse=True)
-    for row in found:
+    for row in rows:
         if row["change"] is not None:
             assert row["change"] == pytest.approx(row["contribution_b"] - row["contribution_a"])
             image_id = row["image_id"]
@@ -688,11 +688,11 @@ def test_moved_attributes_compares_both_labels_attributes_in_both_runs(known: Kn
 
 
 def test_reconciliation_is_zero_for_every_shard_of_every_run(known: Known) -> None:
-    found = known.ask("from reconciliation")
-    assert sorted(plain(found, "run", "shard")) == sorted(
+    rows = known.ask("from reconciliation")
+    assert sorted(plain(rows, "run", "shard")) == sorted(
         (fake.run, shard) for fake in (known.a, known.b) for shard in fake.shards
     )
-    for row in found:
+    for row in rows:
         assert row["reconciled"]
         assert row["unaccounted"] == 0
         assert {v for name, v in row.items() if name.endswith("_difference")} == {0}
@@ -723,27 +723,27 @@ def test_reconciliation_sees_a_shard_that_has_rows_but_was_never_marked(
     writable.execute(
         "insert into rejects (run, shard, image_id, reason) values ('run-a', 'x', 'y', 'z')"
     )
-    found = writable.execute(
+    rows = writable.execute(
         "select shard, rejects_difference from reconciliation where not reconciled"
     ).fetchall()
-    assert found == [("x", 1)]
+    assert rows == [("x", 1)]
 
 
 # The examples
 
 
 def example(known: Known, name: str) -> list[Row]:
-    found = sqlfiles.run(known.connection, f"examples/{name}.sql")
-    names = [column[0] for column in found.description]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    result = sqlfiles.run(known.connection, f"examples/{name}.sql")
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 def test_example_why_explains_the_least_certain_image_of_the_latest_run(known: Known) -> None:
     least = min(known.b.tables["predictions"], key=lambda row: row["margin"])
     wanted = of(known.b, "evidence", image_id=least["image_id"], rank=1)
-    found = example(known, "why")
-    assert {row["attribute"] for row in found} == {row["attribute"] for row in wanted}
-    assert {row["best_guess"] for row in found} == {least["label"]}
+    rows = example(known, "why")
+    assert {row["attribute"] for row in rows} == {row["attribute"] for row in wanted}
+    assert {row["best_guess"] for row in rows} == {least["label"]}
 
 
 def test_example_confusions_counts_wrong_labels_by_truth(known: Known) -> None:
@@ -753,9 +753,9 @@ def test_example_confusions_counts_wrong_labels_by_truth(known: Known) -> None:
             truth = known.truth.get(known.key(image_id))
             if truth not in (None, label) and image_id != known.a.images[0]["image_id"]:
                 counts[fake.run, str(truth), label] += 1
-    found = example(known, "confusions")
-    assert all(counts[r["run"], r["truth"], r["label"]] == r["images"] for r in found)
-    assert [r["images"] for r in found] == sorted(counts.values(), reverse=True)[:20]
+    rows = example(known, "confusions")
+    assert all(counts[r["run"], r["truth"], r["label"]] == r["images"] for r in rows)
+    assert [r["images"] for r in rows] == sorted(counts.values(), reverse=True)[:20]
 
 
 def test_example_rejects_and_health_agree_with_the_counts(known: Known) -> None:
@@ -776,21 +776,21 @@ def test_example_small_regions_measures_the_best_regions(known: Known) -> None:
         box = known.b.boxes[row["image_id"]][row["best_region"]]
         area = (box["right"] - box["left"]) * (box["bottom"] - box["top"])
         parts[row["attribute"]].append(area / sizes[row["image_id"]])
-    found = example(known, "small_regions")
-    assert {row["attribute"]: row["images"] for row in found} == {
+    rows = example(known, "small_regions")
+    assert {row["attribute"]: row["images"] for row in rows} == {
         k: len(v) for k, v in parts.items()
     }
-    for row in found:
+    for row in rows:
         assert row["part_of_image"] == pytest.approx(fmean(parts[row["attribute"]]), abs=1e-3)
 
 
 def test_example_what_moved_summarises_the_two_latest_runs(known: Known) -> None:
     moved = known.ask("from moved_attributes('run-a', 'run-b')")
-    found = example(known, "what_moved")
-    assert {(r["class"], r["attribute"]) for r in found} <= {
+    rows = example(known, "what_moved")
+    assert {(r["class"], r["attribute"]) for r in rows} <= {
         (r["class"], r["attribute"]) for r in moved
     }
-    first = found[0]
+    first = rows[0]
     changes = [
         r["change"]
         for r in moved
