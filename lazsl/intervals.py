@@ -19,6 +19,8 @@ ASSUMED = (
     "camera's site), the interval is too narrow"
 )
 """What is assumed of images whose truth is known, unless chance drew them from the archive."""
+CLUSTERED = "images counted by cluster: a cluster of like images weighs as one"
+"""What is assumed instead where the clusters are known."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,34 @@ def exact(proportion: float, size: float) -> tuple[float, float]:
     return low, high
 
 
-def accuracy(right: np.ndarray) -> Interval:
+def effective_size(cluster: np.ndarray) -> float:
+    """How many independent images a number of images in clusters are worth at least: the square of
+    their number over the sum of squares of the clusters' sizes (Kish 1965, images of a cluster
+    being all alike). As many as there are images where each is a cluster by itself.
+
+    Args:
+        cluster: (B,) int, the number of each image's cluster.
+    """
+    _, sizes = np.unique(cluster, return_counts=True)
+    return float(len(cluster)) ** 2 / float((sizes.astype(np.float64) ** 2).sum())
+
+
+def accuracy(right: np.ndarray, cluster: np.ndarray | None = None) -> Interval:
     """Share of right images with its exact interval.
 
     Args:
-        right: (B,) bool, of independent images.
+        right: (B,) bool.
+        cluster: (B,) int, the number of each image's cluster; None means independent images.
     """
     value = float(np.mean(right))
-    return Interval(value, *exact(value, len(right)))
+    return Interval(value, *exact(value, _size(right, cluster)))
 
 
-def difference(right: np.ndarray, other: np.ndarray) -> Interval:
+def _size(right: np.ndarray, cluster: np.ndarray | None) -> float:
+    return len(right) if cluster is None else effective_size(cluster)
+
+
+def difference(right: np.ndarray, other: np.ndarray, cluster: np.ndarray | None = None) -> Interval:
     """How much more of the same images one method has right than another, -1..1.
 
     With f and g the shares that only the one and only the other has right, (l, u) their exact
@@ -69,9 +88,11 @@ def difference(right: np.ndarray, other: np.ndarray) -> Interval:
     Args:
         right: (B,) bool, of the first method.
         other: (B,) bool, of the second.
+        cluster: (B,) int, the number of each image's cluster; None means independent images.
     """
     f, g = float(np.mean(right & ~other)), float(np.mean(other & ~right))
-    (low_f, high_f), (low_g, high_g) = exact(f, len(right)), exact(g, len(right))
+    size = _size(right, cluster)
+    (low_f, high_f), (low_g, high_g) = exact(f, size), exact(g, size)
     # One of them is 1 only where the other is 0.
     r = -np.sqrt(f * g / ((1 - f) * (1 - g))) if f * g else 0.0
 

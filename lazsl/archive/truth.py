@@ -50,36 +50,46 @@ def read_truth(
                 "give a CSV or Parquet file of key,label"
             )
         return _from_folders(keys, labels, open_set)
-    named = _WITH_COLUMN.fullmatch(url)
-    file, column = (named["file"], named["column"]) if named else (url, "label")
-    table = _read_columns(file, column)
-    names = table[column].unique().to_pylist()
+    table = read_keyed(url, "truth", "label")
+    names = table["label"].unique().to_pylist()
     called = {name: labels.called.get(name, name) for name in names if name is not None}
     known = set(labels.classes)
     unknown = [name or "" for name in names if called.get(name) not in known]
     if unknown and not open_set:
         raise _unknown(f"truth {url!r}", unknown, labels)
-    called_labels = [called.get(name, "") for name in table[column].to_pylist()]
-    return pa.table({"key": table["key"], "label": pa.array(called_labels, pa.string())})
+    classes = [called.get(name, "") for name in table["label"].to_pylist()]
+    return pa.table({"key": table["key"], "label": pa.array(classes, pa.string())})
 
 
-def _read_columns(url: str, column: str) -> pa.Table:
-    """The file's columns key and `column`, as text."""
-    where = f"truth {url!r}"
+def read_keyed(url: str, what: str, name: str) -> pa.Table:
+    """Columns key and `name` (text) of a file that says something of images.
+
+    Args:
+        url: a CSV or Parquet file with a column `key` and a column called so, or another one named
+            behind the file as in `truth.parquet:species`.
+        what: the file is, in errors.
+        name: of the second column.
+
+    Raises:
+        UserError: the file is missing or has other columns.
+    """
+    named = _WITH_COLUMN.fullmatch(url)
+    file, column = (named["file"], named["column"]) if named else (url, name)
+    where = f"{what} {file!r}"
     wanted = f"give a CSV or Parquet file of key,{column}"
-    data = read_given(url, where, wanted)
-    is_parquet = url.lower().endswith(".parquet")
+    data = read_given(file, where, wanted)
+    is_parquet = file.lower().endswith(".parquet")
     read = _parquet if is_parquet else _csv
     try:
         table = read(data, ("key", column))
-    except _OtherColumns as found:
+    except _OtherColumns as others:
         raise UserError(
-            f"{where} must have columns key and {column} once each, but has {found}"
+            f"{where} must have columns key and {column} once each, but has {others}"
         ) from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         kind = "Parquet" if is_parquet else "CSV"
         raise UserError(f"{where} is not a {kind} file ({in_one_line(error)}); {wanted}") from None
-    return table
+    return pa.table({"key": table["key"], name: table[column]})
 
 
 class _OtherColumns(Exception):

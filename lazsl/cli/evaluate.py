@@ -45,6 +45,24 @@ def evaluate(
             "--controls", help="Also evaluate with shuffled, foreign and random attributes."
         ),
     ] = False,
+    clusters: Annotated[
+        str | None,
+        typer.Option(
+            "--clusters",
+            metavar="folder|class|FILE",
+            help="Count like images (a burst, a camera's site) as one: by folder, by class, or by "
+            "the column group of a CSV or Parquet file of key,group.",
+        ),
+    ] = None,
+    group_by: Annotated[
+        str,
+        typer.Option(
+            "--group-by",
+            metavar="folder|class|FILE",
+            help="Show the precision above the threshold by folder, by class, or by the column "
+            "group of a CSV or Parquet file of key,group.",
+        ),
+    ] = "folder",
     output: Annotated[
         str | None,
         typer.Option(
@@ -87,6 +105,8 @@ def evaluate(
         controls,
         seed,
         say=lambda text: err.print(f"[dim]{escape(text)}[/]", highlight=False),
+        clusters=clusters,
+        group_by=group_by,
     )
     if output is not None or not as_json:
         where = output or f"{workspace.rstrip('/')}/evaluations/{evaluation.stored.key}"

@@ -23,6 +23,10 @@ from lazsl.store.urls import masked
 _ID = re.compile(r"n\d{8}")
 _PAIR = re.compile(r"(n\d{8})\s+(n\d{8})")
 _NOUN = re.compile(r"(\d{8}) \d\d n ([0-9a-f]{2}) (.*)")
+TELLING = 0.75
+"""Part of the classes that a parent may be above, at most: `physical entity` is above 997 of
+ImageNet's 1,000 classes, and a label that is no more than that tells nobody anything."""
+
 _WANTED = "give data.noun of WordNet 3.0, or wordnet.is_a.txt of ImageNet"
 
 
@@ -86,8 +90,8 @@ def _words() -> dict[str, str]:
 
 
 def with_hypernyms(labels: LabelSet, hypernyms: Hypernyms) -> LabelSet:
-    """The label set with WordNet's parents of its classes, without those that tell nothing apart:
-    a parent of every class, and one with the same classes below as the one under it.
+    """The label set with WordNet's parents of its classes, without those that tell little apart: a
+    parent of nearly every class, and one with the same classes below as the one under it.
 
     A class is known by a WordNet id among its names, or by one of the names that ImageNet's 1,000
     classes go by.
@@ -100,7 +104,7 @@ def with_hypernyms(labels: LabelSet, hypernyms: Hypernyms) -> LabelSet:
     ids = _ids(labels)
     chains = {label: hypernyms.chain(wnid) for label, wnid in ids.items()}
     counts = Counter(wnid for chain in chains.values() for wnid in chain)
-    telling = {wnid for wnid, count in counts.items() if 1 < count < len(labels)}
+    telling = {wnid for wnid, count in counts.items() if 1 < count <= TELLING * len(labels)}
     chains = {label: [w for w in chain if w in telling] for label, chain in chains.items()}
     chains = {
         label: [

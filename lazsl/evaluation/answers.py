@@ -29,21 +29,30 @@ class Answers:
         keys: (B,), paths below the archive's root.
         classes: names, in label set order.
         truth: (B,) int64, index of the class; -1 where the label set lacks it.
+        shown: (B,) name of the class, whether the label set has it or not.
         best: by method, (B, k) int32 indices of classes, best first.
         scores: by method, (B, k) float32, theirs.
+        cluster: (B,) int, the number of each image's cluster of like images; None means that each
+            image is one by itself.
     """
 
     image_ids: tuple[str, ...]
     keys: tuple[str, ...]
     classes: tuple[str, ...]
     truth: np.ndarray
+    shown: tuple[str, ...]
     best: dict[str, np.ndarray]
     scores: dict[str, np.ndarray]
+    cluster: np.ndarray | None = None
 
     def right(self, method: str, depth: int = 1) -> np.ndarray:
         """(B,) bool, whether the truth is among the method's best `depth` classes."""
         hits: np.ndarray = (self.best[method][:, :depth] == self.truth[:, None]).any(axis=1)
         return hits
+
+    def clusters_of(self, chosen: np.ndarray) -> np.ndarray | None:
+        """The clusters of chosen images, (B,) bool; None where each is one by itself."""
+        return None if self.cluster is None else self.cluster[chosen]
 
 
 def ask_methods(
@@ -98,6 +107,7 @@ def ask(
         tuple(keys),
         tuple(classes),
         np.array([known.class_index[image_id] for image_id in ids], np.int64),
+        tuple(known.labels[image_id] for image_id in ids),
         {name: np.concatenate(parts) for name, parts in best.items()},
         {name: np.concatenate(parts) for name, parts in scores.items()},
     )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lazsl.evaluation.calibration import lower_bound
+from lazsl.intervals import effective_size
 from lazsl.scoring.tree import Tree, chances, chances_above, deepest
 
 _TRIED = 256
@@ -65,25 +66,34 @@ class Candidates:
 
     Attributes:
         nodes: (B, L) numbers of parents, nearest first; -1 where there are no more.
-        chance: (B, L) theirs.
+        chance: (B, L) theirs; negative where an image gets no label whatever the threshold.
         true: (B, L) bool, the truth lies below.
         class_right: (B,) bool, the best class is the truth.
+        cluster: (B,) int, the number of each image's cluster of like images.
     """
 
     nodes: np.ndarray
     chance: np.ndarray
     true: np.ndarray
     class_right: np.ndarray
+    cluster: np.ndarray
 
     @classmethod
     def of(
-        cls, tree: Tree, best: np.ndarray, top_scores: np.ndarray, truth: np.ndarray, heat: float
+        cls,
+        tree: Tree,
+        best: np.ndarray,
+        top_scores: np.ndarray,
+        truth: np.ndarray,
+        temperature: float,
+        cluster: np.ndarray | None = None,
     ) -> Candidates:
         """Of stored scores and classes (B, k), the truth's index (B,), -1 where the label set lacks
-        it, and the temperature."""
-        nodes, chance = chances_above(tree, best, chances(top_scores, heat))
+        it, the temperature, and the clusters, where images are not each one by itself."""
+        nodes, chance = chances_above(tree, best, chances(top_scores, temperature))
         true = tree.shared(np.broadcast_to(truth[:, None], nodes.shape), nodes)
-        return cls(nodes, chance, true, (best[:, 0] == truth) & (truth >= 0))
+        cluster = np.arange(len(truth)) if cluster is None else cluster
+        return cls(nodes, chance, true, (best[:, 0] == truth) & (truth >= 0), cluster)
 
     def subset(self, rows: np.ndarray) -> Candidates:
         """These rows."""
@@ -106,19 +116,22 @@ def fit_threshold(images: Candidates, by_class: np.ndarray, precision: float) ->
     """The threshold of parents with the most labels whose precision, of classes and parents
     together, is promised; None where no parent can be added."""
     values = np.unique(images.chance[~by_class][images.nodes[~by_class] >= 0])
+    values = values[values >= 0]
     if len(values) > _TRIED:
         values = np.quantile(values, np.linspace(0, 1, _TRIED), method="nearest")
-    counts = np.array(
-        [
-            ((given >= 0).sum(), right.sum())
-            for given, right in (images.labels(by_class, float(value)) for value in values)
-        ]
-    ).reshape(-1, 2)
-    labelled, correct = counts.T
-    kept = (labelled > by_class.sum()) & (lower_bound(correct, labelled) >= precision)
+    counts = [_counts(images, *images.labels(by_class, float(value))) for value in values]
+    labelled, correct, size = np.array(counts).reshape(-1, 3).T
+    kept = (labelled > by_class.sum()) & (lower_bound(correct, labelled, size) >= precision)
     if not kept.any():
         return None
     return float(values[np.where(kept, labelled, -1).argmax()])
+
+
+def _counts(images: Candidates, given: np.ndarray, right: np.ndarray) -> tuple[float, float, float]:
+    """Labels, right ones, and how many independent images they are worth."""
+    labelled = given >= 0
+    size = effective_size(images.cluster[labelled]) if labelled.any() else 1.0
+    return float(labelled.sum()), float(right.sum()), size
 
 
 def measure_backing_off(
@@ -140,7 +153,7 @@ def measure_backing_off(
     if threshold is None:
         return None
     given, right = images.labels(by_class, threshold)
-    labelled, correct = int((given >= 0).sum()), int(right.sum())
+    labelled, correct, size = _counts(images, given, right)
     out = out_right = 0
     for half, crossed, classes in halves:
         fitted = fit_threshold(crossed.subset(~half), classes[~half], precision)
@@ -152,7 +165,7 @@ def measure_backing_off(
         threshold,
         labelled / len(given),
         correct / labelled,
-        float(lower_bound(np.array([correct]), np.array([labelled]))[0]),
+        float(lower_bound(*(np.array([value]) for value in (correct, labelled, size)))[0]),
         tuple(
             Depth(level, int((given == level).sum()), int(right[given == level].sum()))
             for level in range(int(given.max()) + 1)

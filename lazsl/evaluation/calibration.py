@@ -90,11 +90,13 @@ class RiskCoverage:
         threshold: images of this confidence and above are labelled.
         labelled: how many these are.
         correct: how many of them are right.
+        size: how many independent images they are worth, as `intervals.effective_size`.
     """
 
     threshold: np.ndarray
     labelled: np.ndarray
     correct: np.ndarray
+    size: np.ndarray
 
     @property
     def coverage(self) -> np.ndarray:
@@ -112,12 +114,38 @@ class RiskCoverage:
         return float((np.diff(self.labelled, prepend=0) * self.risk).sum() / self.labelled[-1])
 
 
-def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> RiskCoverage:
-    """Risk and coverage at every threshold that makes a difference."""
+def risk_coverage(
+    confidence: np.ndarray, right: np.ndarray, cluster: np.ndarray | None = None
+) -> RiskCoverage:
+    """Risk and coverage at every threshold that makes a difference.
+
+    Args:
+        confidence: (B,), or what else a threshold is held against; negative means never labelled.
+        right: (B,) bool.
+        cluster: (B,) int, the number of each image's cluster of like images; None means that each
+            is one by itself.
+    """
     order = np.argsort(-confidence, kind="stable")
     sorted_confidence = confidence[order]
     last = np.flatnonzero(np.append(np.diff(sorted_confidence) != 0, True))
-    return RiskCoverage(sorted_confidence[last], last + 1, np.cumsum(right[order])[last])
+    labelled = last + 1
+    size = labelled.astype(np.float64)
+    if cluster is not None:
+        # The squares of clusters' sizes grow by 1, 3, 5, ... with each further image of a cluster.
+        squares = np.cumsum(2 * _earlier(cluster[order]) + 1)[last]
+        size = size * labelled / squares
+    return RiskCoverage(sorted_confidence[last], labelled, np.cumsum(right[order])[last], size)
+
+
+def _earlier(values: np.ndarray) -> np.ndarray:
+    """(B,) int, how many equal values stand before each."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    begins = np.flatnonzero(np.append(True, np.diff(ordered) != 0))
+    lengths = np.diff(np.append(begins, len(values)))
+    earlier = np.empty(len(values), np.int64)
+    earlier[order] = np.arange(len(values)) - np.repeat(begins, lengths)
+    return earlier
 
 
 @dataclass(frozen=True)
@@ -137,8 +165,18 @@ class Cut:
     at_least: float
 
 
-def lower_bound(correct: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """One-sided lower bound of a precision, at `CERTAINTY` (Clopper and Pearson 1934)."""
+def lower_bound(
+    correct: np.ndarray, labelled: np.ndarray, size: np.ndarray | None = None
+) -> np.ndarray:
+    """One-sided lower bound of a precision, at `CERTAINTY` (Clopper and Pearson 1934).
+
+    Args:
+        correct: how many labels are right.
+        labelled: how many there are.
+        size: how many independent images these are worth; None means as many.
+    """
+    if size is not None:
+        correct, labelled = correct * (size / labelled), size
     bound = beta.ppf(1 - CERTAINTY, correct, labelled - correct + 1)
     return np.where(correct > 0, bound, 0.0)
 
@@ -152,9 +190,10 @@ def widest_cut(curve: RiskCoverage, precision: float, assured: bool = True) -> C
         assured: ask it of the lower bound; else of the plain fraction, which any one lucky image
             at the top may reach.
     """
-    bound = lower_bound(curve.correct, curve.labelled)
+    bound = lower_bound(curve.correct, curve.labelled, curve.size)
     fraction = curve.correct / curve.labelled
-    reached = np.flatnonzero((bound if assured else fraction) >= precision)
+    kept = (bound if assured else fraction) >= precision
+    reached = np.flatnonzero(kept & (curve.threshold >= 0))
     if not len(reached):
         return None
     at = reached[-1]

@@ -13,7 +13,7 @@ from lazsl.errors import UserError
 from lazsl.evaluation.answers import Answers
 from lazsl.evaluation.methods import REFERENCE, Method
 from lazsl.evaluation.metrics import Confusion, McNemar, PerClass, confusions, mcnemar, per_class
-from lazsl.intervals import ASSUMED, KIND, LEVEL, Interval, accuracy, difference
+from lazsl.intervals import ASSUMED, CLUSTERED, KIND, LEVEL, Interval, accuracy, difference
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Comparison:
         results: in the order of the table.
         left_out: why a method is not in it, by name.
         confused: pairs of classes that LaZSL confuses, most often first.
+        assumes: what intervals and tests assume of the images.
     """
 
     images: int
@@ -55,6 +56,7 @@ class Comparison:
     results: tuple[Result, ...]
     left_out: dict[str, str]
     confused: tuple[Confusion, ...]
+    assumes: str = ASSUMED
 
     @cached_property
     def reference(self) -> Result:
@@ -65,7 +67,7 @@ class Comparison:
         """Every figure, per class too."""
         return {
             "images": self.images,
-            "interval": {"kind": KIND, "level": LEVEL, "assumes": ASSUMED},
+            "interval": {"kind": KIND, "level": LEVEL, "assumes": self.assumes},
             "methods": [_result_json(result) for result in self.results],
             "left_out": self.left_out,
             "classes": [
@@ -117,6 +119,7 @@ def compare(answers: Answers, methods: Sequence[Method], left_out: dict[str, str
             "method can be right; see that the truth names classes as the label set does"
         )
     classes = len(answers.classes)
+    cluster = answers.clusters_of(known)
 
     def result(method: Method) -> Result:
         right = answers.right(method.name)[known]
@@ -125,11 +128,11 @@ def compare(answers: Answers, methods: Sequence[Method], left_out: dict[str, str
         counts = per_class(answers.truth[known], answers.best[method.name][known, 0], classes)
         return Result(
             method,
-            accuracy(right),
-            accuracy(answers.right(method.name, 5)[known]),
+            accuracy(right, cluster),
+            accuracy(answers.right(method.name, 5)[known], cluster),
             counts.mean_accuracy,
-            None if itself else difference(right, lazsl),
-            None if itself else mcnemar(right, lazsl),
+            None if itself else difference(right, lazsl, cluster),
+            None if itself else mcnemar(right, lazsl, cluster),
             counts,
         )
 
@@ -140,6 +143,7 @@ def compare(answers: Answers, methods: Sequence[Method], left_out: dict[str, str
         tuple(map(result, methods)),
         left_out,
         confusions(answers.truth[known], called),
+        ASSUMED if cluster is None else CLUSTERED,
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import DEPTH, Answers, Ask, ask, by_method
 from lazsl.evaluation.comparison import Comparison, compare
 from lazsl.evaluation.controls import measure_controls
+from lazsl.evaluation.grouping import FOLDER, numbered, read_groups
 from lazsl.evaluation.methods import methods_for
 from lazsl.evaluation.sections.comparison_section import ComparisonSection
 from lazsl.evaluation.sections.section import Section, plain
@@ -39,6 +40,7 @@ class Evaluation:
         truth: where the truth came from, as it was named.
         seed: of draws and halves.
         seconds: it took.
+        clusters: what makes clusters of like images; None where each is one by itself.
     """
 
     stored: StoredRun
@@ -50,6 +52,7 @@ class Evaluation:
     truth: str
     seed: int
     seconds: float
+    clusters: str | None = None
 
     def about(self) -> dict[str, Any]:
         """What the figures speak of, for JSON."""
@@ -64,6 +67,7 @@ class Evaluation:
             "regions": stored.job.regions.model_dump(),
             "images_with_truth": len(self.known),
             "notices": list(self.known.notices),
+            "clusters": self.clusters,
             "seed": self.seed,
             "seconds": round(self.seconds, 2),
         }
@@ -106,6 +110,8 @@ def evaluate(
     controls: bool = False,
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
+    clusters: str | None = None,
+    group_by: str = FOLDER,
 ) -> Evaluation:
     """How right every method is on a run, and how far its labels can be trusted.
 
@@ -122,6 +128,9 @@ def evaluate(
         controls: measure label sets that say nothing, beside the real one.
         seed: of draws and halves, and of the controls.
         say: called with a sentence before something takes long.
+        clusters: what makes clusters of like images, as `grouping.read_groups` takes it: a cluster
+            weighs as one image. None means that each image is one by itself.
+        group_by: by what precision is shown, likewise.
 
     Raises:
         UserError: as the parts do.
@@ -154,12 +163,15 @@ def evaluate(
     } | {probe.name: probe.ask for probe in tried}
     images = read_images(stored, known.class_index)
     answers = ask(images, known, sentences.classes, whom)
+    if clusters is not None:
+        of_images = read_groups(clusters, answers.keys, answers.shown, "clusters")
+        answers = replace(answers, cluster=numbered(of_images))
     comparison = compare(answers, methods, sentences.left_out)
     beside = {candidate.name: candidate.title for candidate in methods if candidate.name in BESIDE}
     run_method = own_method(scoring).name
     sections: tuple[Section, ...] = (
         ComparisonSection(comparison),
-        trust_section(stored, answers, precision, seed),
+        trust_section(stored, answers, precision, seed, group_by),
         *gather(tried, answers, run_method, beside, stored.job.regions),
         *([measure_controls(stored, known, (seed,), say)] if controls else []),
     )
@@ -173,4 +185,5 @@ def evaluate(
         truth or str(stored.job.truth),
         seed,
         time.perf_counter() - started,
+        clusters,
     )

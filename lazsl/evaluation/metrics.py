@@ -21,9 +21,19 @@ class McNemar:
     p_value: float
 
 
-def mcnemar(right: np.ndarray, other: np.ndarray) -> McNemar:
-    """The exact paired test of two methods on the same images."""
+def mcnemar(right: np.ndarray, other: np.ndarray, cluster: np.ndarray | None = None) -> McNemar:
+    """The exact paired test of two methods on the same images.
+
+    Args:
+        right: (B,) bool, of the first method.
+        other: (B,) bool, of the second.
+        cluster: (B,) int, the number of each image's cluster of like images: then clusters are
+            counted in which the one or the other has more right; None means single images.
+    """
     only_this, only_other = int((right & ~other).sum()), int((other & ~right).sum())
+    if cluster is not None:
+        more = np.bincount(cluster, right.astype(int) - other.astype(int))
+        only_this, only_other = int((more > 0).sum()), int((more < 0).sum())
     discordant = only_this + only_other
     p = binomtest(only_this, discordant).pvalue if discordant else 1.0
     return McNemar(only_this, only_other, float(p))

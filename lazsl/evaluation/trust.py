@@ -20,12 +20,11 @@ from lazsl.evaluation.calibration import (
     RiskCoverage,
     auroc,
     calibration_error,
-    fit_temperature,
     log_loss,
     reliability,
-    risk_coverage,
     widest_cut,
 )
+from lazsl.evaluation.fitting import Fit, Images, fit, random_half
 from lazsl.scoring.confidence import confidence
 from lazsl.scoring.tree import Tree
 
@@ -34,9 +33,6 @@ CLIP_TEMPERATURE = 0.01
 
 CERTAIN = 1.0
 """Confidence that a class needs where no threshold will do for classes, but one of parents will."""
-
-FLOOR = 0.01
-"""Part of the images of known classes that may lie below the floor."""
 
 FEWEST = 20
 """Images of known classes below which nothing is measured."""
@@ -75,10 +71,13 @@ class Trust:
         confidence: (B,) at `temperature`.
         right: (B,) bool, the label is the truth.
         known: (B,) bool, the truth is in the label set.
-        held_against: (B,) what the threshold is held against: the confidence, or times presence.
+        held_against: (B,) what the threshold is held against: the confidence, or times presence;
+            -1 below the floor.
+        cluster: (B,) int, the number of each image's cluster of like images.
+        clusters: how many there are; None where each image is taken to be one by itself.
         abstain_by: what the threshold is held against, as `ScoringSettings.abstain_by`.
         floor: the best score that all but a hundredth of the images of known classes reach, below
-            which there is no label; None where every image shows a known class.
+            which there is no label; None where there is no floor.
         backing_off: what a tree of labels adds; None where there is no tree, or nothing to add.
         classes: best classes per image that confidence compares, and that parents' chances sum.
     """
@@ -107,6 +106,8 @@ class Trust:
     right: np.ndarray
     known: np.ndarray
     held_against: np.ndarray
+    cluster: np.ndarray
+    clusters: int | None = None
     abstain_by: str | None = None
     floor: float | None = None
     backing_off: BackingOff | None = None
@@ -136,6 +137,7 @@ class Trust:
         return {
             **plain,
             "threshold": self.threshold,
+            "clusters": self.clusters,
             "abstain_by": self.abstain_by,
             "floor": self.floor,
             "tree": self.backing_off and self.backing_off.to_json(),
@@ -167,15 +169,16 @@ def measure_trust(
     precision: float,
     seed: int = 0,
     presence: np.ndarray | None = None,
-    opened: bool = False,
+    floored: bool = False,
     tree: Tree | None = None,
     best: np.ndarray | None = None,
     truth: np.ndarray | None = None,
+    cluster: np.ndarray | None = None,
 ) -> Trust:
     """Measure calibration and the abstention threshold on images with known truth.
 
     Calibration is never measured on the images it was fitted on: each half of the images is
-    measured with the temperature fitted on the other half.
+    measured with the temperature, floor and thresholds chosen on the other half.
 
     Args:
         top_scores: (B, k) scores as stored, best first; k at least 2, the `top_k` of the run.
@@ -185,122 +188,126 @@ def measure_trust(
         seed: of the halves.
         presence: (B,) P of each image's best class, where a known class may not be shown at all:
             thresholds are then put on confidence times presence.
-        opened: images may show nothing that the label set knows: a floor is put under the best
-            score.
+        floored: put a floor under the best score, below which an image is like none of these.
         tree: of the label set, with `best` (B, k), the classes of `top_scores`, and `truth` (B,),
             the index of what is shown, -1 where the label set lacks it.
+        cluster: (B,) int, the number of each image's cluster of like images, which together weigh
+            as one and stay in one half; None means that each image is one by itself.
 
     Raises:
-        UserError: only one class was stored per image, there are too few images, or the precision
-            is none.
+        UserError: only one class was stored per image, there are too few images or clusters, or the
+            precision is none.
     """
     top_scores = np.asarray(top_scores, np.float32)
     known = np.asarray(known, bool)
-    right = np.asarray(right, bool) & known
-    _check(top_scores, known, precision)
-    presence_chance = np.ones(len(known)) if presence is None else np.asarray(presence, np.float64)
-    floor = None
-    if opened:
-        floor = float(np.quantile(top_scores[known, 0].astype(np.float64), FLOOR))
-        presence_chance = presence_chance * (top_scores[:, 0] >= floor)
-    half = np.random.default_rng(seed).permutation(len(known)) % 2 == 0
-    # Of each half at the temperature of the other.
+    images = Images(
+        top_scores,
+        np.asarray(right, bool) & known,
+        known,
+        np.ones(len(known)) if presence is None else np.asarray(presence, np.float64),
+        np.arange(len(known)) if cluster is None else np.unique(cluster, return_inverse=True)[1],
+    )
+    _check(images, precision, cluster is not None)
+    whole = fit(images, precision, floored)
+    half = random_half(images.cluster, seed)
+    halves = [(tested, fit(images.subset(~tested), precision, floored)) for tested in (half, ~half)]
+    held_out = np.zeros(len(known), bool)
     crossed = np.empty(len(known), np.float32)
-    loss_after = labelled = correct = 0.0
-    halves: list[tuple[np.ndarray, float, float]] = []
-    for tested, other in ((half, ~half), (~half, half)):
-        fitted = fit_temperature(top_scores[other & known], right[other & known])
-        crossed[tested] = confidence(top_scores[tested], fitted)
-        mine_known = tested & known
-        loss_after += mine_known.sum() * log_loss(top_scores[mine_known], right[mine_known], fitted)
-        chosen = widest_cut(
-            risk_coverage(
-                confidence(top_scores[other], fitted) * presence_chance[other], right[other]
-            ),
-            precision,
-        )
-        threshold = chosen.threshold if chosen else np.inf
-        halves.append((tested, fitted, min(threshold, CERTAIN)))
-        given = tested & (crossed * presence_chance >= threshold)
-        labelled += given.sum()
-        correct += (given & right).sum()
+    loss_after = 0.0
+    for tested, fitted in halves:
+        tested_images = images.subset(tested)
+        crossed[tested] = confidence(tested_images.top_scores, fitted.temperature)
+        held_out[tested] = fitted.labels(tested_images)
+        of_known = images.subset(tested & known)
+        loss = log_loss(of_known.top_scores, of_known.right, fitted.temperature)
+        loss_after += len(of_known.known) * loss
     before = confidence(top_scores[known], CLIP_TEMPERATURE)
     # About twenty images or more per bin, at most fifteen bins.
     bins = int(np.clip(known.sum() // 20, 2, 15))
-    bins_before = reliability(before, right[known], bins)
-    bins_after = reliability(crossed[known], right[known], bins)
-    temperature = fit_temperature(top_scores[known], right[known])
-    sure = confidence(top_scores, temperature)
-    curve = risk_coverage(sure * presence_chance, right)
-    cut, raw_cut = widest_cut(curve, precision), widest_cut(curve, precision, assured=False)
-    scores = {
-        "confidence": sure,
-        "best score": top_scores[:, 0],
-        "margin": top_scores[:, 0] - top_scores[:, 1],
-    }
-    if presence is not None:
-        scores |= {"presence": np.asarray(presence), "confidence x presence": sure * presence}
-    areas = {} if known.all() else {name: auroc(value, known) for name, value in scores.items()}
+    bins_before = reliability(before, images.right[known], bins)
+    bins_after = reliability(crossed[known], images.right[known], bins)
+    curve = whole.curve
+    raw_cut = widest_cut(curve, precision, assured=False)
+    sure = confidence(top_scores, whole.temperature)
+    areas = {} if known.all() else _areas(images, sure, presence is not None)
+    clusters = None if cluster is None else int(images.cluster.max()) + 1
     backing_off = None
     if tree is not None and best is not None and truth is not None:
-        own_choice = (temperature, cut.threshold if cut else CERTAIN)
-        backing_off = _backed_off(
-            tree, top_scores, best, truth, presence_chance, precision, own_choice, halves
-        )
+        backing_off = _backed_off(tree, images, best, truth, precision, whole, halves)
     return Trust(
         images=len(known),
         unknown=int((~known).sum()),
-        accuracy=float(right[known].mean()),
-        temperature=temperature,
+        accuracy=float(images.right[known].mean()),
+        temperature=whole.temperature,
         ece_before=calibration_error(bins_before),
         ece_after=calibration_error(bins_after),
-        loss_before=log_loss(top_scores[known], right[known], CLIP_TEMPERATURE),
+        loss_before=log_loss(top_scores[known], images.right[known], CLIP_TEMPERATURE),
         loss_after=float(loss_after / known.sum()),
         bins_before=bins_before,
         bins_after=bins_after,
         risk_coverage=curve,
         aurc=curve.area,
         precision=precision,
-        cut=cut,
+        cut=whole.cut,
         raw_cut=raw_cut,
-        held_out_coverage=float(labelled / len(known)),
-        held_out_precision=float(correct / labelled) if labelled else None,
-        sentence=_sentence(precision, cut, raw_cut, len(known)),
+        held_out_coverage=float(held_out.mean()),
+        held_out_precision=float(images.right[held_out].mean()) if held_out.any() else None,
+        sentence=_sentence(precision, whole, raw_cut, len(known), clusters),
         auroc_open_set=areas.pop("confidence", None),
         auroc_scores=areas,
         confidence=sure,
-        right=right,
+        right=images.right,
         known=known,
-        held_against=sure * presence_chance,
+        held_against=images.held(whole.temperature, whole.floor),
+        cluster=images.cluster,
+        clusters=clusters,
         abstain_by=None if presence is None else "presence",
-        floor=floor,
+        floor=whole.floor,
         backing_off=backing_off,
         classes=top_scores.shape[1],
     )
 
 
+def _areas(images: Images, sure: np.ndarray, with_presence: bool) -> dict[str, float]:
+    """AUROC of known against unknown, by score."""
+    top_scores = images.top_scores
+    scores = {
+        "confidence": sure,
+        "best score": top_scores[:, 0],
+        "margin": top_scores[:, 0] - top_scores[:, 1],
+    }
+    if with_presence:
+        scores |= {"presence": images.presence, "confidence x presence": sure * images.presence}
+    return {name: auroc(value, images.known) for name, value in scores.items()}
+
+
 def _backed_off(
     tree: Tree,
-    top_scores: np.ndarray,
+    images: Images,
     best: np.ndarray,
     truth: np.ndarray,
-    presence_chance: np.ndarray,
     precision: float,
-    whole: tuple[float, float],
-    halves: list[tuple[np.ndarray, float, float]],
+    whole: Fit,
+    halves: list[tuple[np.ndarray, Fit]],
 ) -> BackingOff | None:
-    """What the tree adds at the temperature and threshold of all images, and of halves."""
+    """What the tree adds at the temperature, floor and threshold of all images, and of halves."""
 
-    def fitted(heat: float, threshold: float) -> tuple[Candidates, np.ndarray]:
-        images = Candidates.of(tree, best, top_scores, truth, heat)
-        images = replace(images, chance=images.chance * presence_chance[:, None])
-        return images, confidence(top_scores, heat) * presence_chance >= threshold
+    def applied(choice: Fit) -> tuple[Candidates, np.ndarray]:
+        candidates = Candidates.of(
+            tree, best, images.top_scores, truth, choice.temperature, images.cluster
+        )
+        chance = candidates.chance * images.presence[:, None]
+        chance = np.where(images.above(choice.floor)[:, None], chance, -1.0)
+        threshold = choice.cut.threshold if choice.cut else CERTAIN
+        by_class = images.held(choice.temperature, choice.floor) >= threshold
+        return replace(candidates, chance=chance), by_class
 
-    crossed = tuple((half, *fitted(*choice)) for half, *choice in halves)
-    return measure_backing_off(*fitted(*whole), precision, crossed)
+    crossed = tuple((tested, *applied(choice)) for tested, choice in halves)
+    return measure_backing_off(*applied(whole), precision, crossed)
 
 
-def _check(top_scores: np.ndarray, known: np.ndarray, precision: float) -> None:
+def _check(images: Images, precision: float, clustered: bool) -> None:
+    top_scores, known = images.top_scores, images.known
     if top_scores.shape[1] < 2:
         raise UserError(
             "confidence compares the best classes of an image, but only one was stored; score "
@@ -311,19 +318,35 @@ def _check(top_scores: np.ndarray, known: np.ndarray, precision: float) -> None:
             f"confidence was to be measured on {known.sum()} images with truth; give {FEWEST} or "
             "more"
         )
+    if clustered and (clusters := len(np.unique(images.cluster[known]))) < FEWEST:
+        raise UserError(
+            f"the {known.sum()} images with truth are {clusters} clusters of like images, which "
+            f"count as one image each; give {FEWEST} clusters or more, or leave out --clusters"
+        )
     if not 0 < precision < 1:
         raise UserError(f"a precision of {precision} is not between 0 and 1")
     if (np.diff(top_scores, axis=1) > 0).any():
         raise ValueError("the scores of an image must come best first")
 
 
-def _sentence(precision: float, cut: Cut | None, raw: Cut | None, images: int) -> str:
+def _sentence(
+    precision: float, choice: Fit, raw: Cut | None, images: int, clusters: int | None
+) -> str:
+    cut = choice.cut
     if cut is not None:
+        where = (
+            "" if choice.floor is None else f" (and a best score of {choice.floor:.4f} and above)"
+        )
+        assumed = (
+            "if no group of these images is alike, such as a burst"
+            if clusters is None
+            else f"its {clusters} clusters of like images counted as one image each"
+        )
         return (
-            f"Labelled at confidence {cut.threshold:.4f} and above, {cut.coverage:.1%} of "
+            f"Labelled at confidence {cut.threshold:.4f} and above{where}, {cut.coverage:.1%} of "
             f"{images} images have a label, of which {cut.precision:.1%} are right "
-            f"(at least {cut.at_least:.1%} with {CERTAINTY:.0%} certainty, if no group of these "
-            "images is alike, such as a burst, and others are like them)."
+            f"(at least {cut.at_least:.1%} with {CERTAINTY:.0%} certainty, {assumed}, and if "
+            "others are like them)."
         )
     plain = (
         f"the plain fraction reaches it for {raw.coverage:.1%} of the images, which are too few "
@@ -331,7 +354,8 @@ def _sentence(precision: float, cut: Cut | None, raw: Cut | None, images: int) -
         if raw
         else "not even the plain fraction reaches it"
     )
+    counted = "" if clusters is None else f" in {clusters} clusters of like images"
     return (
-        f"A precision of {precision:.1%} cannot be promised at any threshold on {images} images: "
-        f"{plain}."
+        f"A precision of {precision:.1%} cannot be promised at any threshold on {images} "
+        f"images{counted}: {plain}."
     )

@@ -33,7 +33,7 @@ class EmbeddedLabels:
     @cached_property
     def rivals(self) -> Rivals:
         """What else might be said of what each attribute describes."""
-        return Rivals(self.attributes, self.packed)
+        return Rivals(self.classes, self.attributes, self.packed)
 
     @classmethod
     def from_table(cls, table: pa.Table, device: str = "cpu") -> EmbeddedLabels:

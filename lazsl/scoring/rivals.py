@@ -2,12 +2,15 @@
 describe a class with it.
 
 Attributes are told apart by their words, whatever class they stand in: "a blue tail" of one class
-is no rival of "a blue tail" of another. How near two of them are is the cosine of the means of
-their sentences, in which the names of classes cancel out as far as several classes share them.
+is no rival of "a blue tail" of another, nor is "A wren has a blue tail." of "A coot has a blue
+tail." How near two of them are is the cosine of the means of their sentences, in which the names of
+classes cancel out as far as several classes share them. Nothing is asked of the words but whether
+they are the same, so that any language will do, and attributes that name no part.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -28,12 +31,17 @@ class Rivals:
         text: (N,) int64, number of each sentence's words among the U different ones.
     """
 
-    def __init__(self, attributes: Sequence[Sequence[str]], packed: PackedAttributes) -> None:
+    def __init__(
+        self,
+        classes: Sequence[str],
+        attributes: Sequence[Sequence[str]],
+        packed: PackedAttributes,
+    ) -> None:
         device = packed.embeddings.device
         number: dict[str, int] = {}
         by_class = [
-            [number.setdefault(text.casefold(), len(number)) for text in texts]
-            for texts in attributes
+            [number.setdefault(text, len(number)) for text in texts]
+            for texts in without_names(classes, attributes)
         ]
         self.text = torch.tensor([i for siblings in by_class for i in siblings], device=device)
         self._siblings: list[set[int]] = [set() for _ in number]
@@ -70,3 +78,32 @@ class Rivals:
             (len(strengths), len(self._means)), dtype=torch.float64, device=strengths.device
         )
         return (sums.index_add_(1, self.text, strengths.double()) / self._sentences).float()
+
+
+_NAME = "\0"
+
+
+def without_names(classes: Sequence[str], attributes: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The attributes of every class in small letters, with a mark in place of the class's own name.
+
+    What is then the same in every class named it and said nothing else, and stays as it was; so
+    does an attribute that is the name.
+    """
+    plain = [[text.casefold() for text in texts] for texts in attributes]
+    marked = [
+        [_marked(text, label.casefold()) for text in texts]
+        for label, texts in zip(classes, plain, strict=True)
+    ]
+    everywhere: set[str] = set(marked[0]).intersection(*marked[1:]) if len(marked) > 1 else set()
+    return [
+        [text if mark in everywhere else mark for text, mark in zip(texts, marks, strict=True)]
+        for texts, marks in zip(plain, marked, strict=True)
+    ]
+
+
+def _marked(text: str, label: str) -> str:
+    for name in {label, label.replace("_", " ")}:
+        if name and name in text:
+            marked = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", _NAME, text)
+            text = text if marked == _NAME else marked
+    return text

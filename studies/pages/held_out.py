@@ -4,7 +4,7 @@ in it."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,30 @@ from lazsl.run.run import Run
 from studies.fieldguide.sample import sample_species
 from studies.fieldguide.worlds import World
 from studies.pages.embedded_world import embedded_world
-from studies.pages.scored_again import ONE_SIDED, Scored, applied, read_scored, score_again
+from studies.pages.scored_again import Scored, applied, read_scored, score_again
 
-DRAWS = (4201, 4202)
+DRAWS = (4201, 4202, 4203, 4204)
 """Of species and places; nothing was chosen on them."""
 
-ARCHIVES: tuple[tuple[World, int], ...] = (
-    *(("photo", draw) for draw in DRAWS),
-    ("painting", DRAWS[0]),
-    ("clutter", DRAWS[0]),
-    ("sketch", DRAWS[0]),
-    ("dusk", DRAWS[0]),
-)
+WORLDS: dict[World, tuple[int, ...]] = {
+    "photo": DRAWS,
+    "painting": DRAWS[:1],
+    "clutter": DRAWS[:1],
+    "sketch": DRAWS[:2],
+    "dusk": DRAWS[:2],
+}
+"""Draws that are shown of each world."""
 PICTURES = 1
 REGIONS = {"layout": "zoom", "count": 90}
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A trust file by its name, and the settings of scoring that it was measured with."""
+
+    name: str
+    trust: Trust
+    scoring: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -45,13 +55,16 @@ class Archive:
     truth: Path
     families: Mapping[str, str]
 
-    def label(
-        self, labels: LabelSet, scoring: Mapping[str, Any], trust: Trust, tree: bool
-    ) -> Scored:
+    @property
+    def labels(self) -> LabelSet:
+        """Of all its species."""
+        return load_labelset(self.base.job.labels)
+
+    def label(self, labels: LabelSet, promise: Promise, tree: bool) -> Scored:
         """What the product says of it with a trust file from elsewhere."""
         labels = replace(labels, parents={name: self.families[name] for name in labels.classes})
         file = self.truth.with_name(f"{labels.name}-of-{len(labels)}.json")
-        run = score_again(self.base, labels, applied(trust, scoring, tree), file)
+        run = score_again(self.base, labels, applied(promise.trust, promise.scoring, tree), file)
         return read_scored(run, self.truth, self.families)
 
 
@@ -62,79 +75,71 @@ def families_of(draw: int) -> dict[str, str]:
 
 def archives(folder: Path) -> Iterator[Archive]:
     """Every archive, drawn and embedded where that was not done before."""
-    for world, draw in ARCHIVES:
-        print("embedding", world, draw, file=sys.stderr, flush=True)
-        run, _, _ = embedded_world(
-            folder, world, PICTURES, draw, regions=REGIONS, scoring={"aligner": "one-sided"}
-        )
-        truth = folder / f"{world}-{draw}-{PICTURES}" / "truth.csv"
-        yield Archive(world, draw, run, truth, families_of(draw))
+    for world, draws in WORLDS.items():
+        for draw in draws:
+            print("embedding", world, draw, file=sys.stderr, flush=True)
+            run, _, _ = embedded_world(
+                folder, world, PICTURES, draw, regions=REGIONS, scoring={"aligner": "one-sided"}
+            )
+            truth = folder / f"{world}-{draw}-{PICTURES}" / "truth.csv"
+            yield Archive(world, draw, run, truth, families_of(draw))
 
 
 def closed_rows(
-    archives_shown: list[Archive], trusts: Mapping[str, Trust]
-) -> list[tuple[str, ...]]:
-    """A row per archive and trust file: images, labelled by species, right; with parents, right."""
-    rows: list[tuple[str, ...]] = []
-    for archive in archives_shown:
-        labels = load_labelset(archive.base.job.labels)
-        for name, trust in trusts.items():
-            alone = archive.label(labels, ONE_SIDED, trust, tree=False)
-            treed = archive.label(labels, ONE_SIDED, trust, tree=True)
-            rows.append(
-                (
-                    f"{archive.world}, draw {archive.draw}",
-                    name,
-                    f"{len(alone.label)}",
-                    *_labelled(alone),
-                    *_labelled(treed),
-                )
+    archives_shown: Sequence[Archive], promises: Sequence[Promise]
+) -> Iterator[tuple[str, ...]]:
+    """A row per world and trust file: images, labelled by species, right; with parents, right."""
+    for world in WORLDS:
+        for promise in promises:
+            alone, treed = (
+                [
+                    archive.label(archive.labels, promise, tree)
+                    for archive in archives_shown
+                    if archive.world == world
+                ]
+                for tree in (False, True)
             )
-    return rows
+            images = sum(len(scored.label) for scored in alone)
+            yield (world, promise.name, f"{images}", *_labelled(alone), *_labelled(treed))
 
 
 def open_rows(
-    archives_shown: list[Archive], trust: Mapping[str, Trust], fraction: float, seeds: range
-) -> list[tuple[str, ...]]:
-    """A row per archive with a part of its families taken out of the label set, and per trust file:
-    means over the seeds of known images labelled, by their species, all labels right, and unknown
-    images labelled by a species, by any."""
-    rows: list[tuple[str, ...]] = []
-    for archive in archives_shown:
-        labels = load_labelset(archive.base.job.labels)
-        for name, measured in trust.items():
-            parts = []
-            for seed in seeds:
-                known, _ = open_set_split(labels, fraction, seed, archive.families)
-                scored = archive.label(
-                    replace(known, name=f"{known.name}-{seed}"), ONE_SIDED, measured, tree=True
-                )
-                given = (scored.label >= 0) | scored.parent
-                right = (scored.label == scored.truth) & (scored.label >= 0) | scored.parent_right
-                parts.append(
-                    (
-                        given[scored.known].mean(),
-                        (scored.label >= 0)[scored.known].mean(),
-                        right[given].mean() if given.any() else np.nan,
-                        (scored.label >= 0)[~scored.known].mean(),
-                        given[~scored.known].mean(),
-                    )
-                )
-            rows.append(
-                (
-                    f"{archive.world}, draw {archive.draw}",
-                    name,
-                    *map(_mean, zip(*parts, strict=True)),
-                )
-            )
-    return rows
+    archives_shown: Sequence[Archive], promises: Sequence[Promise], fraction: float, seeds: range
+) -> Iterator[tuple[str, ...]]:
+    """A row per world with a part of its families taken out of the label sets, and per trust file:
+    means over draws and seeds of known images labelled, by their species, all labels right, and
+    unknown images labelled by a species, by any."""
+    for world in WORLDS:
+        for promise in promises:
+            parts = [
+                _parts(archive, promise, fraction, seed)
+                for archive in archives_shown
+                if archive.world == world
+                for seed in seeds
+            ]
+            yield (world, promise.name, *map(_mean, zip(*parts, strict=True)))
 
 
-def _labelled(scored: Scored) -> tuple[str, str]:
-    """Part of the images with a label, and of these the right ones."""
-    given = (scored.label >= 0) | scored.parent
-    right = ((scored.label == scored.truth) & (scored.label >= 0)) | scored.parent_right
-    return f"{given.mean():.1%}", f"{right[given].mean():.1%}" if given.any() else "none"
+def _parts(archive: Archive, promise: Promise, fraction: float, seed: int) -> tuple[float, ...]:
+    known, _ = open_set_split(archive.labels, fraction, seed, archive.families)
+    labels = replace(known, name=f"{known.name}-{seed}")
+    scored = archive.label(labels, promise, tree=True)
+    given, right, by_species = scored.given, scored.given_right, scored.label >= 0
+    return (
+        given[scored.known].mean(),
+        by_species[scored.known].mean(),
+        right[given].mean() if given.any() else np.nan,
+        by_species[~scored.known].mean(),
+        given[~scored.known].mean(),
+    )
+
+
+def _labelled(parts: Sequence[Scored]) -> tuple[str, str]:
+    """Part of the images with a label, and how many of the labels are right."""
+    given = np.concatenate([scored.given for scored in parts])
+    right = int(np.concatenate([scored.given_right for scored in parts]).sum())
+    count = int(given.sum())
+    return f"{given.mean():.1%}", f"{right} of {count}, {right / count:.1%}" if count else "none"
 
 
 def _mean(values: tuple[float, ...]) -> str:

@@ -48,6 +48,17 @@ class Scored:
         """(B,) bool, the label set has what is shown."""
         return self.truth >= 0
 
+    @property
+    def given(self) -> np.ndarray:
+        """(B,) bool, there is a label: a class, or a parent."""
+        return np.asarray((self.label >= 0) | self.parent)
+
+    @property
+    def given_right(self) -> np.ndarray:
+        """(B,) bool, and it is right."""
+        right = (self.label == self.truth) & (self.label >= 0)
+        return np.asarray(right | self.parent_right)
+
 
 def score_again(base: Run, labels: LabelSet, scoring: Mapping[str, Any], file: Path) -> Run:
     """The finished run of the same embeddings with another label set, written to the file."""
@@ -102,15 +113,18 @@ def read_scored(run: Run, truth_file: Path, families: Mapping[str, str]) -> Scor
     return Scored(*map(np.array, zip(*rows, strict=True)))
 
 
-def measure(run: Run, scored: Scored, precision: float, opened: bool) -> Trust:
-    """The trust file's values from these images."""
+def measure(
+    run: Run, scored: Scored, precision: float, presence: bool = False, floored: bool = True
+) -> Trust:
+    """The trust file's values from these images, with thresholds on confidence or on confidence
+    times presence, with a floor under the best score or without one."""
     return measure_trust(
         scored.top,
         scored.best[:, 0] == scored.truth,
         scored.known,
         precision,
-        presence=scored.presence if opened else None,
-        opened=opened,
+        presence=scored.presence if presence else None,
+        floored=floored,
         tree=make_tree(run.labelset.classes, run.labelset.parents),
         best=scored.best,
         truth=scored.truth,

@@ -20,6 +20,7 @@ import numpy as np
 
 from lazsl import fieldguide
 from lazsl.evaluation.calibration import auroc
+from lazsl.evaluation.fitting import FLOOR
 from lazsl.evaluation.open_set import open_set_split
 from lazsl.evaluation.trust import Trust
 from lazsl.labelset.labels import LabelSet
@@ -30,6 +31,7 @@ from lazsl.store.folder import Folder
 from studies.fieldguide.sample import SEED
 from studies.pages import held_out
 from studies.pages.filled import filled
+from studies.pages.held_out import Promise
 from studies.pages.methods_page import sample_run
 from studies.pages.scored_again import ONE_SIDED, PAPER, Scored, measure, read_scored, score_again
 
@@ -40,6 +42,14 @@ SEEDS = range(6)
 FEW_SEEDS = range(3)
 PLANS = {"paper": PAPER, "one-sided": ONE_SIDED}
 FAMILIES = held_out.families_of(SEED)
+OPEN = "confidence x presence, floor"
+PUT_ON: dict[str, dict[str, bool]] = {
+    "confidence": {"floored": False},
+    "confidence, floor": {},
+    "confidence x presence": {"presence": True, "floored": False},
+    OPEN: {"presence": True},
+}
+"""What thresholds are put on, as `measure` takes it."""
 
 
 def main() -> None:
@@ -64,21 +74,23 @@ def page(base: Run, labels: LabelSet, scratch: Path, worlds: Path) -> str:
         scratch: a folder for label sets.
         worlds: a folder for other archives and their workspace.
     """
-    closed, trusts = _closed(base, labels, scratch)
+    closed, promises = _closed(base, labels, scratch)
     areas: list[str] = []
     opened: list[str] = []
     for what, groups in {"families": FAMILIES, "species": None}.items():
         print("taken out:", what, file=sys.stderr, flush=True)
         runs = [_without(base, labels, seed, groups, scratch) for seed in SEEDS]
         areas.append(_areas_row(what, runs))
-        for use in (False, True):
-            measured = [measure(run, scored, PRECISION, use) for run, scored in runs]
-            opened.append(_opened_row(what, use, measured))
-            if groups and use:
-                trusts["open"] = measured[0]
+        for name, use in PUT_ON.items():
+            measured = [measure(run, scored, PRECISION, **use) for run, scored in runs]
+            opened.append(_opened_row(what, name, measured))
+            if groups and use == PUT_ON[OPEN]:
+                promises.append(Promise("open", measured[0], ONE_SIDED))
     archives_shown = list(held_out.archives(worlds))
-    elsewhere = held_out.closed_rows(archives_shown, trusts)
-    strangers = held_out.open_rows(archives_shown, trusts, WITHOUT, FEW_SEEDS)
+    print("elsewhere", file=sys.stderr, flush=True)
+    elsewhere = held_out.closed_rows(archives_shown, promises)
+    one_sided = [promise for promise in promises if promise.scoring == ONE_SIDED]
+    strangers = held_out.open_rows(archives_shown, one_sided, WITHOUT, FEW_SEEDS)
     return filled(
         "tree.md",
         command="python -m studies.pages.tree_page W > docs/research/evaluation/tree.md",
@@ -90,6 +102,7 @@ def page(base: Run, labels: LabelSet, scratch: Path, worlds: Path) -> str:
         few_seeds=f"{FEW_SEEDS[0]} to {FEW_SEEDS[-1]}",
         draws=" and ".join(map(str, held_out.DRAWS)),
         images=len(labels) * held_out.PICTURES,
+        floor=FLOOR,
         closed="\n".join(closed),
         areas="\n".join(areas),
         opened="\n".join(opened),
@@ -98,22 +111,27 @@ def page(base: Run, labels: LabelSet, scratch: Path, worlds: Path) -> str:
     )
 
 
-def _closed(base: Run, labels: LabelSet, scratch: Path) -> tuple[list[str], dict[str, Trust]]:
-    """Rows of the closed archive, and the trust file of one-sided plans with families."""
+def _closed(base: Run, labels: LabelSet, scratch: Path) -> tuple[list[str], list[Promise]]:
+    """Rows of the closed archive, and trust files of all plans with families."""
     trees = {"families": replace(labels, parents=FAMILIES), "proposed": propose_parents(labels)}
     rows: list[str] = []
-    trusts: dict[str, Trust] = {}
+    promises: list[Promise] = []
     for plans, scoring in PLANS.items():
         for name, treed in trees.items():
             print("closed:", plans, name, file=sys.stderr, flush=True)
             run = score_again(base, treed, scoring, scratch / f"{name}.json")
             scored = read_scored(run, fieldguide.TRUTH_FILE, FAMILIES)
             for precision in PRECISIONS:
-                trust = measure(run, scored, precision, opened=False)
+                trust = measure(run, scored, precision)
                 rows.append(_closed_row(plans, name, precision, trust))
-                if (plans, name, precision) == ("one-sided", "families", PRECISION):
-                    trusts["closed"] = trust
-    return rows, trusts
+            if name == "families":
+                plain = measure(run, scored, PRECISION, floored=False)
+                more = "" if scoring is ONE_SIDED else f", {plans} plans"
+                promises += [
+                    Promise(f"closed, no floor{more}", plain, scoring),
+                    Promise(f"closed{more}", measure(run, scored, PRECISION), scoring),
+                ]
+    return rows, promises
 
 
 def _without(
@@ -156,13 +174,13 @@ def _closed_row(plans: str, tree: str, precision: float, trust: Trust) -> str:
 def _areas_row(what: str, runs: list[tuple[Run, Scored]]) -> str:
     areas = []
     for run, scored in runs:
-        sure = measure(run, scored, PRECISION, opened=True).confidence
+        sure = measure(run, scored, PRECISION, presence=True).confidence
         values = (scored.top[:, 0], sure, scored.presence, sure * scored.presence)
         areas.append([auroc(value, scored.known) for value in values])
     return _row(what, *(f"{value:.3f}" for value in np.mean(areas, axis=0)))
 
 
-def _opened_row(what: str, opened: bool, trusts: list[Trust]) -> str:
+def _opened_row(what: str, put_on: str, trusts: list[Trust]) -> str:
     def strangers(trust: Trust) -> float:
         """Part of the images of unknown classes that get a class's label."""
         if trust.threshold is None:
@@ -173,13 +191,16 @@ def _opened_row(what: str, opened: bool, trusts: list[Trust]) -> str:
         given = [value for value in values if value is not None]
         return _percent(float(np.mean(given))) if given else "none"
 
+    trees = [trust.backing_off for trust in trusts if trust.backing_off is not None]
     return _row(
         what,
-        "confidence x presence, floor" if opened else "confidence",
+        put_on,
         mean([trust.coverage_at_threshold or 0.0 for trust in trusts]),
         mean([trust.held_out_coverage for trust in trusts]),
         mean([trust.held_out_precision for trust in trusts]),
         mean([strangers(trust) for trust in trusts]),
+        mean([more.held_out_coverage for more in trees]),
+        mean([more.held_out_precision for more in trees]),
     )
 
 

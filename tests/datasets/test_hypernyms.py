@@ -8,10 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from lazsl.cli.commands import app
-from lazsl.datasets.hypernyms import read_hypernyms, with_hypernyms
+from lazsl.datasets.hypernyms import TELLING, read_hypernyms, with_hypernyms
+from lazsl.datasets.wordnet import imagenet_names
 from lazsl.errors import UserError
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
+
+WORDNET = Path("/usr/share/wordnet/data.noun")
+"""WordNet 3.0's own file, where Debian's package wordnet-base puts it."""
 
 NOUNS = """\
   1 This software and database is being provided to you, the LICENSEE
@@ -82,3 +86,26 @@ def test_labels_tree_writes_wordnet_s_parents_and_refuses_other_files(tmp_path: 
         read_hypernyms(str(names))
     with pytest.raises(UserError, match=r"1 of 2 classes have a WordNet id"):
         with_hypernyms(classes("beagle", "wren of Mars"), read_hypernyms(str(file)))
+
+
+@pytest.mark.skipif(not WORDNET.exists(), reason="needs Debian's package wordnet-base")
+def test_in_wordnets_own_file_all_of_imagenets_classes_have_parents() -> None:
+    ids = list(imagenet_names())
+    hypernyms = read_hypernyms(str(WORDNET))
+    parents = with_hypernyms(classes(*ids), hypernyms).parents
+
+    def chain(name: str) -> list[str]:
+        return [] if name not in parents else [parents[name], *chain(parents[name])]
+
+    chains = {wnid: chain(wnid) for wnid in ids}
+    assert len(ids) == 1000
+    above = [node for nodes in chains.values() for node in nodes]
+    assert max(map(above.count, set(above))) <= TELLING * 1000
+    # As anybody can look up: tench, beagle, minivan, volcano.
+    assert chains["n01440764"][:4] == ["cyprinid", "soft-finned fish", "teleost fish", "fish"]
+    dogs = "hound, hunting dog, dog, canine, carnivore, placental, mammal, vertebrate, animal"
+    assert chains["n02088364"] == [*dogs.split(", "), "organism"]
+    assert "wheeled vehicle" in chains["n03770679"]
+    assert chains["n09472597"][-1] == "geological formation"
+    without = [wnid for wnid, nodes in chains.items() if not nodes]
+    assert len(without) < 20, without

@@ -11,8 +11,9 @@ import pytest
 
 from lazsl.evaluation.backing_off import Candidates, fit_threshold
 from lazsl.evaluation.calibration import lower_bound
-from lazsl.evaluation.sections.trust_section import TrustSection
-from lazsl.evaluation.trust import FLOOR, measure_trust
+from lazsl.evaluation.fitting import FLOOR
+from lazsl.evaluation.sections.trust_section import TrustSection, usable_presence
+from lazsl.evaluation.trust import measure_trust
 from lazsl.scoring.confidence import confidence
 from lazsl.scoring.tree import Tree, make_tree
 
@@ -87,13 +88,20 @@ def test_promises_hold_on_draws_that_chose_nothing() -> None:
 
 def test_where_no_parent_can_be_promised_there_is_none() -> None:
     images = Candidates(
-        np.zeros((40, 1), int), np.full((40, 1), 0.9), np.zeros((40, 1), bool), np.ones(40, bool)
+        np.zeros((40, 1), int),
+        np.full((40, 1), 0.9),
+        np.zeros((40, 1), bool),
+        np.ones(40, bool),
+        np.arange(40),
     )
     assert fit_threshold(images, np.zeros(40, bool), 0.95) is None
     right = replace(images, true=np.ones((40, 1), bool))
     assert lower_bound(np.array([40]), np.array([40]))[0] < 0.95  # forty are too few to be sure
     assert fit_threshold(right, np.zeros(40, bool), 0.95) is None
     assert fit_threshold(right, np.zeros(40, bool), 0.9) == 0.9
+    pairs = replace(right, cluster=np.arange(40) // 2)  # like images count as one: twenty
+    assert fit_threshold(pairs, np.zeros(40, bool), 0.9) is None
+    assert fit_threshold(pairs, np.zeros(40, bool), 0.85) == 0.9
 
 
 def test_in_an_open_archive_thresholds_are_put_on_confidence_times_presence() -> None:
@@ -109,20 +117,33 @@ def test_in_an_open_archive_thresholds_are_put_on_confidence_times_presence() ->
         known, chance.uniform(0.6, 1.0, len(truth)), chance.uniform(0, 0.5, len(truth))
     )
     plain = measure_trust(top, right, known, 0.9)
-    opened = measure_trust(top, right, known, 0.9, presence=presence, opened=True)
+    opened = measure_trust(top, right, known, 0.9, presence=presence, floored=True)
     assert opened.abstain_by == "presence" and plain.abstain_by is None
     assert (opened.coverage_at_threshold or 0) > (plain.coverage_at_threshold or 0)
-    assert opened.floor == pytest.approx(np.quantile(top[known, 0].astype(float), FLOOR))
+    assert opened.floor == np.sort(top[known, 0])[int(FLOOR * (known.sum() - 1))]
     held = confidence(top, opened.temperature) * presence * (top[:, 0] >= opened.floor)
     labelled = held >= (opened.threshold or 1)
     assert labelled[strange].mean() <= 0.05
     assert opened.auroc_scores["presence"] == 1.0
     assert plain.floor is None
-    without = measure_trust(top, right, known, 0.9, opened=True)
-    sentence = "takes one-sided plans, and attributes that have rivals"
+
+
+def test_presence_is_left_out_where_it_tells_less_than_the_best_score_and_that_is_said() -> None:
+    known = np.arange(100) < 60
+    score = np.where(known, 0.3, 0.2) + np.random.default_rng(1).normal(0, 0.03, 100)
+    good, bad = np.where(known, 0.9, 0.1), np.random.default_rng(2).random(100)
+    assert usable_presence(good, score, known) == (good, "")
+    without, reason = usable_presence(bad, score, known)
+    assert without is None and "less well than the best score" in reason
+    assert usable_presence(bad, score, np.ones(100, bool)) == (bad, "")  # nobody can tell
+    for nothing in (None, np.ones(100)):
+        without, reason = usable_presence(nothing, score, known)
+        assert without is None and "one-sided plans, and attributes that have rivals" in reason
+    top, best, _ = drawn(3)
+    trust = measure_trust(top, best[:, 0] > 3, best[:, 0] < 20, 0.9, floored=True)
     run: Any = SimpleNamespace(key="run")
-    assert sentence in TrustSection(run, without, "").to_markdown()
-    assert sentence not in TrustSection(run, opened, "").to_markdown()
+    section = TrustSection(run, trust, "", without_presence=reason)
+    assert reason in section.to_markdown()
 
 
 def test_evaluate_says_over_how_many_classes_chances_of_parents_are_summed() -> None:

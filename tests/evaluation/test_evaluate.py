@@ -146,6 +146,7 @@ def test_the_trust_file_is_one_that_label_applies(evaluation: Evaluation, tmp_pa
     read = read_trust(str(tmp_path / "trust.json"))
     run = open_relabelling(evaluation.stored.folder, evaluation.stored.key, {})
     assert trust_notices(read, run) == []
+    assert read.floor == evaluation.answers.scores["lazsl"][:, 0].min()  # closed archives, too
     assert (read.images, read.precision, read.run) == (43, 0.6, run.key)
     assert read.threshold is not None and 0 < read.threshold < 1
     assert f"relabel {run.key} --trust trust.json" in section.to_markdown()
@@ -160,12 +161,17 @@ def test_what_cannot_be_evaluated_is_one_sentence(workspace_of_run: str, tmp_pat
     assert "cannot be read" in says([*at, "--truth", "none.csv"])
     assert "folder" in says([*at, "--truth", "folders"])
     assert "none.json" in says([*at, "--cupl", str(tmp_path / "none.json")])
+    assert "clusters 'none.csv' cannot be read" in says([*at, "--clusters", "none.csv"])
+    assert "groups 'none.csv' cannot be read" in says([*at, "--group-by", "none.csv"])
 
 
 def test_controls_stand_beside_the_label_set_when_asked_for(workspace_of_run: str) -> None:
-    result = CliRunner().invoke(app, ["evaluate", "-w", workspace_of_run, "--controls", "--json"])
+    arguments = ["evaluate", "-w", workspace_of_run, "--controls", "--json", "--clusters", "class"]
+    result = CliRunner().invoke(app, [*arguments, "--group-by", "class"])
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
+    assert document["clusters"] == "class" and document["trust"]["grouped_by"] == "class"
+    assert "by cluster" in document["methods"]["interval"]["assumes"]
     real, *others = document["controls"]["rows"]
     top1 = {row["name"]: row["top1"]["value"] for row in document["methods"]["methods"]}
     assert real["accuracy"]["lazsl"] == pytest.approx(top1["lazsl"])
@@ -335,7 +341,9 @@ def hostile() -> Comparison:
     best = np.stack([(truth + 1) % 5, truth], axis=1)
     names = tuple(map(str, range(count)))
     chosen = [method for method in METHODS if method.name in ("dclip", "lazsl")]
-    answers = Answers(names, names, HOSTILE, truth, {method.name: best for method in chosen}, {})
+    answers = Answers(
+        names, names, HOSTILE, truth, names, {method.name: best for method in chosen}, {}
+    )
     return compare(answers, chosen, {"cupl": "it needs [x](y)|z"})
 
 
@@ -359,7 +367,7 @@ def test_a_perfect_method_is_confused_by_nothing(tmp_path: Path) -> None:
     names = tuple(map(str, range(30)))
     best = np.stack([truth, (truth + 1) % 3], axis=1)
     chosen = [method for method in METHODS if method.name == "lazsl"]
-    answers = Answers(names, names, ("a", "b", "c"), truth, {"lazsl": best}, {})
+    answers = Answers(names, names, ("a", "b", "c"), truth, names, {"lazsl": best}, {})
     comparison = compare(answers, chosen, {})
     assert (
         "confuses no pair" in ComparisonSection(comparison).to_markdown()

@@ -35,7 +35,9 @@ def answers(truth: np.ndarray, scores: np.ndarray) -> Answers:
     best = np.argsort(-scores, axis=1)
     names = tuple(str(i) for i in range(len(truth)))
     classes = tuple(f"class {c}" for c in range(CLASSES))
-    return Answers(names, names, classes, truth, {"one": best}, {"one": -np.sort(-scores, axis=1)})
+    return Answers(
+        names, names, classes, truth, names, {"one": best}, {"one": -np.sort(-scores, axis=1)}
+    )
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5])

@@ -398,6 +398,43 @@ def test_a_nonsense_trust_file_is_one_sentence(name: str, tmp_path: Path) -> Non
     assert read_trust(str(file)).threshold == 0.5
 
 
+# A floor under the best score
+
+
+def test_a_floor_keeps_pictures_of_another_world_unlabelled_though_they_are_confident() -> None:
+    scores, right = drawn(images=1000)
+    known = np.ones(1000, bool)
+    foreign, _ = drawn(images=400, seed=7)
+    foreign -= 0.02  # as sure of one class over the others, but like none of them
+    plain = measure_trust(scores, right, known, 0.8)
+    floored = measure_trust(scores, right, known, 0.8, floored=True)
+    assert floored.floor == np.sort(scores[:, 0])[9]  # nine images of a thousand lie below
+    above = scores[:, 0] >= floored.floor
+
+    def labelled(trust: Trust, images: np.ndarray) -> np.ndarray:
+        sure = confidence(images, trust.temperature) >= (trust.threshold or 1)
+        return sure & (images[:, 0] >= (-np.inf if trust.floor is None else trust.floor))
+
+    assert labelled(plain, foreign).mean() > 0.5
+    assert labelled(floored, foreign).mean() <= 0.05
+    given = labelled(floored, scores)
+    assert given.mean() == floored.coverage_at_threshold
+    assert right[given].mean() == pytest.approx(floored.precision_at_threshold)
+    assert (floored.held_against[~above] == -1).all()
+    assert "and a best score of" in floored.sentence and "best score" not in plain.sentence
+
+
+def test_where_every_label_is_right_the_floor_still_counts() -> None:
+    """The threshold is then that of any confidence, and what lies below the floor has no label."""
+    scores, _ = drawn(images=300)
+    trust = measure_trust(scores, np.ones(300, bool), np.ones(300, bool), 0.9, floored=True)
+    below = (scores[:, 0] < (trust.floor or 0)).sum()
+    assert below == 2 and trust.coverage_at_threshold == pytest.approx(298 / 300)
+    # Of a hundred images or fewer none lies below.
+    few = measure_trust(scores[:90], np.ones(90, bool), np.ones(90, bool), 0.9, floored=True)
+    assert few.coverage_at_threshold == 1.0 and few.floor == scores[:90, 0].min()
+
+
 # Plots
 
 

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import open_clip
 import pytest
 import torch
 from huggingface_hub import constants as hub
 from open_clip import factory, pretrained
 from open_clip.transformer import QuickGELU
+from PIL import Image
 from safetensors.torch import save_file
 
 from lazsl.errors import UserError
@@ -125,6 +127,29 @@ def test_a_single_tower_is_put_right_too(tiny: Path, towers: Any) -> None:
 def test_weights_that_fit_their_name_are_left_alone(tiny: Path) -> None:
     source = find_model("Tiny:laion", "float32")
     assert source.name == "Tiny" and source.note is None
+
+
+def test_pixels_reach_the_model_as_every_tag_was_trained(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All 196 pairs share ten ways of preprocessing; each is held against open_clip's own."""
+    fields = ("mean", "std", "interpolation", "resize_mode", "quick_gelu")
+    ways: dict[str, dict[str, Any]] = {}
+    for name, tag in PAIRS:
+        config = pretrained.get_pretrained_cfg(name, tag)
+        way = {field: config[field] for field in fields if field in config}
+        ways[json.dumps(way)] = way
+    assert 1 < len(ways) < 20
+    pixels = np.random.default_rng(3).integers(0, 256, (50, 90, 3), np.uint8)
+    picture = Image.fromarray(pixels)
+    for number, way in enumerate(ways.values()):
+        config = pretrained._pcfg(url="https://none/tiny.safetensors", **way)
+        name = "Tiny-quickgelu" if way.get("quick_gelu") else "Tiny"
+        monkeypatch.setitem(pretrained._PRETRAINED[name], f"way{number}", config)
+        encoder = load_encoder(find_model(f"{name}:way{number}", "float32"), "cpu")
+        expected = open_clip.create_model_and_transforms(name, pretrained=f"way{number}")[2]
+        framed = torch.from_numpy(np.array(encoder.framing.frame(picture)))[None]
+        torch.testing.assert_close(encoder.ready(framed)[0], expected(picture))
 
 
 def test_a_tag_of_the_other_activation_is_refused_with_the_right_name(tiny: Path) -> None:

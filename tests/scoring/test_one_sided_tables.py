@@ -12,6 +12,7 @@ from scored import REGIONS, SIZES, World, index, of_image, score, world
 
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.scoring.presence import measure_presence
+from lazsl.scoring.rivals import without_names
 from lazsl.store import schemas
 
 HOW: dict[str, Any] = {"aligner": "one-sided", "epsilon": 0.05, "presence_temperature": 0.02}
@@ -118,6 +119,42 @@ def test_presence_is_held_against_the_nearest_attributes_that_no_class_shares() 
             for j in range(SIZES[c])
         ]
         assert abs(row["gap"] + np.mean(lacking)) < 1e-5
+
+
+LANGUAGES = {
+    "that name no part": "somehow {}ish",
+    "in Japanese": "特徴{}がある",
+    "in Russian": "признак {} виден",
+    "that are whole sentences": "A {name} typically has trait {}.",
+}
+
+
+@pytest.mark.parametrize("kind", LANGUAGES)
+def test_presence_asks_nothing_of_words_but_whether_they_are_the_same(kind: str) -> None:
+    w = world(seed=3)
+    texts = texts_of(w)
+    bare = w.labels["attribute_index"].to_numpy() < 0
+    names = [str(name) for name in w.labels["class"].filter(pa.array(bare)).to_pylist()]
+    other = [
+        [LANGUAGES[kind].format(text.removeprefix("trait "), name=name) for text in row]
+        for name, row in zip(names, texts, strict=True)
+    ]
+    expected, tables = (score(with_texts(w, t), top_k=4, **HOW) for t in (texts, other))
+    assert tables["predictions"] == expected["predictions"]
+    assert len({row["presence"] for row in tables["predictions"]}) > 2
+    for row, same in zip(tables["evidence"], expected["evidence"], strict=True):
+        assert row["presence"] == same["presence"]
+
+
+def test_names_that_are_all_that_is_said_are_rivals_of_one_another() -> None:
+    names = ["Wren", "Coot", "great_tit"]
+    assert without_names(names, [["Wren"], ["Coot"], ["great tit"]]) == [
+        ["wren"], ["coot"], ["great tit"],
+    ]  # fmt: skip
+    photos = [[f"a photo of a {name}."] for name in names]
+    assert without_names(names, photos) == [[text.casefold() for text in row] for row in photos]
+    marked = without_names(names, [["a wren's tail", "Wrens"], ["A coot's tail"], ["wings"]])
+    assert marked[0][0] == marked[1][0] and marked[0][1] == "wrens"
 
 
 def test_an_attribute_without_rivals_is_there() -> None:

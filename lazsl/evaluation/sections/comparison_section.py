@@ -15,7 +15,7 @@ from lazsl.display import short
 from lazsl.evaluation.comparison import Comparison, Result
 from lazsl.evaluation.methods import REFERENCE
 from lazsl.evaluation.sections.section import plain, table
-from lazsl.intervals import ASSUMED, KIND, LEVEL
+from lazsl.intervals import KIND, LEVEL
 
 SHOWN = 10
 """Classes and confused pairs that a person is shown."""
@@ -47,7 +47,8 @@ class ComparisonSection:
         console.print(shown)
         console.print(
             "[dim]only it: images that it calls rightly and LaZSL does not; only LaZSL: the other "
-            f"way round; p: both equally often right (McNemar, exact). Intervals: {ASSUMED}[/]",
+            "way round; p: both equally often right (McNemar, exact). Intervals: "
+            f"{self.comparison.assumes}[/]",
             highlight=False,
         )
         for name, reason in self.comparison.left_out.items():
@@ -65,7 +66,8 @@ class ComparisonSection:
         parts = [
             "## Methods",
             f"On {self.comparison.images:,} images of known classes, all from the same stored "
-            f"embeddings. Intervals: {LEVEL:.0%}, {KIND}; {ASSUMED}. Only it: images "
+            f"embeddings. Intervals: {LEVEL:.0%}, {KIND}; {self.comparison.assumes}. "
+            "Only it: images "
             "that the method calls rightly and LaZSL does not; only "
             "LaZSL: the other way round; p: of both being right equally often (McNemar's exact "
             "paired test, each row by itself: among many rows, one may seem different by chance).",

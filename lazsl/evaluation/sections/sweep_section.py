@@ -192,7 +192,7 @@ def gather(
             probe.series,
             probe.value,
             probe.current,
-            accuracy(right),
+            accuracy(right, answers.clusters_of(known)),
             float(answers.right(probe.name, 5)[known].mean()),
             mcnemar(right, reference),
         )

@@ -14,36 +14,44 @@ from rich.table import Table
 
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import Answers
-from lazsl.evaluation.calibration import lower_bound
+from lazsl.evaluation.calibration import auroc, lower_bound
+from lazsl.evaluation.grouping import CLASS, FOLDER, read_groups
 from lazsl.evaluation.sections.section import plain, table
 from lazsl.evaluation.stored import StoredRun, stored_presence
 from lazsl.evaluation.sweeps import own_method
 from lazsl.evaluation.trust import Trust, measure_trust
 from lazsl.evaluation.trust_file import write_trust
+from lazsl.intervals import effective_size
 from lazsl.scoring.tree import make_tree
 
 TRUST_FILE = "trust.json"
 
 
-FEWEST_OF_A_FOLDER = 20
-"""Labels of a folder below which its precision is not shown."""
+FEWEST_OF_A_GROUP = 20
+"""Labels of a group below which its precision is not shown."""
 
-FOLDERS_SHOWN = 12
+GROUPS_SHOWN = 12
 
 
 @dataclass(frozen=True)
-class OfFolder:
-    """Labels given to the images of a folder, at the threshold for all of them."""
+class OfGroup:
+    """Labels given to the images of a group, at the threshold for all of them.
 
-    folder: str
+    Attributes:
+        group: its name.
+        images: of the group.
+        labelled: how many of them.
+        right: how many of the labels.
+        precision: part of the labels that is right.
+        at_least: lower bound of that precision.
+    """
+
+    group: str
     images: int
     labelled: int
     right: int
-
-    @property
-    def precision(self) -> float:
-        """Part of the labels that is right."""
-        return self.right / self.labelled
+    precision: float
+    at_least: float
 
 
 @dataclass(frozen=True)
@@ -54,14 +62,18 @@ class TrustSection:
         stored: the run.
         trust: what was found; None where it could not be measured.
         reason: why not; empty where it was.
-        folders: what the threshold does to the images of each folder, the least right first: a
+        groups: what the threshold does to the images of each group, the least right first: a
             promise for a mix holds for no part of it alone.
+        grouped_by: what makes the groups: `folder`, `class`, or a file.
+        without_presence: why presence is left out where the archive is open; empty where it counts.
     """
 
     stored: StoredRun
     trust: Trust | None
     reason: str
-    folders: tuple[OfFolder, ...] = ()
+    groups: tuple[OfGroup, ...] = ()
+    grouped_by: str = FOLDER
+    without_presence: str = ""
 
     name = "trust"
 
@@ -69,7 +81,8 @@ class TrustSection:
         """As `Trust.to_json`, or the reason."""
         if self.trust is None:
             return {"reason": self.reason}
-        return {**self.trust.to_json(), "folders": [asdict(folder) for folder in self.folders]}
+        groups = [asdict(group) for group in self.groups]
+        return {**self.trust.to_json(), "grouped_by": self.grouped_by, "groups": groups}
 
     def show(self, console: Console) -> None:
         """Confidence in a few lines, and what the threshold promises."""
@@ -78,13 +91,13 @@ class TrustSection:
             return
         shown = Table("how far to trust a label", "", title_justify="left")
         shown.columns[1].justify = "right"
-        for name, value in _facts(self.trust):
+        for name, value in self._facts():
             shown.add_row(name, value)
         console.print(shown)
         console.print(escape(self.trust.sentence), highlight=False)
-        if self.folders:
-            shown = Table("folder", "labelled", "right", title=_BY_FOLDER, title_justify="left")
-            for row in _folder_rows(self.folders):
+        if self.groups:
+            shown = Table(self._head, "labelled", "right", title=_BY_GROUP, title_justify="left")
+            for row in _group_rows(self.groups):
                 shown.add_row(*map(escape, row))
             console.print(shown)
 
@@ -97,21 +110,30 @@ class TrustSection:
             "Confidence is the softmax of an image's best scores over a temperature that was "
             "fitted on these images; what is said of its calibration was measured on halves, each "
             "at the temperature of the other.",
-            table(["", ""], _facts(self.trust)),
+            table(["", ""], self._facts()),
             plain(self.trust.sentence),
             "![how often labels of like confidence are right](reliability.png)",
             "![part wrong over part labelled](risk_coverage.png)",
             "![how sure labels were](confidence.png)",
         ]
-        if self.folders:
-            rows = [[plain(cell) for cell in row] for row in _folder_rows(self.folders)]
-            parts += [f"{_BY_FOLDER}:", table(["folder", "labelled", "right"], rows)]
+        if self.groups:
+            rows = [[plain(cell) for cell in row] for row in _group_rows(self.groups)]
+            parts += [f"{_BY_GROUP}:", table([self._head, "labelled", "right"], rows)]
         if self.trust.threshold is not None:
             parts.append(
                 f"`lazsl relabel {self.stored.key} --trust {TRUST_FILE}` gives images below this "
                 "confidence no label; `lazsl label --trust` does so from the start."
             )
         return "\n\n".join(parts) + "\n"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        assert self.trust is not None
+        more = [("presence of attributes", self.without_presence)] if self.without_presence else []
+        return _facts(self.trust) + more
+
+    @property
+    def _head(self) -> str:
+        return self.grouped_by if self.grouped_by in (FOLDER, CLASS) else "group"
 
     def write(self, folder: Path) -> list[Path]:
         """trust.json, and three PNG files."""
@@ -124,7 +146,7 @@ class TrustSection:
 
 
 def trust_section(
-    stored: StoredRun, answers: Answers, precision: float, seed: int = 0
+    stored: StoredRun, answers: Answers, precision: float, seed: int = 0, group_by: str = FOLDER
 ) -> TrustSection:
     """Trust in the labels of a run, by its own scores.
 
@@ -133,21 +155,25 @@ def trust_section(
         answers: of the run's own method, among others.
         precision: the part of the given labels that is to be right, above 0 and below 1.
         seed: of the halves.
+        group_by: as `grouping.read_groups` takes it.
 
     Raises:
-        UserError: the precision is none. Where there are too few images or classes, the section
-            says so instead.
+        UserError: the precision is none, or the groups cannot be read. Where there are too few
+            images or classes, the section says so instead.
     """
     if not 0 < precision < 1:
         raise UserError(f"a precision of {precision} is not between 0 and 1")
+    groups = read_groups(group_by, answers.keys, answers.shown, "groups")
     run_method = own_method(stored.job.scoring).name
     # What `label` sees of an image: the scores that are stored.
     top_scores = answers.scores[run_method][:, : stored.job.scoring.top_k]
     known = answers.truth >= 0
     opened = stored.job.open_set or not bool(known.all())
-    presence = stored_presence(stored, answers.image_ids) if opened else None
-    if presence is not None and (presence == 1).all():
-        presence = None  # no attribute has a rival
+    presence, without_presence = None, ""
+    if opened:
+        presence, without_presence = usable_presence(
+            stored_presence(stored, answers.image_ids), top_scores[:, 0], known
+        )
     try:
         trust = measure_trust(
             top_scores,
@@ -156,60 +182,82 @@ def trust_section(
             precision,
             seed,
             presence=presence,
-            opened=opened,
+            floored=True,
             tree=make_tree(stored.labelset.classes, stored.labelset.parents),
             best=answers.best[run_method][:, : top_scores.shape[1]],
             truth=answers.truth,
+            cluster=answers.cluster,
         )
     except UserError as error:
         return TrustSection(stored, None, str(error))
-    return TrustSection(stored, trust, "", by_folder(trust, answers.keys))
+    return TrustSection(stored, trust, "", by_group(trust, groups), group_by, without_presence)
 
 
-def by_folder(trust: Trust, keys: Sequence[str]) -> tuple[OfFolder, ...]:
-    """What the threshold does to the images of each folder that has labels enough, the least right
-    first; nothing where there is no threshold or one folder.
+def usable_presence(
+    presence: np.ndarray | None, best_score: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray | None, str]:
+    """The presence that thresholds are put on, and why it is left out; one of the two is nothing.
+
+    Args:
+        presence: (B,), or None where the run did not measure it.
+        best_score: (B,).
+        known: (B,) bool, the label set has what is shown.
+    """
+    if presence is None or (presence == 1).all():
+        return None, _NO_PRESENCE
+    if known.any() and not known.all():
+        of_presence, of_score = auroc(presence, known), auroc(best_score, known)
+        if of_presence < of_score:
+            return None, _WEAK_PRESENCE.format(of_presence, of_score)
+    return presence, ""
+
+
+def by_group(trust: Trust, groups: Sequence[str]) -> tuple[OfGroup, ...]:
+    """What the threshold does to the images of each group that has labels enough, the least right
+    first; nothing where there is no threshold or one group.
 
     Args:
         trust: measured on the images.
-        keys: (B,) of theirs, paths below the archive's root.
+        groups: (B,) theirs.
     """
-    if trust.threshold is None:
+    names, number = np.unique(groups, return_inverse=True)
+    if trust.threshold is None or len(names) < 2:
         return ()
     given = trust.held_against >= trust.threshold
-    counts: dict[str, list[int]] = {}
-    for key, labelled, right in zip(keys, given, trust.right, strict=True):
-        of = counts.setdefault(key.rpartition("/")[0], [0, 0, 0])
-        of[0] += 1
-        of[1] += int(labelled)
-        of[2] += int(labelled and right)
-    if len(counts) < 2:
-        return ()
-    of_folders = [OfFolder(folder, *of) for folder, of in counts.items()]
-    enough = [folder for folder in of_folders if folder.labelled >= FEWEST_OF_A_FOLDER]
-    return tuple(sorted(enough, key=lambda folder: (folder.precision, folder.folder)))
+    of_groups = []
+    for place, name in enumerate(names.tolist()):
+        labelled = given & (number == place)
+        count = int(labelled.sum())
+        if count < FEWEST_OF_A_GROUP:
+            continue
+        right = int(trust.right[labelled].sum())
+        size = effective_size(trust.cluster[labelled])
+        bound = lower_bound(np.array([right]), np.array([count]), np.array([size]))
+        images = int((number == place).sum())
+        of_groups.append(OfGroup(name, images, count, right, right / count, float(bound[0])))
+    return tuple(sorted(of_groups, key=lambda group: (group.precision, group.group)))
 
 
-_NO_PRESENCE = "none: it takes one-sided plans, and attributes that have rivals"
-_BY_FOLDER = "What is promised for all images holds for no folder alone"
+_NO_PRESENCE = "left out: it takes one-sided plans, and attributes that have rivals"
+_WEAK_PRESENCE = (
+    "left out: it tells known from unknown less well than the best score (AUROC {:.3f} against "
+    "{:.3f}), as where each class words the same in its own way"
+)
+_BY_GROUP = "What is promised for all images holds for no group of them alone"
 
 
-def _folder_rows(folders: tuple[OfFolder, ...]) -> list[list[str]]:
+def _group_rows(groups: tuple[OfGroup, ...]) -> list[list[str]]:
     rows = [
         [
-            folder.folder or "(none)",
-            f"{folder.labelled:,} of {folder.images:,}",
-            f"{folder.precision:.1%} (at least {_at_least(folder):.1%})",
+            group.group,
+            f"{group.labelled:,} of {group.images:,}",
+            f"{group.precision:.1%} (at least {group.at_least:.1%})",
         ]
-        for folder in folders[:FOLDERS_SHOWN]
+        for group in groups[:GROUPS_SHOWN]
     ]
-    if len(folders) > FOLDERS_SHOWN:
-        rows.append([f"{len(folders) - FOLDERS_SHOWN:,} more", "", "better"])
+    if len(groups) > GROUPS_SHOWN:
+        rows.append([f"{len(groups) - GROUPS_SHOWN:,} more", "", "better"])
     return rows
-
-
-def _at_least(folder: OfFolder) -> float:
-    return float(lower_bound(np.array([folder.right]), np.array([folder.labelled]))[0])
 
 
 def _facts(trust: Trust) -> list[tuple[str, str]]:
@@ -228,8 +276,6 @@ def _facts(trust: Trust) -> list[tuple[str, str]]:
     ]
     if trust.floor is not None:
         facts.append(("floor under the best score", f"{trust.floor:.4f}"))
-        if trust.abstain_by is None:
-            facts.append(("presence of attributes", _NO_PRESENCE))
     if (tree := trust.backing_off) is not None:
         facts += [
             (
