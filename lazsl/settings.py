@@ -32,6 +32,8 @@ IMAGE_SUFFIXES = (
     *(".pef", ".srw", ".3fr", ".iiq", ".x3f", ".mrw"),
 )
 """Ends of names that count as images."""
+MAX_PIXELS = 200_000_000
+"""Pixels of a picture that is decoded, where nobody sets another limit."""
 DEFAULT_MODEL = "ViT-B-16-quickgelu:openai"
 """The paper's smaller model, in the variant with the activation it was trained with."""
 
@@ -508,7 +510,7 @@ class Job(_Frozen):
     ] = IMAGE_SUFFIXES
     max_pixels: Annotated[
         int, Field(ge=1, description="Reject larger images before they are decoded.")
-    ] = 200_000_000
+    ] = MAX_PIXELS
     shard_size: Annotated[int, Field(ge=1, le=100_000, description="Images per shard.")] = 256
     batch_size: Annotated[
         int | None,

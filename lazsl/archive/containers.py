@@ -69,11 +69,13 @@ class Container(AbstractFileSystem):  # type: ignore[misc]
         suffix: what their names end with.
         any_name: all entries are pictures, whatever their keys end with.
         reads_together: pictures in one file are read in one reading of it.
+        asks_outside: other stores are asked about entries that lie in them.
     """
 
     cachable = False
     any_name = False
     reads_together = True
+    asks_outside = True
     suffix: ClassVar[str]
 
     def __init__(
@@ -122,6 +124,10 @@ class Container(AbstractFileSystem):  # type: ignore[misc]
             return "", key
         parts = re.match(rf"(.*?{re.escape(self.suffix)})/(.*)", key, re.DOTALL | re.IGNORECASE)
         return (parts[1], parts[2]) if parts else (key, "")
+
+    def place_of(self, path: str) -> tuple[AbstractFileSystem, str]:
+        """The file system that an entry is read from, and its place there."""
+        return self, path
 
     def key_of(self, file: str, name: str) -> str:
         """The key of an entry of a file."""

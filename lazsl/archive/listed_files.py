@@ -1,9 +1,9 @@
 """A list of paths and URLs as an archive: a CSV or Parquet file with a column of them.
 
 Relative paths count from the list's folder; only a list on this machine may name files of it, and
-what lies neither below its folder nor on the web is a link that leads outside (`links`). Every
-entry is asked for what changes with it (an HTTP HEAD, a time); where nothing is told, or the entry
-does not answer, changes go unseen.
+what lies neither below its folder nor on the web is a link that leads outside (`links`), and no
+store is asked about it. Every other entry is asked for what changes with it (an HTTP HEAD, a time);
+where nothing is told, or the entry does not answer, changes go unseen.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractFileSystem
 
 from lazsl.archive.containers import Container, entry, outside
 from lazsl.archive.versions import UNVERSIONED, version_of
 from lazsl.errors import UserError
 from lazsl.store.ahead import AheadThreads
+from lazsl.store.folder import BUCKETS
 from lazsl.store.urls import leaves_folder
 
 COLUMNS = ("path", "url", "uri", "image", "file", "key")
@@ -55,12 +57,17 @@ class ListedFiles(Container):
         fs, place = self._opened(_key(path))
         return bytes(fs.cat_file(place, start, end))
 
+    def place_of(self, path: str) -> tuple[AbstractFileSystem, str]:
+        return self._opened(_key(path))
+
     def _info(self, key: str) -> dict[str, Any]:
         fs, place = self._opened(key)
         info: dict[str, Any] = fs.info(place)
         return info
 
     def _entry(self, key: str) -> tuple[str, dict[str, Any]]:
+        if not self.asks_outside and self.leads_outside(key):
+            return entry(key, None, UNVERSIONED)  # rejected when it is fetched
         try:
             info = self._info(key)
         except Exception:  # of any store's kind: what is the matter is told when it is fetched
@@ -75,6 +82,9 @@ class ListedFiles(Container):
         """
         if key.startswith(("http://", "https://")):
             return False
+        scheme = key.partition("://")[0] if "://" in key and "::" not in key else "file"
+        if scheme not in {"file", "local", *self._own_schemes()}:
+            return True  # without opening it: some stores are connected to at once
         try:
             fs, place = self._opened(key)
         except (PermissionError, ImportError, ValueError):
@@ -82,8 +92,12 @@ class ListedFiles(Container):
         folder = self.root.rpartition("/")[0]
         if isinstance(fs, LocalFileSystem):
             return outside(place, folder)
-        same = fs.protocol == self.inner.protocol and place.startswith(f"{folder}/")
-        return not same or leaves_folder(place)
+        return not place.startswith(f"{folder}/") or leaves_folder(place)
+
+    def _own_schemes(self) -> set[str]:
+        """Of URLs that may lie below the list's folder; other stores name a host in theirs."""
+        protocols = self.inner.protocol
+        return BUCKETS & set([protocols] if isinstance(protocols, str) else protocols)
 
     def _opened(self, key: str) -> tuple[Any, str]:
         """The file system of an entry, and its place there.

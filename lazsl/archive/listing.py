@@ -55,6 +55,8 @@ def list_archive(
             image, or not all of those that `only` names.
     """
     archive = open_archive(url)
+    if isinstance(archive.fs, Container):
+        archive.fs.asks_outside = links == "anywhere"
     entries = _find(archive, links)
     # Paths in a container are keys already.
     start = len(archive.root) + 1 if archive.root else 0

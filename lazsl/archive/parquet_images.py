@@ -1,7 +1,8 @@
 """Parquet files with pictures as an archive, as img2dataset and Hugging Face's datasets write them.
 
 A picture's key is its row. Its version is that of its file, and its row: whatever is done to a file
-is seen, and makes all of its pictures new. Its size is not known before it is read.
+is seen, and makes all of its pictures new. Its size is not known before it is read. Rows are read
+one at a time: what is stored once may stand in all of them.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lazsl.archive.containers import Container, entry
 from lazsl.archive.versions import version_of
 from lazsl.errors import UserError
+from lazsl.images.budget import FILES
 
 COLUMNS = ("image", "jpg", "jpeg", "png", "webp", "img", "bytes", "picture")
 """Names of columns with pictures; the first that is there counts."""
@@ -34,6 +35,12 @@ class ParquetImages(Container):
             parquet = _opened(data, self.path_of(file))
             picture_column(parquet.schema_arrow, self.path_of(file))
             rows = parquet.metadata.num_rows
+        size = info.get("size")
+        if size is not None and rows > size:
+            raise UserError(
+                f"{self.path_of(file)} says that it has {rows} rows in {size} bytes, so it holds "
+                "no pictures; take it out of the archive"
+            )
         for row in range(rows):
             yield entry(self.key_of(file, f"{row:08d}"), None, f"{version}-{row}")
 
@@ -48,15 +55,20 @@ class ParquetImages(Container):
             start = 0
             for group in range(parquet.num_row_groups):
                 end = start + parquet.metadata.row_group(group).num_rows
-                rows = np.array([row for row in sorted(wanted) if start <= row < end], np.int64)
-                if len(rows):
-                    pictures = parquet.read_row_group(group, columns=[column])
-                    at: Any = pa.array(rows - start)
-                    taken = pictures.take(at)
-                    name = column.partition(".")[0]
-                    for row, value in zip(rows.tolist(), taken[name], strict=True):
-                        yield wanted[row], f"{version}-{row}", _bytes(value.as_py())
+                rows = {row for row in wanted if start <= row < end}
+                if rows:
+                    batches = parquet.iter_batches(1, [group], [column])
+                    with FILES.take(_held(parquet.metadata.row_group(group), column)):
+                        for row, batch in zip(range(start, max(rows) + 1), batches, strict=False):
+                            if row in rows:
+                                yield wanted[row], f"{version}-{row}", _bytes(batch[0][0].as_py())
                 start = end
+
+
+def _held(group: Any, column: str) -> int:
+    """Bytes of a row group's pictures, unpacked, of which no more than that are held at a time."""
+    chunks = (group.column(number) for number in range(group.num_columns))
+    return sum(max(0, c.total_uncompressed_size) for c in chunks if c.path_in_schema == column)
 
 
 def picture_column(schema: pa.Schema, path: str) -> str:

@@ -11,6 +11,8 @@ import os
 import random
 import re
 import threading
+import zipfile
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -25,17 +27,23 @@ from lazsl.archive.containers import Container
 from lazsl.archive.listing import leads_outside, open_archive
 from lazsl.archive.versions import UNVERSIONED, version_of
 from lazsl.errors import DamagedError, UserError
-from lazsl.images.reasons import CHANGED, MISSING, OUTSIDE, UNREADABLE, Reject
-from lazsl.settings import Links
+from lazsl.images.budget import FILES, largest_file
+from lazsl.images.reasons import CHANGED, MISSING, OUTSIDE, TOO_MANY_BYTES, UNREADABLE, Reject
+from lazsl.settings import MAX_PIXELS, Links
 from lazsl.store import schemas
-from lazsl.store.folder import Folder
+from lazsl.store.bounded import read_whole
+from lazsl.store.folder import BUCKETS, Folder
 from lazsl.store.private import private_folder
 from lazsl.store.urls import leaves_folder, masked, reason
 
 _FROM_MANIFEST = ("image_id", "key", "uri", "size", "version")
 
+LARGEST = largest_file(MAX_PIXELS)
+"""Bytes above which an object is a reject, where nobody says otherwise."""
+
 _MARKER = "staged.parquet"
 _LONGEST_PAUSE = 30.0
+_UNKNOWN = 2**26  # bytes that an object is taken to have at most whose store does not say
 
 # Answers about one object. Every other refusal (an expired key, a wrong region) is about them all.
 _OBJECT_CODES = {"AccessDenied", "AllAccessDisabled", "Forbidden", "403"}
@@ -63,15 +71,14 @@ class Staged:
         image = {name: self.table[name][row].as_py() for name in self.table.column_names}
         if image["reason"] is not None:
             return Reject(image["reason"], image["detail"])
-        path = self.directory / image["path"]
-        data: bytes
+        path: Path = self.directory / image["path"]
         if not Path(image["path"]).is_absolute():
-            data = path.read_bytes()
-            return data
+            return path.read_bytes()
         # A file of a local archive may change at any time: what was read is what was listed only
         # if it is still the same afterwards.
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                data = file.read(image["size"] + 1)
             info = LocalFileSystem().info(str(path))
         except OSError as error:
             reject = _about_object(error, image)
@@ -79,6 +86,15 @@ class Staged:
                 raise
             return reject
         return _same(image, version_of(info)) or data
+
+    def size(self, row: int) -> int:
+        """How many bytes `read` gives at most; 0 where it gives none."""
+        path = self.table["path"][row].as_py()
+        if path is None:
+            return 0
+        if Path(path).is_absolute():
+            return int(self.table["size"][row].as_py()) + 1
+        return int((self.directory / path).stat().st_size)
 
 
 class _Incomplete(OSError):
@@ -99,12 +115,13 @@ def stage(
     pause: float = 0.5,
     on_progress: Callable[[int, int], None] | None = None,
     links: Links = "inside",
+    largest: int = LARGEST,
 ) -> Staged:
     """The images of a shard on the local disk, each exactly as listed, or rejected.
 
-    At most `fetchers` objects are in memory at a time. Files of a local archive are not copied,
-    only checked and pointed at. A directory that holds the same images already is taken as it is; a
-    half-staged one is cleared first.
+    At most `fetchers` objects are in memory at a time, and no more bytes than `budget.FILES` has.
+    Files of a local archive are not copied, only checked and pointed at. A directory that holds the
+    same images already is taken as it is; a half-staged one is cleared first.
 
     Args:
         images: `schemas.MANIFEST` rows, such as `manifest.shard_images` returns.
@@ -115,6 +132,7 @@ def stage(
         pause: seconds before the second attempt (0.5 to 1.5 of it, at random); doubled each time.
         on_progress: called in this thread with the images done and the images in all.
         links: which links of a local archive are followed; others are rejects.
+        largest: bytes above which an object is a reject.
 
     Raises:
         UserError: the store kept failing, or the disk cannot be written; nothing counts as staged.
@@ -143,9 +161,8 @@ def stage(
                 if reject is not None:
                     return [reject] * len(images)
                 if _reads_together(archive):
-                    return _fetch_together(archive, images, directory)
-                data = _fetch(archive, image)
-                break
+                    return _fetch_together(archive, images, directory, largest)
+                return [_fetch_alone(archive, image, directory, largest)]
             except UserError:
                 raise
             except Exception as error:  # every store has its own; each is judged, none is lost
@@ -157,15 +174,15 @@ def stage(
                 longest = min(_LONGEST_PAUSE, pause * 2 ** (attempt - 1))
                 if attempt == attempts or stop.wait(longest * random.uniform(0.5, 1.5)):
                     raise UserError(_store_failed(archive, image, attempt, error)) from None
-        return [data if isinstance(data, Reject) else _keep(directory, image, data)]
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     rows = images.select(_FROM_MANIFEST).to_pylist()
-    outcomes: list[str | Reject] = [""] * len(rows)
+    outcomes: list[str | Reject] = [_too_large(row["size"], largest) or "" for row in rows]
     _make(directory)
     with ThreadPoolExecutor(max_workers=fetchers, thread_name_prefix="fetch") as pool:
-        groups = _groups(archive, rows)
+        groups = _groups(archive, [n for n, reject in enumerate(outcomes) if not reject], rows)
         futures = {pool.submit(fetch, [rows[row] for row in group]): group for group in groups}
-        count = 0
+        count = sum(map(bool, outcomes))
         try:
             for future in as_completed(futures):
                 group = futures[future]
@@ -230,9 +247,39 @@ def _point_at(archive: Folder, image: dict[str, Any], links: Links) -> str | Rej
     return _same(image, version_of(archive.fs.info(path))) or os.path.realpath(path)
 
 
-def _fetch(archive: Folder, image: dict[str, Any]) -> bytes | Reject:
-    path = archive.path(image["key"])
-    data = bytes(archive.fs.cat_file(path))
+def _too_large(size: int | None, largest: int) -> Reject | None:
+    if size is None or size <= largest:
+        return None
+    return _too_many_bytes(f"{size} bytes", largest)
+
+
+def _too_many_bytes(amount: str, largest: int) -> Reject:
+    return Reject(
+        TOO_MANY_BYTES,
+        f"{amount}; at most {largest} are read, which is what a picture of max_pixels may take: "
+        "set max_pixels higher",
+    )
+
+
+def _fetch_alone(
+    archive: Folder, image: dict[str, Any], directory: Path, largest: int
+) -> str | Reject:
+    """The name of a copy in the directory, or why there is none."""
+    known = image["size"] is not None
+    for room in (image["size"],) if known else (min(_UNKNOWN, largest), largest):
+        with FILES.take(room):
+            data = _fetch(archive, image, room)
+            if isinstance(data, Reject):
+                return data
+            if known or len(data) <= room:
+                return _keep(directory, image, data)
+    return _too_many_bytes(f"more than {largest} bytes", largest)
+
+
+def _fetch(archive: Folder, image: dict[str, Any], largest: int) -> bytes | Reject:
+    """What is there, or some more bytes than `largest` where it is larger."""
+    fs, path = archive.fs, archive.path(image["key"])
+    data = read_whole(*(fs.place_of(path) if isinstance(fs, Container) else (fs, path)), largest)
     # The etag of a plain upload is the MD5 of its bytes; any other needs a question to the store.
     if hashlib.md5(data, usedforsecurity=False).hexdigest() == image["version"]:
         return data
@@ -251,33 +298,34 @@ def _reads_together(archive: Folder) -> bool:
 
 def _outside(archive: Folder, key: str, links: Links) -> Reject | None:
     """Why an entry of a container is not looked at, if it lies elsewhere."""
+    if leaves_folder(key) and archive.url.partition("://")[0] not in BUCKETS:
+        return Reject(OUTSIDE, "its key leads out of the archive")
     if not isinstance(archive.fs, Container):
         return None
-    if leaves_folder(key):
-        return Reject(OUTSIDE, "its key leads out of the archive")
     leads = links == "inside" and archive.fs.leads_outside(key)
     return Reject(OUTSIDE, _OUTSIDE) if leads else None
 
 
-def _groups(archive: Folder, rows: list[dict[str, Any]]) -> list[list[int]]:
+def _groups(archive: Folder, wanted: list[int], rows: list[dict[str, Any]]) -> list[list[int]]:
     """Rows that are read together: those of one container file, or each by itself."""
     if not _reads_together(archive):
-        return [[row] for row in range(len(rows))]
+        return [[row] for row in wanted]
     groups: dict[str, list[int]] = {}
-    for row, image in enumerate(rows):
-        groups.setdefault(archive.fs.file_of(image["key"])[0], []).append(row)
+    for row in wanted:
+        groups.setdefault(archive.fs.file_of(rows[row]["key"])[0], []).append(row)
     return list(groups.values())
 
 
 def _fetch_together(
-    archive: Folder, images: list[dict[str, Any]], directory: Path
+    archive: Folder, images: list[dict[str, Any]], directory: Path, largest: int
 ) -> list[str | Reject]:
     """Images of one container file, in one reading of it."""
     outcomes: dict[str, str | Reject] = {}
     by_key = {image["key"]: image for image in images}
     for key, version, data in archive.fs.read_together(list(by_key)):
         image = by_key[key]
-        outcomes[key] = _same(image, version) or _keep(directory, image, data)
+        reject = _same(image, version) or _too_large(len(data), largest)
+        outcomes[key] = reject or _keep(directory, image, data)
     gone = Reject(MISSING, f"listed, but no longer in its file of {masked(archive.url)}")
     return [outcomes.get(image["key"], gone) for image in images]
 
@@ -294,10 +342,19 @@ def _about_object(error: Exception, image: dict[str, Any]) -> Reject | None:
     code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
     if isinstance(error, FileNotFoundError | NotADirectoryError) and code != "NoSuchBucket":
         return Reject(MISSING, f"listed with {image['size']} bytes, but no longer there")
+    if isinstance(error, zipfile.BadZipFile | zlib.error) or _is_locked(error):
+        return Reject(UNREADABLE, f"the zip does not give it: {reason(error)}")
     denied = code is None and isinstance(error, PermissionError | IsADirectoryError)
     if denied or code in _OBJECT_CODES:
         return Reject(UNREADABLE, f"the store refuses it: {reason(error)}")
     return None
+
+
+def _is_locked(error: Exception) -> bool:
+    """Whether an entry of a zip is encrypted, or packed in a way that is not known."""
+    return type(error) in (RuntimeError, NotImplementedError) and bool(
+        re.search("password|compression", str(error))
+    )
 
 
 def _store_failed(archive: Folder, image: dict[str, Any], attempt: int, error: Exception) -> str:

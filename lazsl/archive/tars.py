@@ -13,6 +13,7 @@ from typing import Any
 from lazsl.archive.containers import Container, entry
 from lazsl.archive.versions import version_of
 from lazsl.errors import UserError
+from lazsl.images.budget import FILES
 
 
 class Tars(Container):
@@ -24,7 +25,7 @@ class Tars(Container):
     def entries(self, file: str, info: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         version = version_of(info)
         with self.inner.open(self.path_of(file), "rb") as data:
-            for member in _members(data, self.path_of(file)):
+            for _, member in _members(data, self.path_of(file)):
                 key = self.key_of(file, _name(member))
                 yield entry(key, member.size, f"{version}-{member.offset}")
 
@@ -34,14 +35,22 @@ class Tars(Container):
         version = version_of(self.inner.info(path))
         wanted = {self.file_of(key)[1]: key for key in keys}
         with self.inner.open(path, "rb") as data:
-            for member in _members(data, path):
+            for tar, member in _members(data, path):
                 key = wanted.get(_name(member))
                 if key is not None:
-                    data.seek(member.offset_data)
-                    yield key, f"{version}-{member.offset}", data.read(member.size)
+                    with FILES.take(member.size):
+                        yield key, f"{version}-{member.offset}", _content(tar, member)
 
 
-def _members(data: Any, path: str) -> Iterator[tarfile.TarInfo]:
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """A file's bytes; the holes of a sparse one are written out."""
+    file = tar.extractfile(member)
+    assert file is not None  # it is a regular file
+    with file:
+        return file.read()
+
+
+def _members(data: Any, path: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     """Its regular files, in their order; of several with one name the last counts.
 
     Raises:
@@ -53,7 +62,7 @@ def _members(data: Any, path: str) -> Iterator[tarfile.TarInfo]:
             for member in tar:
                 count += 1
                 if member.isfile():
-                    yield member
+                    yield tar, member
                 # They would else be kept, those of a million pictures too.
                 tar.members = []  # type: ignore[attr-defined]
     except tarfile.TarError as error:

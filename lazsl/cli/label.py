@@ -183,7 +183,7 @@ def relabel(
     The abstention threshold is not carried over, because it only holds for the label set and
     settings it was measured with. Re-run `lazsl evaluate` and pass --trust.
     """
-    from lazsl.run.recorded import check_model, taken_over
+    from lazsl.run.recorded import check_labels, check_model, taken_over
     from lazsl.store.folder import Folder
     from lazsl.store.paths import embedding_run, read_run_record
 
@@ -209,6 +209,7 @@ def relabel(
     folder = Folder(workspace)
     record = read_run_record(folder, embedding_run(folder, run))
     check_model(record, changes)
+    check_labels(record, changes)
     job = make_job(**taken_over(record, workspace, changes))
     _refuse_early(job, archive=False)
     with followed("scoring", talk) as follow:

@@ -54,12 +54,14 @@ class CropSource:
         return Cut(cut_crops(picture.image, boxes, self._framing, whole))
 
     def ready(self, cut: Cut) -> Ready:
-        if not isinstance(cut.pixels, Uncut):
-            return Ready(torch.from_numpy(cut.pixels))
+        pixels = cut.pixels().pixels if callable(cut.pixels) else cut.pixels
+        if isinstance(pixels, np.ndarray):
+            return Ready(torch.from_numpy(pixels))
+        assert isinstance(pixels, Uncut)
         # Filters need more digits than bfloat16 has, whatever the model takes.
         half = self._on_gpu and self._encoder.dtype != torch.float32
         dtype = torch.float16 if half else torch.float32
-        return Ready(cut_on_device(cut.pixels, self._framing, self._encoder.device, dtype))
+        return Ready(cut_on_device(pixels, self._framing, self._encoder.device, dtype))
 
     def more(self, images: Sequence[Regions], vectors: np.ndarray) -> list[Regions | None]:
         return [None] * len(images)

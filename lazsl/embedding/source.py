@@ -49,9 +49,10 @@ class Regions:
 
 @dataclass(frozen=True)
 class Cut:
-    """What a thread made of some boxes: crops, and of dense regions the look they lie in."""
+    """What a thread made of some boxes: crops, and of dense regions the look they lie in; or how it
+    is made again, where there was no room to keep it."""
 
-    pixels: Pixels
+    pixels: Pixels | Callable[[], Cut]
     look: Look | None = None
 
 

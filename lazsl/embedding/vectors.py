@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -21,11 +22,12 @@ from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.forward import ForwardPasses
 from lazsl.embedding.round_source import RoundSource
 from lazsl.embedding.schedule import Begun, Limits, Schedule
-from lazsl.embedding.source import Cut, Source
+from lazsl.embedding.source import Cut, Regions, Source
 from lazsl.embedding.zoom_source import ZoomSource
 from lazsl.errors import UserError
-from lazsl.images.budget import KEPT
+from lazsl.images.budget import FILES, KEPT, UNCUT
 from lazsl.images.decoding import Picture, decoded
+from lazsl.images.fast_crops import Uncut
 from lazsl.images.reasons import Reject
 from lazsl.model.encoder import Encoder
 from lazsl.settings import CutOn, RegionSettings
@@ -94,6 +96,7 @@ def embed_regions(
     encoder: Encoder,
     settings: RegionSettings,
     *,
+    size: Callable[[int], int] = lambda _: 0,
     batch_size: int,
     decoders: int,
     max_pixels: int,
@@ -105,16 +108,17 @@ def embed_regions(
 
     Threads read, decode and crop ahead of the model, which sees batches of constant size, cut
     across images. What is cut and not yet encoded is bounded by two batches and one image per
-    thread, decoded pictures by `budget.MEMORY`; those that are looked at in rounds and kept in
-    between, by `budget.KEPT`. Nothing
-    depends on `decoders` but the time it takes, nor on `batch_size` on a processor (on a GPU, see
-    `forward`).
+    thread, the files' bytes by `budget.FILES`, decoded pictures by `budget.MEMORY`, those that wait
+    for a device to cut them by `budget.UNCUT`, and those that are kept between rounds by
+    `budget.KEPT`. Nothing depends on `decoders` but the time it takes, nor on `batch_size` on a
+    processor (on a GPU, see `forward`).
 
     Args:
         count: how many images.
         read: the bytes of an image by its number, or why there are none; called in the threads.
         encoder: a loaded model with its vision tower.
         settings: which regions to cut.
+        size: how many bytes `read` will give at most.
         batch_size: crops per forward pass.
         decoders: threads.
         max_pixels: larger images are rejected undecoded.
@@ -129,21 +133,30 @@ def embed_regions(
     finished = 0
 
     def begin(row: int) -> Begun:
-        with _opened(read(row), source, max_pixels) as (facts[row], picture):
-            return Begun(row) if picture is None else _begin(row, picture, facts[row], source)
+        with FILES.take(size(row)), _opened(read(row), source, max_pixels) as (image, picture):
+            facts[row] = image
+            if picture is None:
+                return Begun(row)
+            assert image.digest is not None
+            regions = source.begin(picture, image.digest)
+            first = cut(row, picture, regions.boxes, True)
+            return _begun(row, picture, regions, first, source.asks_again)
+
+    def cut(row: int, picture: Picture | None, boxes: np.ndarray, whole: bool = False) -> Cut:
+        again = partial(cut_again, row, boxes, whole)
+        made = again() if picture is None else source.cut(picture, boxes, whole)
+        return made if _has_room(made) else Cut(again)
 
     def cut_more(row: int, picture: Picture | None, boxes: np.ndarray) -> Future[Cut]:
-        if picture is None:
-            return threads.submit(cut_again, row, boxes)
-        return threads.submit(source.cut, picture, boxes, False)
+        return threads.submit(cut, row, picture, boxes)
 
-    def cut_again(row: int, boxes: np.ndarray) -> Cut:
-        with _opened(read(row), source, max_pixels) as (again, picture):
+    def cut_again(row: int, boxes: np.ndarray, whole: bool) -> Cut:
+        with FILES.take(size(row)), _opened(read(row), source, max_pixels) as (again, picture):
             if picture is None or again.digest != facts[row].digest:
                 raise UserError(
                     f"image {row + 1} of the shard changed while it was labelled; run again"
                 )
-            return source.cut(picture, boxes, False)
+            return source.cut(picture, boxes, whole)
 
     def done() -> None:
         nonlocal finished
@@ -186,14 +199,24 @@ def _opened(
         yield ImageFacts(digest, len(data), picture.format, *shape, notes=picture.notes), picture
 
 
-def _begin(row: int, picture: Picture, facts: ImageFacts, source: Source) -> Begun:
-    assert facts.digest is not None
-    regions = source.begin(picture, facts.digest)
-    cut = source.cut(picture, regions.boxes, True)
+# Without room a picture is decoded again when it is asked for: to wait for pictures that need a
+# thread, or the model, to be finished with could be to wait for ever.
+
+
+def _has_room(cut: Cut) -> bool:
+    """Whether what a device is to cut may be kept until its turn comes."""
+    if not isinstance(cut.pixels, Uncut):
+        return True
+    held = cut.pixels.bytes
+    if not UNCUT.take_at_once(held):
+        return False
+    weakref.finalize(cut.pixels, UNCUT.give_back, held)
+    return True
+
+
+def _begun(row: int, picture: Picture, regions: Regions, cut: Cut, asks_again: bool) -> Begun:
     held = _RGB * picture.image.width * picture.image.height
-    # Without room the picture is decoded again when it is asked for: to wait here for pictures
-    # that need a thread to be finished with could be to wait for ever.
-    if not source.asks_again or not KEPT.take_at_once(held):
+    if not asks_again or not KEPT.take_at_once(held):
         return Begun(row, regions, cut)
     weakref.finalize(picture, KEPT.give_back, held)
     return Begun(row, regions, cut, picture, held)

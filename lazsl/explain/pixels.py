@@ -11,6 +11,7 @@ from lazsl.archive.named import check_named
 from lazsl.archive.staging import stage
 from lazsl.errors import UserError
 from lazsl.explain.lookup import Image
+from lazsl.images.budget import largest_file
 from lazsl.images.decoding import decode
 from lazsl.images.reasons import Reject
 from lazsl.store import schemas
@@ -32,7 +33,8 @@ def read_pixels(image: Image, max_pixels: int) -> Pixels.Image | str:
         try:
             archive = image.uri.removesuffix(f"/{image.key}")
             check_named(archive)
-            data = stage(table, archive, folder, 1, attempts=_ATTEMPTS).read(0)
+            largest = largest_file(max_pixels)
+            data = stage(table, archive, folder, 1, attempts=_ATTEMPTS, largest=largest).read(0)
         except (UserError, OSError) as error:
             return str(error)
     picture = data if isinstance(data, Reject) else decode(data, max_pixels=max_pixels)

@@ -30,6 +30,12 @@ BAND = 2**20
 OF_A_BAND = 20
 """Bytes per pixel of these copies."""
 
+OF_A_FILE = 16
+"""Bytes of a file per pixel that is decoded at most: four channels of 32 bits, not compressed."""
+
+BESIDE_PIXELS = 2**28
+"""Bytes that a file may have besides: profiles, previews, other pages."""
+
 SCANS = 500
 """Scans of a progressive JPEG, at most; usual ones have about ten."""
 
@@ -147,8 +153,22 @@ MEMORY = Budget(max(LEAST, _memory() // 4))
 """Bytes that all threads of this process may hold while they decode and cut: a quarter of what the
 process may have. A picture that needs more is decoded alone; `max_pixels` bounds it."""
 
+FILES = Budget(max(LEAST, _memory() // 8))
+"""Bytes of files that all threads of this process may hold as they are stored, while they are
+fetched and until their picture is decoded. One that is larger is held alone; `largest_file` bounds
+it."""
+
+UNCUT = Budget(max(LEAST, _memory() // 4))
+"""Bytes of decoded pictures on their way to a device that cuts them. What has no room is decoded
+again when its turn comes."""
+
 KEPT = Budget(LEAST)
 """Bytes of decoded pictures that wait for their next round. What has no room is decoded again."""
+
+
+def largest_file(max_pixels: int) -> int:
+    """Bytes above which no file is read, where a picture may have so many pixels."""
+    return BESIDE_PIXELS + OF_A_FILE * max_pixels
 
 
 def scans(data: bytes) -> int:

@@ -63,6 +63,11 @@ class Uncut:
     factor: int
     boxes: np.ndarray
 
+    @property
+    def bytes(self) -> int:
+        """What it holds in memory."""
+        return self.pixels.nbytes + (0 if self.whole is None else self.whole.nbytes)
+
 
 def cut_fast(
     picture: Picture, boxes: np.ndarray, framing: Framing, whole: bool = True

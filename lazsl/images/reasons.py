@@ -12,6 +12,7 @@ EXTRA_MISSING = "extra-missing"
 TRUNCATED = "truncated"
 CORRUPT = "corrupt"
 TOO_MANY_PIXELS = "too-many-pixels"
+TOO_MANY_BYTES = "too-many-bytes"
 TOO_SMALL = "too-small"
 TOO_MUCH_WORK = "too-much-work"
 UNREADABLE = "unreadable"
@@ -30,6 +31,8 @@ REASONS = {
     TRUNCATED: "an image whose end is missing",
     CORRUPT: "an image of a format that is read, but damaged",
     TOO_MANY_PIXELS: "width x height in the header is above the limit; it was not decoded",
+    TOO_MANY_BYTES: "the file is larger than a picture below the limit of pixels can be; it was "
+    "not read",
     TOO_MUCH_WORK: "a JPEG whose scans go over it so often that decoding would take minutes",
     TOO_SMALL: "a side is shorter than 2 pixels, so there is nothing to see",
     UNREADABLE: "the store gives this one object to nobody with these credentials, or never whole",

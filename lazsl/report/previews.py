@@ -13,6 +13,7 @@ from PIL import Image
 
 from lazsl.archive.staging import stage, unstage
 from lazsl.errors import UserError
+from lazsl.images.budget import FILES, largest_file
 from lazsl.images.decoding import decoded
 from lazsl.images.reasons import Reject
 from lazsl.report.site import Site
@@ -56,25 +57,27 @@ def make_previews(
     with scratch_folder(f"report-{uuid.uuid4().hex}") as folder:
         directory = folder / "staged"
         try:
-            staged = stage(listed, archive_url, directory, fetchers)
+            largest = largest_file(max_pixels)
+            staged = stage(listed, archive_url, directory, fetchers, largest=largest)
         except UserError as error:
             raise UserError(f"{error} (or make the report without pictures: --no-previews)") from (
                 None
             )
 
-        def one(row: int) -> str | None:
-            data = staged.read(row)
-            if isinstance(data, Reject):
-                return data.detail
-            with decoded(data, max_pixels=max_pixels) as picture:
-                if isinstance(picture, Reject):
-                    return picture.detail
-                preview = _encode(picture.image)
+        def why_none(row: int) -> str | None:
+            with FILES.take(staged.size(row)):
+                data = staged.read(row)
+                if isinstance(data, Reject):
+                    return data.detail
+                with decoded(data, max_pixels=max_pixels) as picture:
+                    if isinstance(picture, Reject):
+                        return picture.detail
+                    preview = _encode(picture.image)
             site.write_preview(shard, wanted[row]["image_id"], preview)
             return None
 
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="preview") as pool:
-            reasons = list(pool.map(one, range(len(wanted))))
+            reasons = list(pool.map(why_none, range(len(wanted))))
         unstage(directory)
     pairs = zip(wanted, reasons, strict=True)
     return {image["image_id"]: reason for image, reason in pairs if reason is not None}

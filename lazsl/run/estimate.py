@@ -16,9 +16,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pyarrow as pa
 
-from lazsl.archive.listing import list_archive, open_archive
+from lazsl.archive.listing import list_archive
 from lazsl.archive.manifest import plan_shards
 from lazsl.archive.selection import select
+from lazsl.archive.staging import stage
+from lazsl.images.budget import largest_file
+from lazsl.images.reasons import Reject
 from lazsl.run import steps
 from lazsl.run.run import open_run
 from lazsl.settings import Job
@@ -75,18 +78,24 @@ def look(job: Job) -> tuple[Listed, pa.Table]:
 
 
 def fetch_some(job: Job, listing: pa.Table, pictures: int, folder: Path) -> float:
-    """Seconds that fetching a picture took; they are put into the folder.
+    """Seconds that fetching a picture took; they are put into the folder, without those that the
+    store does not give, or that are links out of the archive.
 
     Args:
         listing: as `look` returns it; the pictures are spread evenly over it.
     """
     rows = np.unique(np.linspace(0, len(listing) - 1, min(pictures, len(listing))).astype(int))
     folder.mkdir(parents=True)
-    archive = open_archive(job.archive)
+    chosen = listing.take(pa.array(rows))
+    chosen = chosen.append_column("image_id", pa.array([f"{row:032x}" for row in rows]))
     started = time.perf_counter()
-    for number, key in enumerate(map(str, listing["key"].take(pa.array(rows)).to_pylist())):
-        suffix = PurePosixPath(key).suffix
-        (folder / f"{number:05}{suffix}").write_bytes(archive.read_bytes(key))
+    largest = largest_file(job.max_pixels)
+    place = folder.with_name("staged")
+    staged = stage(chosen, job.archive, place, 1, links=job.links, largest=largest)
+    for number, key in enumerate(chosen["key"].to_pylist()):
+        data = staged.read(number)
+        if not isinstance(data, Reject):
+            (folder / f"{number:05}{PurePosixPath(str(key)).suffix}").write_bytes(data)
     # A run fetches this many at a time.
     return (time.perf_counter() - started) / len(rows) / min(job.fetchers, len(rows))
 

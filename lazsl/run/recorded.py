@@ -1,7 +1,7 @@
 """What of a recorded job is taken over: a workspace is often shared, and its records a stranger's.
 
-A record never decides where a command writes, and names a model only among those that are
-published: all else is loaded when the person names it.
+A record never decides where a command writes. It names a model only among those that are published,
+and a label set only with the content it was made with: all else is loaded when the person names it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lazsl.errors import UserError
+from lazsl.labelset.reading import load_labelset
 from lazsl.settings import make_job
 
 _OF_THE_MACHINE = ("scratch", "warehouse", "workspace")
@@ -45,6 +46,20 @@ def check_model(record: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         from lazsl.model.checkpoints import check_recorded_model
 
         check_recorded_model(str(record["job"].get("model")))
+
+
+def check_labels(record: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise UserError unless the label set that a record names is the one that it was made with.
+
+    What is labelled with goes into the workspace, where others read it; any text is a label set.
+    """
+    place = str(record["job"].get("labels"))
+    if given.get("labels") is None and load_labelset(place).key != record["labels"]:
+        raise UserError(
+            f"{place!r} is not the label set that run {record['run']} was made with: it was "
+            "changed since, or the record was, which may be anybody's who can write to the "
+            f"workspace; to label with it, name it: --labels {shlex.quote(place)}"
+        )
 
 
 def _check_warehouse(run: str, recorded: str, expected: Path) -> None:

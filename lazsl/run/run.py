@@ -22,7 +22,7 @@ from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import ModelSource, find_model
 from lazsl.model.encoder import choose_device, choose_precision
 from lazsl.model.logit_scale import logit_scale
-from lazsl.run.recorded import check_model, taken_over
+from lazsl.run.recorded import check_labels, check_model, taken_over
 from lazsl.scoring.tree import Tree, make_tree
 from lazsl.secret_names import without_signature
 from lazsl.settings import Job, device_defaults, make_job
@@ -120,6 +120,7 @@ def open_relabelling(workspace: Folder, run: str, changes: dict[str, Any]) -> Ru
     record = paths.read_run_record(workspace, run)
     check_model(record, changes)
     job = taken_over(record, workspace.url, changes)
+    check_labels(record, changes)
     archive = None if {"archive", "only"} & changes.keys() else record["archive"]
     if "scoring" not in changes and load_labelset(job["labels"]).key != record["labels"]:
         job["scoring"] = uncalibrated(job["scoring"])

@@ -30,6 +30,7 @@ from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.label_set import Remembering, embed_labels, embedded_before
 from lazsl.embedding.shard import embed_images, replace_images
 from lazsl.errors import DamagedError, UserError
+from lazsl.images.budget import largest_file
 from lazsl.model.encoder import choose_device, count_tokens, load_tokenizer
 from lazsl.model.towers import Towers
 from lazsl.run import rejects
@@ -180,7 +181,9 @@ def stage_shard(run: Run, shard: str, directory: Path, again: Sequence[str] = ()
     rows = shard_images(run.workspace, run.archive, shard)
     if again:
         rows = rows.filter(pc.is_in(rows["image_id"], value_set=pa.array(again, pa.string())))
-    return stage(rows, run.job.archive, directory, run.job.fetchers, links=run.job.links)
+    job = run.job
+    largest = largest_file(job.max_pixels)
+    return stage(rows, job.archive, directory, job.fetchers, links=job.links, largest=largest)
 
 
 def embed_shard(
@@ -203,6 +206,7 @@ def embed_shard(
         staged.read,
         encoder,
         job.regions,
+        size=staged.size,
         batch_size=job.batch_size or defaults.batch_size,
         decoders=job.decoders,
         max_pixels=job.max_pixels,

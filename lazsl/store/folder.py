@@ -21,12 +21,16 @@ from fsspec.implementations.local import LocalFileSystem
 
 from lazsl.errors import UserError
 from lazsl.store import artifacts, seals
+from lazsl.store.bounded import read_whole
 from lazsl.store.private import check_links
 from lazsl.store.temporary import temporary_name
 from lazsl.store.urls import leaves_folder, reason, trimmed
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
-_BUCKETS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
+BUCKETS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
+
+GIVEN = 2**29
+"""Bytes of a label set, a truth or a list of keys that are taken from a web server."""
 
 DAMAGED = "damaged"
 """Folder that damaged artifacts are moved to, under their own names."""
@@ -54,7 +58,7 @@ class Folder:
             ) from None
         self.fs = fs
         self.root = str(root).rstrip("/")
-        if not self.root and self.url.partition("://")[0] in _BUCKETS:
+        if not self.root and self.url.partition("://")[0] in BUCKETS:
             raise UserError(f"{self.url} names no bucket; use a URL such as s3://bucket/prefix")
 
     def __eq__(self, other: object) -> bool:
@@ -71,7 +75,7 @@ class Folder:
     def path(self, name: str) -> str:
         """The file system's own path of a relative name; that of the folder itself for ""."""
         # In a bucket .. is a name like any other; elsewhere it leads out of the folder.
-        if leaves_folder(name) and self.url.partition("://")[0] not in _BUCKETS:
+        if leaves_folder(name) and self.url.partition("://")[0] not in BUCKETS:
             raise UserError(
                 f"{name!r} would lead out of {self.url}; nothing is read or written there"
             )
@@ -104,6 +108,14 @@ class Folder:
         """The artifact's bytes, or those from `start` up to `end`."""
         with self._in_words(name):
             return bytes(self.fs.cat_file(self.path(name), start=start, end=end))
+
+    def read_given(self, name: str) -> bytes:
+        """The bytes of a file that may be a stranger's, of GIVEN bytes at most."""
+        with self._in_words(name):
+            data = read_whole(self.fs, self.path(name), GIVEN)
+        if len(data) > GIVEN:
+            raise UserError(f"{self.path(name)} sends more than {GIVEN} bytes")
+        return data
 
     def size(self, name: str) -> int:
         """How many bytes the artifact has."""

@@ -20,7 +20,7 @@ def read_given(url: str, named: str, wanted: str) -> bytes:
     """
     folder, name = split_url(url)
     try:
-        return Folder(folder).read_bytes(name)
+        return Folder(folder).read_given(name)
     except UserError as error:  # it says itself what to do
         raise UserError(f"{named} cannot be read: {error}") from None
     except Exception as error:  # what is no store's trouble: a folder, a name that cannot be one

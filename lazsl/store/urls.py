@@ -10,6 +10,8 @@ from fsspec.implementations.local import LocalFileSystem
 from lazsl.errors import in_one_line
 from lazsl.secret_names import PARAMETER, USERINFO, hidden, secrets_of
 
+_LONGEST = 500  # characters of an error
+
 
 def split_url(url: str) -> tuple[str, str]:
     """The folder and the name of a file given by path or URL."""
@@ -40,11 +42,13 @@ def canonical_url(url: str) -> str:
 
 
 def reason(error: BaseException, url: str = "") -> str:
-    """What a library's error about `url` says, on one line, for a sentence or a record.
+    """What a library's error about `url` says, on one line, for a sentence or a record: as much of
+    it as a person reads, since it may quote what a server sent.
 
     Credentials are replaced by `***`: those of URLs in it, and those of `url` wherever they stand.
     """
-    return masked(in_one_line(error), url)
+    text = masked(in_one_line(error), url)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def masked(text: str, url: str = "") -> str:

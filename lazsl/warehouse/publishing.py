@@ -263,12 +263,13 @@ def _open_working(working: Path) -> Connection:
 
     What its views and macros say when another made it reaches nothing outside of it.
     """
-    status = working.lstat()
-    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-        raise UserError(
-            f"{working} is a link or another user's, so no load of yours left it behind; delete it "
-            "to start again from the published warehouse"
-        )
+    for file in [working, *filter(os.path.lexists, [_log(working)])]:
+        status = file.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            raise UserError(
+                f"{file} is a link or another user's, so no load of yours left it behind; delete "
+                "it to start again from the published warehouse"
+            )
     try:
         connection = duckdb.connect(working, config=_WRITING)
         sqlfiles.run(connection, "open/confine.sql")

@@ -92,10 +92,10 @@ def test_a_sentence_is_masked_where_it_is_made_and_the_terminal_masks_the_rest()
 
 def test_masking_a_long_text_takes_time_in_proportion() -> None:
     def seconds(times: int) -> float:
-        started = time.perf_counter()
+        started = time.thread_time()
         for piece in ("a-", "://", "x:", "key=", "@", "a_b.c-"):
             masked(piece * times)
-        return time.perf_counter() - started
+        return time.thread_time() - started
 
     seconds(100)
     assert seconds(40_000) < 40 * seconds(4_000) + 0.2

@@ -155,9 +155,9 @@ def test_aliases_of_one_long_text_are_refused_before_they_fill_the_memory() -> N
 def test_sentences_are_checked_in_time_in_proportion_to_their_length(piece: str) -> None:
     def seconds(times: int) -> float:
         attribute = piece * times + "x"
-        started = time.perf_counter()
+        started = time.thread_time()
         list(complaints(f"a bird, which has {attribute}.", attribute, None))
-        return time.perf_counter() - started
+        return time.thread_time() - started
 
     seconds(100)
     assert seconds(32_000) < 40 * seconds(4_000) + 0.2
@@ -217,4 +217,6 @@ def test_an_endpoint_sends_the_question_nowhere_else_and_no_endless_reply(
 def test_the_documented_commands_for_many_machines_send_no_telemetry() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "operate.md").read_text(encoding="utf-8")
     block = next(part for part in guide.split("```") if "prefect worker start" in part)
-    assert "PREFECT_SERVER_ANALYTICS_ENABLED=false" in block and "DO_NOT_TRACK=1" in block
+    before, command, _ = block.partition("\nprefect ")
+    assert command and "PREFECT_SERVER_ANALYTICS_ENABLED=false" in before
+    assert "DO_NOT_TRACK=1" in before

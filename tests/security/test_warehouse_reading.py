@@ -127,14 +127,16 @@ def test_views_and_macros_of_a_foreign_warehouse_read_no_file(
         publishing.load(Folder(labelled.job.workspace), warehouse)
 
 
-def test_a_loading_file_that_is_a_link_is_not_written(
-    labelled: Run, warehouse: Path, tmp_path: Path
+@pytest.mark.parametrize("planted", ["warehouse.loading.duckdb", "warehouse.loading.duckdb.wal"])
+def test_a_loading_file_or_log_that_is_a_link_is_neither_read_nor_written(
+    labelled: Run, warehouse: Path, tmp_path: Path, planted: str
 ) -> None:
     aim = tmp_path / "elsewhere.duckdb"
     shutil.copy(warehouse, aim)
     before = aim.read_bytes()
-    (tmp_path / "warehouse.loading.duckdb").symlink_to(aim)
-    warehouse.unlink()
+    warehouse.rename(tmp_path / "warehouse.loading.duckdb")
+    (tmp_path / planted).unlink(missing_ok=True)
+    (tmp_path / planted).symlink_to(aim)
     with pytest.raises(UserError, match="is a link"):
         publishing.load(Folder(labelled.job.workspace), warehouse)
     assert aim.read_bytes() == before and content(aim)

@@ -102,6 +102,23 @@ def test_relabel_loads_no_model_because_a_record_names_it(
         open_relabelling(folder, key, {"model": f"local-dir:{tmp_path / 'model'}"})
 
 
+def test_relabel_reads_no_other_file_as_a_label_set_because_a_record_names_it(
+    run_of_another: tuple[Folder, Path], tmp_path: Path
+) -> None:
+    folder, record = run_of_another
+    private = tmp_path / "private.txt"
+    private.write_text("a private line\nanother one\n")
+    before = set(folder.names(""))
+    key = change(record, {"labels": str(private)})
+    answer = CliRunner().invoke(app, ["relabel", key, "--workspace", folder.url])
+    assert answer.exit_code == 2 and "--labels" in answer.stderr
+    with pytest.raises(UserError, match="is not the label set that run"):
+        open_relabelling(folder, key, {})
+    assert set(folder.names("")) == before
+    # Named by the person it is taken.
+    assert open_relabelling(folder, key, {"labels": str(private)}).labelset.classes[0]
+
+
 def test_no_command_writes_a_warehouse_where_a_record_says(
     run_of_another: tuple[Folder, Path], tmp_path: Path
 ) -> None:
