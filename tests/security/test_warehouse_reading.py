@@ -113,31 +113,34 @@ def test_views_and_macros_of_a_foreign_warehouse_read_no_file(
     with closing(duckdb.connect(foreign)) as connection:
         connection.execute(
             f"create table stolen as select ''::varchar as text; alter table runs rename to kept; "
-            f"create view runs as select k.* from kept k, read_text('{secret}')"
+            f"create view runs as select k.* from kept k, read_text('{secret}'); "
+            f"create or replace macro why(run, image) as table from read_text('{secret}')"
         )
     if named == "warehouse.duckdb":
-        with (
-            pytest.raises((UserError, duckdb.Error), match="disabled"),
-            closing(open_warehouse(foreign)) as opened,
-        ):
-            opened.sql("select * from runs").fetchall()
+        for query in ("select * from runs", "select * from why('', '')"):
+            with (
+                closing(open_warehouse(foreign)) as opened,
+                pytest.raises(duckdb.Error, match="disabled"),
+            ):
+                opened.sql(query).fetchall()
         return
     warehouse.unlink()
     with pytest.raises(UserError, match="reaches for something outside"):
         publishing.load(Folder(labelled.job.workspace), warehouse)
 
 
-@pytest.mark.parametrize("planted", ["warehouse.loading.duckdb", "warehouse.loading.duckdb.wal"])
-def test_a_loading_file_or_log_that_is_a_link_is_neither_read_nor_written(
+@pytest.mark.parametrize("planted", ["loading.duckdb", "loading.duckdb.wal", "duckdb.lock"])
+def test_a_loading_file_its_log_or_a_lock_that_is_a_link_is_neither_read_nor_written(
     labelled: Run, warehouse: Path, tmp_path: Path, planted: str
 ) -> None:
     aim = tmp_path / "elsewhere.duckdb"
     shutil.copy(warehouse, aim)
     before = aim.read_bytes()
     warehouse.rename(tmp_path / "warehouse.loading.duckdb")
-    (tmp_path / planted).unlink(missing_ok=True)
-    (tmp_path / planted).symlink_to(aim)
-    with pytest.raises(UserError, match="is a link"):
+    link = tmp_path / ("." * planted.endswith("lock") + f"warehouse.{planted}")
+    link.unlink(missing_ok=True)
+    link.symlink_to(aim)
+    with pytest.raises(UserError, match=r"is a link|cannot write beside"):
         publishing.load(Folder(labelled.job.workspace), warehouse)
     assert aim.read_bytes() == before and content(aim)
 
