@@ -91,7 +91,7 @@ def test_without_its_package_a_picture_is_refused_with_what_to_install(
 
 
 @pytest.mark.parametrize(
-    ("values", "how", "named"),
+    ("values", "options", "named"),
     [
         (np.zeros((8, 8), np.complex64), {}, "samples"),
         (np.zeros((8, 8), np.uint8), {"compression": "packbits"}, None),
