@@ -240,6 +240,7 @@ def service(
 def sign_in(browser: Browser, url: str, key: str) -> Any:
     """What a browser keeps after its person gave the key."""
     page = browser.new_page()
+    page.set_default_timeout(180_000)  # the first page takes long where other processes work
     page.goto(f"{url}/deployments")
     page.locator("input[type=password]").fill(key)
     page.get_by_role("button", name="Login").click()
