@@ -9,7 +9,7 @@ export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help install label serve drill faults test quick check lint format types bench device device-wheels device-page fieldguide measure evaluation cookbook pictures docs clean
+.PHONY: help install label serve drill faults test quick check lint format types bench device device-wheels device-page fieldguide measure evaluation tree cookbook pictures docs clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -85,9 +85,12 @@ evaluation: install ## measure the sample archive anew and write docs/research/e
 	$(BIN)/python -m studies.pages.methods_page workspace/paper docs/research/evaluation
 	@for page in trust localisation controls; do $(BIN)/python -m studies.pages.$${page}_page workspace/paper > docs/research/evaluation/$$page.new && mv docs/research/evaluation/$$page.new docs/research/evaluation/$$page.md || exit 1; done
 	$(BIN)/python -m studies.pages.worlds_page > docs/research/evaluation/worlds.new && mv docs/research/evaluation/worlds.new docs/research/evaluation/worlds.md
-	$(BIN)/lazsl label --sample -w workspace/parts
-	$(BIN)/python -m studies.pages.tree_page workspace/parts > docs/research/evaluation/tree.new && mv docs/research/evaluation/tree.new docs/research/evaluation/tree.md
+	$(MAKE) tree
 	$(BIN)/python -m studies.pages.evidence_page workspace/evidence > docs/research/evaluation/evidence.new && mv docs/research/evaluation/evidence.new docs/research/evaluation/evidence.md
+
+tree: install ## measure what parents, presence and the floor are worth; write docs/research/evaluation/tree.md (15 min)
+	$(BIN)/lazsl label --sample -w workspace/parts
+	$(BIN)/python -m studies.pages.tree_page workspace/parts workspace/worlds > docs/research/evaluation/tree.new && mv docs/research/evaluation/tree.new docs/research/evaluation/tree.md
 
 docs: install ## write docs/commands.md, the reference of commands and settings, anew
 	$(BIN)/python -m studies.pages.commands_page

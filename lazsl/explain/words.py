@@ -30,7 +30,9 @@ def facts(explanation: Explanation) -> list[str]:
     if verdict.confidence is not None:
         parts.append(f"confidence {verdict.confidence:.0%}")
     if verdict.abstained:
-        parts.append("abstained")
+        floor = explanation.run.job.scoring.floor
+        below = floor is not None and verdict.score < floor
+        parts.append("abstained" + (f": below the floor {number(floor or 0)}" if below else ""))
     return [*parts, f"run {explanation.run.key}"]
 
 

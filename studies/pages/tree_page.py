@@ -93,14 +93,13 @@ def page(base: Run, labels: LabelSet, scratch: Path, worlds: Path) -> str:
     strangers = held_out.open_rows(archives_shown, one_sided, WITHOUT, FEW_SEEDS)
     return filled(
         "tree.md",
-        command="python -m studies.pages.tree_page W > docs/research/evaluation/tree.md",
         classes=len(labels),
         groups=len(set(FAMILIES.values())),
         fraction=WITHOUT,
         precision=PRECISION,
         seeds=f"{SEEDS[0]} to {SEEDS[-1]}",
         few_seeds=f"{FEW_SEEDS[0]} to {FEW_SEEDS[-1]}",
-        draws=" and ".join(map(str, held_out.DRAWS)),
+        draws=f"{held_out.DRAWS[0]} to {held_out.DRAWS[-1]}",
         images=len(labels) * held_out.PICTURES,
         floor=FLOOR,
         closed="\n".join(closed),

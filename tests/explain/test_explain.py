@@ -42,7 +42,7 @@ from lazsl.explain.picture.scene import MARGIN, make_scene
 from lazsl.explain.pixels import read_pixels
 from lazsl.explain.recomputed import align, read_attributes, read_stored
 from lazsl.explain.side_by_side import Pair, Spoken, pair, spoken
-from lazsl.explain.words import because
+from lazsl.explain.words import because, facts
 from lazsl.run.run import Run
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.warehouse.opening import open_warehouse
@@ -225,6 +225,13 @@ def test_the_sentence_names_what_made_the_difference() -> None:
     explained = explanation(this, other)
     assert because(explained, pair(this, other)) == (
         "this rather than other, because of a blue beak instead of a red one."
+    )
+    low = explanation(this, other, abstained=True, score=0.1)
+    job = low.run.job
+    floored = job.model_copy(update={"scoring": job.scoring.model_copy(update={"floor": 0.125})})
+    assert "abstained" in facts(low)
+    assert "abstained: below the floor 0.1250" in facts(
+        replace(low, run=replace(low.run, job=floored))
     )
     only = explanation(evidence(("a crest",), np.array([[0.3]]), label="this"), None)
     assert because(only, pair(only.this, None)) == "What speaks most for this: a crest."
