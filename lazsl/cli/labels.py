@@ -146,7 +146,7 @@ def check(
             "sentences": sum(read.labels.sizes),
             "form": read.form,
             "notes": list(read.labels.notes),
-            "said": dict(read.labels.said),
+            "said": dict(read.labels.spoken_names),
             "findings": [finding.to_json() for finding in findings],
         }
         typer.echo(json.dumps(document, indent=1, ensure_ascii=True))

@@ -216,7 +216,9 @@ def _restricted(labels: LabelSet, kept: set[str]) -> LabelSet:
         attributes=tuple(labels.attributes[index] for index in at),
         synonyms={label: names for label, names in labels.synonyms.items() if label in kept},
         sources={label: source for label, source in labels.sources.items() if label in kept},
-        said={label: spoken for label, spoken in labels.said.items() if label in kept},
+        spoken_names={
+            label: spoken for label, spoken in labels.spoken_names.items() if label in kept
+        },
     )
 
 

@@ -48,7 +48,7 @@ def open_set_split(
         classes=tuple(labelset.classes[i] for i in kept),
         attributes=tuple(labelset.attributes[i] for i in kept),
         synonyms={k: v for k, v in labelset.synonyms.items() if k not in gone},
-        said={k: v for k, v in labelset.said.items() if k not in gone},
+        spoken_names={k: v for k, v in labelset.spoken_names.items() if k not in gone},
         parents={k: v for k, v in labelset.parents.items() if k not in gone},
         sources={k: v for k, v in labelset.sources.items() if k not in gone},
     )

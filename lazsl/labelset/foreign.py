@@ -103,7 +103,7 @@ def named(names: Iterable[tuple[str, int | None]]) -> Document:
     called = _labels(parts)
     owners: dict[str, int] = {}
     for part in parts.values():
-        for other in (part.said, *part.others):
+        for other in (part.spoken, *part.others):
             owners[other] = owners.get(other, 0) + 1
     for name, line in names:
         label, part = called[name], parts[name]
@@ -121,7 +121,7 @@ def named(names: Iterable[tuple[str, int | None]]) -> Document:
 
 def _labels(parts: Mapping[str, Any]) -> dict[str, str]:
     """The class that each name becomes: without its WordNet id where that leaves it unique."""
-    short = {name: part.said if part.number else name for name, part in parts.items()}
+    short = {name: part.spoken if part.number else name for name, part in parts.items()}
     counts: dict[str, int] = {}
     for label in short.values():
         counts[label] = counts.get(label, 0) + 1

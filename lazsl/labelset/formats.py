@@ -116,7 +116,7 @@ def differences(before: LabelSet, after: LabelSet) -> Iterator[str]:
         "attributes": (before.attributes, after.attributes),
         "the template": (before.template, after.template),
         "the name templates": (before.name_templates, after.name_templates),
-        "names as they are said": (dict(before.said), dict(after.said)),
+        "names as they are said": (dict(before.spoken_names), dict(after.spoken_names)),
         "parents": (dict(before.parents), dict(after.parents)),
         "synonyms": (dict(before.synonyms), dict(after.synonyms)),
         "the description": (before.description, after.description),
@@ -140,7 +140,9 @@ def _sentences(labels: LabelSet) -> Iterator[tuple[str, ...]]:
 
 
 def _bare(labels: LabelSet) -> LabelSet:
-    return LabelSet(labels.name, labels.classes, labels.attributes, said=spoken(labels.classes))
+    return LabelSet(
+        labels.name, labels.classes, labels.attributes, spoken_names=spoken(labels.classes)
+    )
 
 
 def _provenance(url: str, form: str) -> str:

@@ -20,7 +20,7 @@ class LabelSet:
 
     `template` makes a sentence of a class and an attribute; without one, `sentence` does.
     `name_templates` are the sentences of a class without attributes; without any, NAME_TEMPLATE is.
-    `said` has the names that a model reads where they are not those that are shown, by class.
+    `spoken_names` are what a model reads where that is not the name that is shown, by class.
     `synonyms` are other names of a class, by class: a truth may use them, no model ever reads them.
     `parents` are what a class or a parent is a kind of, by class or parent: together a forest.
     `notes` are what the reader of a file had to decide, for a person.
@@ -38,7 +38,7 @@ class LabelSet:
     provenance: Any = field(default=None, hash=False)
     sources: Mapping[str, Any] = field(default_factory=dict, hash=False)
     review: str | None = None
-    said: Mapping[str, str] = field(default_factory=dict, hash=False)
+    spoken_names: Mapping[str, str] = field(default_factory=dict, hash=False)
     parents: Mapping[str, str] = field(default_factory=dict, hash=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -60,7 +60,7 @@ class LabelSet:
     @property
     def spoken(self) -> tuple[str, ...]:
         """The classes' names as they are said to a model."""
-        return tuple(self.said.get(label, label) for label in self.classes)
+        return tuple(self.spoken_names.get(label, label) for label in self.classes)
 
     @property
     def phrases(self) -> tuple[tuple[str, ...], ...]:
@@ -91,11 +91,11 @@ class LabelSet:
 
     def spoken_note(self) -> str | None:
         """Which names a model reads otherwise than they are shown, in a sentence; None if none."""
-        if not self.said:
+        if not self.spoken_names:
             return None
-        label, name = next(iter(self.said.items()))
-        many = f"{len(self.said)} names are" if len(self.said) > 1 else "1 name is"
-        more = ", ..." if len(self.said) > 1 else ""
+        label, name = next(iter(self.spoken_names.items()))
+        many = f"{len(self.spoken_names)} names are" if len(self.spoken_names) > 1 else "1 name is"
+        more = ", ..." if len(self.spoken_names) > 1 else ""
         return f"{many} said otherwise to the model: {label!r} as {name!r}{more}"
 
     @property

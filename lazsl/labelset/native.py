@@ -129,7 +129,7 @@ def interpret(document: Document, name: str, where: str = "the label set") -> Re
         template=about.get("template"),
         name_templates=() if templates == (NAME_TEMPLATE,) else templates,
         synonyms=reader.synonyms,
-        said=_said(tuple(reader.attributes), reader.said),
+        spoken_names=_spoken_names(tuple(reader.attributes), reader.spoken_names),
         parents=reader.tree(about.get("parents", {})),
         description=about.get("description"),
         provenance=about.get("provenance"),
@@ -164,7 +164,7 @@ def native_form(labels: LabelSet) -> dict[str, Any]:
     classes: dict[str, Any] = {}
     unasked = spoken(labels.classes)
     for label, attributes in zip(labels.classes, labels.attributes, strict=True):
-        spoken_name = labels.said.get(label, label)
+        spoken_name = labels.spoken_names.get(label, label)
         more = {
             "said": None if spoken_name == unasked.get(label, label) else spoken_name,
             "parent": labels.parents.get(label),
@@ -184,7 +184,7 @@ def _attributes_again(entry: Any) -> tuple[str, ...] | None:
     return None
 
 
-def _said(classes: tuple[str, ...], given: Mapping[str, str]) -> dict[str, str]:
+def _spoken_names(classes: tuple[str, ...], given: Mapping[str, str]) -> dict[str, str]:
     """The names that are not said as they are shown: as given, or as `spoken` has it."""
     every = {**spoken(classes), **given}
     return {label: spoken_name for label, spoken_name in every.items() if spoken_name != label}
@@ -202,7 +202,7 @@ class _Reader:
         self.where = where
         self.attributes: dict[str, tuple[str, ...]] = {}
         self.synonyms: dict[str, tuple[str, ...]] = {}
-        self.said: dict[str, str] = {}
+        self.spoken_names: dict[str, str] = {}
         self.parents: dict[str, str] = {}
         self.sources: dict[str, Any] = {}
         self.problems: list[Finding] = []
@@ -261,7 +261,7 @@ class _Reader:
                 synonyms = [label, *synonyms]
                 label = self.renamed(label, texts["name"], place)
             if texts["said"] is not None:
-                self.said[label] = texts["said"]
+                self.spoken_names[label] = texts["said"]
             if (parent := self.text(label, "parent", entry, place)) is not None:
                 self.parents[label] = parent
         self.check_texts(label, "attributes", attributes, place)

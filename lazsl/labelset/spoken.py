@@ -12,9 +12,9 @@ _NUMBER = re.compile(r"(\d+)\s*[.:)_]\s*(?=[^\W\d_])")
 
 @dataclass(frozen=True)
 class Name:
-    """A name taken apart: what is said, the id in front of it, and the words behind it."""
+    """A name taken apart: how it is spoken, the id in front of it, and the words behind it."""
 
-    said: str
+    spoken: str
     number: str | None = None
     others: tuple[str, ...] = ()
 
@@ -27,7 +27,9 @@ def spoken(classes: Sequence[str]) -> dict[str, str]:
     """
     names = taken_apart(classes)
     return {
-        label: name.said for label, name in zip(classes, names, strict=True) if name.said != label
+        label: name.spoken
+        for label, name in zip(classes, names, strict=True)
+        if name.spoken != label
     }
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -257,46 +254,6 @@ def test_a_shard_with_more_rejects_than_allowed_fails_and_can_be_retried(
     assert failed["missing"] == 8 and failed["shards_done"] == 2
     allowed = label_archive(small_job(archive, tmp_path / "workspace"), return_state=True)
     assert allowed.message.startswith("3 shards done, 1 of them in this run")
-
-
-def test_the_command_killed_in_the_middle_goes_on_where_it_was(
-    prefect_server: str, archive: Path, tmp_path: Path
-) -> None:
-    job = small_job(archive, tmp_path / "workspace", shard_size=2)
-    command = [
-        Path(sys.executable).with_name("lazsl"),
-        "label",
-        str(archive),
-        f"--labels={job.labels}",
-        f"--workspace={job.workspace}",
-        "--model=fieldguide",
-        "--regions=12",
-        "--shard-size=2",
-        "--device=cpu",
-        "--set=reject_ceiling=1",
-    ]
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    run = open_run(job)
-    deadline = time.monotonic() + 120
-    while len(paths.done_shards(run.workspace, run.key)) < 2:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    done = len(paths.done_shards(run.workspace, run.key))
-    assert 2 <= done < 12
-    finished = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
-    )
-    assert finished.returncode == 0, finished.stderr
-    label_plainly(small_job(archive, tmp_path / "plain", shard_size=2), tmp_path / "scratch")
-    assert content(job.warehouse_path) == content(tmp_path / "plain" / "warehouse.duckdb")
 
 
 def test_relabelling_needs_neither_the_images_nor_the_vision_tower(

@@ -41,7 +41,7 @@ PUBLISHED_BY_SCRIPT = {
 @pytest.mark.parametrize("attribute", PUBLISHED_BY_SCRIPT)
 def test_a_sentence_is_the_scripts_to_the_letter(attribute: str) -> None:
     labels = LabelSet("x", ("airplane_cabin",), ((attribute,),), template=PUBLISHED)
-    labels = replace(labels, said={"airplane_cabin": "airplane cabin"})
+    labels = replace(labels, spoken_names={"airplane_cabin": "airplane cabin"})
     expected = f"airplane cabin, {PUBLISHED_BY_SCRIPT[attribute]}"
     assert labels.prompts == ((expected,),)
     assert replace(labels, template=PUBLISHED_STOPPED).prompts == ((expected + ".",),)

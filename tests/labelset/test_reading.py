@@ -220,7 +220,7 @@ def test_names_and_parents_come_back_from_the_native_form(name: str, tmp_path: P
         "n",
         ("a_b", "c_d", "e"),
         ((), (), ("x",)),
-        said={"a_b": "a b", "e": "E."},
+        spoken_names={"a_b": "a b", "e": "E."},
         parents={"a_b": "letters", "letters": "signs"},
     )
     write_labels(labels, str(tmp_path / name))

@@ -28,10 +28,10 @@ APART = ("examples/plans_in_bucket.sql", "examples/sites.sql")  # read files of 
 
 @dataclass(frozen=True)
 class Places:
-    """A warehouse of everything, `one`; the lake that two warehouses were exported to, `many`; and
-    each of these two, by batch."""
+    """A warehouse of everything, `whole`; the lake that two warehouses were exported to, `many`;
+    and each of these two, by batch."""
 
-    one: Connection
+    whole: Connection
     many: Connection
     batches: dict[str, Path]
     lake: Path
@@ -111,7 +111,7 @@ def named(connection: Connection, lake: Path, batch: str = "") -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_lake_of_two_batches_has_the_rows_of_one_warehouse(places: Places, table: str) -> None:
-    single, many = (connection.table(table) for connection in (places.one, places.many))
+    single, many = (connection.table(table) for connection in (places.whole, places.many))
     assert dict(zip(single.columns, map(str, single.types), strict=True)) == dict(
         zip(many.columns, map(str, many.types), strict=True)
     )
@@ -124,7 +124,7 @@ def test_a_lake_of_two_batches_has_the_rows_of_one_warehouse(places: Places, tab
     "name", [n for n in sqlfiles.names() if n.startswith("examples/") and n not in APART]
 )
 def test_a_lake_answers_as_the_warehouse_does(places: Places, name: str) -> None:
-    single, many = (c.execute(sqlfiles.read(name)).fetchall() for c in (places.one, places.many))
+    single, many = (c.execute(sqlfiles.read(name)).fetchall() for c in (places.whole, places.many))
     assert single == many
 
 
@@ -157,7 +157,7 @@ def test_what_is_large_is_cut_into_groups_of_rows_that_a_condition_can_pass_over
 
 
 def test_every_table_of_the_schema_is_in_the_lake(places: Places) -> None:
-    known = places.one.execute(
+    known = places.whole.execute(
         "select table_name from duckdb_tables() where database_name = 'warehouse'"
     )
     assert {name for (name,) in known.fetchall()} - {"schema_version"} == set(TABLES)
