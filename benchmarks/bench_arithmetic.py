@@ -47,7 +47,7 @@ from noise import photographs
 from lazsl import fieldguide
 from lazsl.alignment.align import class_scores, select_regions
 from lazsl.embedding.label_set import embed_labels
-from lazsl.images.boxes import draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.images.decoding import Picture, decode
 from lazsl.labelset.reading import load_labelset

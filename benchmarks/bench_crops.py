@@ -26,7 +26,7 @@ from figures import Figure, best_of_turns, conclude, options
 from noise import photographs
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
-from lazsl.images.boxes import draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.images.decoding import Picture, decode
 from lazsl.images.fast_crops import cut_fast, decoding_factor, leave_uncut

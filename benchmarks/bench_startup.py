@@ -24,7 +24,8 @@ from lazsl import fieldguide
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import load_encoder
 from lazsl.images.decoding import decode
-from lazsl.images.boxes import cut_crops, draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
+from lazsl.images.crops import cut_crops
 from lazsl.settings import RegionSettings
 import torch
 encoder = load_encoder(find_model("fieldguide", "float32"), "cpu", "vision")

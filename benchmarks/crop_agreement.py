@@ -47,7 +47,7 @@ from scipy.stats import binomtest
 from lazsl import fieldguide
 from lazsl.alignment.align import class_scores, select_regions
 from lazsl.embedding.label_set import embed_labels
-from lazsl.images.boxes import draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.images.decoding import Picture, decode
 from lazsl.images.fast_crops import cut_fast, cut_on_device, decoding_factor, leave_uncut

@@ -19,7 +19,7 @@ from benchmarks.noise import photographs
 from lazsl.alignment.align import top_classes
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.embedding.vectors import RegionVectors, embed_regions
-from lazsl.images.boxes import draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.model.dense import DenseEncoder
 from lazsl.model.encoder import Encoder
 from lazsl.scoring.aligned import taking_part

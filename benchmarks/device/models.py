@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmarks.device.common import Place, figures
 from benchmarks.noise import photographs
-from lazsl.images.boxes import draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.images.decoding import Picture, decode
 from lazsl.model.checkpoints import ModelSource, find_model

@@ -28,7 +28,7 @@ from lazsl.alignment.plans import plans_for
 from lazsl.embedding.forward import ForwardPasses
 from lazsl.embedding.vectors import embed_regions
 from lazsl.fieldguide import IMAGES_DIR, LABELS_FILE
-from lazsl.images.boxes import draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.images.fast_crops import cut_fast, cut_on_device, leave_uncut
 from lazsl.labelset.native import parse_labelset

@@ -161,8 +161,8 @@ Archive = Annotated[
     str | None,
     typer.Option(
         "--archive",
-        help="Read pictures from this archive although you never labelled it on this account, "
-        "because the warehouse is somebody else's.",
+        help="Archive to read pictures from, if the warehouse is somebody else's and you have "
+        "not labelled this archive yourself.",
     ),
 ]
 Labels = Annotated[str | None, typer.Option("--labels", "-l", help=meaning("labels"))]

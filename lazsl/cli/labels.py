@@ -46,7 +46,8 @@ def import_(
     form: Annotated[
         str,
         typer.Option(
-            "--from", help="Format: dclip, cupl, names, clip-benchmark or native (default: detect)."
+            "--from",
+            help="Format: dclip, cupl, names, clip-benchmark or native; auto detects it.",
         ),
     ] = "auto",
     force: Force = False,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lazsl.embedding.source import Cut, Ready, Regions
-from lazsl.images.boxes import draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.images.decoding import Picture
 from lazsl.images.fast_crops import Uncut, cut_fast, cut_on_device, decoding_factor, leave_uncut

@@ -10,7 +10,7 @@ import torch
 
 from lazsl.embedding.forward import fetching
 from lazsl.embedding.source import Cut, Ready, Regions
-from lazsl.images.boxes import draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.decoding import Picture
 from lazsl.model.dense import DenseEncoder
 from lazsl.model.encoder import Encoder

@@ -38,7 +38,7 @@ from torch import Tensor
 from lazsl.alignment.align import select_regions, top_classes
 from lazsl.alignment.attributes import PackedAttributes, on_grid
 from lazsl.alignment.plans import Plans, top_plans
-from lazsl.images.layouts import LEVELS
+from lazsl.images.crop_layouts import LEVELS
 from lazsl.settings import ScoringSettings
 
 FIRST = 8

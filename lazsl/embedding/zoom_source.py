@@ -1,6 +1,6 @@
 """Regions as crops in two looks: coarse squares first, then fine ones where the subject is.
 
-Where to look again is what the coarse squares' embeddings say (`images.layouts`), without any
+Where to look again is what the coarse squares' embeddings say (`images.crop_layouts`), without any
 label. With `doubt`, an image whose label the coarse squares settle is not looked at again.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from lazsl.embedding.crop_source import CropSource
 from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.source import Regions
-from lazsl.images import layouts
+from lazsl.images import crop_layouts
 from lazsl.images.decoding import Picture
 from lazsl.model.encoder import Encoder
 from lazsl.settings import CutOn, RegionSettings
@@ -38,11 +38,11 @@ class ZoomSource(CropSource):
     ) -> None:
         super().__init__(encoder, settings, cut_on)
         self._stopping = stopping
-        self.first_crops = 1 + layouts.coarse(settings.count)
+        self.first_crops = 1 + crop_layouts.coarse(settings.count)
 
     def begin(self, picture: Picture, digest: str) -> Regions:
         boxes = super().begin(picture, digest).boxes
-        return Regions(boxes, layouts.window_squares(*picture.size, digest, self.settings))
+        return Regions(boxes, crop_layouts.window_squares(*picture.size, digest, self.settings))
 
     def more(self, images: Sequence[Regions], vectors: np.ndarray) -> list[Regions | None]:
         if vectors.shape[1] > self.first_crops:
@@ -57,6 +57,6 @@ class ZoomSource(CropSource):
 
 
 def _with_a_closer_look(regions: Regions, vectors: np.ndarray) -> Regions:
-    left, top = layouts.window_corner(regions.boxes, vectors)
+    left, top = crop_layouts.window_corner(regions.boxes, vectors)
     fine = regions.reserve + np.array([left, top, left, top], dtype=np.int32)
     return Regions(np.concatenate([regions.boxes, fine]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lazsl.explain.evidence import Evidence, every_region
-from lazsl.images.places import explained
+from lazsl.images.region_maps import explained
 
 SHUFFLES = 99
 """Of an attribute's similarities among the regions: p-values are no finer than 1 %."""

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 
 from lazsl.explain.evidence import Evidence, every_region
-from lazsl.images.places import explained, fitting_grid
+from lazsl.images.region_maps import explained, fitting_grid
 
 Kernel = Literal["box", "soft", "hann"]
 """How a region's share lies in its box: evenly; evenly but for soft edges; most in the middle."""

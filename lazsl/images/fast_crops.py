@@ -1,6 +1,6 @@
 """Fast crops: from a smaller picture where that is enough, by vector instructions or on a device.
 
-`regions.cut_crops` resizes every crop in one step from the source pixels, and reads each of them
+`crops.cut_crops` resizes every crop in one step from the source pixels, and reads each of them
 dozens of times. Here pixels are averaged first, as long as enough of them are left, and the same
 antialiased filter does the rest: on the processor with PyTorch's vector instructions, or for all
 crops of a picture at once, as two products of matrices on the device.
@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 from torch.nn.functional import avg_pool2d, interpolate
 
+from lazsl.images.crop_layouts import finest
 from lazsl.images.decoding import Picture
 from lazsl.images.framing import Framing
-from lazsl.images.layouts import finest
 from lazsl.settings import RegionSettings
 
 FACTORS = (8, 4, 2, 1)

@@ -29,7 +29,7 @@ from lazsl.evaluation.sentences import Sentences, text_tower
 from lazsl.evaluation.stored import Images, Known, StoredRun, read_images
 from lazsl.evaluation.tally import Tally, Truth
 from lazsl.evaluation.trust import measure_trust
-from lazsl.images.places import fitting_grid
+from lazsl.images.region_maps import fitting_grid
 from lazsl.intervals import accuracy
 from lazsl.run.run import Run
 from lazsl.scoring.embedded import EmbeddedLabels

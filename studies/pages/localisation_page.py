@@ -30,9 +30,9 @@ from lazsl.evaluation.sentences import text_tower
 from lazsl.evaluation.stored import Images, StoredRun, join_truth, open_stored, read_images
 from lazsl.evaluation.tally import Tally, Truth
 from lazsl.explain.evidence import Evidence
-from lazsl.images.boxes import draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
-from lazsl.images.places import fitting_grid
+from lazsl.images.region_maps import fitting_grid
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, choose_device, load_encoder
 from lazsl.scoring.embedded import EmbeddedLabels

@@ -31,6 +31,8 @@ from lazsl.run.run import Run
 ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = {"labels.md", "sql.md", "formats.md"}  # formats: tests/warehouse/test_readers.py
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DEVELOPERS = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "research").rglob("*.md"))]
+"""Pages whose commands take minutes to hours, and make these pages: they exist, as written."""
 OTHER_PROGRAMS = {"source", "export", "find", "cd", "prefect", "AWS_ACCESS_KEY_ID=..."}
 COMMAND: Any = typer.main.get_command(app)
 
@@ -81,8 +83,11 @@ def check_other(words: list[str]) -> None:
         for extra in re.findall(r"\[(\w+)\]", " ".join(words)):
             assert extra in project["optional-dependencies"]
     elif "python" in words:
-        module = words[words.index("python") + 2]
-        assert importlib.util.find_spec(module) is not None, module
+        script, module = words[words.index("python") + 1 :][:2]
+        if script == "-m":
+            assert importlib.util.find_spec(module) is not None, module
+        else:
+            assert (ROOT / script).is_file(), script
     else:
         assert words[0] in OTHER_PROGRAMS, words
 
@@ -136,6 +141,18 @@ def test_every_example_works(page: Path, desk: Path) -> None:
                 assert result.exit_code == 0, (words, result.output)
             if block.is_run and words[1:3] == ["audit", "sample"]:
                 judge(desk / words[words.index("--output") + 1])
+
+
+@pytest.mark.parametrize("page", DEVELOPERS, ids=lambda page: page.stem)
+def test_every_command_for_developers_exists(page: Path) -> None:
+    for block in blocks(page):
+        for words in commands(block) if block.language == "sh" else []:
+            program = words[0].removeprefix(".venv/bin/")
+            if program == "lazsl":
+                words = words[: words.index(">")] if ">" in words else words
+                check_options(words[1:])
+            else:
+                check_other([program, *words[1:]])
 
 
 def test_every_example_of_the_command_reference_is_understood() -> None:

@@ -29,7 +29,7 @@ from lazsl.errors import UserError
 from lazsl.evaluation.evaluate import evaluate
 from lazsl.fieldguide import LABELS_FILE, TRUTH_FILE
 from lazsl.images import budget
-from lazsl.images.boxes import draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, load_encoder

@@ -13,8 +13,8 @@ from PIL import Image
 from sample import copy_sample, label_plainly, sample_files, small_job
 
 from lazsl.embedding.vectors import RegionVectors, embed_regions
-from lazsl.images import layouts
-from lazsl.images.boxes import draw_boxes
+from lazsl.images import crop_layouts
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, load_encoder
@@ -54,9 +54,9 @@ def test_a_zoom_stores_coarse_squares_then_fine_ones_where_these_say(
         first = draw_boxes(*size, digest, settings)
         assert np.array_equal(facts.boxes[:14], first)
         image_vectors = embedded.vectors[30 * row : 30 * row + 30]
-        left, top = layouts.window_corner(first, image_vectors[:14])
+        left, top = crop_layouts.window_corner(first, image_vectors[:14])
         corner = np.array([left, top, left, top])
-        fine = layouts.window_squares(*size, digest, settings) + corner
+        fine = crop_layouts.window_squares(*size, digest, settings) + corner
         assert np.array_equal(facts.boxes[14:], fine)
         if resampling == "exact":
             with Image.open(file) as opened:

@@ -20,7 +20,7 @@ from lazsl.embedding.label_set import embed_labels
 from lazsl.embedding.shard import Embedded, embed_images
 from lazsl.fieldguide import IMAGES_DIR, TRUTH_FILE
 from lazsl.images import reasons
-from lazsl.images.boxes import draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.images.reasons import Reject
 from lazsl.labelset.native import parse_labelset

@@ -24,7 +24,7 @@ from lazsl.evaluation.stored import StoredRun, open_stored, read_images
 from lazsl.evaluation.tally import Tally, Truth
 from lazsl.explain.evidence import Evidence
 from lazsl.explain.maps import place_maps
-from lazsl.images.places import explained, fitting_grid
+from lazsl.images.region_maps import explained, fitting_grid
 from lazsl.run.run import Run
 from lazsl.warehouse.opening import open_warehouse
 from studies.fieldguide import sample

@@ -14,7 +14,7 @@ import torch
 from open_clip.transform import PreprocessCfg
 from PIL import Image
 
-from lazsl.images.boxes import draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.images.decoding import Picture, decode
 from lazsl.images.fast_crops import (

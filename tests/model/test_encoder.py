@@ -25,7 +25,7 @@ from torch import Tensor
 
 from lazsl.errors import UserError
 from lazsl.fieldguide import MODEL_DIR
-from lazsl.images.boxes import draw_boxes
+from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import (

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.fieldguide import LABELS_FILE
-from lazsl.images.places import explained
+from lazsl.images.region_maps import explained
 from lazsl.labelset.reading import load_labelset, write_labels
 from lazsl.report.images import PART
 from lazsl.report.make import make_report

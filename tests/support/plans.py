@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lazsl.explain.evidence import Evidence, every_region, read_shard_evidence
-from lazsl.images.places import explained, fitting_grid
+from lazsl.images.region_maps import explained, fitting_grid
 from lazsl.warehouse.sqlfiles import Connection
 
 

@@ -15,7 +15,7 @@ from lazsl.explain.localised import localised
 from lazsl.explain.maps import place_maps
 from lazsl.explain.picture.canvas import FAINT, Canvas, Style
 from lazsl.explain.side_by_side import Pair, Spoken, decisive, pair
-from lazsl.images.places import fitting_grid
+from lazsl.images.region_maps import fitting_grid
 
 WIDTH, MARGIN, GAP = 12.0, 0.45, 0.28
 INNER = WIDTH - 2 * MARGIN

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lazsl.images.places import explained, fitting_grid
 from lazsl.images.raw_uniform import raw_uniform
+from lazsl.images.region_maps import explained, fitting_grid
 from lazsl.settings import RegionSettings
 
 LEVELS = ((2, 0.75), (3, 0.5), (4, 0.4), (5, 0.35), (6, 0.3))

@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from lazsl.images.boxes import draw_boxes
-from lazsl.images.layouts import (
+from lazsl.images.crop_boxes import draw_boxes
+from lazsl.images.crop_layouts import (
     COARSEST,
     FINEST,
     WINDOW,

@@ -1,4 +1,4 @@
-"""Pixels -> boxes -> model-ready crops.
+"""Where crops lie in an image, and how large they are.
 
 Boxes are a pure function of the image's bytes and the region settings, so that a retry, another
 shard size or another machine cuts the same ones.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lazsl.images.layouts import coarse, pyramid
+from lazsl.images.crop_layouts import coarse, pyramid
 from lazsl.images.raw_uniform import raw_uniform
 from lazsl.settings import RegionSettings
 
@@ -21,7 +21,7 @@ def draw_boxes(width: int, height: int, digest: str, settings: RegionSettings) -
 
     Row 0 is the whole image. Rows 1..M are squares: of the random layout with side U(smallest,
     largest) of the shorter side at a uniform position (LaZSL, arXiv 2506.23822, section 3), of the
-    others as `layouts` has them.
+    others as `crop_layouts` has them.
 
     Args:
         width: pixels after EXIF orientation.
