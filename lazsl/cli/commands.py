@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lazsl.cli import (
+from lazsl.cli import (  # noqa: F401
     audit,
     datasets,
     describe,
@@ -23,23 +23,3 @@ from lazsl.cli import (
 from lazsl.cli.app import app
 
 __all__ = ["app"]
-
-
-_ = (
-    audit,
-    datasets,
-    describe,
-    estimate,
-    evaluate,
-    explain,
-    export,
-    find,
-    label,
-    labels,
-    labels_tree,
-    report,
-    runs,
-    serve,
-    sql,
-    warehouse,
-)

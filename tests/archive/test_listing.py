@@ -13,12 +13,12 @@ import fsspec
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
+from objects import fill, keys, remove
+from refusals import complaint
 from s3 import FaultyS3
 
 from lazsl.archive import listing as archive
 from lazsl.archive.listing import list_archive
-from lazsl.errors import UserError
-from lazsl.store.folder import Folder
 
 SUFFIXES = (".jpg", ".png")
 AWKWARD = [
@@ -31,29 +31,6 @@ AWKWARD = [
     "é/鳥.jpg",
     "zero.jpg",
 ]
-
-
-def fill(url: str, objects: dict[str, bytes]) -> Folder:
-    folder = Folder(url)
-    for key, data in objects.items():
-        folder.write_bytes(key, data)
-    return folder
-
-
-def remove(url: str, key: str) -> None:
-    folder = Folder(url)
-    folder.fs.rm_file(folder.path(key))
-
-
-def keys(table) -> list[str]:
-    return table["key"].to_pylist()
-
-
-def complaint(call: Callable[[], object]) -> str:
-    with pytest.raises(UserError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # Listing

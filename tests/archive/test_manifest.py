@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
 import pytest
+from objects import fill, keys, remove
+from refusals import complaint
 
 from lazsl.archive.manifest import plan_shards, read_manifest, shard_images
-from lazsl.errors import UserError
 from lazsl.store import keys as identity
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
 
 SUFFIXES = (".jpg", ".png")
-
-
-def fill(url: str, objects: dict[str, bytes]) -> Folder:
-    folder = Folder(url)
-    for key, data in objects.items():
-        folder.write_bytes(key, data)
-    return folder
-
-
-def remove(url: str, key: str) -> None:
-    folder = Folder(url)
-    folder.fs.rm_file(folder.path(key))
-
-
-def keys(table) -> list[str]:
-    return table["key"].to_pylist()
-
-
-def complaint(call: Callable[[], object]) -> str:
-    with pytest.raises(UserError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import json
 import random
 import shlex
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -17,6 +17,7 @@ from pathlib import Path
 import miniatures
 import pytest
 from miniatures import MINIATURES, Miniature
+from refusals import complaint
 from sample import label_plainly, sample_files, small_job
 from typer.testing import CliRunner
 
@@ -27,19 +28,10 @@ from lazsl.datasets import prepare as prepare_module
 from lazsl.datasets import registry, wordnet
 from lazsl.datasets.class_names import join_classes
 from lazsl.datasets.wordnet import imagenet_ids, imagenet_names, subset
-from lazsl.errors import UserError
 from lazsl.labelset.reading import load_labelset
 from lazsl.settings import IMAGE_SUFFIXES
 from lazsl.store.folder import Folder
 from lazsl.warehouse.opening import open_warehouse
-
-
-def complaint(call: Callable[[], object]) -> str:
-    """The one sentence that a call is refused with."""
-    with pytest.raises(UserError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def label_file(file: Path, names: Iterable[str]) -> str:

@@ -11,9 +11,10 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
+from refusals import complaint
 from s3 import FaultyS3
 
-from lazsl.errors import DamagedError, UserError
+from lazsl.errors import DamagedError
 from lazsl.store.folder import Folder
 from lazsl.store.urls import masked, split_url
 
@@ -24,13 +25,6 @@ STEPS: dict[str, Callable[[Folder], object]] = {
     "read columns": lambda folder: folder.read_table("a.parquet", ["id"]),
     "write": lambda folder: folder.write_bytes("a.json", b"{}"),
 }
-
-
-def complaint(call: Callable[[], object]) -> str:
-    with pytest.raises(UserError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ import duckdb
 import fake_run
 import pyarrow as pa
 import pytest
+from refusals import complaint
 from typer.testing import CliRunner
 
 from lazsl.cli.commands import app
-from lazsl.errors import DamagedError, UserError
+from lazsl.errors import DamagedError
 from lazsl.run.status import run_status
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
@@ -70,13 +70,6 @@ def damage(workspace: Folder, name: str) -> None:
     data = bytearray(workspace.read_bytes(name))
     data[len(data) // 2] ^= 16
     workspace.write_bytes(name, bytes(data))
-
-
-def complaint(call: Callable[[], object]) -> str:
-    with pytest.raises(UserError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 TRUTH = pa.table({"key": ["a.jpg", "b.jpg"], "label": ["wren", "owl"]})
