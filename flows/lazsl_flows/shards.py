@@ -24,7 +24,7 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from lazsl.archive.manifest import Plan
-from lazsl.archive.staging import unstage
+from lazsl.archive.staging import Staged, unstage
 from lazsl.model.towers import Towers
 from lazsl.run import steps
 from lazsl.run.run import Run, notices, open_run, record_run
@@ -58,7 +58,7 @@ def attributes(run: Run, towers: Towers = "both") -> bool:
 @in_words
 def stage(
     run: Run, number: int, shard: str, directory: Path, again: tuple[str, ...] = ()
-) -> tuple[steps.StagedShard, float]:
+) -> tuple[Staged, float]:
     """Fetch a shard's images to the local disk, or those that are tried again."""
     started = time.perf_counter()
     return steps.stage_shard(run, shard, directory, again), time.perf_counter() - started
@@ -66,7 +66,7 @@ def stage(
 
 @task(name="embed", task_run_name="embed {number} ({shard})", cache_policy=NO_CACHE)
 @in_words
-def embed(run: Run, number: int, shard: str, staged: tuple[steps.StagedShard, float]) -> State[Any]:
+def embed(run: Run, number: int, shard: str, staged: tuple[Staged, float]) -> State[Any]:
     """Cut regions and embed them. The staged images are removed afterwards."""
     images, seconds = staged
     total = len(images.table)
@@ -173,7 +173,7 @@ def work(
         key="lazsl-progress",
         description=f"shards of {run.key} that are done",
     )
-    watcher.get().begin(sum(steps.count_images(run, missing).values()), len(missing))
+    watcher.get().begin(steps.count_images(run, missing), len(missing))
     waiting: deque[list[PrefectFuture[Any]]] = deque()
     reasons: list[str] = []
     done = len(shards) - len(missing)

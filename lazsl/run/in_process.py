@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from lazsl.archive.staging import unstage
+from lazsl.archive.staging import Staged, unstage
 from lazsl.errors import UserError
 from lazsl.run import steps
 from lazsl.run.into_warehouse import load_run
@@ -72,7 +72,7 @@ def _finish(
 ) -> None:
     missing = steps.to_label(run, shards) if with_images else steps.missing_shards(run, shards)
     to_stage = [s for s in missing if with_images and _is_to_embed(run, s)]
-    counts = steps.count_images(run, missing)
+    counts = {shard: steps.count_images(run, [shard]) for shard in missing}
     total, done = sum(counts.values()), 0
     failures: list[str] = []
 
@@ -122,9 +122,9 @@ class _Ahead:
     ) -> None:
         self._run, self._scratch, self._pool = run, scratch, pool
         self._waiting = list(shards)
-        self._staging: dict[str, Future[tuple[steps.StagedShard, float]]] = {}
+        self._staging: dict[str, Future[tuple[Staged, float]]] = {}
 
-    def take(self, shard: str) -> tuple[steps.StagedShard, float]:
+    def take(self, shard: str) -> tuple[Staged, float]:
         """The shard's images on the local disk, and the seconds it took to fetch them.
 
         Raises:
@@ -135,7 +135,7 @@ class _Ahead:
             self._staging[name] = self._pool.submit(self._stage, name)
         return self._staging.pop(shard).result()
 
-    def _stage(self, shard: str) -> tuple[steps.StagedShard, float]:
+    def _stage(self, shard: str) -> tuple[Staged, float]:
         started = time.perf_counter()
         again = steps.rejects_again(self._run, shard) if steps.is_embedded(self._run, shard) else []
         staged = steps.stage_shard(self._run, shard, self._scratch / shard, again)
