@@ -29,7 +29,7 @@ from lazsl.settings import Job, ScoringSettings, make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from lazsl.store.vectors import boxes_of, vectors_of
-from lazsl.warehouse.loading import check_truth
+from lazsl.warehouse.news import check_truth
 
 MEMORY_BYTES = 512 * 2**20
 """Of embeddings that are worked on at a time."""

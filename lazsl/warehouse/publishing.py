@@ -33,7 +33,8 @@ from lazsl.errors import DamagedError, UserError
 from lazsl.store.folder import Folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.gathering import gather, keep_truth
-from lazsl.warehouse.loading import News, check_truth, load_shards, mark, unloaded, would_mark
+from lazsl.warehouse.loading import load_shards
+from lazsl.warehouse.news import News, check_truth, mark, unloaded, would_mark
 from lazsl.warehouse.opening import (
     Busy,
     current_definitions,

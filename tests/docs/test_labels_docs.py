@@ -11,9 +11,9 @@ from endpoint import Server
 from typer.testing import CliRunner
 
 from lazsl.cli.commands import app
+from lazsl.labelset.entries import CLASS_FIELDS, FIELDS
 from lazsl.labelset.finding import KINDS
 from lazsl.labelset.formats import FORMATS
-from lazsl.labelset.native import CLASS_FIELDS, FIELDS
 from lazsl.labelset.reading import load_labelset
 
 PAGE = (Path(__file__).parents[2] / "docs" / "labels.md").read_text(encoding="utf-8")
