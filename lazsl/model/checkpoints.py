@@ -131,7 +131,7 @@ def reading(source: ModelSource) -> AbstractContextManager[None]:
 
 
 def unreadable(source: ModelSource, error: Exception) -> str:
-    reason = first_line(error)
+    reason = library_reason(error)
     tower = source.text_config.get("hf_model_name")
     if tower and isinstance(error, OSError) and "couldn't connect" in str(error):
         return (
@@ -146,7 +146,7 @@ def unreadable(source: ModelSource, error: Exception) -> str:
 
 
 def unreadable_tokenizer(source: ModelSource, error: Exception) -> str:
-    reason = first_line(error)
+    reason = library_reason(error)
     name = source.text_config.get("hf_tokenizer_name")
     called = f" {name!r}" if name else ""
     place = f"{source.name}:/path/to/weights.safetensors"
@@ -261,7 +261,7 @@ def _local(given: str, folder: Path) -> tuple[Any, Path]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"model {given!r}: {config} is no JSON ({first_line(error)})") from None
+        raise UserError(f"model {given!r}: {config} is no JSON ({library_reason(error)})") from None
     with _offline():
         check_configuration(given, document)
     return text, Path(weights)
@@ -280,7 +280,7 @@ def _hub(given: str, identifier: str) -> tuple[Any, Path]:
 
 
 def _unreachable(model: str, name: str, error: Exception) -> str:
-    reason = first_line(error)
+    reason = library_reason(error)
     return (
         f"the weights of {model!r} could not be fetched ({reason}); on a machine without a way to "
         f"the hub, copy the file there and use {name}:/path/to/weights.safetensors, "
@@ -330,7 +330,7 @@ def _cached_file_digest(path: str, size: int, mtime_ns: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def first_line(error: Exception) -> str:
+def library_reason(error: Exception) -> str:
     """What a library said, fit to stand in a sentence."""
     if isinstance(error, pickle.UnpicklingError):
         return "it is no file of plain weights, and code in it is not run"

@@ -13,7 +13,7 @@ from open_clip.transform import PreprocessCfg
 from lazsl.errors import UserError
 from lazsl.model.checkpoints import (
     ModelSource,
-    first_line,
+    library_reason,
     reading,
     unreadable,
     unreadable_tokenizer,
@@ -44,7 +44,7 @@ def choose_device(device: str) -> str:
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
-        reason = first_line(error)
+        reason = library_reason(error)
         raise UserError(
             f"device {device!r} is not usable here ({reason}); use auto or cpu"
         ) from None

@@ -10,7 +10,7 @@ from open_clip.factory import load_state_dict
 from safetensors import safe_open
 
 from lazsl.errors import UserError
-from lazsl.model.checkpoints import ModelSource, first_line, reading
+from lazsl.model.checkpoints import ModelSource, library_reason, reading
 
 _NAME = "logit_scale"
 
@@ -33,7 +33,7 @@ def _logit_scale(source: ModelSource) -> float:
     except Exception as error:  # safetensors, pickle and zip errors alike
         raise UserError(
             f"the logit scale of model {source.given!r} cannot be read from {source.weights} "
-            f"({first_line(error)}); check that the file is whole, or set scoring.epsilon and "
+            f"({library_reason(error)}); check that the file is whole, or set scoring.epsilon and "
             "scoring.presence_temperature"
         ) from None
     scale = math.nan if value is None else math.exp(float(value.float().flatten()[0]))

@@ -46,9 +46,7 @@ def status_of_listed(path: Path, run: str, images: pa.Table) -> dict[str, Any]:
         sqlfiles.registered(connection, {"new_listed": images}),
     ):
         known = [row[0] for row in sqlfiles.run(connection, "runs.sql").fetchall()]
-        counted = sqlfiles.run(connection, "status_listed.sql", run=run)
-        names = [column[0] for column in counted.description]
-        counts: dict[str, Any] = dict(zip(names, counted.fetchall()[0], strict=True))
+        (counts,) = sqlfiles.rows(connection, "status_listed.sql", run=run)
         counts["rejects"] = dict(sqlfiles.run(connection, "status_rejects.sql", run=run).fetchall())
         done = sqlfiles.run(connection, "load/shards_done.sql", run=run).fetchall()
         counts["versions"] = {row[0]: row[1] for row in done}
