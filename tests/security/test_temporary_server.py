@@ -1,0 +1,45 @@
+"""The server that Prefect starts beside `lazsl label` is no way in for other users."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import psutil
+from sample import copy_sample
+
+from lazsl.fieldguide import LABELS_FILE
+
+
+def test_while_an_archive_is_labelled_its_prefect_server_answers_nobody_else(
+    tmp_path: Path, prefect_home: Callable[[Path], Path]
+) -> None:
+    archive = copy_sample(tmp_path / "archive", 2, odd=False)
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    environment = plain | {
+        "PREFECT_HOME": str(prefect_home(tmp_path / "prefect")),
+        "COLUMNS": "200",
+    }
+    command = [sys.executable, "-m", "lazsl.cli", "label", str(archive), f"--labels={LABELS_FILE}"]
+    command += ["--model=fieldguide", f"--workspace={tmp_path / 'work'}", "--regions=4"]
+    label = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    answers: list[int] = []
+    deadline = time.monotonic() + 240
+    while label.poll() is None and not answers and time.monotonic() < deadline:
+        with suppress(psutil.Error, httpx.HTTPError):
+            for child in psutil.Process(label.pid).children(recursive=True):
+                if port := re.search(r"server_process (\d+)", " ".join(child.cmdline())):
+                    url = f"http://127.0.0.1:{port[1]}/api/block_documents/filter"
+                    answers.append(httpx.post(url, json={}, timeout=10).status_code)
+        time.sleep(0.05)
+    _, output = label.communicate(timeout=240)
+    assert label.returncode == 0, output
+    assert answers == [401]
+    assert (tmp_path / "prefect").stat().st_mode & 0o077 == 0
