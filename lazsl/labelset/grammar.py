@@ -33,11 +33,13 @@ _MIDDLE = re.compile(
     r"(with|and|or|but|then|of|from|in|on|at|by|between|under|near)\b(?![-/])", re.IGNORECASE
 )
 _A_VOWEL = re.compile(
-    r"\ba\s+(?!(?:uni|eu|ewe|one|once|use|usu|ura|ute|uti|ubi|ukulele|u\b|u-)|o-|a-|e-|i-)"
+    r"\ba\s+(?!(?:uni|eu|ewe|one|once|use|usu|ura|ute|uti|ubi|ukulele|u\b|u-)|o-|a-|e-|i-"
+    r"|(?:is|are|and|or|of|in|on|as|at|if)\b)"  # "vitamin A is", "types A and B"
     r"[aeiou]\w+",
     re.IGNORECASE,
 )
 _AN_CONSONANT = re.compile(r"\ban\s+(?!hour|hono|heir|herb|x-|[fhlmnrsx]\b)[bcdfghj-np-tv-z]\w+")
+_NO_NOUN = re.compile(r"an?\s+(?:is|are|has|have|and|or|of)\b", re.IGNORECASE)
 _WORD = re.compile(r"[\w'’-]+")
 _ENDINGS = ".,;:!?"
 
@@ -98,6 +100,8 @@ def complaints(prompt: str, attribute: str, template: str | None) -> Iterator[Co
                 f"{match[0]!r} stands in {prompt!r}", f"write {once!r}, or say it anew", mended
             )
             break
+    if match := _NO_NOUN.match(attribute):
+        yield Complaint(f"{match[0]!r} lacks a noun in {attribute!r}", "write what it is")
     if (match := _A_VOWEL.search(attribute)) and not match[0][2:].isupper():  # "a US flag"
         yield _article(attribute, match, match[0][0] + "n" + match[0][1:])
     if match := _AN_CONSONANT.search(attribute):

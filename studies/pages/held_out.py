@@ -103,6 +103,13 @@ def closed_rows(
             yield (world, promise.name, f"{images}", *_labelled(alone), *_labelled(treed))
 
 
+def by_draw(archives_shown: Sequence[Archive], promise: Promise) -> str:
+    """Right labels of photos, with parents, draw by draw: `57 of 60, 59 of 59`."""
+    photos = [archive for archive in archives_shown if archive.world == "photo"]
+    scored = [archive.label(archive.labels, promise, tree=True) for archive in photos]
+    return ", ".join(f"{part.given_right.sum()} of {part.given.sum()}" for part in scored)
+
+
 def open_rows(
     archives_shown: Sequence[Archive], promises: Sequence[Promise], fraction: float, seeds: range
 ) -> Iterator[tuple[str, ...]]:

@@ -231,7 +231,8 @@ BAD = (
 SENTENCES = (
     "A cannon looks like a large tube.|An Abyssinian looks like a slender cat.|"
     "A great Pyrenees is a large, white dog.|A bird typically has two wings.|"
-    "The coat is silky.|A pug weighs little, has a flat face, and is small."
+    "The coat is silky.|Vitamin A is orange.|Types A and B differ.|"
+    "A pug weighs little, has a flat face, and is small."
 ).split("|")
 
 
@@ -251,6 +252,13 @@ def test_a_wrong_article_in_a_whole_sentence_is_found() -> None:
     document = {"template": "{attribute}", "classes": {"Thing": ["A english setter is brown."]}}
     [finding] = check(Read(parse_labelset(document, "x")))
     assert finding.kind == "grammar" and finding.mended == "An english setter is brown."
+
+
+def test_an_article_without_a_noun_is_found_and_left_for_a_person() -> None:
+    document = {"template": "{attribute}", "classes": {"Dog": ["A is a four-legged mammal."]}}
+    [finding] = check(Read(parse_labelset(document, "x")))
+    assert finding.kind == "grammar" and finding.mended is None
+    assert "'A is' lacks a noun" in finding.reason
 
 
 def complaints(attribute: str) -> list[Finding]:

@@ -406,7 +406,7 @@ def top_scores(run: Run) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]
 @pytest.mark.usefixtures("plainly")
 def test_relabel_with_a_trust_file_abstains_as_it_was_measured(copied: Run, tmp_path: Path) -> None:
     keys, scores, right, known = top_scores(copied)
-    trust = measure_trust(scores, right, known, 0.8)
+    trust = measure_trust(scores, right, known, 0.8, floored=True)
     assert trust.threshold is not None
     write_trust(tmp_path / "trust.json", trust, copied)
     options = ["-w", copied.job.workspace, "--warehouse", str(copied.job.warehouse_path)]
@@ -423,6 +423,8 @@ def test_relabel_with_a_trust_file_abstains_as_it_was_measured(copied: Run, tmp_
     with closing(open_warehouse(copied.job.warehouse_path)) as connection:
         runs = [row["run"] for row in ask(connection, "from runs order by created")]
         (run,) = set(runs) - {copied.key}
+        scoring = paths.read_run_record(copied.workspace, run)["job"]["scoring"]
+        assert scoring["floor"] == trust.floor == scores[:, 0].min()
         answer = ask(connection, f"select key, label from labelled where run = '{run}'")
         assert {row["key"] for row in answer if row["label"] is not None} == given
         for name in TABLES:
