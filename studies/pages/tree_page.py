@@ -106,8 +106,8 @@ def page(base: Run, labels: LabelSet, scratch: Path, worlds: Path) -> str:
         areas="\n".join(areas),
         opened="\n".join(opened),
         elsewhere="\n".join(_row(*cells) for cells in elsewhere),
-        draw_by_draw="; ".join(
-            f"{promise.name}: {held_out.by_draw(archives_shown, promise)}" for promise in promises
+        draw_by_draw="\n".join(
+            f"- {promise.name}: {held_out.by_draw(archives_shown, promise)}" for promise in promises
         ),
         strangers="\n".join(_row(*cells) for cells in strangers),
     )
