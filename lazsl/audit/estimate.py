@@ -5,9 +5,11 @@ the sample, so every image stands for 1 / probability images of the archive, who
 Hence a later run over the same archive (other labels, settings or model) is estimated from the same
 judgements, which are about images and not about runs. Three things are assumed: the run was not
 tuned on these very judgements; images of the sample that nobody judged are like the judged ones of
-their stratum; and judgements are right. That images come in groups of near copies does no harm:
-chance chose among all of them. The estimate speaks of the images that were there when the sample
-was drawn: those that came later have no judgement, and need a new sample.
+their stratum; and judgements are right. Of a sample that is judged in part, an image that somebody
+judged without its sample, because it was chosen by hand or by a filter, is left out: chance did not
+choose it, and the least certain are what people choose. That images come in groups of near copies
+does no harm: chance chose among all of them. The estimate speaks of the images that were there when
+the sample was drawn: those that came later have no judgement, and need a new sample.
 """
 
 from __future__ import annotations
@@ -75,6 +77,9 @@ class Audit:
     """By class name: share of the images called so that are rightly called so."""
     unseen: int
     """Classes that the run gave to images, none of which was judged."""
+    chosen: int = 0
+    """Of the drawn, those left out because they were judged without the sample, in which others are
+    not judged yet; `judged` does not count them."""
     method: str = METHOD
 
     def notes(self) -> list[str]:
@@ -83,6 +88,16 @@ class Audit:
             f"{self.judged:,} of {self.drawn:,} images of sample {self.sample} were judged; "
             f"they stand for {self.population:,} images."
         ]
+        if self.chosen:
+            sentences.append(
+                f"{self.chosen:,} more are left out: somebody chose them to be judged, so they do "
+                "not stand for others. Judge the whole sample, and they count."
+            )
+        elif self.judged < self.drawn:
+            sentences.append(
+                "The others are taken to be like these; were the hard ones put off, the accuracy "
+                "is lower than this."
+            )
         if self.images != self.population:
             sentences.append(
                 f"The run scored {self.images:,} images; nothing is said of those that came after "
@@ -120,8 +135,15 @@ def estimate_run(path: Path, run: str, sample: str | None = None) -> Audit:
         rows = sqlfiles.run(connection, "audit/judged.sql", run=run, sample=name).fetchall()
         called = dict(sqlfiles.run(connection, "audit/called.sql", run=run).fetchall())
     population = {row[0]: row[1] for row in rows}
-    seen = [row for row in rows if row[2]]
-    stratum, _, _, agreed, labels, correct = zip(*seen, strict=True)
+    judged = [row for row in rows if row[2]]
+    seen = judged if len(judged) == len(rows) else [row for row in judged if row[3]]
+    if not seen:
+        raise UserError(
+            f"the {len(judged)} judged images of sample {name} were chosen, not drawn: they say "
+            "nothing of the others; judge the sample's own file (lazsl audit sample) or its page "
+            "in the report, and import that"
+        )
+    stratum, _, _, _, agreed, labels, correct = zip(*seen, strict=True)
     right = np.array([bool(value) for value in correct])
     answered = np.array([label is not None for label in labels])
     if not answered.any():
@@ -147,6 +169,7 @@ def estimate_run(path: Path, run: str, sample: str | None = None) -> Audit:
             for label in classes
         },
         unseen=len(called.keys() - set(classes)),
+        chosen=len(judged) - len(seen),
     )
 
 

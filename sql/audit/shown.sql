@@ -1,5 +1,6 @@
 -- Audit: what is a person told of the drawn images? What the run says of each, with the attributes
--- that carried its best class most.
+-- that carried its best class most; in random order (an image_id is a digest), so that a sheet that
+-- is judged in part stands for all.
 -- Parameters: $run. Relation: new_samples (records.SAMPLES).
 select
     d.sample,
@@ -20,4 +21,4 @@ join images as i on i.archive = r.archive and i.shard = p.shard and i.image_id =
 join evidence as e
     on e.run = r.run and e.shard = p.shard and e.image_id = d.image_id and e.rank = 1
 group by all
-order by d.key, d.image_id;
+order by d.image_id;

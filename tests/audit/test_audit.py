@@ -302,6 +302,36 @@ def test_two_commands_turn_judgements_into_the_accuracy_of_any_run(
     assert "all labels" in shown and "43 of 43 images" in shown
 
 
+def test_images_that_were_chosen_to_be_judged_stand_for_no_others(here: Place) -> None:
+    sample = here.drawn()
+    sheet = Path(here.sheet(sample, as_called)).read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(sheet)))
+    assert [row["image_id"] for row in rows] == sorted(row["image_id"] for row in rows), "no random"
+    chosen, drawn = rows[:6], rows[6:12]
+    by_hand = here.home / "chosen.csv"
+    by_hand.write_text(
+        "key,judged_label\n" + "".join(f"{row['key']},{NONE}\n" for row in chosen), encoding="utf-8"
+    )
+    here.imported(str(by_hand), run="run-a")
+    with pytest.raises(UserError, match=r"6 judged images of sample .* were chosen, not drawn"):
+        estimate.estimate_run(here.path, "run-a")
+
+    of_sample = {row["key"] for row in drawn}
+    here.imported(here.sheet(sample, lambda r: r["label"] if r["key"] in of_sample else ""))
+    part = estimate.estimate_run(here.path, "run-a")
+    assert (part.judged, part.chosen, part.accuracy.value) == (6, 6, 1)
+    assert "6 more are left out: somebody chose them" in "\n".join(part.notes())
+
+    # All are judged: then it makes no difference who chose some of them.
+    by_hand_keys = {row["key"] for row in chosen}
+    here.imported(
+        here.sheet(sample, lambda r: "" if r["key"] in by_hand_keys else r["label"]), "bob"
+    )
+    whole = estimate.estimate_run(here.path, "run-a")
+    assert (whole.judged, whole.chosen) == (20, 0) and whole.accuracy.value < 1
+    assert "left out" not in "\n".join(whole.notes())
+
+
 # What is kept
 
 

@@ -10,8 +10,10 @@
   const NONE = "(none of these)";
   const HEADER = ["run", "sample", "image_id", "key", "label", "judged_label", "reviewer", "judged_at", "comment"];
   const PLACE = `lazsl-judged-${report.run}`;
-  /* By image_id: { answer, at, comment }; the answer is the number of a class, "none" or "unsure". */
-  const answers = lazsl.kept(PLACE) || {};
+  /* By image_id: { answer, at, comment }; the answer is the number of a class, "none" or "unsure".
+     Every sample has answers of its own: one that was given because the image was chosen must not
+     pass for one that chance asked for. */
+  let answers = {};
   let rows = [];
   let at = 0;
   let image = null;
@@ -21,6 +23,7 @@
     const name = lazsl.address().get("sample") || "";
     return Object.hasOwn(report.samples, name) ? name : "";
   };
+  const place = () => (sample() ? `${PLACE}-${sample()}` : PLACE);
   const given = (row) => (Object.hasOwn(answers, index.id(row)) ? answers[index.id(row)] : null);
   const isJudged = (row) => given(row) !== null && given(row).answer !== null;
 
@@ -34,7 +37,7 @@
   function keep(row, change) {
     const before = given(row) || { answer: null, comment: "" };
     answers[index.id(row)] = { ...before, ...change, at: new Date().toISOString() };
-    lazsl.keep(PLACE, answers);
+    lazsl.keep(place(), answers);
     find("forgetful").hidden = !lazsl.isForgetful();
   }
 
@@ -141,6 +144,7 @@
     if (!location.hash.slice(1) && Object.keys(report.samples).length) {
       history.replaceState(null, "", `#sample=${Object.keys(report.samples)[0]}`);
     }
+    answers = lazsl.kept(place()) || {};
     about();
     rows = await chosen();
     const first = rows.findIndex((row) => !isJudged(row));
