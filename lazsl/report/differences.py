@@ -23,11 +23,13 @@ def settings_that_differ(before: dict[str, Any], now: dict[str, Any]) -> list[tu
     flat = [_flat(before), _flat(now)]
     names = [name for name in {**flat[0], **flat[1]} if name.partition(".")[0] not in _ELSEWHERE]
     pairs = [(name, flat[0].get(name), flat[1].get(name)) for name in names]
-    return [
-        (name, "" if a is None else str(a), "" if b is None else str(b))
-        for name, a, b in pairs
-        if a != b
-    ]
+    return [(name, _value(a), _value(b)) for name, a, b in pairs if a != b]
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _flat(job: dict[str, Any], prefix: str = "") -> dict[str, Any]:
