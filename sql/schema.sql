@@ -170,7 +170,9 @@ create table if not exists predictions (
     gap float,
     parent_label varchar,
     parent_chance float,
-    parent_level smallint
+    parent_level smallint,
+    shown varchar[],
+    shown_strength float[]
 );
 -- Version 2: runs that were loaded before never abstained.
 alter table predictions add column if not exists confidence float;
@@ -185,6 +187,9 @@ alter table predictions add column if not exists gap float;
 alter table predictions add column if not exists parent_label varchar;
 alter table predictions add column if not exists parent_chance float;
 alter table predictions add column if not exists parent_level smallint;
+-- Runs that were loaded before kept the attributes of their best classes alone.
+alter table predictions add column if not exists shown varchar[];
+alter table predictions add column if not exists shown_strength float[];
 comment on table predictions is 'one row per run and labelled image';
 comment on column predictions.run is 'run key';
 comment on column predictions.shard is 'shard the image belongs to';
@@ -224,6 +229,10 @@ comment on column predictions.parent_chance is
     'chance that the parent is right, summed over the classes kept (top_k); null: no parent';
 comment on column predictions.parent_level is
     'steps up from the best class to the parent, 1 the nearest; null: no parent';
+comment on column predictions.shown is
+    'attributes of the whole label set that the image shows most strongly, strongest first';
+comment on column predictions.shown_strength is
+    'their strengths: of one-sided plans; else the mean similarity of the regions';
 
 create table if not exists scores (
     run varchar not null,

@@ -68,6 +68,28 @@ left join truth as t on t.archive = r.archive and t.key = i.key;
 comment on view labelled is
     'what every image was called, with its file, its truth and what other methods call it: one row per run and labelled image';
 
+-- Which attributes of the whole label set does an image show most strongly, whatever its class? One
+-- row per run, labelled image and attribute; none of runs from before.
+create or replace view shown_attributes as
+select
+    p.run,
+    r.archive,
+    p.shard,
+    p.image_id,
+    i.key,
+    i.listed,
+    coalesce(p.label, w.best_guess) as best_guess,
+    unnest(range(1, len(p.shown) + 1))::smallint as place,
+    unnest(p.shown) as attribute,
+    unnest(p.shown_strength) as strength
+from predictions as p
+join runs as r on r.run = p.run
+left join withheld as w on w.run = p.run and w.shard = p.shard and w.image_id = p.image_id
+left join images as i
+    on i.archive = r.archive and i.shard = p.shard and i.image_id = p.image_id;
+comment on view shown_attributes is
+    'the attributes of the whole label set that every image shows most strongly, whatever its class';
+
 -- What could not be labelled, and why?
 create or replace view rejected as
 select x.run, r.archive, x.shard, x.image_id, i.key, i.uri, i.listed, x.reason, x.detail

@@ -29,6 +29,7 @@ class Rivals:
 
     Attributes:
         text: (N,) int64, number of each sentence's words among the U different ones.
+        texts: the U different ones, as they are first written in the label set.
     """
 
     def __init__(
@@ -39,6 +40,10 @@ class Rivals:
     ) -> None:
         device = packed.embeddings.device
         number: dict[str, int] = {}
+        written: dict[str, str] = {}
+        for text in (text for texts in attributes for text in texts):
+            written.setdefault(text.casefold(), text)
+        self.texts = tuple(written.values())
         by_class = [
             [number.setdefault(text, len(number)) for text in texts]
             for texts in without_names(classes, attributes)

@@ -21,6 +21,7 @@ from lazsl.scoring.confidence import confidence
 from lazsl.scoring.embedded import EmbeddedLabels, images_alike
 from lazsl.scoring.passed_over import PassedOver, passed_over
 from lazsl.scoring.presence import Presence, measure_presence
+from lazsl.scoring.shown import mean_strengths, most_shown
 from lazsl.scoring.tree import Tree, chances, chances_above, deepest
 from lazsl.settings import ScoringSettings
 from lazsl.store import schemas
@@ -97,7 +98,9 @@ def _score(
         "crop_mean": crop_mean_scores(crops, labels.packed),
     }
     names = pa.array(labels.classes, pa.string())
-    ranked = _Ranked(image_ids, names, classes, plans, regions.first, presence)
+    each = mean_strengths(vectors, labels, settings.theta) if strengths is None else strengths
+    shown = most_shown(each, labels)
+    ranked = _Ranked(image_ids, names, classes, plans, regions.first, presence, shown)
     doubt = pa.nulls(len(crops), pa.float32())
     if count is not None:
         chances = doubts(crops, whole, count, labels.packed, settings, memory_bytes // 2)
@@ -121,6 +124,7 @@ class _Ranked:
     plans: Plans
     first: int
     presence: Presence | None
+    shown: tuple[pa.Array[Any], pa.Array[Any]]
 
     @property
     def rows(self) -> tuple[pa.Array[Any], pa.Array[Any], pa.Array[Any]]:
@@ -176,6 +180,7 @@ def _predictions(
             _column(ranked.presence.gap, pa.float32()),
         ]
     columns += _parents(ranked, settings, abstained, tree)
+    columns += ranked.shown
     return pa.Table.from_arrays(columns, schema=schemas.PREDICTIONS)
 
 

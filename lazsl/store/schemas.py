@@ -90,6 +90,19 @@ def attributes(dimension: int) -> pa.Schema:
     )
 
 
+def sketches(kept: int, dimension: int) -> pa.Schema:
+    """A few vectors per image, of 8 bits each number."""
+    return _schema(
+        ("image_id", _id, "one row per image, in the order of the embeddings"),
+        (
+            "scales",
+            pa.list_(pa.float32(), kept),
+            "what the codes of each vector are multiplied by; the first is the whole image",
+        ),
+        ("codes", pa.list_(pa.int8(), kept * dimension), "vector by vector"),
+    )
+
+
 def class_means(dimension: int) -> pa.Schema:
     """One vector per class: the mean over the sentences of an ensemble of templates."""
     return _schema(
@@ -143,6 +156,17 @@ PREDICTIONS = _schema(
         "the sum over the classes below it",
     ),
     ("parent_level", pa.int16(), "steps up from the best class, 1 the nearest; null: no parent"),
+    (
+        "shown",
+        pa.list_(_text),
+        "the attributes of the whole label set that the image shows most strongly, the strongest "
+        "first; null where older code scored",
+    ),
+    (
+        "shown_strength",
+        pa.list_(pa.float32()),
+        "their strengths: of one-sided plans; of paper's, the mean similarity of the regions",
+    ),
 )
 
 SCORES = _schema(
@@ -215,6 +239,8 @@ LATER: dict[str, dict[str, bool | None]] = {
         "parent_label": None,
         "parent_chance": None,
         "parent_level": None,
+        "shown": None,
+        "shown_strength": None,
     },
     "evidence": {"presence": None},
     "plans": {"passed_over": None, "marginals": None},
