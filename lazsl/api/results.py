@@ -98,7 +98,11 @@ class Results:
         return ExplainedImage(explain(self.connection, run, labelled, against))
 
     def find(
-        self, sentence: str, count: int = 20, by: Literal["region", "image"] = "region"
+        self,
+        sentence: str,
+        count: int = 20,
+        by: Literal["region", "image"] = "region",
+        index: bool = False,
     ) -> list[Match]:
         """The images most like a sentence, the most similar first, over stored embeddings.
 
@@ -106,6 +110,8 @@ class Results:
             sentence: what to look for, such as "a red crest".
             count: how many images at most.
             by: what is compared: an image's most similar region, or the whole image.
+            index: search an index, which is made or completed first: seconds for a million images,
+                and the last images of the exact answer may be missing.
 
         Raises:
             UserError: the embeddings or the run's model are not there.
@@ -115,7 +121,8 @@ class Results:
 
         run = find_run(self.connection, self.run, self.workspace)
         vector = embed_sentence(run, sentence)
-        return find_similar(self.connection, Folder(self.workspace), run, vector, count, by)
+        workspace, progress = Folder(self.workspace), (lambda done, of: None) if index else None
+        return find_similar(self.connection, workspace, run, vector, count, by, progress)
 
     def close(self) -> None:
         """Let go of the warehouse."""

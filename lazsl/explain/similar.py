@@ -7,7 +7,7 @@ the answer is exact; memory is bounded by a few shards and the answer.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lazsl.errors import UserError
+from lazsl.explain import sketches
 from lazsl.explain.lookup import Image, RunOfImage
 from lazsl.store import paths
 from lazsl.store.ahead import AheadThreads
@@ -26,6 +27,9 @@ from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
 By = Literal["region", "image"]
+
+COMPARED = 4
+"""Images that are compared exactly for every image of an answer from the index."""
 
 COLUMNS = ("similarity", "whole", "region", "left", "top", "right", "bottom")
 """Of `similarities`, besides shard and image_id: cosine similarity of the most similar region and
@@ -73,8 +77,18 @@ def embed_sentence(run: RunOfImage, sentence: str) -> np.ndarray:
     return np.asarray(encoder.encode_sentences([sentence])[0].numpy())
 
 
+def shards_of(connection: Connection, run: RunOfImage) -> list[str]:
+    """The shards of a run."""
+    rows = sqlfiles.run(connection, "explain/shards.sql", run=run.key).fetchall()
+    return [row[0] for row in rows]
+
+
 def similarities(
-    connection: Connection, workspace: Folder, run: RunOfImage, sentence: np.ndarray
+    connection: Connection,
+    workspace: Folder,
+    run: RunOfImage,
+    sentence: np.ndarray,
+    shards: Sequence[str] | None = None,
 ) -> Iterator[pa.Table]:
     """A table per shard: shard, image_id and `COLUMNS` of every labelled image that is listed.
 
@@ -83,27 +97,22 @@ def similarities(
         workspace: where the run's embeddings are.
         run: the run.
         sentence: of `embed_sentence`.
+        shards: those that are read; None: all of the run.
 
     Raises:
         UserError: the workspace does not have the embeddings (any more).
     """
-    shards = [
-        row[0] for row in sqlfiles.run(connection, "explain/shards.sql", run=run.key).fetchall()
-    ]
 
     def compare(shard: str) -> pa.Table:
         name = paths.region_embeddings(run.encoder, run.regions, shard)
         try:
             return _compared(workspace.read_table(name), sentence)
         except FileNotFoundError:
-            raise UserError(
-                f"the embeddings of run {run.key} are not in {workspace.url}; name its "
-                "workspace with --workspace, or label the archive again"
-            ) from None
+            raise _no_embeddings(workspace, run) from None
 
     threads = os.cpu_count() or 1
     with AheadThreads(threads, thread_name_prefix="similar") as pool:
-        waiting = iter(shards)
+        waiting = iter(shards_of(connection, run) if shards is None else shards)
         ahead = [(shard, pool.submit(compare, shard)) for shard in islice(waiting, 2 * threads)]
         while ahead:
             shard, compared = ahead.pop(0)
@@ -112,6 +121,13 @@ def similarities(
             table = compared.result()
             table = table.filter(pc.is_in(table["image_id"], listed["image_id"].combine_chunks()))
             yield table.add_column(0, "shard", pa.array([shard] * table.num_rows, pa.string()))
+
+
+def _no_embeddings(workspace: Folder, run: RunOfImage) -> UserError:
+    return UserError(
+        f"the embeddings of run {run.key} are not in {workspace.url}; name its workspace with "
+        "--workspace, or label the archive again"
+    )
 
 
 _COLUMNS: dict[str, pa.DataType] = {
@@ -152,16 +168,23 @@ def find_similar(
     sentence: np.ndarray,
     count: int = 20,
     by: By = "region",
+    index: Callable[[int, int], None] | None = None,
 ) -> list[Match]:
     """The images most like a sentence, the most similar first; arguments as of `similarities`.
 
     Args:
         count: how many images at most.
         by: what is compared: an image's most similar region, or the whole image.
+        index: not None: search the run's sketches, which are made where they are missing, and
+            compare exactly the images that they find; told of shards that are done and wanted.
     """
     column = "similarity" if by == "region" else "whole"
     best: pa.Table | None = None
-    for table in similarities(connection, workspace, run, sentence):
+    near = None if index is None else _near(connection, workspace, run, sentence, count, by, index)
+    shards = None if near is None else sorted(set(near["shard"].to_pylist()))
+    for table in similarities(connection, workspace, run, sentence, shards):
+        if near is not None:
+            table = table.filter(pc.is_in(table["image_id"], near["image_id"].combine_chunks()))
         both = table if best is None else pa.concat_tables([best, table])
         order = both.sort_by([(column, "descending"), ("image_id", "ascending")])
         best = order.slice(0, count).combine_chunks()
@@ -181,6 +204,25 @@ def find_similar(
         )
         for row in rows
     ]
+
+
+def _near(
+    connection: Connection,
+    workspace: Folder,
+    run: RunOfImage,
+    sentence: np.ndarray,
+    count: int,
+    by: By,
+    progress: Callable[[int, int], None],
+) -> pa.Table:
+    shards = shards_of(connection, run)
+    try:
+        sketches.sketch_shards(workspace, run.encoder, run.regions, shards, progress)
+    except FileNotFoundError:
+        raise _no_embeddings(workspace, run) from None
+    return sketches.nearest_images(
+        workspace, run.encoder, run.regions, shards, sentence, COMPARED * count, by == "image"
+    )
 
 
 def answer_table(matches: list[Match]) -> pa.Table:

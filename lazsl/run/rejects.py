@@ -91,7 +91,8 @@ class Embeddings:
 
 
 def forget_scores(workspace: Folder, encoder: str, regions: str, shard: str) -> None:
-    """Have every run that shares a shard's embeddings score it again."""
+    """Have every run that shares a shard's embeddings score it again, and its sketch made anew."""
+    workspace.remove(paths.sketch(encoder, regions, shard))
     for record in paths.run_records(workspace):
         if (record["encoder"], record["regions"]) == (encoder, regions):
             workspace.remove(paths.marker(record["run"], shard))

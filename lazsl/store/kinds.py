@@ -15,6 +15,7 @@ _KINDS: dict[str, pa.Schema] = {
     r"manifests/[^/]+/\d{6}\.parquet": schemas.MANIFEST,
     r"embeddings/[^/]+/[^/]+/[^/.]+\.images\.parquet": schemas.IMAGES,
     r"embeddings/[^/]+/[^/]+/[^/.]+\.parquet": schemas.regions(1),
+    r"sketches/[^/]+/[^/]+/[^/.]+\.parquet": schemas.sketches(1, 1),
     r"attributes/[^/]+/templates-[^/]+\.parquet": schemas.class_means(1),
     r"attributes/[^/]+/[^/]+\.parquet": schemas.attributes(1),
     r"truth/[^/]+\.parquet": schemas.TRUTH,
@@ -38,6 +39,8 @@ def kind_of(name: str) -> pa.Schema | None:
 
 def remedy(name: str) -> str:
     """What to do about a damaged artifact, by its name."""
+    if re.match(r"sketches/", name):
+        return "lazsl check sets it aside, and the next lazsl find --index makes it anew"
     if re.match(r"(samples|reviews)/", name):
         return "restore it from a copy, or delete it and draw or import it again"
     if re.match(r"truth/", name):

@@ -4,6 +4,7 @@
     embeddings/{encoder}/{regions}/{shard}.parquet          schemas.regions: boxes and vectors
     embeddings/{encoder}/{regions}/{shard}.images.parquet   schemas.IMAGES: images and rejects
     embeddings/{encoder}/{regions}/{shard}.again.json       rejects that are tried again
+    sketches/{encoder}/{regions}/{shard}.parquet   schemas.sketches: what lazsl find --index reads
     attributes/{encoder}/{labels}.parquet          schemas.attributes: the embedded label set
     attributes/{encoder}/templates-{digest}.parquet         schemas.class_means: names by templates
     runs/{run}/run.json                            the job, its keys, the software
@@ -60,6 +61,17 @@ def images(encoder: str, regions: str, shard: str) -> str:
 def again(encoder: str, regions: str, shard: str) -> str:
     """Rejects of the moment of one shard, which the next run tries again."""
     return f"embeddings/{encoder}/{regions}/{shard}.again.json"
+
+
+def sketch(encoder: str, regions: str, shard: str) -> str:
+    """The sketch of one shard's embeddings."""
+    return f"sketches/{encoder}/{regions}/{shard}.parquet"
+
+
+def sketched_shards(workspace: Folder, encoder: str, regions: str) -> set[str]:
+    """Shards whose embeddings have a sketch."""
+    names = workspace.names(f"sketches/{encoder}/{regions}", ".parquet")
+    return {name.rsplit("/", 1)[1].removesuffix(".parquet") for name in names}
 
 
 def truth(archive: str) -> str:

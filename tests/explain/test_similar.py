@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,16 @@ from typer.testing import CliRunner
 from lazsl.api.results import open_results
 from lazsl.archive.selection import read_selection
 from lazsl.cli.commands import app
-from lazsl.run import steps
+from lazsl.explain.lookup import find_run
+from lazsl.explain.similar import By, embed_sentence, find_similar
+from lazsl.run import rejects, steps
 from lazsl.run.models import load_model
 from lazsl.run.run import Run
 from lazsl.store import paths
+from lazsl.store.checking import check_workspace
+from lazsl.store.folder import Folder
 from lazsl.store.vectors import vectors_of
+from lazsl.warehouse.opening import open_warehouse
 
 SENTENCE = "a long curved neck"
 
@@ -77,6 +84,39 @@ def test_the_answer_is_kept_as_keys_as_a_sheet_and_asked_in_sql(
     rows = json.loads(ask("sql", query, "--find", f"likes={SENTENCE}", "--json"))
     assert [row["key"] for row in rows[:4]] == [row["key"] for row in listed]
     assert len(rows) == len(expected)
+
+
+def test_the_index_finds_what_is_exact_and_makes_only_what_is_missing(
+    labelled: Run, expected: list[tuple[float, float, str, int]], tmp_path: Path
+) -> None:
+    shutil.copytree(labelled.job.workspace, tmp_path / "workspace")
+    workspace = Folder(str(tmp_path / "workspace"))
+    shards = steps.archive_shards(labelled)
+    made: list[tuple[int, int]] = []
+    with closing(open_warehouse(labelled.job.warehouse_path)) as connection:
+        run = find_run(connection, labelled.key, labelled.job.workspace)
+        text = embed_sentence(run, SENTENCE)
+
+        def find(count: int, by: By = "region") -> list[tuple[str, float, int]]:
+            matches = find_similar(
+                connection, workspace, run, text, count, by, lambda *of: made.append(of)
+            )
+            return [(m.image.image_id, m.similarity, m.region) for m in matches]
+
+        # A quarter of the images is asked for: all are compared, and the answer is the exact one.
+        exact = [(i, pytest.approx(best, abs=1e-5), r) for best, _, i, r in expected]
+        assert find(len(expected) // 4 + 1) == exact[: len(expected) // 4 + 1]
+        assert made == [(n + 1, len(shards)) for n in range(len(shards))]
+        few = find(2)
+        assert few[0] == exact[0] and len(made) == len(shards), "none is made twice"
+        whole = max(expected, key=lambda row: row[1])
+        assert find(1, "image")[0][0] == whole[2]
+
+    # Whoever embeds a shard again has its sketch made again.
+    rejects.forget_scores(workspace, labelled.encoder, labelled.regions, shards[0])
+    sketched = paths.sketched_shards(workspace, labelled.encoder, labelled.regions)
+    assert sketched == set(shards[1:])
+    assert not check_workspace(workspace).damaged
 
 
 def test_what_cannot_be_looked_for_is_one_sentence(labelled: Run, tmp_path: Path) -> None:
