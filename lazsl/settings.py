@@ -76,10 +76,28 @@ def device_defaults(device: str) -> DeviceDefaults:
     return DEVICE_DEFAULTS.get(device.partition(":")[0], DEVICE_DEFAULTS["cpu"])
 
 
+_FOLDED = {
+    "regions": "As the preset has them",
+    "scoring": "As the preset has them",
+    "suffixes": "The usual ones",
+}
+_UNFOLDED = "Set each"
+
+
 def _plain_form(schema: dict[str, Any]) -> None:
     """Show a setting that may be left out as a plain field, which is empty: in a form, a choice
-    between a type and null would come before the field itself."""
-    for field in schema.get("properties", {}).values():
+    between a type and null would come before the field itself. What has many fields of its own is
+    folded, though: they are shown once somebody wants to set them."""
+    for name, field in schema.get("properties", {}).items():
+        if name in _FOLDED and "anyOf" not in field:
+            keys = [key for key in ("$ref", "type", "items", "minItems") if key in field]
+            unfolded = {key: field.pop(key) for key in keys}
+            field["anyOf"] = [
+                {"type": "null", "title": _FOLDED[name]},
+                {"title": _UNFOLDED, **unfolded},
+            ]
+            field.pop("default", None)
+            continue
         kinds = [kind for kind in field.get("anyOf", []) if kind != {"type": "null"}]
         if len(kinds) != 1 or len(field["anyOf"]) != 2 or "type" not in kinds[0]:
             continue
@@ -101,6 +119,8 @@ WHOLE_LEVELS = {"pyramid": (4, 13, 29, 54, 90), "zoom": (29, 90)}
 
 class RegionSettings(_Frozen):
     """Which crops are cut from an image. Defaults are the paper's."""
+
+    model_config = ConfigDict(title=_UNFOLDED)
 
     layout: Annotated[
         Layout | None,
@@ -209,6 +229,8 @@ _OF_SINKHORN = ("rule", "max_iterations", "tolerance")
 
 class ScoringSettings(_Frozen):
     """How regions are matched with attributes. Defaults are the paper's."""
+
+    model_config = ConfigDict(title=_UNFOLDED)
 
     aligner: Annotated[
         Aligner | None,
@@ -585,7 +607,8 @@ class Job(_Frozen):
     def _with_preset(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        values = dict(values)
+        # A form sends null for what is folded.
+        values = {k: v for k, v in values.items() if v is not None or k not in _FOLDED}
         for name, wanted in PRESETS.get(str(values.get("preset") or "paper"), {}).items():
             given = values.get(name) or {}
             if isinstance(given, BaseModel):

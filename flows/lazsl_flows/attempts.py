@@ -49,8 +49,8 @@ class _Sentence(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, FailedRun):
-            record.msg, record.args = f"The flow run failed: {error}", ()
+        if isinstance(error, (FailedRun, UserError, OSError)):
+            record.msg, record.args = f"The flow run failed: {reason(error)}", ()
             record.exc_info = record.exc_text = None
         elif error is None:
             record.exc_info = None  # of a failure that was returned, Prefect logs NoneType: None
@@ -69,7 +69,7 @@ def attempt(function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
     @wraps(function)
     @in_words
     def attempted(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
-        for name in ("prefect.engine", "prefect.task_runs"):
+        for name in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
             logging.getLogger(name).addFilter(_sentence)
         use_stored()
         give_up()

@@ -2,6 +2,7 @@
 
     plan-archive     lists the archive, embeds the label set, starts one label-batch per batch
     label-batch      does its shards on whichever worker takes it; has a Retry button of its own
+    cancel-batches   cancels the batches of a run that have not ended
     load-warehouse   loads every finished shard that is not loaded yet; one at a time (loading.py)
 
 They share nothing but the workspace. The planner does not wait for its batches: it would hold a
@@ -21,9 +22,9 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
     FlowRunFilterTags,
 )
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.deployments import run_deployment
-from prefect.states import Completed
+from prefect.states import Cancelling, Completed
 from pydantic import Field
 
 from lazsl.errors import UserError
@@ -49,8 +50,7 @@ def plan_archive(
     """List an archive and start a label-batch run for every batch of shards that is missing.
 
     Shards of batches that still wait or run are left to them, so planning again does no work twice.
-    Cancelling the plan leaves its batches alone: to stop them, filter the flow runs by the tag that
-    is the run's key, and cancel those.
+    Cancelling the plan leaves its batches alone: cancel-batches stops them.
 
     Args:
         job: Everything about the run; where nothing is filled in, the shown default is taken.
@@ -79,7 +79,7 @@ def plan_archive(
         )
     if not batches and not taken:
         _ask_for_load(run.job, run.key)
-    stopping = f"; to stop them, cancel the flow runs with the tag {run.key}"
+    stopping = f"; to stop them, run cancel-batches with {run.key}"
     return Completed(
         message=f"{len(shards)} shards, {len(missing)} missing: {len(batches)} batches "
         f"started, {len(taken & set(missing))} shards are under way already"
@@ -103,7 +103,13 @@ def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
             f"this batch was planned for run {run}, but its job is now {opened.key}: the label "
             "set, the model or its precision here differs; plan the archive again"
         )
-    worked = work(opened, shards, numbered(steps.archive_shards(opened)), label_shard)
+    numbers = numbered(steps.archive_shards(opened))
+    if gone := [shard for shard in shards if shard not in numbers]:
+        raise UserError(
+            f"{len(gone)} of the {len(shards)} shards of this batch are in no manifest of the "
+            "archive any more; plan the archive again"
+        )
+    worked = work(opened, shards, numbers, label_shard)
     _ask_for_load(job, run)
     if worked.failed:
         raise UserError(failure_sentence(worked.failed, len(shards), worked.reasons))
@@ -111,19 +117,41 @@ def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
     return Completed(message=f"{len(shards)} shards done, {now} of them in this run")
 
 
+@flow(name="cancel-batches", flow_run_name="cancel batches of {run}")
+@attempt
+def cancel_batches(run: str) -> State[Any]:
+    """Cancel the batches of a run that wait or run. What is done stays done.
+
+    Args:
+        run: Key of the run: the tag of its batches.
+    """
+    batches = _unended(run)
+    if not batches:
+        raise UserError(f"no batch of run {run!r} waits or runs; give the key that is their tag")
+    with get_client(sync_client=True) as client:
+        for batch in batches:
+            client.set_flow_run_state(batch.id, Cancelling())
+    return Completed(message=f"{len(batches)} batches of {run} are being cancelled")
+
+
 def _under_way(run: str) -> set[str]:
     """Shards of a run that are in a batch which has not ended."""
+    return {shard for batch in _unended(run) for shard in batch.parameters["shards"]}
+
+
+def _unended(run: str) -> list[FlowRun]:
+    """Batches of a run that have not ended."""
     of_run = FlowRunFilter(
         tags=FlowRunFilterTags(all_=[run]),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_WAITING)),
     )
-    shards: set[str] = set()
+    batches: list[FlowRun] = []
     seen = 0
     with get_client(sync_client=True) as client:
         while page := client.read_flow_runs(flow_run_filter=of_run, limit=200, offset=seen):
-            shards |= {shard for batch in page for shard in batch.parameters.get("shards", [])}
+            batches += [flow_run for flow_run in page if "shards" in flow_run.parameters]
             seen += len(page)
-    return shards
+    return batches
 
 
 def _ask_for_load(job: Job, run: str) -> None:

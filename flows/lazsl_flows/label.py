@@ -100,9 +100,9 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
         worked, loaded = _work_and_load(run, shards, submit, ahead)
     news = ""
     if loaded.is_completed() and len(worked.failed) < len(shards):
-        news = show_dashboard(run.job, run.key)
         if worked.missing and not worked.failed:
             show_evidence(run.job, run.key)
+        news = show_dashboard(run.job, run.key)
     if worked.failed:
         raise UserError(failure_sentence(worked.failed, len(shards), worked.reasons))
     if not loaded.is_completed():

@@ -53,12 +53,12 @@ def load_warehouse(
         loaded: Any = load(folder, job, key, archive, return_state=True)
         (loads if loaded.is_completed() else refused).append(f"{key}: {loaded.message}")
         if loaded.is_completed() and done_shards(folder, key):
-            show_dashboard(job, key)
             if (
                 loaded.result().shards
                 and not run_status(folder, key, job.warehouse_path)["missing"]
             ):
                 show_evidence(job, key)
+            show_dashboard(job, key)
             try:
                 check_complete(folder, key, job.warehouse_path)
             except UserError as error:

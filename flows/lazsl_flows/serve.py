@@ -139,12 +139,13 @@ def _server_environment(environment: dict[str, str], port: int, key: str) -> dic
 
 
 def _environment(home: Path, url: str, key: str) -> dict[str, str]:
-    workspace = str(Path("workspace").resolve())
+    workspace = os.environ.get("LAZSL_WORKSPACE", str(Path("workspace").resolve()))
+    local = "://" not in workspace
     defaults = {
         "LAZSL_ARCHIVE": str(fieldguide.IMAGES_DIR),
         "LAZSL_LABELS": str(fieldguide.LABELS_FILE),
         "LAZSL_WORKSPACE": workspace,
-        "LAZSL_WAREHOUSE": f"{workspace}/warehouse.duckdb",
+        "LAZSL_WAREHOUSE": str(Path(workspace if local else ".").resolve() / "warehouse.duckdb"),
         "LAZSL_MODEL": "fieldguide",
         # Flow runs of more than 90 days ago leave the database (80 kB a shard).
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",

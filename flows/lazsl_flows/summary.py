@@ -31,12 +31,15 @@ def failure_sentence(failed: Sequence[str], total: int, reasons: Sequence[str]) 
 
 
 def show_dashboard(job: Job, run: str) -> str:
-    """Leave a summary and a table of shards with the flow run; the news of the run."""
+    """Leave a summary and a table of shards with the flow run; the news of the run.
+
+    Prefect's pages show the latest artifact first, so the summary is made last.
+    """
     dashboard = read_dashboard(job.warehouse_path, run)
+    create_table_artifact(dashboard.shards, key="lazsl-shards", description="slowest shards first")
     create_markdown_artifact(
         run_summary(job, dashboard), key="lazsl-summary", description=f"how {run} stands"
     )
-    create_table_artifact(dashboard.shards, key="lazsl-shards", description="slowest shards first")
     return f"{news(dashboard)} {_report(job, run)}"
 
 

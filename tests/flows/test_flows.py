@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 from lazsl_flows.attempts import STARTED_AGAIN
-from lazsl_flows.batches import LABEL_BATCH, label_batch, plan_archive
+from lazsl_flows.batches import LABEL_BATCH, cancel_batches, label_batch, plan_archive
 from lazsl_flows.label import label_archive, relabel
 from lazsl_flows.report import report
 from prefect import State
@@ -232,7 +232,8 @@ def test_planning_again_leaves_shards_to_the_batches_that_are_under_way(
         client.create_deployment(client.create_flow(label_batch), LABEL_BATCH.split("/")[1])
     job = small_job(archive, tmp_path / "workspace")
     planned = plan_archive(job, batch_shards=2, return_state=True)
-    stopping = f"; to stop them, cancel the flow runs with the tag {open_run(job).key}"
+    key = open_run(job).key
+    stopping = f"; to stop them, run cancel-batches with {key}"
     assert planned.message == (
         f"3 shards, 3 missing: 2 batches started, 0 shards are under way already{stopping}"
     )
@@ -240,6 +241,15 @@ def test_planning_again_leaves_shards_to_the_batches_that_are_under_way(
     assert again.message == (
         f"3 shards, 3 missing: 0 batches started, 3 shards are under way already{stopping}"
     )
+    assert cancel_batches("nope", return_state=True).message == (
+        "no batch of run 'nope' waits or runs; give the key that is their tag"
+    )
+    stray = label_batch(job, key, ["0" * 16], return_state=True)
+    assert "1 of the 1 shards of this batch are in no manifest" in stray.message
+    cancelled = cancel_batches(key, return_state=True)
+    assert cancelled.message == f"2 batches of {key} are being cancelled"
+    anew = plan_archive(job, batch_shards=2, return_state=True)
+    assert "2 batches started, 0 shards are under way already" in anew.message
 
 
 def test_a_shard_with_more_rejects_than_allowed_fails_and_can_be_retried(

@@ -27,9 +27,15 @@ def test_what_most_people_set_comes_first_and_no_field_asks_for_a_type(
 ) -> None:
     fields = schema["definitions"]["Job"]["properties"]
     assert list(fields)[:5] == ["archive", "labels", "model", "preset", "truth"]
+    for name in ("regions", "scoring", "suffixes"):
+        folded, unfolded = fields[name]["anyOf"]
+        assert folded["type"] == "null" and "default" not in fields[name], "it is unfolded"
+        of_section = schema["definitions"].get(unfolded.get("$ref", "").rpartition("/")[2])
+        assert (of_section or unfolded)["title"] == "Set each"
     for model in schema["definitions"].values():
         for name, field in model.get("properties", {}).items():
-            assert {"type": "null"} not in field.get("anyOf", []), name
+            kinds = field.get("anyOf", [])
+            assert {"type": "null"} not in kinds, name
             assert field.get("description", "X")[0].isupper(), name
 
 
@@ -39,6 +45,10 @@ def test_the_server_takes_a_job_with_all_that_was_left_out(schema: dict[str, Any
     assert values["job"]["truth"] is None and values["job"]["regions"]["layout"] is None
     validate(values, schema, raise_on_error=True, preprocess=True)
     assert Job(**values["job"]) == job
+    values["job"] |= {"regions": None, "scoring": None, "suffixes": None}
+    values["job"]["preset"] = "parts"
+    validate(values, schema, raise_on_error=True, preprocess=True)
+    assert Job(**values["job"]) == make_job(archive="a", labels="b", preset="parts")
     values["job"]["cut_on"] = "elsewhere"
     with pytest.raises(Exception, match="elsewhere"):
         validate(values, schema, raise_on_error=True, preprocess=True)
@@ -65,11 +75,13 @@ def test_a_failure_in_words_is_logged_without_a_traceback(
         raise UserError("2 of 3 shards failed")
 
     state = attempts.attempt(flow)()
-    with pytest.raises(SystemExit), handle_engine_signals():
-        raise FailedRun(state.message)
-    record = records.pop()
-    assert record.getMessage() == "The flow run failed: 2 of 3 shards failed"
-    assert record.exc_info is None and record.levelname == "ERROR"
+    # The state has the error itself, or where a process has only its message, Prefect's own.
+    for error in (UserError("2 of 3 shards failed"), FailedRun(state.message)):
+        with pytest.raises(SystemExit), handle_engine_signals():
+            raise error
+        record = records.pop()
+        assert record.getMessage() == "The flow run failed: 2 of 3 shards failed"
+        assert record.exc_info is None and record.levelname == "ERROR"
     with pytest.raises(SystemExit), handle_engine_signals():
         raise ZeroDivisionError
     assert records.pop().exc_info, "an error of the code keeps its traceback"

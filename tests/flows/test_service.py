@@ -386,11 +386,11 @@ def test_the_pool_for_kubernetes_is_one_that_the_server_takes(service: Service) 
 def test_all_deployments_come_at_once_and_their_forms_explain_every_parameter(
     service: Service, browser: Browser
 ) -> None:
-    assert (service.home / "home/logs/deploy.log").read_text().count("successfully created") == 6
+    assert (service.home / "home/logs/deploy.log").read_text().count("successfully created") == 7
     deployments = {
         deployment["name"]: deployment for deployment in service.ask("deployments/filter", {})
     }
-    names = "label-archive plan-archive label-batch relabel load-warehouse report"
+    names = "label-archive plan-archive label-batch cancel-batches relabel load-warehouse report"
     assert set(deployments) == set(names.split())
     for name, deployment in deployments.items():
         assert deployment["tags"] == ["lazsl"] and deployment["description"]
@@ -432,6 +432,11 @@ def test_retry_pressed_in_the_browser_runs_only_the_missing_shard(
     shard = steps.archive_shards(open_run(job))[1]
     assert failed["type"] == "FAILED"
     assert failed["message"].startswith(f"1 of 3 shards failed: 2 ({shard}): {poison} cannot be")
+
+    of_run = {"logs": {"flow_run_id": {"any_": [flow_run]}}}
+    lines = [line["message"] for line in service.ask("logs/filter", of_run)]
+    assert any(failed["message"] in line for line in lines), "the log says why"
+    assert not [line for line in lines if "Traceback" in line]
 
     wait_for(lambda: len(service.notices) == 1)
     (notice,) = service.notices
@@ -546,7 +551,7 @@ def test_two_workers_that_share_a_bucket_label_an_archive_batch_by_batch_and_emb
     key = open_run(job).key
     assert planned["message"] == (
         "6 shards, 6 missing: 2 batches started, 0 shards are under way already; to stop them, "
-        f"cancel the flow runs with the tag {key}"
+        f"run cancel-batches with {key}"
     )
     batches = [run for run in service.runs("label-batch") if key in run["tags"]]
     assert {run["name"] for run in batches} == {f"{key} 1 to 3", f"{key} 4 to 6"}

@@ -91,6 +91,8 @@ def test_planning_and_loading_go_one_at_a_time_and_schedules_are_off() -> None:
 def test_only_the_loader_pool_touches_the_warehouse() -> None:
     pools = {name: deployment["work_pool"]["name"] for name, deployment in DEPLOYMENTS.items()}
     assert pools["load-warehouse"] == pools["relabel"] == "lazsl-loader"
+    # While batches keep the other workers busy, this one is free to stop them.
+    assert pools["cancel-batches"] == "lazsl-loader"
     assert pools["label-batch"] == pools["plan-archive"] == "lazsl"
 
 
