@@ -155,13 +155,15 @@ def estimate(
 
     The same judgements serve any run over the archive, whichever run the sample was drawn from.
     """
-    from lazsl.audit.estimate import Estimate, estimate_run
     from lazsl.warehouse.opening import open_warehouse
     from lazsl.warehouse.run_keys import find_run
 
     path = warehouse_of(workspace, warehouse)
     with closing(open_warehouse(path)) as connection:
         run = find_run(connection, run)
+    # Imported where the run is known: SciPy comes with it, and a wrong key should be quick.
+    from lazsl.audit.estimate import Estimate, estimate_run
+
     estimated = estimate_run(path, run, sample)
     if as_json:
         print(json.dumps(estimated.to_json(), indent=1, ensure_ascii=False))

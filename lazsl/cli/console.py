@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from io import StringIO
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.segment import Segment
 
 from lazsl.secret_names import hidden
@@ -16,8 +17,23 @@ from lazsl.secret_names import hidden
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
+PIPED = 160
+"""Columns of what is written to a file or another program: enough for whole keys."""
+
+
 class SafeConsole(Console):
     """A console on which texts are seen and steer nothing, and secrets in sentences are `***`."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Columns and lines; `PIPED` columns where there is no terminal and COLUMNS is not set."""
+        if self.is_terminal or self._width is not None or "COLUMNS" in os.environ:
+            return super().size
+        return ConsoleDimensions(PIPED, super().size.height)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As rich's. Cells of a table are data, and shown as they are."""

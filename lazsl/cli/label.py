@@ -319,11 +319,12 @@ def _refuse_early(job: Job, archive: bool) -> None:
     Raises:
         UserError: the label set, the archive (where it is read) or the truth is not usable.
     """
-    from lazsl.archive.listing import check_archive
-    from lazsl.archive.truth import FOLDERS, read_truth
     from lazsl.labelset.reading import load_labelset
 
     labelset = load_labelset(job.labels)
+    from lazsl.archive.listing import check_archive
+    from lazsl.archive.truth import FOLDERS, read_truth
+
     if archive:
         check_archive(job.archive)
     # Folders are known once the archive is listed; planning checks them.

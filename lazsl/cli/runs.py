@@ -42,12 +42,20 @@ def runs(
             f"there is no run in {workspace}; label an archive, or name another workspace"
         )
     table = Table()
-    table.add_column("run", no_wrap=True)
-    for heading in ("started", "archive", "model", "classes", "shards done"):
+    table.add_column("run, and its archive", overflow="fold")
+    for heading in ("started", "model"):
         table.add_column(heading, overflow="fold")
+    for heading in ("classes", "shards done"):
+        table.add_column(heading, justify="right")
     for row in rows:
-        cells = (row["run"], row["created"][:16], row["archive_url"], row["model"])
-        table.add_row(*map(escape, cells), f"{row['classes']:,}", f"{row['shards_done']:,}")
+        key, archive, model = (escape(row[name]) for name in ("run", "archive_url", "model"))
+        table.add_row(
+            f"[bold]{key}[/]\n{archive}",
+            row["created"][:16].replace("T", " "),
+            model,
+            f"{row['classes']:,}",
+            f"{row['shards_done']:,}",
+        )
     out.print(table)
 
 

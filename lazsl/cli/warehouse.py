@@ -85,6 +85,8 @@ def check(workspace: Workspace = "workspace") -> None:
     from lazsl.store.folder import Folder
 
     checked = check_workspace(Folder(workspace))
+    if not checked.artifacts and not checked.damaged:
+        raise UserError(f"there is nothing of lazsl in {workspace}; name a workspace")
     for error in checked.damaged:
         out.print(f"{error.name}: {error.why}", markup=False, highlight=False, soft_wrap=True)
     out.print(

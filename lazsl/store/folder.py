@@ -252,7 +252,7 @@ class Folder:
         """Troubles of the store or the disk, in one sentence."""
         try:
             yield
-        except _troubles() as error:
+        except _troubles(self.is_local) as error:
             if verb == "read" and isinstance(error, FileNotFoundError | IsADirectoryError):
                 raise
             why = reason(error, self.url)
@@ -278,8 +278,10 @@ def _knows_no_condition(error: Exception) -> bool:
     return no_links or code == "NotImplemented" or isinstance(error, NotImplementedError)
 
 
-def _troubles() -> tuple[type[BaseException], ...]:
+def _troubles(local: bool) -> tuple[type[BaseException], ...]:
     """What a store or a disk raises when it does not do what it is asked."""
+    if local:
+        return (OSError,)
     # Imported when something fails: without stores, nobody waits for them at every start.
     import aiohttp
     from botocore.exceptions import BotoCoreError, ClientError

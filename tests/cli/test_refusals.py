@@ -1,4 +1,4 @@
-"""Refusals that need no model are quick: neither PyTorch nor Prefect is imported for them."""
+"""Refusals that need no model are quick: no large library is imported for them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from lazsl.cli.commands import app
 for arguments in json.loads(sys.argv[1]):
     result = CliRunner().invoke(app, arguments)
-    heavy = [name for name in ("torch", "open_clip", "prefect") if name in sys.modules]
+    heavy = [n for n in ("torch", "open_clip", "prefect", "scipy", "PIL") if n in sys.modules]
     print(json.dumps([arguments, result.exit_code, result.stderr, heavy]))
     assert not heavy, arguments
 """
@@ -42,6 +42,10 @@ def test_refusals_that_need_no_model_import_none(labelled: Run, tmp_path: Path) 
         ["evaluate", "nope", *here],
         ["report", "nope", *here],
         ["status", "nope", *here],
+        ["audit", "estimate", "nope", *here],
+        ["audit", "import", "nope.csv", *here],
+        ["find", "a red crest", "--run", "nope", *here],
+        ["check", "-w", nothing],
         ["sql", "selec 1", *here],
         ["settings", "nope"],
         ["runs", "-w", nothing],
