@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,12 @@ from typer.testing import CliRunner
 from lazsl.cli.commands import app
 from lazsl.run.run import Run
 from lazsl.store import paths
+from lazsl.warehouse.opening import open_warehouse
 
-READERS = ["duckdb==1.4.*", "pandas>=2.2", "polars>=1.9", "fastparquet>=2024.11"]
+READERS = [
+    *("duckdb==1.4.*", "pandas>=2.2", "polars>=1.9", "fastparquet>=2024.11"),
+    *("duckdb-cli>=1.4", "duckdb-engine>=0.17", "adbc-driver-manager>=1.7", "pytz"),
+]
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
 
 
@@ -76,15 +82,42 @@ def test_duckdb_1_4_opens_the_warehouse_its_views_and_its_macros(
 ) -> None:
     path = labelled.job.warehouse_path
     theirs = answer(readers, ASK, str(path), labelled.key)
-    from contextlib import closing
-
-    from lazsl.warehouse.opening import open_warehouse
-
     with closing(open_warehouse(path)) as warehouse:
         for name, rows in theirs["counts"].items():
             ours = warehouse.execute(f'select count(*) from "{name}"').fetchall()[0][0]
             assert rows == ours, name
     assert theirs["counts"]["predictions"] == 43 and theirs["why"] > 0
+
+
+def test_the_clients_of_the_page_ask_the_warehouse(
+    labelled: Run, readers: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "workspace").mkdir()
+    shutil.copy(labelled.job.warehouse_path, tmp_path / "workspace" / "warehouse.duckdb")
+    page = PAGE.read_text(encoding="utf-8").split("## Embeddings")[0]
+    command = re.search(r"```sh\n(.*?)```", page, re.DOTALL)[1]  # type: ignore[index]
+    environment = os.environ | {"PATH": f"{readers / 'bin'}:{os.environ['PATH']}"}
+    shell = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    script = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    with closing(open_warehouse(labelled.job.warehouse_path)) as warehouse:
+        labels = dict(
+            warehouse.execute("select label, count(*) from labelled group by label").fetchall()
+        )
+    assert f"{max(labels.values())}" in shell.stdout and "images" in shell.stdout
+    # The programs of the page, one after the other: SQLAlchemy would open the file in another way.
+    script = script.replace("engine =", "polars = warehouse.sql('from labelled').pl()\n"
+                            "warehouse.close()\nengine =")  # fmt: skip
+    counted = answer(
+        readers,
+        f"{script}\nimport json\nprint(json.dumps([len(frame), len(polars), "
+        "sums.iloc[0].labelled.item(), dict(zip(*table.to_pydict().values()))]))",
+        cwd=tmp_path,
+    )
+    images = sum(labels.values())
+    assert counted == [images, images, images, labels]
 
 
 def exported(run: Run, folder: Path, *options: str) -> str:
