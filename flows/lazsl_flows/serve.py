@@ -161,6 +161,11 @@ def _environment(home: Path, url: str, key: str) -> dict[str, str]:
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         # The server's database is SQLite, which is busy now and then.
         "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "lazsl_flows.messaging",
+        # Who holds the place of a deployment that goes one at a time is known after a restart, too:
+        # forgotten, a load that was stopped would keep the place for good.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+            "prefect.server.concurrency.lease_storage.filesystem"
+        ),
         "DO_NOT_TRACK": "1",
     }
     return {**defaults, **os.environ, **settings}
