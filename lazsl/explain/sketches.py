@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -41,13 +41,12 @@ def sketch(regions: pa.Table) -> pa.Table:
     scales = np.abs(kept).max(axis=2) / _LEVELS
     codes = np.round(kept / np.maximum(scales, 1e-12)[:, :, None]).astype(np.int8)
     ids = regions["image_id"].take(pa.array(first, pa.int64())).combine_chunks()
-    columns = [ids, *(_lists(values) for values in (scales.astype(np.float32), codes))]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _lists(values: np.ndarray) -> pa.Array:
-    width = int(np.prod(values.shape[1:]))
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), width)
+    factors = pa.FixedSizeListArray.from_arrays(pa.array(scales.astype(np.float32).ravel()), KEPT)
+    # Bytes: Parquet has no small integers, and would write four bytes for each.
+    packed = pa.FixedSizeBinaryArray.from_buffers(
+        schema.field("codes").type, len(first), [None, pa.py_buffer(codes.tobytes())]
+    )
+    return pa.Table.from_arrays([ids, factors, packed], schema=schema)
 
 
 def _representatives(vectors: np.ndarray) -> np.ndarray:
@@ -116,11 +115,10 @@ def nearest_images(
 
     def compare(shard: str) -> pa.Table:
         table = workspace.read_table(paths.sketch(encoder, regions, shard))
-        codes = _flat(table["codes"]).reshape(-1, len(sentence))
-        wanted = codes[::KEPT] if whole else codes
-        scales = _flat(table["scales"]).reshape(-1, KEPT)[:, : 1 if whole else KEPT]
-        products = (wanted.astype(np.float32) @ sentence).reshape(scales.shape) * scales
-        similarity = products.max(axis=1)
+        kept = 1 if whole else KEPT
+        codes = _codes(table).reshape(-1, KEPT, len(sentence))[:, :kept]
+        scales = _scales(table)[:, :kept]
+        similarity = ((codes.astype(np.float32) @ sentence) * scales).max(axis=1)
         best = np.argsort(-similarity, kind="stable")[:count]
         return pa.table(
             {
@@ -144,9 +142,20 @@ def nearest_images(
     return empty.empty_table() if nearest is None else nearest.combine_chunks()
 
 
-def _flat(column: pa.ChunkedArray) -> np.ndarray:
-    values: np.ndarray = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return values
+def _codes(table: pa.Table) -> np.ndarray:
+    """Codes of all images one after the other, int8."""
+    column: Any = table["codes"].combine_chunks()
+    if isinstance(column, pa.ChunkedArray):  # of an empty table
+        return np.zeros(0, np.int8)
+    width = column.type.byte_width
+    start = column.offset * width
+    return np.frombuffer(column.buffers()[1], np.int8)[start : start + len(column) * width]
+
+
+def _scales(table: pa.Table) -> np.ndarray:
+    column: Any = table["scales"].combine_chunks()
+    values: np.ndarray = column.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(-1, KEPT)
 
 
 def _ahead(work: Callable[[str], R], shards: Sequence[str]) -> Iterator[R]:

@@ -99,6 +99,8 @@ def _alike(actual: pa.DataType, wanted: pa.DataType) -> bool:
     """Equal, up to the dimension of vectors and the names inside of lists."""
     if pa.types.is_fixed_size_list(wanted):
         return pa.types.is_fixed_size_list(actual) and actual.value_type == wanted.value_type
+    if pa.types.is_fixed_size_binary(wanted):
+        return pa.types.is_fixed_size_binary(actual)
     if pa.types.is_list(wanted):
         return pa.types.is_list(actual) and actual.value_type == wanted.value_type
     return bool(actual == wanted)

@@ -99,7 +99,7 @@ def sketches(kept: int, dimension: int) -> pa.Schema:
             pa.list_(pa.float32(), kept),
             "what the codes of each vector are multiplied by; the first is the whole image",
         ),
-        ("codes", pa.list_(pa.int8(), kept * dimension), "vector by vector"),
+        ("codes", pa.binary(kept * dimension), "vector by vector, a signed byte each number"),
     )
 
 

@@ -43,9 +43,9 @@ class Broken(Exception):
 def sealed_parquet(table: pa.Table) -> tuple[bytes, str]:
     """A table as a sealed Parquet file, and its seal: the digest that speaks for all of it.
 
-    Embeddings are stored plain, since noise does not compress.
+    Embeddings and their codes are stored plain, since noise does not compress.
     """
-    others = [name for name in table.column_names if name != "embedding"]
+    others = [name for name in table.column_names if name not in ("embedding", "codes")]
     digests = len(table.column_names) + 1
     buffer = io.BytesIO()
     with pq.ParquetWriter(
