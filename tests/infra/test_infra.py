@@ -65,7 +65,7 @@ def test_loads_and_reports_start_without_the_libraries_that_a_model_needs() -> N
 def test_the_deployments_fit_prefects_own_model_and_hold_nothing_that_it_would_ignore() -> None:
     document = read("prefect.yaml")
     model = PrefectYamlModel.model_validate(document)
-    assert len(model.deployments) == len(DEPLOYMENTS) == 6
+    assert len(model.deployments) == len(DEPLOYMENTS) == 7
     # Reusable pieces for YAML's own anchors; the rest is Prefect's.
     assert set(document) - {"definitions"} <= set(PrefectYamlModel.model_fields)
     for deployment in DEPLOYMENTS.values():
