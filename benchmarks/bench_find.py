@@ -71,6 +71,14 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
     return result, time.thread_time() - started
 
 
+def scan(read: Callable[[], pa.Table], sentence: np.ndarray) -> pa.Table:
+    return _compared(read(), sentence)
+
+
+def make(read: Callable[[], pa.Table]) -> pa.Table:
+    return sketches.sketch(read())
+
+
 def main() -> int:
     parser = options(__doc__)
     parser.add_argument("--images", type=int, default=2560)
@@ -90,11 +98,11 @@ def main() -> int:
             write_shard(workspace, shard, np.stack([next(made) for _ in range(SHARD)]))
             name = paths.region_embeddings(*PLACE, shard)
             read = partial(workspace.read_table, name)
-            scanned, seconds = timed(lambda r=read: _compared(r(), sentences[0]))
+            scanned, seconds = timed(partial(scan, read, sentences[0]))
             spent["scan"] += seconds
             table = read()
             similarity.append([scanned, *(_compared(table, s) for s in sentences[1:])])
-            sketch, seconds = timed(lambda r=read: sketches.sketch(r()))
+            sketch, seconds = timed(partial(make, read))
             spent["sketch"] += seconds
             workspace.write_table(paths.sketch(*PLACE, shard), sketch)
         size = sum(file["size"] for file in workspace.details("sketches").values())

@@ -81,8 +81,8 @@ def sketch_shards(
     Raises:
         FileNotFoundError: the workspace does not have the embeddings (any more).
     """
-    there = paths.sketched_shards(workspace, encoder, regions)
-    missing = [shard for shard in shards if shard not in there]
+    sketched = paths.sketched_shards(workspace, encoder, regions)
+    missing = [shard for shard in shards if shard not in sketched]
 
     def make(shard: str) -> None:
         table = workspace.read_table(paths.region_embeddings(encoder, regions, shard))

@@ -25,7 +25,7 @@ def test_the_strongest_attributes_of_all_classes_are_kept(settings: dict[str, An
         regions = w.images[image]
         theta = settings.get("theta", 0.8)
         mean = theta * regions[1:].mean(axis=0) + (1 - theta) * regions[0]
-        said = defaultdict(list)
+        by_text = defaultdict(list)
         for c in range(len(SIZES)):
             if settings is HOW:
                 solved = reference.one_sided(regions, w.attributes[c], HOW["epsilon"])
@@ -33,8 +33,8 @@ def test_the_strongest_attributes_of_all_classes_are_kept(settings: dict[str, An
             else:
                 strength = w.attributes[c] @ mean
             for text, value in zip(texts[c], strength, strict=True):
-                said[text].append(value)
-        expected = {text: float(np.mean(values)) for text, values in said.items()}
+                by_text[text].append(value)
+        expected = {text: float(np.mean(values)) for text, values in by_text.items()}
         best = sorted(expected, key=lambda text: -expected[text])[:MOST]
         assert row["shown"] == best
         assert np.abs(np.array(row["shown_strength"]) - [expected[t] for t in best]).max() < 1e-6
