@@ -14,7 +14,7 @@ from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Failed
 
-from lazsl.errors import UserError
+from lazsl.errors import UserError, interruptible
 from lazsl.store.urls import reason
 from lazsl_flows.credentials import use_stored
 
@@ -37,7 +37,8 @@ def in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
     @wraps(function)
     def step(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
         try:
-            return function(*args, **kwargs)
+            with interruptible():
+                return function(*args, **kwargs)
         except (UserError, OSError) as error:
             return Failed(message=reason(error), data=error)
 

@@ -30,9 +30,10 @@ from pydantic import Field
 from lazsl.errors import UserError
 from lazsl.run import steps
 from lazsl.run.run import open_run
+from lazsl.run.todo import to_label
 from lazsl.settings import Job
 from lazsl_flows.attempts import attempt
-from lazsl_flows.shards import RUNNER, label_shard, numbered, prepare, work
+from lazsl_flows.shards import RUNNER, label_shard, mending, numbered, prepare, work
 from lazsl_flows.summary import failure_sentence
 
 LABEL_BATCH = "label-batch/label-batch"
@@ -57,7 +58,7 @@ def plan_archive(
         batch_shards: Shards per batch: what one worker takes at a time.
     """
     run, shards = prepare(job, "text")
-    missing = steps.to_label(run, shards)
+    missing = [work.shard for work in to_label(run, shards)]
     taken = _under_way(run.key)
     free = [shard for shard in missing if shard not in taken]
     batches = [free[start : start + batch_shards] for start in range(0, len(free), batch_shards)]
@@ -109,7 +110,7 @@ def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
             f"{len(gone)} of the {len(shards)} shards of this batch are in no manifest of the "
             "archive any more; plan the archive again"
         )
-    worked = work(opened, shards, numbers, label_shard)
+    worked = mending(opened, lambda: work(opened, shards, numbers, label_shard))
     _ask_for_load(job, run)
     if worked.failed:
         raise UserError(failure_sentence(worked.failed, len(shards), worked.reasons))

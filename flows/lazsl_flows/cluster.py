@@ -23,6 +23,7 @@ from prefect_dask.task_runners import DaskTaskRunner
 from lazsl.archive.staging import unstage
 from lazsl.run import steps
 from lazsl.run.run import Run
+from lazsl.run.todo import ToDo
 from lazsl.settings import Job
 from lazsl_flows.attempts import attempt, in_words
 from lazsl_flows.label import finish
@@ -39,17 +40,15 @@ def _runner() -> Any:
     return DaskTaskRunner(cluster_kwargs={"n_workers": 2, "threads_per_worker": 1})
 
 
-@task(name="label", task_run_name="label {number} ({shard})", cache_policy=NO_CACHE)
+@task(name="label", task_run_name="label {number} ({work.shard})", cache_policy=NO_CACHE)
 @in_words
-def label(run: Run, number: int, shard: str, scratch: Path) -> State[Any]:
+def label(run: Run, number: int, work: ToDo, scratch: Path) -> State[Any]:
     """Stage, embed and score one shard, wherever this runs."""
-    embedded = steps.is_embedded(run, shard)
-    again = steps.rejects_again(run, shard) if embedded else []
-    if again or not embedded:
-        staged = steps.stage_shard(run, shard, scratch / shard, again)
-        steps.embed_shard(run, shard, staged)
+    if work.embeds:
+        staged = steps.stage_shard(run, work.shard, scratch / work.shard, work.again)
+        steps.embed_shard(run, work.shard, staged)
         unstage(staged.directory)
-    marker = steps.finished(run, shard) or steps.score_shard(run, shard)
+    marker = steps.score_embedded(run, work)
     return Completed(message=f"{marker['labelled']} labelled, {marker['rejected']} rejected")
 
 
@@ -61,5 +60,5 @@ def label_on_cluster(job: Job) -> State[Any]:
     return finish(run, shards, _submit, ahead=_AHEAD)
 
 
-def _submit(run: Run, number: int, shard: str, scratch: Path) -> list[PrefectFuture[Any]]:
-    return [label.submit(run, number, shard, scratch)]
+def _submit(run: Run, number: int, work: ToDo, scratch: Path) -> list[PrefectFuture[Any]]:
+    return [label.submit(run, number, work, scratch)]

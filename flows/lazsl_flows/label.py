@@ -17,7 +17,7 @@ from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.run.status import check_complete
 from lazsl.settings import Job, ScoringSettings
-from lazsl.store.folder import DAMAGED, Folder
+from lazsl.store.folder import Folder
 from lazsl.store.paths import embedding_run, read_run_record
 from lazsl_flows.attempts import attempt
 from lazsl_flows.loading import load
@@ -27,6 +27,7 @@ from lazsl_flows.shards import (
     Worked,
     embed_labels,
     label_shard,
+    mending,
     numbered,
     prepare,
     score_shard,
@@ -93,11 +94,7 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
     Raises:
         UserError: a shard is still missing, loading failed, or the counts of the run are wrong.
     """
-    aside = len(run.workspace.names(DAMAGED))
-    worked, loaded = _work_and_load(run, shards, submit, ahead)
-    if len(run.workspace.names(DAMAGED)) > aside:
-        # What was found damaged on the way was set aside, so it is missing now.
-        worked, loaded = _work_and_load(run, shards, submit, ahead)
+    worked, loaded = mending(run, lambda: _work_and_load(run, shards, submit, ahead))
     news = ""
     if loaded.is_completed() and len(worked.failed) < len(shards):
         if worked.missing and not worked.failed:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import State, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -28,10 +28,14 @@ from lazsl.archive.staging import Staged, unstage
 from lazsl.model.towers import Towers
 from lazsl.run import steps
 from lazsl.run.run import Run, notices, open_run, record_run
+from lazsl.run.todo import ToDo, missing_shards, to_label, to_score
 from lazsl.settings import Job
+from lazsl.store.folder import DAMAGED
 from lazsl.store.scratch import scratch_folder, sweep_workspace
 from lazsl_flows.attempts import in_words
 from lazsl_flows.watching import watcher
+
+R = TypeVar("R")
 
 RUNNER: Any = ThreadPoolTaskRunner(max_workers=256)
 """Threads only wait for each other: how much is done at a time is bounded by the flow."""
@@ -76,12 +80,11 @@ def embed(run: Run, number: int, shard: str, staged: tuple[Staged, float]) -> St
     return Completed(message=f"{total} images")
 
 
-@task(name="score", task_run_name="score {number} ({shard})", cache_policy=NO_CACHE)
+@task(name="score", task_run_name="score {number} ({work.shard})", cache_policy=NO_CACHE)
 @in_words
-def score(run: Run, number: int, shard: str) -> State[Any]:
+def score(run: Run, number: int, work: ToDo) -> State[Any]:
     """Align regions with attributes; write predictions, evidence, plans, and the done marker."""
-    # Where rejects were tried again and nothing came of it, the scores are those that there are.
-    marker = steps.finished(run, shard) or steps.score_shard(run, shard)
+    marker = steps.score_embedded(run, work)
     watcher.get().shard(marker)
     return Completed(message=f"{marker['labelled']} labelled, {marker['rejected']} rejected")
 
@@ -116,28 +119,26 @@ def embed_labels(run: Run, towers: Towers = "both") -> None:
     embedded.result()
 
 
-Submit = Callable[[Run, int, str, Path], list[PrefectFuture[Any]]]
+Submit = Callable[[Run, int, ToDo, Path], list[PrefectFuture[Any]]]
 """Submits what one shard needs: its tasks in order, each waiting for the one before."""
 
 
-def label_shard(run: Run, number: int, shard: str, scratch: Path) -> list[PrefectFuture[Any]]:
+def label_shard(run: Run, number: int, work: ToDo, scratch: Path) -> list[PrefectFuture[Any]]:
     """A `Submit`: stage, embed and score, or score alone where the shard was embedded before.
 
     Rejects that are to be tried again are staged and embedded, and the shard is scored anew.
     """
-    embedded_before = steps.is_embedded(run, shard)
-    again = tuple(steps.rejects_again(run, shard)) if embedded_before else ()
-    if embedded_before and not again:
-        return score_shard(run, number, shard, scratch)
-    staged: Any = stage.submit(run, number, shard, scratch / shard, again)
-    embedded = embed.submit(run, number, shard, staged)
+    if not work.embeds:
+        return score_shard(run, number, work, scratch)
+    staged: Any = stage.submit(run, number, work.shard, scratch / work.shard, work.again)
+    embedded = embed.submit(run, number, work.shard, staged)
     waiting: Any = score
-    return [staged, embedded, waiting.submit(run, number, shard, wait_for=[embedded])]
+    return [staged, embedded, waiting.submit(run, number, work, wait_for=[embedded])]
 
 
-def score_shard(run: Run, number: int, shard: str, scratch: Path) -> list[PrefectFuture[Any]]:
+def score_shard(run: Run, number: int, work: ToDo, scratch: Path) -> list[PrefectFuture[Any]]:
     """A `Submit`: score alone."""
-    return [score.submit(run, number, shard)]
+    return [score.submit(run, number, work)]
 
 
 @dataclass(frozen=True)
@@ -166,31 +167,39 @@ def work(
         ahead: shards submitted beyond the one that is waited for; default: what may be staged.
     """
     ahead = run.job.staged_shards if ahead is None else ahead
-    scores_alone = submit is score_shard
-    missing = steps.missing_shards(run, shards) if scores_alone else steps.to_label(run, shards)
+    missing = to_score(run, shards) if submit is score_shard else to_label(run, shards)
     progress: Any = create_progress_artifact(
         progress=_percent(len(shards) - len(missing), len(shards)),
         key="lazsl-progress",
         description=f"shards of {run.key} that are done",
     )
-    watcher.get().begin(steps.count_images(run, missing), len(missing))
+    names = [work.shard for work in missing]
+    watcher.get().begin(steps.count_images(run, names), len(missing))
     waiting: deque[list[PrefectFuture[Any]]] = deque()
     reasons: list[str] = []
     done = len(shards) - len(missing)
     sweep_workspace(run.workspace)
     with scratch_folder(str(flow_run.id or run.key), run.job.scratch) as scratch:
-        for shard in missing:
+        for work in missing:
             if len(waiting) > ahead:
                 reasons += _reasons(waiting.popleft())
                 done += 1
                 update_progress_artifact(progress, progress=_percent(done, len(shards)))
-            waiting.append(submit(run, numbers[shard], shard, scratch))
+            waiting.append(submit(run, numbers[work.shard], work, scratch))
         for futures in waiting:
             reasons += _reasons(futures)
-    left = steps.missing_shards(run, shards)
+    left = missing_shards(run, shards)
     update_progress_artifact(progress, progress=_percent(len(shards) - len(left), len(shards)))
     failed = tuple(f"{numbers[shard]} ({shard})" for shard in left)
-    return Worked(tuple(missing), failed, tuple(reasons))
+    return Worked(tuple(names), failed, tuple(reasons))
+
+
+def mending(run: Run, attempt: Callable[[], R]) -> R:
+    """What an attempt comes to; what a second one does, where the first set damaged artifacts
+    aside, which are missing then."""
+    aside = len(run.workspace.names(DAMAGED))
+    outcome = attempt()
+    return attempt() if len(run.workspace.names(DAMAGED)) > aside else outcome
 
 
 def numbered(shards: list[str]) -> dict[str, int]:

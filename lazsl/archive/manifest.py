@@ -107,6 +107,8 @@ def plan_shards(
             )
         if not len(generation) or _publish(workspace, archive, number, generation):
             state = _replay(pa.concat_tables([state, generation]))
+            if len(generation):
+                _last.pop((workspace, archive), None)
             return Plan(
                 archive=archive,
                 shards=tuple(_listed_shards(state)),
@@ -185,6 +187,7 @@ def _mended(workspace: Folder, archive: str) -> tuple[pa.Table, int]:
             continue
         gone = set(range(1, max([*numbers, *aside], default=0) + 1)) - set(numbers)
         if not gone:
+            _last[workspace, archive] = generations
             return state, len(numbers) + 1
         lost = lost_images(workspace, archive, state)
         log.warning(
@@ -207,7 +210,10 @@ def read_manifest(workspace: Folder, archive_key: str) -> pa.Table:
     An image's event is its last. Images of a shard are consecutive, in the order they were cut;
     shards come in the order they were made. Empty before the first plan.
     """
-    return _read(workspace, _generations(workspace, archive_key))
+    generations = _generations(workspace, archive_key)
+    state = _read(workspace, generations)
+    _last[workspace, archive_key] = generations
+    return state
 
 
 def read_listed(workspace: Folder, archive_key: str) -> pa.Table:
@@ -220,13 +226,30 @@ def still_listed(manifest: pa.Table) -> pa.Table:
     return manifest.filter(pc.field("event") == "added")
 
 
+def last_manifest(workspace: Folder, archive_key: str, *shards: str) -> pa.Table:
+    """The manifest as this process read it last, if it knew these shards, whose images never
+    change; otherwise as `read_manifest` has it. So a run lists the generations once, when it plans.
+    """
+    generations = _last.get((workspace, archive_key))
+    try:
+        if generations is not None and _shards(workspace, generations).issuperset(shards):
+            return _read(workspace, generations)
+    except (DamagedError, FileNotFoundError):
+        pass  # no longer as it was read
+    return read_manifest(workspace, archive_key)
+
+
+_last: dict[tuple[Folder, str], tuple[tuple[str, str], ...]] = {}
+"""The generations of every archive that were read last."""
+
+
 def shard_images(workspace: Folder, archive_key: str, shard: str) -> pa.Table:
     """All images of one shard, those that were removed since included: `schemas.MANIFEST`.
 
     Raises:
         UserError: when the manifest knows no such shard.
     """
-    state = read_manifest(workspace, archive_key)
+    state = last_manifest(workspace, archive_key, shard)
     images = state.filter(pc.field("shard") == shard)
     if not len(images):
         raise UserError(
@@ -269,6 +292,13 @@ def _generations(workspace: Folder, archive_key: str) -> tuple[tuple[str, str], 
     entries = workspace.details(folder, ".parquet").items()
     versions = [(name, version_of(info)) for name, info in entries]
     return tuple(sorted(item for item in versions if re.search(r"/\d{6}\.parquet$", item[0])))
+
+
+@lru_cache(maxsize=4)
+def _shards(workspace: Folder, generations: tuple[tuple[str, str], ...]) -> frozenset[str]:
+    """Every shard of the manifest."""
+    names = _read(workspace, generations)["shard"].unique().to_pylist()
+    return frozenset(str(name) for name in names)
 
 
 @lru_cache(maxsize=4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from collections.abc import Callable
 from functools import wraps
 from inspect import cleandoc
@@ -16,7 +17,7 @@ from typer.core import TyperGroup
 
 from lazsl import __version__
 from lazsl.cli.console import SafeConsole
-from lazsl.errors import UserError
+from lazsl.errors import UserError, interruptible
 from lazsl.settings import Job, make_job
 
 _ORDER = (
@@ -84,13 +85,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as Ctrl-C does."""
+_terminated: list[int] = []
+"""Signals that ended this command, besides Ctrl-C."""
 
 
 def terminate(number: int, frame: object) -> None:
-    """Handle SIGTERM."""
-    raise Terminated
+    """Handle SIGTERM, which ends a command as Ctrl-C does."""
+    _terminated.append(number)
+    raise KeyboardInterrupt
 
 
 class _Notes(logging.Handler):
@@ -111,7 +113,8 @@ def in_words(function: Callable[P, R]) -> Callable[P, R]:
     def command(*args: P.args, **kwargs: P.kwargs) -> R:
         logging.getLogger("lazsl").addHandler(_notes)
         try:
-            return function(*args, **kwargs)
+            with interruptible():
+                return function(*args, **kwargs)
         except UserError as error:
             raise _refused(str(error)) from None
         except ModuleNotFoundError as error:
@@ -127,9 +130,9 @@ def in_words(function: Callable[P, R]) -> Callable[P, R]:
             if sentence is None:
                 raise
             raise _refused(sentence) from None
-        except KeyboardInterrupt as error:
+        except KeyboardInterrupt:
             err.print("[bold red]lazsl:[/] stopped; run the same command again to go on from here")
-            raise typer.Exit(143 if isinstance(error, Terminated) else 130) from None
+            raise typer.Exit(128 + (_terminated or [signal.SIGINT])[0]) from None
 
     command.__doc__ = reflowed(function.__doc__)
     return command

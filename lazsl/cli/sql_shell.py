@@ -18,7 +18,7 @@ from pygments.lexers.sql import SqlLexer
 from lazsl.cli.app import err, out
 from lazsl.cli.console import harmless
 from lazsl.cli.sql_answers import show, show_schema
-from lazsl.errors import UserError
+from lazsl.errors import UserError, interruptible
 from lazsl.warehouse.asking import answers
 from lazsl.warehouse.catalog import Relation, read_catalog
 from lazsl.warehouse.sqlfiles import Connection
@@ -127,7 +127,8 @@ def converse(
         if text in (".quit", ".exit", "\\q"):
             return
         try:
-            _carry_out(connection, text, rows)
+            with interruptible():
+                _carry_out(connection, text, rows)
         except UserError as error:
             err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         except KeyboardInterrupt:

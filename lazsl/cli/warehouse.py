@@ -81,12 +81,23 @@ def check(workspace: Workspace = "workspace") -> None:
 
     What is set aside is kept below damaged/, and the next lazsl label makes it anew.
     """
+    from lazsl.run.rejects import note_again
     from lazsl.store.checking import check_workspace
     from lazsl.store.folder import Folder
 
-    checked = check_workspace(Folder(workspace))
+    folder = Folder(workspace)
+    noted: list[str] = []
+    checked = check_workspace(folder, lambda name, table: note_again(folder, name, table, noted))
     if not checked.artifacts and not checked.damaged:
         raise UserError(f"there is nothing of lazsl in {workspace}; name a workspace")
+    for shard in noted:
+        out.print(
+            f"{shard}: the note of its rejects to be tried again was gone; the next lazsl label "
+            "tries them",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     for error in checked.damaged:
         out.print(f"{error.name}: {error.why}", markup=False, highlight=False, soft_wrap=True)
     out.print(

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from lazsl.archive.staging import Staged, unstage
 from lazsl.errors import UserError
-from lazsl.run import steps
+from lazsl.run import steps, todo
 from lazsl.run.into_warehouse import load_run
 from lazsl.run.run import Run, record_run
 from lazsl.run.status import check_complete
+from lazsl.run.todo import ToDo
 from lazsl.store.folder import DAMAGED
 
 Progress = Callable[[int, int], None]
@@ -70,9 +71,8 @@ def _finish_mending(
 def _finish(
     run: Run, shards: list[str], progress: Progress | None, with_images: bool = True
 ) -> None:
-    missing = steps.to_label(run, shards) if with_images else steps.missing_shards(run, shards)
-    to_stage = [s for s in missing if with_images and _is_to_embed(run, s)]
-    counts = {shard: steps.count_images(run, [shard]) for shard in missing}
+    missing = todo.to_label(run, shards) if with_images else todo.to_score(run, shards)
+    counts = {work.shard: steps.count_images(run, [work.shard]) for work in missing}
     total, done = sum(counts.values()), 0
     failures: list[str] = []
 
@@ -87,18 +87,17 @@ def _finish(
         tempfile.TemporaryDirectory(prefix="lazsl-", dir=run.job.scratch) as scratch,
         ThreadPoolExecutor(1) as fetching,
     ):
-        staged = _Ahead(run, to_stage, Path(scratch), fetching)
-        for shard in missing:
+        staged = _Ahead(run, missing, Path(scratch), fetching)
+        for work in missing:
             try:
-                if shard in to_stage:
-                    steps.embed_shard(run, shard, *staged.take(shard), show)
-                if steps.finished(run, shard) is None:
-                    steps.score_shard(run, shard)
+                if work.embeds:
+                    steps.embed_shard(run, work.shard, *staged.take(work.shard), show)
+                steps.score_embedded(run, work)
             except UserError as error:
                 failures.append(str(error).rstrip("."))
             finally:
-                unstage(Path(scratch) / shard)
-            done += counts[shard]
+                unstage(Path(scratch) / work.shard)
+            done += counts[work.shard]
             show(0)
     load_run(run.workspace, run.job, run.key, run.archive)
     if failures:
@@ -109,19 +108,14 @@ def _finish(
     check_complete(run.workspace, run.key, run.job.warehouse_path)
 
 
-def _is_to_embed(run: Run, shard: str) -> bool:
-    """True when a shard, or rejects of it that are tried again, must be embedded."""
-    return not steps.is_embedded(run, shard) or bool(steps.rejects_again(run, shard))
-
-
 class _Ahead:
     """Shards staged in another thread, a few ahead of the one that is embedded."""
 
     def __init__(
-        self, run: Run, shards: list[str], scratch: Path, pool: ThreadPoolExecutor
+        self, run: Run, missing: list[ToDo], scratch: Path, pool: ThreadPoolExecutor
     ) -> None:
         self._run, self._scratch, self._pool = run, scratch, pool
-        self._waiting = list(shards)
+        self._waiting = [work for work in missing if work.embeds]
         self._staging: dict[str, Future[tuple[Staged, float]]] = {}
 
     def take(self, shard: str) -> tuple[Staged, float]:
@@ -131,12 +125,12 @@ class _Ahead:
             UserError: as `steps.stage_shard`.
         """
         while self._waiting and len(self._staging) <= self._run.job.staged_shards:
-            name = self._waiting.pop(0)
-            self._staging[name] = self._pool.submit(self._stage, name)
+            work = self._waiting.pop(0)
+            self._staging[work.shard] = self._pool.submit(self._stage, work)
         return self._staging.pop(shard).result()
 
-    def _stage(self, shard: str) -> tuple[Staged, float]:
+    def _stage(self, work: ToDo) -> tuple[Staged, float]:
         started = time.perf_counter()
-        again = steps.rejects_again(self._run, shard) if steps.is_embedded(self._run, shard) else []
-        staged = steps.stage_shard(self._run, shard, self._scratch / shard, again)
+        where = self._scratch / work.shard
+        staged = steps.stage_shard(self._run, work.shard, where, work.again)
         return staged, time.perf_counter() - started

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.manifest import read_listed
+from lazsl.archive.manifest import last_manifest, still_listed
 from lazsl.errors import DamagedError
 from lazsl.images.reasons import OF_THE_MOMENT
 from lazsl.store import damage, paths
@@ -29,9 +31,28 @@ def note(workspace: Folder, encoder: str, regions: str, shard: str, images: pa.T
         workspace.write_record(paths.again(encoder, regions, shard), {"images": ids})
 
 
+def note_again(workspace: Folder, name: str, images: pa.Table, noted: list[str]) -> None:
+    """Write down anew what a shard's note should say where it is gone, and add the shard's name.
+
+    Args:
+        workspace: where the artifact is.
+        name: of any artifact; only tables of a shard's images are looked at.
+        images: what it holds.
+        noted: shards of which that was done.
+    """
+    _, *where = name.removesuffix(".images.parquet").split("/")
+    if not name.endswith(".images.parquet") or len(where) != 3 or not of_the_moment(images):
+        return
+    encoder, regions, shard = where
+    if not workspace.exists(paths.again(encoder, regions, shard)):
+        note(workspace, encoder, regions, shard, images)
+        noted.append(shard)
+
+
 def listed_images(workspace: Folder, archive: str, shard: str) -> set[str]:
-    """Images of a shard that the last listing has."""
-    images = read_listed(workspace, archive).filter(pc.field("shard") == shard)
+    """Images of a shard that the last listing has, as far as this process has seen it."""
+    manifest = last_manifest(workspace, archive, shard)
+    images = still_listed(manifest.filter(pc.field("shard") == shard))
     return {str(image) for image in images["image_id"].to_pylist()}
 
 
@@ -46,22 +67,35 @@ class Embeddings:
     regions: str
     which: Which = "moment"
 
-    def shards(self) -> list[str]:
-        """Shards that have rejects to be tried again."""
-        if self.which == "none":
-            return []
-        ends = ".again.json" if self.which == "moment" else ".images.parquet"
-        names = self.workspace.names(f"embeddings/{self.encoder}/{self.regions}", ends)
-        shards = [name.rsplit("/", 1)[1].removesuffix(ends) for name in names]
-        return [shard for shard in shards if self.images(shard)]
+    @property
+    def shards(self) -> set[str]:
+        """Shards whose embeddings are complete."""
+        return self._with_ending(".images.parquet")
 
-    def images(self, shard: str) -> list[str]:
-        """Rejected images of a shard that are to be tried again and are listed."""
+    def again(self, shards: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Rejected images that are to be tried again and are listed, by shard.
+
+        Args:
+            shards: whose embeddings are complete.
+        """
         if self.which == "none":
-            return []
+            return {}
+        ends = ".again.json" if self.which == "moment" else ".images.parquet"
+        images_of = {s: self._again(s) for s in sorted(self._with_ending(ends) & set(shards))}
+        return {shard: images for shard, images in images_of.items() if images}
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return self.workspace.names(f"embeddings/{self.encoder}/{self.regions}")
+
+    def _with_ending(self, ending: str) -> set[str]:
+        names = [name.rsplit("/", 1)[1] for name in self._names if name.endswith(ending)]
+        return {name.removesuffix(ending) for name in names}
+
+    def _again(self, shard: str) -> tuple[str, ...]:
         rejected = self._rejected(shard)
         listed = listed_images(self.workspace, self.archive, shard) if rejected else set()
-        return [image for image in rejected if image in listed]
+        return tuple(image for image in rejected if image in listed)
 
     def _rejected(self, shard: str) -> list[str]:
         """Rejected images of a shard that `which` means."""
@@ -90,9 +124,12 @@ class Embeddings:
             return None
 
 
-def forget_scores(workspace: Folder, encoder: str, regions: str, shard: str) -> None:
-    """Have every run that shares a shard's embeddings score it again, and its sketch made anew."""
-    workspace.remove(paths.sketch(encoder, regions, shard))
-    for record in paths.run_records(workspace):
+def forget_scores(workspace: Folder, encoder: str, regions: str, shards: Collection[str]) -> None:
+    """Have every run that shares these shards' embeddings score them again, and their sketches
+    made anew."""
+    for shard in sorted(shards):
+        workspace.remove(paths.sketch(encoder, regions, shard))
+    for record in paths.run_records(workspace) if shards else []:
         if (record["encoder"], record["regions"]) == (encoder, regions):
-            workspace.remove(paths.marker(record["run"], shard))
+            for shard in sorted(shards):
+                workspace.remove(paths.marker(record["run"], shard))

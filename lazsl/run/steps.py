@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from lazsl.archive import named
 from lazsl.archive.manifest import (
     Plan,
+    last_manifest,
     mend_manifest,
     plan_shards,
-    read_manifest,
     shard_images,
     still_listed,
 )
@@ -37,6 +37,7 @@ from lazsl.run import rejects
 from lazsl.run.into_warehouse import check_folders
 from lazsl.run.models import load_model
 from lazsl.run.run import Run, now
+from lazsl.run.todo import ToDo
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.scoring.tables import score_table
 from lazsl.settings import device_defaults
@@ -74,48 +75,14 @@ def archive_shards(run: Run) -> list[str]:
 
 def count_images(run: Run, shards: list[str]) -> int:
     """Images in these shards of the manifest."""
-    manifest = read_manifest(run.workspace, run.archive)
+    manifest = last_manifest(run.workspace, run.archive, *shards)
     inside = pc.is_in(manifest["shard"], value_set=pa.array(shards, pa.string()))
     return manifest.filter(inside).num_rows
-
-
-def missing_shards(run: Run, shards: list[str]) -> list[str]:
-    """Those of the shards that this run has not finished, in order."""
-    done = set(paths.done_shards(run.workspace, run.key))
-    return [shard for shard in shards if shard not in done]
 
 
 def is_embedded(run: Run, shard: str) -> bool:
     """True when a shard's embeddings are there, by this run or another one."""
     return run.workspace.exists(paths.images(run.encoder, run.regions, shard))
-
-
-def unembedded_again(run: Run, shards: list[str]) -> list[str]:
-    """Those of the shards, in order, whose embeddings were damaged and set aside."""
-    aside = paths.set_aside_shards(run.workspace, run.encoder, run.regions)
-    return [shard for shard in shards if shard in aside]
-
-
-def shards_again(run: Run) -> list[str]:
-    """Shards with rejects that this run tries again."""
-    return _embeddings(run).shards()
-
-
-def to_label(run: Run, shards: list[str]) -> list[str]:
-    """Those of the shards, in order, that labelling has something to do for: they are not finished,
-    their embeddings were set aside, or rejects of theirs are tried again."""
-    unfinished = {*missing_shards(run, shards), *unembedded_again(run, shards), *shards_again(run)}
-    return [shard for shard in shards if shard in unfinished]
-
-
-def rejects_again(run: Run, shard: str) -> list[str]:
-    """The images of a shard that was embedded before that this run tries again."""
-    return _embeddings(run).images(shard)
-
-
-def _embeddings(run: Run) -> rejects.Embeddings:
-    where = (run.archive, run.encoder, run.regions)
-    return rejects.Embeddings(run.workspace, *where, run.job.retry_rejects)
 
 
 def attributes_embedded(run: Run) -> bool:
@@ -229,9 +196,7 @@ def embed_shard(
         if images.equals(before[0].replace_schema_metadata()):
             return
         spent = _added(spent, _spent(before[0]))
-        rejects.forget_scores(run.workspace, run.encoder, run.regions, shard)
-    elif unembedded_again(run, [shard]):
-        rejects.forget_scores(run.workspace, run.encoder, run.regions, shard)
+        rejects.forget_scores(run.workspace, run.encoder, run.regions, [shard])
     listed = rejects.listed_images(run.workspace, run.archive, shard)
     _check_rejects(shard, images, listed, job.reject_ceiling)
     run.workspace.write_table(paths.region_embeddings(run.encoder, run.regions, shard), regions)
@@ -278,6 +243,17 @@ def finished(run: Run, shard: str) -> dict[str, Any] | None:
         return None
 
 
+def score_embedded(run: Run, work: ToDo) -> dict[str, Any]:
+    """The completion marker of a shard that was worked on. Where rejects were tried again and
+    nothing came of it, the scores are those that there are.
+
+    Raises:
+        UserError: as `score_shard`.
+    """
+    there = finished(run, work.shard) if work.again else None
+    return there or score_shard(run, work.shard)
+
+
 def score_shard(run: Run, shard: str) -> dict[str, Any]:
     """The shard's completion marker: its tables are written first, the marker last.
 
@@ -286,8 +262,6 @@ def score_shard(run: Run, shard: str) -> dict[str, Any]:
     """
     started = time.perf_counter()
     workspace = run.workspace
-    if not is_embedded(run, shard):
-        raise UserError(f"shard {shard} has no embeddings yet; label the archive to make them")
     images, regions = _read_embeddings(run, shard)
     labels = embedded_labels(workspace, run.encoder, run.labels)
     settings = run.job.regions
@@ -325,11 +299,18 @@ def _read_embeddings(run: Run, shard: str) -> tuple[pa.Table, pa.Table]:
     """A shard's images and its regions."""
     marker = paths.images(run.encoder, run.regions, shard)
     regions = paths.region_embeddings(run.encoder, run.regions, shard)
+    name = marker
     try:
-        return run.workspace.read_table(marker), run.workspace.read_table(regions)
+        images = run.workspace.read_table(name)
+        name = regions
+        return images, run.workspace.read_table(name)
     except DamagedError as error:
         damaged = error
     except FileNotFoundError:
+        if name == marker:
+            raise UserError(
+                f"shard {shard} has no embeddings; label the archive to make them"
+            ) from None
         damaged = DamagedError("", regions, "missing")
     damage.set_aside(run.workspace, damaged)
     raise _damaged(shard, damaged)

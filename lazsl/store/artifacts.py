@@ -84,7 +84,8 @@ def _whole(folder: Folder, name: str, read: Callable[[], T]) -> T:
 def _read(folder: Folder, name: str, columns: list[str] | None, written: str | None) -> pa.Table:
     old = written is not None and not written.startswith(seals.KIND)
     whole = columns is None or old
-    data = folder.read_bytes(name) if whole else _ending(folder, name)
+    size = 0 if whole else folder.size(name)
+    data = folder.read_bytes(name) if whole else _ending(folder, name, size)
     if old and hashlib.sha256(data).hexdigest() != written:
         raise Broken("its SHA-256 is not the one in its marker")
     footer = seals.footer(data)
@@ -96,7 +97,7 @@ def _read(folder: Folder, name: str, columns: list[str] | None, written: str | N
         schema = metadata.schema.to_arrow_schema()
         kinds.check_schema(name, schema, columns)
         wanted = schema.names if columns is None else [c for c in columns if c in schema.names]
-        file = data if whole else _with_columns(folder, name, data, metadata, wanted)
+        file = data if whole else _with_columns(folder, name, data, size, metadata, wanted)
         if seal is not None:
             seals.check_columns(file, footer, wanted)
         table = pq.read_table(pa.BufferReader(file), columns=wanted)
@@ -108,19 +109,22 @@ def _read(folder: Folder, name: str, columns: list[str] | None, written: str | N
     return seals.without(table)
 
 
-def _ending(folder: Folder, name: str) -> bytes:
+def _ending(folder: Folder, name: str, size: int) -> bytes:
     """The footer of a Parquet file with all that follows, and perhaps some of what is before."""
-    size = folder.size(name)
     ending = folder.read_bytes(name, max(0, size - _FOOTER), size)
     length = seals.footer_length(ending)
     return ending if length <= len(ending) else folder.read_bytes(name, max(0, size - length), size)
 
 
 def _with_columns(
-    folder: Folder, name: str, ending: bytes, metadata: pq.FileMetaData, columns: list[str]
+    folder: Folder,
+    name: str,
+    ending: bytes,
+    size: int,
+    metadata: pq.FileMetaData,
+    columns: list[str],
 ) -> bytearray:
     """The file with the bytes of some columns, and nothing where those of the others are."""
-    size = folder.size(name)
     file = bytearray(size)
     have = size - len(ending)
     file[have:] = ending

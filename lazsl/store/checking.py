@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+
+import pyarrow as pa
 
 from lazsl.errors import DamagedError
 from lazsl.store import damage, kinds, paths, seals
@@ -21,28 +24,37 @@ class Checked:
     damaged: tuple[DamagedError, ...]
 
 
-def check_workspace(workspace: Folder) -> Checked:
-    """Read every artifact, and set aside those that are damaged."""
+def check_workspace(
+    workspace: Folder, see: Callable[[str, pa.Table], object] = lambda name, table: None
+) -> Checked:
+    """Read every artifact, and set aside those that are damaged.
+
+    Args:
+        workspace: where they are.
+        see: is shown every table that is whole, with its name, from any thread.
+    """
     names = [
         name
         for name in workspace.names("")
         if not name.startswith(f"{DAMAGED}/") and (_fields(name) or kinds.kind_of(name))
     ]
     with ThreadPoolExecutor(_READERS) as pool:
-        outcomes = list(pool.map(lambda name: _check(workspace, name), names))
+        outcomes = list(pool.map(lambda name: _check(workspace, name, see), names))
     damaged = tuple(result for result in outcomes if isinstance(result, DamagedError))
     for error in damaged:
         damage.set_aside(workspace, error)
     return Checked(len(names), outcomes.count(False), damaged)
 
 
-def _check(workspace: Folder, name: str) -> bool | DamagedError:
+def _check(
+    workspace: Folder, name: str, see: Callable[[str, pa.Table], object]
+) -> bool | DamagedError:
     """True if an artifact is sealed and whole, False if it has no seal, or how it is damaged."""
     try:
         if fields := _fields(name):
             workspace.read_record(name, fields)
         else:
-            workspace.read_table(name)
+            see(name, workspace.read_table(name))
         ending = workspace.read_bytes(name)
         if name.endswith(".json"):
             return seals.KIND.encode() in ending

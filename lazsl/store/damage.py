@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from lazsl.errors import DamagedError
-from lazsl.store.folder import Folder
+from lazsl.store.folder import DAMAGED, Folder
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +21,10 @@ def set_aside(workspace: Folder, error: DamagedError) -> list[str]:
     """
     names = [*_said_by(error.name), error.name]
     present = [name for name in dict.fromkeys(names) if workspace.exists(name)]
-    for name in present:
-        workspace.set_aside(name)
+    kept = {name: workspace.set_aside(name) for name in present}
     log.warning(
-        "%s was damaged (%s); it is kept as damaged/%s, and made anew",
-        *(error.name, error.why, error.name),
+        "%s was damaged (%s); it is kept as %s, and made anew",
+        *(error.name, error.why, kept.get(error.name, f"{DAMAGED}/{error.name}")),
     )
     return present
 

@@ -104,6 +104,16 @@ class Folder:
             if path.endswith(suffix) and "/.tmp-" not in path
         }
 
+    def folders(self, below: str) -> list[str]:
+        """Sorted names of the folders directly below a folder, without listing what is in them."""
+        try:
+            with self._in_words(below):
+                entries = self.fs.ls(self.path(below), detail=True)
+        except FileNotFoundError:
+            return []
+        folders = [entry["name"] for entry in entries if entry["type"] == "directory"]
+        return sorted(str(path).rstrip("/").rsplit("/", 1)[1] for path in folders)
+
     def read_bytes(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
         """The artifact's bytes, or those from `start` up to `end`."""
         with self._in_words(name):
@@ -209,9 +219,14 @@ class Folder:
         """Move a damaged artifact out of the way; its new name. Well too when it is gone."""
         aside = f"{DAMAGED}/{name}"
         try:
-            self.write_bytes(aside, self.read_bytes(name))
+            data = self.read_bytes(name)
         except FileNotFoundError:
             return aside
+        stem, suffix = os.path.splitext(aside)
+        times = 1
+        while not self.create_bytes(aside, data):  # what was damaged before is kept
+            times += 1
+            aside = f"{stem}.{times}{suffix}"
         self.remove(name)
         return aside
 

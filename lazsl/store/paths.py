@@ -22,6 +22,7 @@ never collides with it. Artifacts never change once they are there.
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from lazsl.display import short
@@ -39,6 +40,8 @@ MARKER_FIELDS = (
     *("run", "shard", "listed", "labelled", "rejected", "crops", "bytes", "seconds", "finished"),
 )
 """What the completion marker of a shard has."""
+
+_READERS = 8  # objects asked for at a time
 
 log = logging.getLogger(__name__)
 
@@ -136,14 +139,21 @@ def set_aside_shards(workspace: Folder, encoder: str, regions: str) -> set[str]:
 
 def runs(workspace: Folder) -> list[str]:
     """Runs that were ever started in a workspace, sorted by name."""
-    names = workspace.names("runs", "/run.json")
-    return sorted(name.split("/")[1] for name in names)
+    return _runs(workspace, recorded=True)
 
 
 def runs_without_record(workspace: Folder) -> list[str]:
     """Runs that finished shards, but whose record is gone, sorted."""
-    finished = {name.split("/")[1] for name in workspace.names("runs") if "/shards/" in name}
-    return sorted(finished - set(runs(workspace)))
+    return [run for run in _runs(workspace, recorded=False) if done_shards(workspace, run)]
+
+
+def _runs(workspace: Folder, recorded: bool) -> list[str]:
+    """Runs that have a record, or those that have none, sorted."""
+    # Their folders alone are listed: below them lie several artifacts a shard.
+    folders = workspace.folders("runs")
+    with ThreadPoolExecutor(_READERS) as pool:
+        there = pool.map(workspace.exists, map(run_record, folders))
+        return [run for run, exists in zip(folders, there, strict=True) if exists == recorded]
 
 
 def run_records(workspace: Folder) -> list[dict[str, Any]]:

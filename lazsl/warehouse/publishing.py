@@ -29,7 +29,7 @@ import duckdb
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from lazsl.errors import DamagedError, UserError
+from lazsl.errors import DamagedError, UserError, interruptible
 from lazsl.store.folder import Folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.gathering import gather, keep_truth
@@ -112,7 +112,7 @@ def load(
         keep_truth(workspace, archive, truth)
     path = path.resolve()
     working = path.with_name(f"{path.stem}.loading{path.suffix}")
-    with _only_loader(path, patience), _in_words(path):
+    with _only_loader(path, patience), _in_words(path), interruptible():
         news = gather(workspace, runs, dict(listed or {}))
         if rebuild:
             set_aside(path, working)

@@ -85,15 +85,16 @@ def outcome_of(place: Place, whole: Content, chance: random.Random) -> tuple[str
             contents = _again(place, chance)
         except UserError as error:
             sentences.append(str(error))
-            follow(str(error), place)
-            continue
         except duckdb.Error as error:
             if not hint(error):
                 raise
             sentences.append(f"{error}{hint(error)}")
+        else:
+            break
+        try:
             follow(sentences[-1], place)
-            continue
-        break
+        except UserError as error:  # of other damage that is met on the way
+            sentences.append(str(error))
     else:
         return "stuck", sentences[-1]
     for name, content in contents.items():

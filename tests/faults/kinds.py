@@ -112,6 +112,19 @@ def full_disk(place: Place, chance: random.Random) -> Faults:
     return faults
 
 
+def full_scratch(place: Place, chance: random.Random) -> Faults:
+    """The disk that an archive's images are staged on is full after a while."""
+    place.put_back(labelled=False)
+    faults = []
+    for _ in range(3):
+        room = chance.randrange(4, 60, 4)
+        with _small_disk(Path(str(place.job().scratch)), room):
+            status = waited(forked(place.label))
+        _check(status)
+        faults.append(("full disk", f"staged images with room for {room} kB: {status}"))
+    return faults
+
+
 def disturbed_store(place: Place, chance: random.Random) -> Faults:
     """Each object's first requests are refused, torn or reset, for one in two or three of them,
     while an archive and a workspace in a bucket are labelled, relabelled and loaded."""
@@ -178,7 +191,7 @@ DISK: dict[Round, int] = {
     ended_command: 4,
 }
 """Rounds in a place on the disk, with how many of about a thousand faults they are."""
-STORE: dict[Round, int] = {disturbed_store: 16}
+STORE: dict[Round, int] = {disturbed_store: 16, full_scratch: 6}
 """Rounds in a bucket."""
 
 

@@ -13,10 +13,12 @@ import pytest
 import torch
 from s3 import FaultyS3
 from sample import content, copy_sample, label_plainly, small_job
+from typer.testing import CliRunner
 
+from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.model.encoder import Encoder
-from lazsl.run import steps
+from lazsl.run import steps, todo
 from lazsl.run.run import Run
 from lazsl.run.status import run_status
 from lazsl.store import paths
@@ -43,8 +45,12 @@ def test_what_the_store_refuses_for_a_moment_is_labelled_by_the_next_run(
     job = small_job(f"{bucket}/a", tmp_path / "workspace", shard_size=4)
     run = label_plainly(job, tmp_path / "scratch")
     assert reasons(run) == {"unreadable": 1}
-    # Which images are tried again is noted; where the note is damaged, the shard still knows.
+    # Which images are tried again is noted; where the note is damaged, the shard still knows, and
+    # lazsl check sees that it is gone.
     (noted,) = run.workspace.names(f"embeddings/{run.encoder}/{run.regions}", ".again.json")
+    run.workspace.remove(noted)
+    result = CliRunner().invoke(app, ["check", "--workspace", job.workspace])
+    assert "its rejects to be tried again was gone" in result.output and run.workspace.exists(noted)
     run.workspace.write_bytes(noted, b"[]")
     gets_before = faulty_s3.gets.copy()
     label_plainly(job, tmp_path / "scratch")
@@ -68,12 +74,11 @@ def test_rejects_of_a_picture_are_final_unless_all_are_asked_for(tmp_path: Path)
     job = small_job(archive, tmp_path / "workspace")
     run = label_plainly(job, tmp_path / "scratch")
     before = reasons(run)
-    assert before and not steps.shards_again(run)
+    assert before and not todo.to_label(run, steps.archive_shards(run))
     everything = run.job.model_copy(update={"retry_rejects": "all"})
     changed = replace(run, job=everything)
-    assert sum(len(steps.rejects_again(changed, s)) for s in steps.shards_again(changed)) == sum(
-        before.values()
-    )
+    again = todo.to_label(changed, steps.archive_shards(changed))
+    assert sum(len(work.again) for work in again) == sum(before.values())
     label_plainly(everything, tmp_path / "scratch")
     assert reasons(run) == before
 

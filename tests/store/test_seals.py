@@ -206,6 +206,11 @@ def test_what_is_set_aside_is_kept_and_no_longer_there(place: str) -> None:
     assert folder.set_aside("x/1") == "damaged/x/1" == folder.set_aside("x/1")
     assert not folder.exists("x/1") and folder.read_bytes("damaged/x/1") == b"bad"
     folder.remove("x/1")
+    # What is damaged twice is kept twice, so that it is seen to be missing once more.
+    folder.write_bytes("x/1", b"worse")
+    folder.set_aside("x/1")
+    kept = [folder.read_bytes(name) for name in folder.names("damaged")]
+    assert sorted(kept) == [b"bad", b"worse"] and folder.folders("") == ["damaged"]
 
 
 def test_a_record_is_json_that_anybody_reads(tmp_path: Path) -> None:

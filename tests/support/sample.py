@@ -12,7 +12,7 @@ from lazsl.archive import named
 from lazsl.archive.manifest import plan_shards
 from lazsl.archive.selection import select
 from lazsl.archive.truth import read_truth
-from lazsl.run import steps
+from lazsl.run import steps, todo
 from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import Job, make_job
 from lazsl.warehouse import publishing
@@ -64,13 +64,11 @@ def label_plainly(job: Job, scratch: Path) -> Run:
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links)
     record_run(run)
     steps.embed_attributes(run)
-    for shard in steps.to_label(run, list(plan.shards)):
-        embedded = steps.is_embedded(run, shard)
-        again = steps.rejects_again(run, shard) if embedded else []
-        if again or not embedded:
-            steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard, again))
-        if steps.finished(run, shard) is None:
-            steps.score_shard(run, shard)
+    for work in todo.to_label(run, list(plan.shards)):
+        if work.embeds:
+            staged = steps.stage_shard(run, work.shard, scratch / work.shard, work.again)
+            steps.embed_shard(run, work.shard, staged)
+        steps.score_embedded(run, work)
     truth = None if job.truth is None else read_truth(job.truth, run.labelset)
     publishing.load(run.workspace, job.warehouse_path, [run.key], truth=truth, archive=run.archive)
     return run
