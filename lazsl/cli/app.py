@@ -86,12 +86,20 @@ R = TypeVar("R")
 
 
 _terminated: list[int] = []
-"""Signals that ended this command, besides Ctrl-C."""
+"""SIGTERM, once it ended this command."""
+_REMINDER = 10.0
+"""Seconds after which a command that goes on is ended again."""
 
 
 def terminate(number: int, frame: object) -> None:
-    """Handle SIGTERM, which ends a command as Ctrl-C does."""
-    _terminated.append(number)
+    """Handle SIGTERM, which ends a command as Ctrl-C does.
+
+    Python drops what a handler raises while an object is deleted, and a library may: as long as the
+    command goes on, it is reminded.
+    """
+    _terminated.append(signal.SIGTERM)
+    signal.signal(signal.SIGALRM, terminate)
+    signal.setitimer(signal.ITIMER_REAL, _REMINDER)
     raise KeyboardInterrupt
 
 
@@ -131,6 +139,7 @@ def in_words(function: Callable[P, R]) -> Callable[P, R]:
                 raise
             raise _refused(sentence) from None
         except KeyboardInterrupt:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             err.print("[bold red]lazsl:[/] stopped; run the same command again to go on from here")
             raise typer.Exit(128 + (_terminated or [signal.SIGINT])[0]) from None
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import fake_run
 import pytest
-from lazsl_flows.attempts import in_words
 from prompt_toolkit import PromptSession
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from typer.testing import CliRunner
 
-from lazsl.cli import app as application
 from lazsl.cli import sql_shell
 from lazsl.cli.commands import app
 from lazsl.store.folder import Folder
@@ -145,28 +140,3 @@ def test_the_prompt_takes_several_lines_and_goes_on_after_an_error(
     history = tmp_path / "lazsl" / "sql-history"
     assert "+2 as answer;" in history.read_text("utf-8")
     assert history.stat().st_mode & 0o077 == 0
-
-
-ENDLESS = "select count(*) from range(100000) a, range(100000) b where (a.range * b.range) % 7 = 3"
-
-
-def test_a_query_that_is_terminated_ends_as_any_command_does(
-    warehouse: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """DuckDB tells of a signal in an error of its own, which is no fault."""
-    monkeypatch.setattr(application, "_terminated", [])
-    before = signal.signal(signal.SIGTERM, application.terminate)
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
-    try:
-        timer.start()
-        result = CliRunner().invoke(app, ["sql", ENDLESS, "--warehouse", str(warehouse)])
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert result.exit_code == 128 + signal.SIGTERM and "stopped" in result.output
-    # Within a flow it is no failure of a task, from which the flow would go on.
-    with pytest.raises(KeyboardInterrupt):
-        in_words(interrupted)()
-
-
-def interrupted() -> None:
-    raise RuntimeError("Query interrupted")

@@ -1,0 +1,72 @@
+"""SIGTERM ends a command whatever it is at."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import fake_run
+import pytest
+from lazsl_flows.attempts import in_words
+from typer.testing import CliRunner
+
+from lazsl.cli import app as application
+from lazsl.cli.commands import app
+from lazsl.store.folder import Folder
+from lazsl.warehouse import publishing
+
+ENDLESS = "select count(*) from range(100000) a, range(100000) b where (a.range * b.range) % 7 = 3"
+
+
+@pytest.fixture(autouse=True)
+def handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """SIGTERM as `lazsl` handles it."""
+    monkeypatch.setattr(application, "_terminated", [])
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)}
+    signal.signal(signal.SIGTERM, application.terminate)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_query_that_is_terminated_ends_as_any_command_does(tmp_path: Path) -> None:
+    """DuckDB tells of a signal in an error of its own, which is no fault."""
+    workspace = Folder(str(tmp_path / "workspace"))
+    fake_run.write_run(workspace)
+    publishing.load(workspace, tmp_path / "w.duckdb")
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    result = CliRunner().invoke(app, ["sql", ENDLESS, "--warehouse", str(tmp_path / "w.duckdb")])
+    assert result.exit_code == 128 + signal.SIGTERM and "stopped" in result.output
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    # Within a flow it is no failure of a task, from which the flow would go on.
+    with pytest.raises(KeyboardInterrupt):
+        in_words(interrupted)()
+
+
+def interrupted() -> None:
+    raise RuntimeError("Query interrupted")
+
+
+class Deaf:
+    """Drops what a signal raises, as Python does while an object is deleted."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+
+def test_a_signal_that_was_dropped_is_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "_REMINDER", 0.1)
+    dropped: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", dropped.append)
+    with pytest.raises(KeyboardInterrupt):
+        deaf = Deaf()
+        del deaf
+        time.sleep(5)
+    assert len(dropped) == 1
