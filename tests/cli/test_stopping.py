@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fake_run
+import httpx
 import pytest
 from lazsl_flows.attempts import in_words
+from prefect.states import Failed
 from typer.testing import CliRunner
 
 from lazsl.cli import app as application
 from lazsl.cli.commands import app
+from lazsl.cli.flow import failure
 from lazsl.store.folder import Folder
 from lazsl.warehouse import publishing
 
@@ -70,3 +73,10 @@ def test_a_signal_that_was_dropped_is_given_again(monkeypatch: pytest.MonkeyPatc
         del deaf
         time.sleep(5)
     assert len(dropped) == 1
+
+
+def test_a_server_that_fails_in_the_middle_is_one_sentence() -> None:
+    lost = httpx.ConnectError("All connection attempts failed")
+    sentence = str(failure(Failed(data=lost, message="Flow run encountered an exception")))
+    assert "failed in the middle (All connection attempts failed)" in sentence
+    assert "run the same command again" in " ".join(sentence.split())

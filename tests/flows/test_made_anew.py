@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lazsl_flows.batches import LOAD_WAREHOUSE, label_batch
 from lazsl_flows.label import label_archive, relabel
+from lazsl_flows.loading import load_warehouse
+from prefect.client.orchestration import get_client
 from sample import content, copy_sample, label_plainly, small_job
 
 from lazsl.run.run import open_run
@@ -84,3 +87,35 @@ def test_a_listing_that_lost_too_much_stops_the_run(
     state = label_archive(job, return_state=True)
     assert state.is_completed() == (lost == 1), state.message
     assert ("loss_ceiling" in (state.message or "")) == (lost == 3)
+
+
+def test_a_batch_makes_anew_what_it_finds_damaged_and_refuses_another_run(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    with get_client(sync_client=True) as client:
+        client.create_deployment(client.create_flow(load_warehouse), LOAD_WAREHOUSE.split("/")[1])
+    archive = copy_sample(tmp_path / "archive", 4, odd=False)
+    job = small_job(archive, tmp_path / "workspace", shard_size=2)
+    run = label_plainly(job, tmp_path / "scratch")
+    shards = paths.done_shards(run.workspace, run.key)
+    run.workspace.remove(paths.marker(run.key, shards[0]))
+    damage(run.workspace, paths.region_embeddings(run.encoder, run.regions, shards[0]))
+    state = label_batch(job, run.key, shards, return_state=True)
+    assert state.is_completed(), state.message
+    assert paths.done_shards(run.workspace, run.key) == shards
+    other = label_batch(job, "another-run", shards, return_state=True)
+    assert other.is_failed() and "this batch was planned for run another-run" in other.message
+
+
+def test_a_load_that_fails_is_told_and_retry_does_only_the_load(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    archive = copy_sample(tmp_path / "archive", 2, odd=False)
+    job = small_job(archive, tmp_path / "workspace")
+    taken = job.warehouse_path.with_name("warehouse.loading.duckdb")
+    taken.mkdir(parents=True)
+    state = label_archive(job, return_state=True)
+    assert state.is_failed() and "every shard is done, but loading failed: " in state.message
+    taken.rmdir()
+    state = label_archive(job, return_state=True)
+    assert state.is_completed() and "1 shards done, 0 of them in this run" in state.message
