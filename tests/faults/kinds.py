@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 from apart import DONE, STOPPED, TOLD, forked, waited
 from damage import damage_some, damaged_warehouse
 from place import THETAS, Place
@@ -141,22 +142,27 @@ def disturbed_store(place: Place, chance: random.Random) -> Faults:
 
 
 def ended_command(place: Place, chance: random.Random) -> Faults:
-    """`lazsl label` itself, with the Prefect server that it starts, is ended at any moment."""
+    """`lazsl label` itself, with the Prefect server that it starts, is ended at any moment; or that
+    server is."""
     place.put_back(labelled=False)
     number = chance.choice([signal.SIGKILL, signal.SIGTERM])
+    of_server = chance.random() < 0.3
     process = _command(place)
     shards, seconds = chance.randrange(7), chance.uniform(0, 2)
     while process.poll() is None and len(place.folder.names("runs", ".json")) < shards:
         time.sleep(0.05)
     with suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
-    if process.poll() is None:
-        process.send_signal(number)
-    errors = process.communicate(timeout=120)[1]
+    servers = psutil.Process(process.pid).children() if process.poll() is None else []
+    for victim in servers if of_server else [process]:
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            victim.send_signal(number)
+    errors = process.communicate(timeout=300)[1]
     _check(process.returncode, -number)
     if "Traceback" in errors:
         raise RuntimeError(errors)
-    faults = [("ended command", f"{number.name} after {shards} records: {process.returncode}")]
+    whose = "server" if of_server else "command"
+    faults = [(f"ended {whose}", f"{number.name} after {shards} records: {process.returncode}")]
     again = _command(place)
     errors = again.communicate(timeout=900)[1]
     if again.returncode:
