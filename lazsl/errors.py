@@ -1,8 +1,5 @@
 """What is meant for the person at the keyboard."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from lazsl.secret_names import hidden
 
 
@@ -32,15 +29,3 @@ class DamagedError(UserError):
 def in_one_line(error: BaseException) -> str:
     """What an error says, without line breaks; its kind where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt where DuckDB tells of a signal that came while it worked: it does so
-    in an error of its own, which would be taken for a fault."""
-    try:
-        yield
-    except RuntimeError as error:
-        if str(error) != "Query interrupted":
-            raise
-        raise KeyboardInterrupt from None

@@ -1,5 +1,6 @@
-"""Every interval that is printed holds the truth as often as it says; those of audits are tested
-in tests/audit/test_coverage.py."""
+"""Every interval that is printed holds the truth as often as it says: of an accuracy, of a
+difference, of a threshold of trust, of one of parents, of a localisation; those of audits, overall
+and by class, are tested in tests/audit/test_coverage.py."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
+from lazsl.evaluation.backing_off import Candidates, fit_threshold
 from lazsl.evaluation.calibration import CERTAINTY, risk_coverage, widest_cut
 from lazsl.evaluation.localisation import mean_interval
 from lazsl.intervals import accuracy, difference, exact
@@ -67,6 +69,30 @@ def test_a_promised_precision_is_broken_no_more_often_than_it_says(
                 at = np.searchsorted(-world, -cut.threshold, side="right") - 1
                 broken += bool(precision[at] < promise)
     assert broken / draws <= 1 - CERTAINTY + 0.02
+
+
+@pytest.mark.parametrize("images", [60, 400])
+def test_a_precision_that_parents_keep_is_broken_no_more_often_than_it_says(images: int) -> None:
+    """Classes are the labels of half of the images; the other half's parents are as right as their
+    chance says, or somewhat less."""
+    random = np.random.default_rng(images)
+    promise, broken, draws = 0.9, 0, 0
+    for sure, honest in (((4, 1), 1.0), ((8, 0.6), 1.0), ((8, 0.6), 0.96)):
+        world = np.sort(random.beta(*sure, 100_000))[::-1]
+        precision = np.cumsum(world * honest) / np.arange(1, len(world) + 1)
+        for _ in range(60):
+            chance = random.choice(world, (images, 1))
+            by_class = np.arange(images) < images // 2
+            right = random.random(images) < 0.97
+            true = random.random((images, 1)) < chance * honest
+            candidates = Candidates(np.zeros((images, 1), int), chance, true, right)
+            threshold = fit_threshold(candidates, by_class, promise)
+            draws += 1
+            if threshold is not None:
+                at = np.searchsorted(-world, -threshold, side="right")
+                parents = at / len(world)
+                broken += bool((0.97 + parents * precision[at - 1]) / (1 + parents) < promise)
+    assert broken / draws <= 1 - CERTAINTY + 0.03
 
 
 @pytest.mark.parametrize("share", [0.05, 0.43, 0.9])

@@ -14,7 +14,8 @@ from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Failed
 
-from lazsl.errors import UserError, interruptible
+from lazsl.errors import UserError
+from lazsl.interruption import interruptible
 from lazsl.store.urls import reason
 from lazsl_flows.credentials import use_stored
 

@@ -18,7 +18,8 @@ from pygments.lexers.sql import SqlLexer
 from lazsl.cli.app import err, out
 from lazsl.cli.console import harmless
 from lazsl.cli.sql_answers import show, show_schema
-from lazsl.errors import UserError, interruptible
+from lazsl.errors import UserError
+from lazsl.interruption import interruptible
 from lazsl.warehouse.asking import answers
 from lazsl.warehouse.catalog import Relation, read_catalog
 from lazsl.warehouse.sqlfiles import Connection

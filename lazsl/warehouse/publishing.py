@@ -29,7 +29,8 @@ import duckdb
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from lazsl.errors import DamagedError, UserError, interruptible
+from lazsl.errors import DamagedError, UserError
+from lazsl.interruption import interruptible
 from lazsl.store.folder import Folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.gathering import gather, keep_truth

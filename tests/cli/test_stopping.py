@@ -8,13 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import duckdb
 import fake_run
 import httpx
 import pytest
 from lazsl_flows.attempts import in_words
+from prefect.exceptions import TerminationSignal
 from prefect.states import Failed
+from prefect.utilities.engine import capture_sigterm
 from typer.testing import CliRunner
 
 from lazsl.cli import app as application
@@ -47,13 +51,14 @@ def test_a_query_that_is_terminated_ends_as_any_command_does(tmp_path: Path) -> 
     result = CliRunner().invoke(app, ["sql", ENDLESS, "--warehouse", str(tmp_path / "w.duckdb")])
     assert result.exit_code == 128 + signal.SIGTERM and "stopped" in result.output
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
-    # Within a flow it is no failure of a task, from which the flow would go on.
-    with pytest.raises(KeyboardInterrupt):
-        in_words(interrupted)()
 
 
-def interrupted() -> None:
-    raise RuntimeError("Query interrupted")
+def test_within_a_flow_it_is_what_prefects_own_handler_raises() -> None:
+    """No failure of a task, from which the flow would go on."""
+    with closing(duckdb.connect()) as connection, capture_sigterm():
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        with pytest.raises(TerminationSignal):
+            in_words(lambda: connection.execute(ENDLESS))()
 
 
 class Deaf:

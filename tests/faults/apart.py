@@ -9,6 +9,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -118,13 +119,26 @@ def apart(function: Callable[[], Any]) -> Any:
 def left_behind(known: set[int] | None = None, seconds: float = 3.0) -> list[str]:
     """Processes below this one that do not end, besides those that are known; they are killed."""
     deadline = time.monotonic() + seconds
-    while left := [p for p in psutil.Process().children(True) if p.pid not in (known or set())]:
-        for process in left:
-            if process.status() == psutil.STATUS_ZOMBIE and process.ppid() == os.getpid():
-                os.waitpid(process.pid, os.WNOHANG)
-        if time.monotonic() > deadline:
-            break
+    # To look once may take longer than that on a busy machine, so they are looked for twice.
+    for _ in iter(lambda: time.monotonic() < deadline, False):
+        if not _living(known or set()):
+            return []
         time.sleep(0.02)
+    left = _living(known or set())
     for process in left:
         process.kill()
     return [f"{process}" for process in left]
+
+
+def _living(known: set[int]) -> list[psutil.Process]:
+    """Processes below this one that have not ended, besides those that are known."""
+    living = []
+    for process in psutil.Process().children(True):
+        with suppress(psutil.NoSuchProcess, ChildProcessError):
+            if process.pid in known:
+                continue
+            if process.status() != psutil.STATUS_ZOMBIE:
+                living.append(process)
+            elif process.ppid() == os.getpid():
+                os.waitpid(process.pid, os.WNOHANG)
+    return living

@@ -158,11 +158,10 @@ def ended_command(place: Place, chance: random.Random) -> Faults:
         with suppress(ProcessLookupError, psutil.NoSuchProcess):
             victim.send_signal(number)
     errors = process.communicate(timeout=300)[1]
-    _check(process.returncode, -number)
-    if "Traceback" in errors:
-        raise RuntimeError(errors)
     whose = "server" if of_server else "command"
     faults = [(f"ended {whose}", f"{number.name} after {shards} records: {process.returncode}")]
+    if process.returncode not in (DONE, TOLD, STOPPED, -number) or "Traceback" in errors:
+        raise RuntimeError(f"{faults}: {errors}")
     again = _command(place)
     errors = again.communicate(timeout=900)[1]
     if again.returncode:
