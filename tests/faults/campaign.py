@@ -10,8 +10,10 @@ import argparse
 import json
 import logging
 import os
+import platform
 import random
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -285,6 +287,8 @@ def main() -> int:
 
 
 def _page(campaign: Campaign) -> str:
+    minutes = f"{campaign.seconds / 60:.0f} minutes on {os.cpu_count()} cores ({_processor()})"
+    of_two = f"{campaign.processor_seconds / 120:.0f} minutes of two cores"
     return f"""# Faults
 
 `make faults` does {campaign.total:,} faults (seed {campaign.seed}) to a small labelled archive, or
@@ -296,9 +300,25 @@ nothing that is made anew because of one hides another.
 
 {campaign.table()}
 
-It took {campaign.processor_seconds:,.0f} s of processor time, which are
-{campaign.processor_seconds / 120:.0f} minutes on two cores.
+Seed {campaign.seed}, commit {_commit()}: {minutes} that other work shared;
+{campaign.processor_seconds:,.0f} s of processor time, which are {of_two}. The command:
+`PYTHONPATH=tests/support python tests/faults/campaign.py --seed {campaign.seed} --faults 1000`.
 """
+
+
+def _commit() -> str:
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _processor() -> str:
+    """What the machine calls its processor."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 if __name__ == "__main__":
