@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 from apart import DONE, STOPPED, TOLD, forked, waited
 from damage import damage_some, damaged_warehouse
 from place import THETAS, Place
@@ -142,24 +141,19 @@ def disturbed_store(place: Place, chance: random.Random) -> Faults:
 
 
 def ended_command(place: Place, chance: random.Random) -> Faults:
-    """`lazsl label` itself, with the Prefect server that it starts, is ended at any moment; or that
-    server is."""
+    """`lazsl label` itself, with the Prefect server that it starts, is ended at any moment."""
     place.put_back(labelled=False)
     number = chance.choice([signal.SIGKILL, signal.SIGTERM])
-    of_server = chance.random() < 0.3
     process = _command(place)
     shards, seconds = chance.randrange(7), chance.uniform(0, 2)
     while process.poll() is None and len(place.folder.names("runs", ".json")) < shards:
         time.sleep(0.05)
     with suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
-    servers = psutil.Process(process.pid).children() if process.poll() is None else []
-    for victim in servers if of_server else [process]:
-        with suppress(ProcessLookupError, psutil.NoSuchProcess):
-            victim.send_signal(number)
+    if process.poll() is None:
+        process.send_signal(number)
     errors = process.communicate(timeout=300)[1]
-    whose = "server" if of_server else "command"
-    faults = [(f"ended {whose}", f"{number.name} after {shards} records: {process.returncode}")]
+    faults = [("ended command", f"{number.name} after {shards} records: {process.returncode}")]
     if process.returncode not in (DONE, TOLD, STOPPED, -number) or "Traceback" in errors:
         raise RuntimeError(f"{faults}: {errors}")
     again = _command(place)
