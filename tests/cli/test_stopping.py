@@ -9,23 +9,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import duckdb
-import fake_run
 import httpx
 import pytest
+import typer
 from lazsl_flows.attempts import in_words
 from prefect.exceptions import TerminationSignal
 from prefect.states import Failed
 from prefect.utilities.engine import capture_sigterm
-from typer.testing import CliRunner
 
 from lazsl.cli import app as application
-from lazsl.cli.commands import app
 from lazsl.cli.flow import failure
-from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing
 
 ENDLESS = "select count(*) from range(100000) a, range(100000) b where (a.range * b.range) % 7 = 3"
 
@@ -42,14 +37,15 @@ def handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def test_a_query_that_is_terminated_ends_as_any_command_does(tmp_path: Path) -> None:
+def test_a_query_that_is_terminated_ends_as_any_command_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """DuckDB tells of a signal in an error of its own, which is no fault."""
-    workspace = Folder(str(tmp_path / "workspace"))
-    fake_run.write_run(workspace)
-    publishing.load(workspace, tmp_path / "w.duckdb")
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    result = CliRunner().invoke(app, ["sql", ENDLESS, "--warehouse", str(tmp_path / "w.duckdb")])
-    assert result.exit_code == 128 + signal.SIGTERM and "stopped" in result.output
+    with closing(duckdb.connect()) as connection:
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        with pytest.raises(typer.Exit) as ended:
+            application.in_words(lambda: connection.execute(ENDLESS))()
+    assert ended.value.exit_code == 128 + signal.SIGTERM and "stopped" in capsys.readouterr().err
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
