@@ -116,8 +116,11 @@ def apart(function: Callable[[], Any]) -> Any:
     return value
 
 
-def left_behind(known: set[int] | None = None, seconds: float = 3.0) -> list[str]:
-    """Processes below this one that do not end, besides those that are known; they are killed."""
+def left_behind(known: set[int] | None = None, seconds: float = 20.0) -> list[str]:
+    """Processes below this one that do not end, besides those that are known; they are killed.
+
+    A server has some seconds to close its database, of which a busy machine makes more.
+    """
     deadline = time.monotonic() + seconds
     # To look once may take longer than that on a busy machine, so they are looked for twice.
     for _ in iter(lambda: time.monotonic() < deadline, False):
