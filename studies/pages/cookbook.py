@@ -28,6 +28,7 @@ from lazsl.audit import judgements, judging_files
 from lazsl.audit import sample as audit
 from lazsl.run import steps
 from lazsl.run.run import Run, open_run, record_run
+from lazsl.run.todo import missing_shards
 from lazsl.settings import make_job
 from lazsl.warehouse import publishing, sqlfiles
 from lazsl.warehouse.export import readable
@@ -243,7 +244,7 @@ def labelled(folder: Path, labels: str, **changes: Any) -> Run:
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
     record_run(run)
     steps.embed_attributes(run)
-    for shard in steps.missing_shards(run, list(plan.shards)):
+    for shard in missing_shards(run, list(plan.shards)):
         if not steps.is_embedded(run, shard):
             with tempfile.TemporaryDirectory() as scratch:
                 steps.embed_shard(run, shard, steps.stage_shard(run, shard, Path(scratch)))

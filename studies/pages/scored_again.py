@@ -16,6 +16,7 @@ from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import write_labels
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run
+from lazsl.run.todo import missing_shards
 from lazsl.scoring.tree import make_tree
 from lazsl.store import paths
 
@@ -68,7 +69,7 @@ def score_again(base: Run, labels: LabelSet, scoring: Mapping[str, Any], file: P
     run = open_relabelling(base.workspace, base.key, changes)
     record_run(run)
     steps.embed_attributes(run, "text")
-    for shard in steps.missing_shards(run, steps.archive_shards(run)):
+    for shard in missing_shards(run, steps.archive_shards(run)):
         steps.score_shard(run, shard)
     return run
 

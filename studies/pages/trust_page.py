@@ -23,6 +23,7 @@ from lazsl.evaluation.trust import Trust, measure_trust
 from lazsl.labelset.labels import LabelSet
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run
+from lazsl.run.todo import missing_shards
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from studies.fieldguide.sample import sample_species
@@ -93,7 +94,7 @@ def _score_again(run: Run, labels: LabelSet, file: Path) -> Run:
     again = open_relabelling(run.workspace, run.key, changes)
     record_run(again)
     steps.embed_attributes(again, "text")
-    for shard in steps.missing_shards(again, steps.archive_shards(again)):
+    for shard in missing_shards(again, steps.archive_shards(again)):
         steps.score_shard(again, shard)
     return again
 

@@ -30,6 +30,7 @@ from lazsl.display import guarded, unguarded
 from lazsl.errors import UserError
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run
+from lazsl.run.todo import missing_shards
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from lazsl.warehouse import opening, publishing, sqlfiles
@@ -252,7 +253,7 @@ def real(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> Place:
     other = open_relabelling(workspace, labelled.key, changes)
     record_run(other)
     steps.embed_attributes(other)
-    for shard in steps.missing_shards(other, paths.done_shards(workspace, labelled.key)):
+    for shard in missing_shards(other, paths.done_shards(workspace, labelled.key)):
         steps.score_shard(other, shard)
     path = home / "workspace" / "warehouse.duckdb"
     publishing.load(workspace, path)

@@ -113,7 +113,7 @@ def test_the_index_finds_what_is_exact_and_makes_only_what_is_missing(
         assert find(1, "image")[0][0] == whole[2]
 
     # Whoever embeds a shard again has its sketch made again.
-    rejects.forget_scores(workspace, labelled.encoder, labelled.regions, shards[0])
+    rejects.forget_scores(workspace, labelled.encoder, labelled.regions, [shards[0]])
     sketched = paths.sketched_shards(workspace, labelled.encoder, labelled.regions)
     assert sketched == set(shards[1:])
     assert not check_workspace(workspace).damaged

@@ -30,6 +30,7 @@ from lazsl.evaluation.trust import measure_trust
 from lazsl.evaluation.trust_file import write_trust
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, open_run, record_run
+from lazsl.run.todo import missing_shards
 from lazsl.scoring.confidence import confidence
 from lazsl.settings import ScoringSettings, make_job
 from lazsl.store import keys as identity
@@ -382,7 +383,7 @@ def score_again(workspace: str, run: str, changes: dict[str, Any]) -> Run:
     again = open_relabelling(Folder(workspace), run, changes)
     record_run(again)
     steps.embed_attributes(again, "text")
-    for shard in steps.missing_shards(again, steps.archive_shards(again)):
+    for shard in missing_shards(again, steps.archive_shards(again)):
         steps.score_shard(again, shard)
     publishing.load(again.workspace, again.job.warehouse_path, [again.key])
     return again
