@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from lazsl.errors import UserError
 from lazsl.evaluation.calibration import lower_bound, risk_coverage, widest_cut
 from lazsl.evaluation.grouping import numbered, read_groups
 from lazsl.evaluation.metrics import mcnemar
-from lazsl.evaluation.sections.trust_section import by_group
+from lazsl.evaluation.sections.trust_section import TrustSection, by_group
 from lazsl.evaluation.trust import measure_trust
 from lazsl.intervals import accuracy, effective_size, exact
 from lazsl.scoring.confidence import confidence
@@ -46,6 +48,10 @@ def test_one_group_is_not_told_from_itself() -> None:
     top = np.tile(np.array([[0.4, 0.3]], np.float32), (100, 1))
     trust = measure_trust(top, np.ones(100, bool), np.ones(100, bool), 0.9)
     assert by_group(trust, ["a"] * 100) == ()
+    run: Any = SimpleNamespace(key="run")
+    # Nobody asked for folders; who asks for groups is told why there are none.
+    assert "No group is shown" in TrustSection(run, trust, "", (), "class").to_markdown()
+    assert "No group is shown" not in TrustSection(run, trust, "", (), "folder").to_markdown()
 
 
 def test_groups_are_folders_classes_or_what_a_file_says(tmp_path: Path) -> None:

@@ -100,6 +100,8 @@ class TrustSection:
             for row in _group_rows(self.groups):
                 shown.add_row(*map(escape, row))
             console.print(shown)
+        elif self.grouped_by != FOLDER:
+            console.print(_TOO_SMALL, highlight=False)
 
     def to_markdown(self) -> str:
         """Figures, pictures, and how to apply them."""
@@ -119,6 +121,8 @@ class TrustSection:
         if self.groups:
             rows = [[plain(cell) for cell in row] for row in _group_rows(self.groups)]
             parts += [f"{_BY_GROUP}:", table([self._head, "labelled", "right"], rows)]
+        elif self.grouped_by != FOLDER:
+            parts.append(_TOO_SMALL)
         if self.trust.threshold is not None:
             parts.append(
                 f"`lazsl relabel {self.stored.key} --trust {TRUST_FILE}` gives images below this "
@@ -242,6 +246,9 @@ _NO_PRESENCE = "left out: it takes one-sided plans, and attributes that have riv
 _WEAK_PRESENCE = (
     "left out: it tells known from unknown less well than the best score (AUROC {:.3f} against "
     "{:.3f}), as where each class words the same in its own way"
+)
+_TOO_SMALL = (
+    f"No group is shown: none but the whole has {FEWEST_OF_A_GROUP} labels above a threshold."
 )
 _BY_GROUP = "What is promised for all images holds for no group of them alone"
 
