@@ -250,8 +250,8 @@ def score_embedded(run: Run, work: ToDo) -> dict[str, Any]:
     Raises:
         UserError: as `score_shard`.
     """
-    there = finished(run, work.shard) if work.again else None
-    return there or score_shard(run, work.shard)
+    marker = finished(run, work.shard) if work.again else None
+    return marker or score_shard(run, work.shard)
 
 
 def score_shard(run: Run, shard: str) -> dict[str, Any]:

@@ -152,8 +152,8 @@ def _runs(workspace: Folder, recorded: bool) -> list[str]:
     # Their folders alone are listed: below them lie several artifacts a shard.
     folders = workspace.folders("runs")
     with ThreadPoolExecutor(_READERS) as pool:
-        there = pool.map(workspace.exists, map(run_record, folders))
-        return [run for run, exists in zip(folders, there, strict=True) if exists == recorded]
+        have_record = pool.map(workspace.exists, map(run_record, folders))
+        return [run for run, has in zip(folders, have_record, strict=True) if has == recorded]
 
 
 def run_records(workspace: Folder) -> list[dict[str, Any]]:
