@@ -8,10 +8,12 @@ from __future__ import annotations
 import csv
 import io
 import os
+import signal
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -143,8 +145,10 @@ def labelled(url: str, place: Path) -> list[tuple[Any, ...]]:
     steps.embed_attributes(run)
     rows = []
     for shard in plan.shards:
-        steps.embed_shard(run, shard, steps.stage_shard(run, shard, place / shard))
-        steps.score_shard(run, shard)
+        if not steps.is_embedded(run, shard):
+            steps.embed_shard(run, shard, steps.stage_shard(run, shard, place / shard))
+        if steps.finished(run, shard) is None:
+            steps.score_shard(run, shard)
         predictions = folder.read_table(paths.run_table(run.key, "predictions", shard))
         images = folder.read_table(paths.images(run.encoder, run.regions, shard))
         digests = dict(
@@ -155,15 +159,41 @@ def labelled(url: str, place: Path) -> list[tuple[Any, ...]]:
     return sorted(rows)
 
 
-def test_every_form_gives_the_same_labels_and_scores(tmp_path: Path, pictures: Pictures) -> None:
-    keys_of_form = {}
-    for name, write in FORMS.items():
+def killed(work: Callable[[], object], tables: int) -> None:
+    """Do some work in a copy of this process that is killed once it has written so many tables."""
+    child = os.fork()
+    if child == 0:
+        write, written = Folder.write_table, count()
+
+        def counted(folder: Folder, name: str, table: pa.Table) -> str:
+            if next(written) == tables:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return write(folder, name, table)
+
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Folder, "write_table", counted)
+                work()
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_every_form_gives_the_same_labels_and_scores_killed_and_resumed(
+    tmp_path: Path, pictures: Pictures
+) -> None:
+    whole = tmp_path / "undisturbed"
+    whole.mkdir()
+    expected = labelled(write_folder(whole, pictures), whole)
+    assert len(expected) == len(pictures)
+    # Before the vectors of the first shard, after them, before its scores, between the two shards,
+    # and within the second.
+    for tables, (name, write) in enumerate(FORMS.items(), start=1):
         place = tmp_path / name
         place.mkdir()
-        keys_of_form[name] = labelled(write(place, pictures), place)
-    assert len(keys_of_form["folder"]) == len(pictures)
-    for name in FORMS:
-        assert keys_of_form[name] == keys_of_form["folder"], name
+        url = write(place, pictures)
+        killed(lambda url=url, place=place: labelled(url, place), 2 * tables - 1)
+        assert labelled(url, place) == expected, name
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -37,10 +37,15 @@ def test_a_picture_of_this_kind_looks_as_it_was_made(name: str) -> None:
     assert off(picture, made.expected) <= made.tolerance, name
 
 
+def test_inks_that_are_stored_as_ycck_are_the_inks() -> None:
+    plain = made_pictures.MADE["jpeg cmyk"]().expected
+    assert off(decoded(made_pictures.MADE["jpeg ycck"]().data), plain) <= 2
+
+
 LIKE_VIPS = (
     *("avif", "avif turned", "avif p3"),
     *("jpeg p3", "jpeg adobe", "png p3", "png adobe", "webp p3", "webp adobe", "jpeg grey"),
-    *("jpeg cmyk", "tiff cmyk", "tiff prophoto 16 bits", "png prophoto 16 bits"),
+    *("jpeg cmyk", "jpeg ycck", "tiff cmyk", "tiff prophoto 16 bits", "png prophoto 16 bits"),
     *("tiff 16 bits", "tiff 16 bits in planes", "tiff 8 bits in planes", "tiff 16 bits lzw"),
     *("tiff 16 bits tiles", "tiff big-endian BigTIFF", "tiff big-endian BigTIFF 16 bits"),
     *("tiff white is zero 16 bits", "tiff palette of 8 bits", "tiff turned by a tag of type 3"),

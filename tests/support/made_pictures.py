@@ -265,6 +265,8 @@ def colours() -> Iterator[tuple[str, Callable[[], Made]]]:
 
         yield f"{kind.lower()} cmyk", printed
 
+    yield "jpeg ycck", lambda: Made(_ycck(), by_vips(_ycck()))
+
     def without() -> Made:
         levels = inks().astype(float) / 255
         ideal = (1 - levels[..., :3]) * (1 - levels[..., 3:]) * 255
@@ -293,6 +295,19 @@ def colours() -> Iterator[tuple[str, Callable[[], Made]]]:
             exact,
         ),
     )
+
+
+def _ycck() -> bytes:
+    """The scene's inks as Photoshop writes them: inverted, and the first three as YCbCr."""
+    coloured = Image.fromarray(inks()[..., :3]).convert("YCbCr")
+    # Pillow inverts what it writes as CMYK, and says in Adobe's segment that it is no YCCK.
+    stored = np.dstack([255 - np.asarray(coloured), inks()[..., 3]])
+    data = bytearray(saved(Image.fromarray(stored, "CMYK"), "JPEG", quality=97, subsampling=0,
+                           icc_profile=profile("cmyk")))  # fmt: skip
+    transform = data.index(b"Adobe") + 11
+    assert data[transform] == 0
+    data[transform] = 2
+    return bytes(data)
 
 
 def _with_profile(png: bytes, icc: bytes) -> bytes:
