@@ -146,10 +146,12 @@ def test_pixels_reach_the_model_as_every_tag_was_trained(
         config = pretrained._pcfg(url="https://none/tiny.safetensors", **way)
         name = "Tiny-quickgelu" if way.get("quick_gelu") else "Tiny"
         monkeypatch.setitem(pretrained._PRETRAINED[name], f"way{number}", config)
-        encoder = load_encoder(find_model(f"{name}:way{number}", "float32"), "cpu")
+        source = find_model(f"{name}:way{number}", "float32")
         expected = open_clip.create_model_and_transforms(name, pretrained=f"way{number}")[2]
-        framed = torch.from_numpy(np.array(encoder.framing.frame(picture)))[None]
-        torch.testing.assert_close(encoder.ready(framed)[0], expected(picture))
+        for towers in ("both", "vision"):
+            encoder = load_encoder(source, "cpu", towers)
+            framed = torch.from_numpy(np.array(encoder.framing.frame(picture)))[None]
+            torch.testing.assert_close(encoder.ready(framed)[0], expected(picture))
 
 
 def test_a_tag_of_the_other_activation_is_refused_with_the_right_name(tiny: Path) -> None:
