@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -41,6 +42,10 @@ SCANS = 500
 
 SCANNED = 4_000_000_000
 """Scans of a progressive JPEG times its pixels, at most: each goes over the whole picture."""
+
+# No markers in the data of a scan: a stuffed byte, a restart, bytes that fill up.
+_MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])")
+_START_OF_SCAN, _END = b"\xda", b"\xd9"
 
 LEAST = 2**30
 TRIMMED = 2**26
@@ -172,8 +177,13 @@ def largest_file(max_pixels: int) -> int:
 
 
 def scans(data: bytes) -> int:
-    """Scans of a JPEG: its start-of-scan markers, those of an embedded preview included."""
-    return data.count(b"\xff\xda")
+    """Scans of a JPEG: its start-of-scan markers up to its end. What lies inside of a segment, such
+    as a preview, or after the end, such as a film, is not decoded."""
+    count, at = 0, 2
+    while (marker := _MARKER.search(data, at)) is not None and marker[1] != _END:
+        count += marker[1] == _START_OF_SCAN
+        at = marker.end() + max(2, int.from_bytes(data[marker.end() : marker.end() + 2], "big"))
+    return count
 
 
 def bands(width: int, height: int) -> Iterator[tuple[int, int]]:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from lazsl.images import reasons
-from lazsl.images.budget import SCANS, TRIMMED, Budget
+from lazsl.images.budget import SCANS, TRIMMED, Budget, scans
 from lazsl.images.decoding import Picture, decode
 from lazsl.images.reasons import Reject
 
@@ -166,7 +166,25 @@ def test_a_jpeg_of_endless_scans_is_rejected_before_it_is_decoded() -> None:
     assert isinstance(reject, Reject) and reject.reason == "too-much-work"
     assert time.perf_counter() - started < 1
     assert isinstance(decode(data, max_pixels=10**9), Picture)
-    assert data.count(b"\xff\xda") < SCANS / 10
+    assert scans(data) < SCANS / 10
+    for between in (b"\xff\xff", b"\xff\x00", b"\xff\xd0", b"\xff\xfe\0\4ab"):  # what decoders skip
+        hidden = data[:-2] + (between + scan) * 600 + data[-2:]
+        assert scans(hidden) > 600
+
+
+def test_what_lies_in_segments_of_a_jpeg_or_after_its_end_is_no_scan() -> None:
+    picture = Image.effect_noise((300, 200), 90).convert("RGB")
+    markers = b"\xff\xda" * 1000
+    plain = saved(picture, "JPEG")
+    assert scans(plain) == 1 and plain.count(b"\xff\xda") == 1
+    data = saved(picture, "JPEG", comment=markers) + b"a film: " + markers
+    assert scans(data) == 1
+    started = time.thread_time()
+    assert scans(b"\xff\xd8" + b"\xff" * 4_000_000) == 0
+    assert time.thread_time() - started < 1
+    film, without = decode(data, max_pixels=10**6), decode(plain, max_pixels=10**6)
+    assert isinstance(film, Picture) and isinstance(without, Picture)
+    assert film.image.tobytes() == without.image.tobytes()
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "I;16", "I", "F"])
