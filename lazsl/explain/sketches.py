@@ -3,7 +3,7 @@
 Every image has eight vectors of 8 bits here, 4 kB where its 91 regions take 93 kB: the whole image,
 and seven that stand for groups of its regions. Those most like a sentence are then compared
 exactly, by their embeddings. A sketch is an artifact per shard, so shards that are added later add
-theirs; docs/research/performance/find.md has what it was chosen over, and what it misses.
+theirs; docs/research/performance/waiting.md has what it was chosen over, and what it misses.
 """
 
 from __future__ import annotations

@@ -96,7 +96,8 @@ def test_the_clients_of_the_page_ask_the_warehouse(
     shutil.copy(labelled.job.warehouse_path, tmp_path / "workspace" / "warehouse.duckdb")
     page = PAGE.read_text(encoding="utf-8").split("## Embeddings")[0]
     command = re.search(r"```sh\n(.*?)```", page, re.DOTALL)[1]  # type: ignore[index]
-    environment = os.environ | {"PATH": f"{readers / 'bin'}:{os.environ['PATH']}"}
+    path = f"{readers / 'bin'}:{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(readers)}
     shell = subprocess.run(
         ["bash", "-c", command],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
