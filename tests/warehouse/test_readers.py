@@ -108,9 +108,11 @@ def test_the_clients_of_the_page_ask_the_warehouse(
             warehouse.execute("select label, count(*) from labelled group by label").fetchall()
         )
     assert f"{max(labels.values())}" in shell.stdout and "images" in shell.stdout
-    # The programs of the page, one after the other: SQLAlchemy would open the file in another way.
-    script = script.replace("engine =", "polars = warehouse.sql('from labelled').pl()\n"
-                            "warehouse.close()\nengine =")  # fmt: skip
+    # The programs of the page, one after the other: each opens the file in its own way.
+    script = script.replace(
+        "engine =", "polars = warehouse.sql('from labelled').pl()\nwarehouse.close()\nengine ="
+    )
+    script = script.replace("from adbc", "engine.dispose()\nfrom adbc")
     counted = answer(
         readers,
         f"{script}\nimport json\nprint(json.dumps([len(frame), len(polars), "
