@@ -8,8 +8,9 @@ one that contributes most. What runs over one archive share (images, boxes) is t
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from itertools import repeat
@@ -43,6 +44,7 @@ class Labels:
     sizes: np.ndarray
     starts: np.ndarray
     texts: list[str]
+    parents: Mapping[str, str] = field(default_factory=dict)
 
 
 @cache
@@ -168,6 +170,7 @@ def images_table(shard: int, count: int, shard_size: int, rejects: bool = True) 
             pa.array(np.ones(count, np.int8), mask=bad),
             pa.array(["undecodable"] * count, mask=known),
             pa.array(["it is no image; the bytes are text"] * count, mask=known),
+            pa.nulls(count, pa.string()),
         ],
         schema=schemas.IMAGES,
     )
