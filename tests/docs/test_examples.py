@@ -33,7 +33,15 @@ ELSEWHERE = {"labels.md", "sql.md", "formats.md"}  # formats: tests/warehouse/te
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 DEVELOPERS = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "research").rglob("*.md"))]
 """Pages whose commands take minutes to hours, and make these pages: they exist, as written."""
-OTHER_PROGRAMS = {"source", "export", "find", "cd", "prefect", "AWS_ACCESS_KEY_ID=..."}
+OTHER_PROGRAMS = {
+    "source",
+    "python3.11",
+    "export",
+    "find",
+    "cd",
+    "prefect",
+    "AWS_ACCESS_KEY_ID=...",
+}
 COMMAND: Any = typer.main.get_command(app)
 
 
