@@ -231,6 +231,10 @@ def test_guesses_are_what_labelled_says_of_every_image(known: Known) -> None:
     assert len(guesses) == len(known.a.tables["predictions"]) + len(known.b.tables["predictions"])
 
 
+def test_runs_that_kept_no_shown_attributes_have_no_row_of_them(known: Known) -> None:
+    assert known.ask("from shown_attributes") == []
+
+
 def test_no_view_or_macro_is_left_without_a_test(known: Known) -> None:
     tests = Path(__file__).read_text(encoding="utf-8")
     views = known.ask("select view_name as name from duckdb_views() where not internal")
