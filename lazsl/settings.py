@@ -530,6 +530,14 @@ class Job(_Frozen):
         tuple[str, ...],
         Field(min_length=1, description="File suffixes that count as images (any case)."),
     ] = IMAGE_SUFFIXES
+    exclude: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Globs of keys to leave out: a path such as raw/*.jpg, a folder such as "
+            "old/2019, or a name on any level such as *_thumb.jpg. Litter (._*, @eaDir, "
+            ".ipynb_checkpoints, $RECYCLE.BIN, ...) is always left out."
+        ),
+    ] = ()
     max_pixels: Annotated[
         int, Field(ge=1, description="Reject larger images before they are decoded.")
     ] = MAX_PIXELS
@@ -575,6 +583,13 @@ class Job(_Frozen):
             "the moment, all, or none."
         ),
     ] = "moment"
+    recolour: Annotated[
+        bool,
+        Field(
+            description="Embed again those pictures that an older lazsl embedded in other colours: "
+            "it converted no colour profile, and read CMYK and deep pictures otherwise."
+        ),
+    ] = False
     loss_ceiling: Annotated[
         float,
         Field(

@@ -184,6 +184,7 @@ ELSEWHERE: dict[str, Any] = {
     "open_set": True,
     "device": "cpu",
     "suffixes": [".png"],
+    "exclude": ["raw/*"],
     "shard_size": 3,
     "batch_size": 5,
     "decoders": 3,
@@ -195,6 +196,7 @@ ELSEWHERE: dict[str, Any] = {
     "links": "anywhere",
     "loss_ceiling": 0.5,
     "retry_rejects": "all",
+    "recolour": True,
 }
 """Settings that say where things lie, what is listed, and how fast it goes."""
 
@@ -335,9 +337,9 @@ def test_a_shard_is_embedded_as_the_job_says_or_else_the_device(
     monkeypatch.setattr(steps, "embed_images", embed_images)
     monkeypatch.setattr(steps, "load_model", lambda *_: SimpleNamespace(device="cuda:1"))
     job = make_job(archive="a", labels="l", regions={"resampling": "fast"}, **asked)
-    run = SimpleNamespace(job=job, workspace=None, archive=None)
+    run = SimpleNamespace(job=job)
     with pytest.raises(InterruptedError):
-        steps.embed_shard(run, "s", SimpleNamespace(read=None, images=None))  # type: ignore[arg-type]
+        steps.embed_pictures(run, SimpleNamespace(images=None, read=None, size=None))  # type: ignore[arg-type]
     expected = {"batch_size": 7, "cut_on": "device", **asked}
     assert {name: given[name] for name in expected} == expected
 

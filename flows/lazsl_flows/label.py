@@ -105,9 +105,10 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
     if not loaded.is_completed():
         raise UserError(f"every shard is done, but loading failed: {loaded.message}")
     check_complete(run.workspace, run.key, run.job.warehouse_path)
-    return Completed(
-        message=f"{len(shards)} shards done, {len(worked.missing)} of them in this run. {news}"
-    )
+    copies = steps.count_copies(run)
+    saved = f"; {copies:,} images found by content, without a forward pass" if copies else ""
+    done = f"{len(shards)} shards done, {len(worked.missing)} of them in this run{saved}"
+    return Completed(message=f"{done}. {news}")
 
 
 def _work_and_load(

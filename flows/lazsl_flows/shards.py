@@ -22,7 +22,9 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
 
+from lazsl.archive.litter import passed_over_sentence
 from lazsl.archive.manifest import Plan
 from lazsl.archive.staging import Staged, unstage
 from lazsl.model.towers import Towers
@@ -39,6 +41,9 @@ R = TypeVar("R")
 
 RUNNER: Any = ThreadPoolTaskRunner(max_workers=256)
 """Threads only wait for each other: how much is done at a time is bounded by the flow."""
+
+_SHOWN_EVERY = 2.0
+"""Seconds between two requests that say how far a flow is: small shards are done faster."""
 
 _model = threading.Lock()
 """One shard at a time has the model; several GPUs are several processes."""
@@ -100,7 +105,12 @@ def prepare(job: Job, towers: Towers = "both") -> tuple[Run, list[str]]:
         get_run_logger().warning(notice)
     watcher.get().waiting("listing the archive")
     planned: Any = plan(run, return_state=True)
-    shards = list(planned.result().shards)
+    result = planned.result()
+    if left_out := passed_over_sentence(result.passed_over):
+        get_run_logger().info(left_out)
+    shards = list(result.shards)
+    if older := steps.older_colours(run, shards):
+        get_run_logger().warning(older)
     record_run(run)
     embed_labels(run, towers)
     return run, shards
@@ -130,15 +140,19 @@ def label_shard(run: Run, number: int, work: ToDo, scratch: Path) -> list[Prefec
     """
     if not work.embeds:
         return score_shard(run, number, work, scratch)
-    staged: Any = stage.submit(run, number, work.shard, scratch / work.shard, work.again)
-    embedded = embed.submit(run, number, work.shard, staged)
+    # Prefect looks for results of other tasks in whatever it is given: in a run it would go through
+    # every sentence of the label set, several times a task.
+    quoted: Any = quote(run)
+    staged: Any = stage.submit(quoted, number, work.shard, scratch / work.shard, work.again)
+    embedded = embed.submit(quoted, number, work.shard, staged)
     waiting: Any = score
-    return [staged, embedded, waiting.submit(run, number, work, wait_for=[embedded])]
+    return [staged, embedded, waiting.submit(quoted, number, work, wait_for=[embedded])]
 
 
 def score_shard(run: Run, number: int, work: ToDo, scratch: Path) -> list[PrefectFuture[Any]]:
     """A `Submit`: score alone."""
-    return [score.submit(run, number, work)]
+    quoted: Any = quote(run)
+    return [score.submit(quoted, number, work)]
 
 
 @dataclass(frozen=True)
@@ -178,13 +192,16 @@ def work(
     waiting: deque[list[PrefectFuture[Any]]] = deque()
     reasons: list[str] = []
     done = len(shards) - len(missing)
+    shown = time.monotonic()
     sweep_workspace(run.workspace)
     with scratch_folder(str(flow_run.id or run.key), run.job.scratch) as scratch:
         for work in missing:
             if len(waiting) > ahead:
                 reasons += _reasons(waiting.popleft())
                 done += 1
-                update_progress_artifact(progress, progress=_percent(done, len(shards)))
+                if time.monotonic() > shown + _SHOWN_EVERY:
+                    update_progress_artifact(progress, progress=_percent(done, len(shards)))
+                    shown = time.monotonic()
             waiting.append(submit(run, numbers[work.shard], work, scratch))
         for futures in waiting:
             reasons += _reasons(futures)

@@ -11,9 +11,13 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from lazsl.archive.litter import passed_over_sentence
+from lazsl.archive.manifest import read_passed_over
 from lazsl.errors import UserError
 from lazsl.report.dashboard import Dashboard, draw_evidence, news, read_dashboard, report_of
 from lazsl.settings import Job
+from lazsl.store.folder import Folder
+from lazsl.store.paths import read_run_record
 
 
 def failure_sentence(failed: Sequence[str], total: int, reasons: Sequence[str]) -> str:
@@ -37,8 +41,12 @@ def show_dashboard(job: Job, run: str) -> str:
     """
     dashboard = read_dashboard(job.warehouse_path, run)
     create_table_artifact(dashboard.shards, key="lazsl-shards", description="slowest shards first")
+    folder = Folder(job.workspace)
+    kinds = read_passed_over(folder, read_run_record(folder, run)["archive"])
     create_markdown_artifact(
-        run_summary(job, dashboard), key="lazsl-summary", description=f"how {run} stands"
+        run_summary(job, dashboard, passed_over_sentence(kinds)),
+        key="lazsl-summary",
+        description=f"how {run} stands",
     )
     return f"{news(dashboard)} {_report(job, run)}"
 
@@ -69,8 +77,9 @@ def show_evidence(job: Job, run: str) -> None:
 _TITLES = {"surest": "The surest", "usual": "One like most", "closest": "The closest call"}
 
 
-def run_summary(job: Job, dashboard: Dashboard) -> str:
-    """The summary artifact of a run, in Markdown: counts, accuracy, cost, labels, rejects."""
+def run_summary(job: Job, dashboard: Dashboard, left_out: str = "") -> str:
+    """The summary artifact of a run, in Markdown: counts, accuracy, cost, labels, rejects, and a
+    sentence on what was not listed."""
     status = dashboard.status
     counts = {
         f"images {name.replace('_', ' ')}": f"{status[name]:,}"
@@ -94,6 +103,8 @@ def run_summary(job: Job, dashboard: Dashboard) -> str:
         parts += ["## Labels", table(("label", "images", "mean margin"), labels)]
     if rejects:
         parts += ["## Rejects", table(("reason", "images"), rejects)]
+    if left_out:
+        parts.append(_text(f"{left_out}."))
     where = [f"Warehouse: `{job.warehouse_path}`", _report(job, status["run"])]
     return "\n\n".join([*parts, *where]) + "\n"
 

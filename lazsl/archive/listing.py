@@ -5,29 +5,37 @@ An image is one version of one object.
 
 from __future__ import annotations
 
-import logging
-import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lazsl.archive.containers import Container, advice, archive_url, outside
+from lazsl.archive.access import with_access
+from lazsl.archive.containers import Container, advice, archive_url
+from lazsl.archive.entries import each_entry, nowhere, unlistable
+from lazsl.archive.litter import AS_LITTER, EXCLUDED, Excluded, is_litter, kind_of_key
 from lazsl.archive.selection import Selection
 from lazsl.archive.versions import version_of
 from lazsl.errors import UserError
 from lazsl.settings import Links
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
-from lazsl.store.urls import canonical_url, masked, reason
+from lazsl.store.urls import canonical_url, masked
 
 LISTING = pa.schema([schemas.MANIFEST.field(n) for n in ("key", "uri", "size", "version")])
 """What `list_archive` returns: these columns of `schemas.MANIFEST`."""
 
-_ASKED_AT_ONCE = 16
 
-log = logging.getLogger(__name__)
+@dataclass(frozen=True)
+class Listing:
+    """What an archive holds: `images` has the schema LISTING; `passed_over` counts what else is
+    there, by the end of the name (`.txt`), or as `litter` or `excluded`."""
+
+    images: pa.Table
+    passed_over: dict[str, int]
 
 
 def list_archive(
@@ -35,13 +43,27 @@ def list_archive(
     suffixes: tuple[str, ...],
     only: Selection | None = None,
     links: Links = "inside",
+    exclude: tuple[str, ...] = (),
 ) -> pa.Table:
-    """The images below a folder, bucket or prefix: schema LISTING, in bytewise order of the key.
+    """The images of `look_through`."""
+    return look_through(url, suffixes, only, links, exclude).images
+
+
+def look_through(
+    url: str,
+    suffixes: tuple[str, ...],
+    only: Selection | None = None,
+    links: Links = "inside",
+    exclude: tuple[str, ...] = (),
+) -> Listing:
+    """The images below a folder, bucket or prefix, in bytewise order of the key, and how much else
+    is there.
 
     `key` is the path below `url`; `uri` is `url` without credentials, or `file://` and the absolute
     path, followed by `/` and the key as it is (nothing is percent-encoded). `version` is
     `version_of` the object. Links to files are followed, links to folders are not (and said so in
-    the log); other special files, folders and placeholders of folders are left out.
+    the log); other special files, folders and placeholders of folders are left out. In a name that
+    is not UTF-8, other bytes are written as `\\xe9`; staging rejects it.
 
     Args:
         url: a path or any fsspec URL.
@@ -49,6 +71,7 @@ def list_archive(
         only: leaves all other images out.
         links: which links of a local archive are followed. One that leads elsewhere is listed as
             what it is itself, and staging rejects it.
+        exclude: globs of keys that are left out, as `litter.Excluded` has them.
 
     Raises:
         UserError: the archive is missing, a file, out of reach or partly unreadable, or holds no
@@ -57,34 +80,87 @@ def list_archive(
     archive = open_archive(url)
     if isinstance(archive.fs, Container):
         archive.fs.asks_outside = links == "anywhere"
-    entries = _find(archive, links)
     # Paths in a container are keys already.
     start = len(archive.root) + 1 if archive.root else 0
     any_name = isinstance(archive.fs, Container) and archive.fs.any_name
     ends = ("",) if any_name else tuple(suffix.lower() for suffix in suffixes)
-    files = {name[start:]: info for name, info in entries.items() if not name.endswith("/")}
-    images = {key: info for key, info in files.items() if key.lower().endswith(ends)}
-    if not images:
-        raise UserError(_no_image(archive.url, list(files), ends))
+    left_out = Excluded(exclude)
+    rows = _Rows()
+    passed_over: Counter[str] = Counter()
+    for path, info in each_entry(archive, links):
+        if path.endswith("/"):
+            continue  # a placeholder of a folder
+        key = path[start:]
+        if not any_name and is_litter(key):
+            passed_over[AS_LITTER] += 1
+        elif key in left_out:
+            passed_over[EXCLUDED] += 1
+        elif not key.lower().endswith(ends):
+            passed_over[kind_of_key(in_utf8(key))] += 1
+        else:
+            rows.add(in_utf8(key), info)
+    images = rows.in_order()
+    if not len(images):
+        raise UserError(_no_image(archive.url, passed_over, ends))
     if only is not None:
-        only.check(images, url)
-        images = {key: info for key, info in images.items() if key in only.keys}
-    base = canonical_url(archive.url)
+        only.check([str(key) for key in images["key"].to_pylist()], url)
+        images = images.filter(pc.is_in(images["key"], value_set=pa.array(sorted(only.keys))))
+    base: Any = pa.scalar(f"{canonical_url(archive.url)}/")
+    uris: Any = pc.binary_join_element_wise(base, images["key"], pa.scalar(""))
+    return Listing(images.add_column(1, LISTING.field("uri"), uris), dict(passed_over))
+
+
+class _Rows:
+    """Rows of a listing without `uri`, kept as Arrow keeps them: a tenth of Python's objects."""
+
+    _SCHEMA = pa.schema([LISTING.field(name) for name in ("key", "size", "version")])
+    _TOGETHER = 1 << 16
+
+    def __init__(self) -> None:
+        self._batches: list[pa.RecordBatch] = []
+        self._rows: list[tuple[str, int | None, str]] = []
+
+    def add(self, key: str, info: dict[str, Any]) -> None:
+        """Add an object, of which fsspec says this."""
+        self._rows.append((key, info["size"], version_of(info)))
+        if len(self._rows) == self._TOGETHER:
+            self._flush()
+
+    def in_order(self) -> pa.Table:
+        """All rows in bytewise order of the key; of several with one key the last."""
+        self._flush()
+        table = pa.Table.from_batches(self._batches, self._SCHEMA)
+        # Buckets are listed in this order, and sorting copies everything.
+        if not _in_order(table["key"], pc.less_equal):
+            table = table.sort_by("key")
+        if not _in_order(table["key"], pc.less):
+            last: Any = pc.not_equal(table["key"].slice(0, len(table) - 1), table["key"].slice(1))
+            table = table.filter(pa.chunked_array([*last.chunks, pa.array([True])]))
+        return table
+
+    def _flush(self) -> None:
+        columns = zip(*self._rows, strict=True) if self._rows else ((), (), ())
+        arrays = [
+            pa.array(column, field.type)
+            for column, field in zip(columns, self._SCHEMA, strict=True)
+        ]
+        self._batches.append(pa.record_batch(arrays, schema=self._SCHEMA))
+        self._rows = []
+
+
+def _in_order(keys: pa.ChunkedArray[Any], compare: Callable[..., Any]) -> bool:
+    """Whether every key compares so with the next one."""
+    ordered = pc.all(compare(keys.slice(0, max(0, len(keys) - 1)), keys.slice(1)), min_count=0)
+    return bool(ordered.as_py())
+
+
+def in_utf8(name: str) -> str:
+    """A file name as text; bytes that are none, which Python keeps as surrogates, as `\\xe9`."""
     try:
-        listing = pa.table(
-            [
-                pa.array(images, pa.string()),
-                pa.array([f"{base}/{key}" for key in images], pa.string()),
-                pa.array([info["size"] for info in images.values()], pa.int64()),
-                pa.array([version_of(info) for info in images.values()], pa.string()),
-            ],
-            schema=LISTING,
-        )
-    except UnicodeEncodeError as error:
-        raise UserError(
-            f"a file name in archive {url} is not valid UTF-8: {error.object!a}; rename the file"
-        ) from None
-    return listing.sort_by("key")
+        name.encode()
+        return name
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def check_archive(url: str) -> None:
@@ -97,9 +173,9 @@ def check_archive(url: str) -> None:
     try:
         exists = archive.fs.exists(archive.path(""))
     except Exception as error:  # every store has its own; each is told in one sentence
-        raise UserError(_unlistable(archive.url, error)) from None
+        raise UserError(unlistable(archive.url, error)) from None
     if not exists:
-        raise UserError(_nowhere(archive.url))
+        raise UserError(nowhere(archive.url))
 
 
 def open_archive(url: str) -> Folder:
@@ -110,110 +186,25 @@ def open_archive(url: str) -> Folder:
         UserError: the scheme is unknown, or the host cannot be reached.
     """
     try:
-        return Folder(archive_url(url))
+        return with_access(Folder(archive_url(url)))
     except UserError as error:
         raise UserError(masked(str(error), url)) from None
     except Exception as error:  # some stores connect at once, and each has its own errors
-        raise UserError(_unlistable(url, error)) from None
+        raise UserError(unlistable(url, error)) from None
 
 
-def _find(archive: Folder, links: Links) -> dict[str, dict[str, Any]]:
-    """Files of an archive by their whole path."""
-    try:
-        entries = archive.fs.find(archive.path(""), detail=True, withdirs=archive.is_local)
-        exists = bool(entries) or archive.fs.exists(archive.path(""))
-    except Exception as error:  # every store has its own; each ends the listing and is told
-        raise UserError(_unlistable(archive.url, error)) from None
-    if not exists:
-        raise UserError(_nowhere(archive.url))
-    if entries.get(archive.root, {"type": "directory"}).get("type") != "directory":
-        raise UserError(
-            f"archive {archive.url} is a file, not a folder; give the folder it lies in"
-        )
-    if archive.is_local:
-        return _local_files(archive, entries, links)
-    files = {name: info for name, info in entries.items() if info["type"] == "file"}
-    return _asked(archive, files) if hasattr(archive.fs, "encode_url") else files
-
-
-def _asked(archive: Folder, files: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Files of a web server, whose listing says nothing of them, with what it says when asked."""
-
-    def ask(name: str) -> dict[str, Any]:
-        try:
-            return {**files[name], **archive.fs.info(name)}
-        except Exception:  # what is the matter is told when it is fetched
-            return files[name]
-
-    with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="ask") as threads:
-        return dict(zip(files, threads.map(ask, files), strict=True))
-
-
-def leads_outside(archive: Folder, path: str) -> bool:
-    """True when a path of a local archive is, links followed, not inside it."""
-    return outside(path, archive.root)
-
-
-def _local_files(
-    archive: Folder, entries: dict[str, dict[str, Any]], links: Links
-) -> dict[str, dict[str, Any]]:
-    """Regular files and links to them; links to folders are told, closed folders are an error."""
-    files: dict[str, dict[str, Any]] = {}
-    skipped = []
-    for name, info in entries.items():
-        if info["type"] == "directory":
-            # fsspec lists a folder that it may not open as an empty one.
-            if not os.access(name, os.R_OK | os.X_OK):
-                raise UserError(
-                    f"folder {name} of the archive may not be read (permission denied); "
-                    "make it readable, then run again"
-                )
-        elif info["type"] == "file":
-            files[name] = info
-        elif info.get("islink"):
-            if links == "inside" and leads_outside(archive, name) and not os.path.isdir(name):
-                files[name] = info  # listed, and rejected when it is staged
-                continue
-            try:
-                target = archive.fs.info(name)
-            except OSError:
-                files[name] = info  # a dead link: listed, and found missing when it is fetched
-                continue
-            if target["type"] == "file":
-                files[name] = target
-            elif target["type"] == "directory":
-                skipped.append(name)
-    if skipped:
-        log.warning("%d links to folders were not followed, such as %s", len(skipped), skipped[0])
-    return files
-
-
-def _unlistable(url: str, error: Exception) -> str:
-    why = reason(error, url)
-    if isinstance(error, FileNotFoundError):
-        return f"there is no archive at {url} ({why}); check the name of the bucket or host"
-    if isinstance(error, PermissionError) or "credential" in why.lower():
-        return (
-            f"access to archive {url} was denied ({why}); check the credentials in the "
-            "environment (for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and their rights"
-        )
-    return (
-        f"archive {url} cannot be listed ({why}); check the URL, the network and the endpoint "
-        "(for S3: AWS_ENDPOINT_URL), then run again"
-    )
-
-
-def _nowhere(url: str) -> str:
-    return f"there is no archive at {url}: no such folder or prefix; check the path"
-
-
-def _no_image(url: str, others: list[str], ends: tuple[str, ...]) -> str:
-    if not others:
+def _no_image(url: str, passed_over: Counter[str], ends: tuple[str, ...]) -> str:
+    if not passed_over:
         return f"archive {url} is empty; check the path"
-    kinds = Counter(os.path.splitext(key)[1].lower() or "no suffix" for key in others)
-    by_suffix = ", ".join(f"{count} with {kind}" for kind, count in kinds.most_common(5))
+    others = Counter(
+        {
+            kind if kind in (AS_LITTER, EXCLUDED) else f"with {kind}": count
+            for kind, count in passed_over.items()
+        }
+    )
+    kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common(5))
     return (
-        f"no image in archive {url}: {len(others)} other files ({by_suffix}), none ends with "
-        f"{', '.join(ends)}; check the path, or add to the suffixes that count as images"
-        + advice(kinds, url)
+        f"no image in archive {url}: {passed_over.total()} other files ({kinds}), none "
+        f"ends with {', '.join(ends)}; check the path, or add to the suffixes that count as images"
+        + advice(passed_over, url)
     )

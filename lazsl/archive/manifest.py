@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.listing import LISTING, list_archive
+from lazsl.archive.listing import LISTING, look_through
 from lazsl.archive.lost import lost_images
 from lazsl.archive.selection import Selection
 from lazsl.archive.versions import version_of
@@ -27,9 +28,12 @@ from lazsl.errors import DamagedError, UserError
 from lazsl.settings import Links
 from lazsl.store import damage, keys, schemas
 from lazsl.store.folder import Folder
-from lazsl.store.paths import manifests
+from lazsl.store.paths import manifests, passed_over
 
 _PLANNERS = 20  # times that another planner may be faster
+_TOGETHER = 1 << 16  # images that are Python's objects at a time
+_IN_A_FILE = 1 << 20  # images
+_TEXT = pa.string()
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +43,7 @@ class Plan:
     """What there is to label. A changed object counts as removed and as added.
 
     `shards` are those that hold at least one listed image, oldest first, each in key order;
-    `listed` = `added` + `unchanged`.
+    `listed` = `added` + `unchanged`. `passed_over` is that of `listing.Listing`.
     """
 
     archive: str
@@ -48,6 +52,7 @@ class Plan:
     added: int
     removed: int
     unchanged: int
+    passed_over: dict[str, int] = field(default_factory=dict)
 
 
 def plan_shards(
@@ -58,6 +63,7 @@ def plan_shards(
     only: Selection | None = None,
     links: Links = "inside",
     loss_ceiling: float = 1.0,
+    exclude: tuple[str, ...] = (),
 ) -> Plan:
     """What there is to label now, after one new manifest generation if anything has changed.
 
@@ -77,13 +83,15 @@ def plan_shards(
         only: leaves all other images out.
         links: which links to files are followed.
         loss_ceiling: share of the images listed before that may be gone.
+        exclude: globs of keys that are left out.
 
     Raises:
         UserError: as `list_archive`; or more is gone than `loss_ceiling` allows, and nothing is
             written.
     """
     archive = keys.archive_key(archive_url, only.digest if only else None)
-    listed = list_archive(archive_url, suffixes, only, links)
+    listing = look_through(archive_url, suffixes, only, links, exclude)
+    listed = listing.images
     for _ in range(_PLANNERS):
         state, number = _mended(workspace, archive)
         current = still_listed(state)
@@ -105,10 +113,12 @@ def plan_shards(
                 "listing is incomplete, run again; if they were deleted, run once with "
                 "--set loss_ceiling=1"
             )
-        if not len(generation) or _publish(workspace, archive, number, generation):
-            state = _replay(pa.concat_tables([state, generation]))
+        if _publish_all(workspace, archive, number, generation):
+            state = _replay(pa.concat_tables([state, generation])) if len(generation) else state
             if len(generation):
                 _last.pop((workspace, archive), None)
+            if number > 1 or listing.passed_over:
+                note_passed_over(workspace, archive, listing.passed_over)
             return Plan(
                 archive=archive,
                 shards=tuple(_listed_shards(state)),
@@ -116,11 +126,27 @@ def plan_shards(
                 added=fresh,
                 removed=removed,
                 unchanged=len(listed) - fresh,
+                passed_over=listing.passed_over,
             )
     raise UserError(
         f"{_PLANNERS} times another planner of archive {archive_url} was faster; run again "
         "when the others are done"
     )
+
+
+def note_passed_over(workspace: Folder, archive: str, kinds: dict[str, int]) -> None:
+    """Keep what the last listing passed over, beside the manifest."""
+    if kinds != read_passed_over(workspace, archive):
+        workspace.write_record(passed_over(archive), {"kinds": kinds})
+
+
+def read_passed_over(workspace: Folder, archive: str) -> dict[str, int]:
+    """How many objects the last listing passed over, by kind; empty where that is not known."""
+    try:
+        kinds = workspace.read_record(passed_over(archive), ["kinds"])["kinds"]
+        return {str(kind): int(count) for kind, count in kinds.items()}
+    except (FileNotFoundError, DamagedError, AttributeError, TypeError, ValueError):
+        return {}
 
 
 def _changes(
@@ -134,8 +160,7 @@ def _changes(
     gone[pc.array_filter(at, same).to_numpy()] = False
 
     fresh = listed.filter(pc.invert(same))
-    names: list[list[Any]] = [fresh["uri"].to_pylist(), fresh["version"].to_pylist()]
-    ids = pa.array(map(keys.image_id, *names), pa.string())
+    ids = _image_ids(fresh)
     known = pc.index_in(ids, value_set=state["image_id"].combine_chunks())
     unknown = pc.is_null(known)
     generation = pa.concat_tables(
@@ -149,6 +174,15 @@ def _changes(
     return generation, len(fresh)
 
 
+def _image_ids(listed: pa.Table) -> pa.ChunkedArray[Any]:
+    """Names of listed images, made a batch at a time: as Python's strings they take much memory."""
+    made = [
+        pa.array(map(keys.image_id, *(batch[n].to_pylist() for n in ("uri", "version"))), _TEXT)
+        for batch in listed.select(["uri", "version"]).to_batches(_TOGETHER)
+    ]
+    return pa.chunked_array(made, _TEXT)
+
+
 def _lost(current: pa.Table, listed: pa.Table) -> list[str]:
     """Keys that were listed before and are not now, in no version."""
     present: Any = pc.is_in(current["uri"], value_set=listed["uri"].combine_chunks())
@@ -157,6 +191,24 @@ def _lost(current: pa.Table, listed: pa.Table) -> list[str]:
 
 def _listed_shards(state: pa.Table) -> list[str]:
     return [str(shard) for shard in still_listed(state)["shard"].unique().to_pylist()]
+
+
+def _publish_all(workspace: Folder, archive: str, number: int, generation: pa.Table) -> bool:
+    """Publish a generation as one file, or as several where it is large: a file is made in memory.
+
+    False where another planner was faster; what is published before that is right, because it holds
+    whole shards.
+    """
+    shards = generation["shard"]
+    begin = 0
+    while begin < len(generation):
+        end = begin + _IN_A_FILE
+        while end < len(generation) and shards[end] == shards[end - 1]:
+            end += 1
+        if not _publish(workspace, archive, number, generation.slice(begin, end - begin)):
+            return False
+        begin, number = end, number + 1
+    return True
 
 
 def _publish(workspace: Folder, archive: str, number: int, generation: pa.Table) -> bool:
@@ -223,20 +275,27 @@ def read_listed(workspace: Folder, archive_key: str) -> pa.Table:
 
 def still_listed(manifest: pa.Table) -> pa.Table:
     """Those of a manifest's images that the last listing has."""
-    return manifest.filter(pc.field("event") == "added")
+    added: Any = pc.equal(manifest["event"], pa.scalar("added"))
+    return manifest if pc.all(added, min_count=0).as_py() else manifest.filter(added)
 
 
-def last_manifest(workspace: Folder, archive_key: str, *shards: str) -> pa.Table:
-    """The manifest as this process read it last, if it knew these shards, whose images never
-    change; otherwise as `read_manifest` has it. So a run lists the generations once, when it plans.
+def _with_shards(
+    workspace: Folder, archive_key: str, shards: Sequence[str]
+) -> tuple[pa.Table, dict[str, list[tuple[int, int]]]]:
+    """`_by_shard` of the manifest as this process read it last, if it knew these shards, whose
+    images never change; otherwise as `read_manifest` has it. So a run lists the generations once,
+    when it plans.
     """
     generations = _last.get((workspace, archive_key))
     try:
-        if generations is not None and _shards(workspace, generations).issuperset(shards):
-            return _read(workspace, generations)
+        if generations is not None:
+            known = _by_shard(workspace, generations)
+            if known[1].keys() >= set(shards):
+                return known
     except (DamagedError, FileNotFoundError):
         pass  # no longer as it was read
-    return read_manifest(workspace, archive_key)
+    read_manifest(workspace, archive_key)
+    return _by_shard(workspace, _last[workspace, archive_key])
 
 
 _last: dict[tuple[Folder, str], tuple[tuple[str, str], ...]] = {}
@@ -249,22 +308,39 @@ def shard_images(workspace: Folder, archive_key: str, shard: str) -> pa.Table:
     Raises:
         UserError: when the manifest knows no such shard.
     """
-    state = last_manifest(workspace, archive_key, shard)
-    images = state.filter(pc.field("shard") == shard)
-    if not len(images):
+    manifest, spans = _with_shards(workspace, archive_key, [shard])
+    if shard not in spans:
         raise UserError(
             f"no shard {shard!r} in the manifest of archive {archive_key!r}, which has "
-            f"{len(state['shard'].unique())} shards; plan the archive first"
+            f"{len(spans)} shards; plan the archive first"
         )
-    return images
+    return pa.concat_tables([manifest.slice(start, count) for start, count in spans[shard]])
 
 
-def _cut(archive: str, listing: pa.Table, ids: pa.StringArray, shard_size: int) -> pa.Table:
+def listed_images(workspace: Folder, archive_key: str, shard: str) -> set[str]:
+    """Images of a shard that the last listing has; none of a shard that the manifest lacks."""
+    manifest, spans = _with_shards(workspace, archive_key, [shard])
+    rows = [still_listed(manifest.slice(*span)) for span in spans.get(shard, ())]
+    return {str(image) for part in rows for image in part["image_id"].to_pylist()}
+
+
+def count_images(workspace: Folder, archive_key: str, shards: Sequence[str]) -> int:
+    """Images in these shards, those that were removed since included."""
+    _, spans = _with_shards(workspace, archive_key, shards)
+    return sum(count for shard in shards for _, count in spans.get(shard, ()))
+
+
+def _cut(archive: str, listing: pa.Table, ids: pa.ChunkedArray[Any], shard_size: int) -> pa.Table:
     """New images with the shards they are cut into."""
-    names: list[Any] = ids.to_pylist()
-    cuts = [names[start : start + shard_size] for start in range(0, len(names), shard_size)]
-    shards = np.repeat([keys.shard_id(archive, cut) for cut in cuts], [len(cut) for cut in cuts])
-    columns: dict[str, Any] = {"image_id": ids, "shard": pa.array(shards.tolist(), pa.string())}
+    shards = []
+    together = max(1, _TOGETHER // shard_size) * shard_size
+    for begin in range(0, len(ids), together):
+        names = [str(name) for name in ids.slice(begin, together).to_pylist()]
+        cuts = [names[start : start + shard_size] for start in range(0, len(names), shard_size)]
+        of_each = [keys.shard_id(archive, cut) for cut in cuts]
+        numbers = np.repeat(np.arange(len(cuts)), [len(cut) for cut in cuts])
+        shards.append(pa.array(of_each, _TEXT).take(pa.array(numbers, pa.int64())))
+    columns: dict[str, Any] = {"image_id": ids, "shard": pa.chunked_array(shards, _TEXT)}
     columns |= {name: listing[name] for name in LISTING.names}
     columns["event"] = pa.repeat("added", len(ids))
     return pa.table([columns[n] for n in schemas.MANIFEST.names], schema=schemas.MANIFEST)
@@ -281,6 +357,8 @@ def _replay(history: pa.Table) -> pa.Table:
     # only, and of several rows that go to one code the last stays.
     codes = history["image_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     last = np.empty(codes.max(initial=-1) + 1, dtype=np.int64)
+    if len(last) == len(codes):
+        return history.combine_chunks()
     last[codes] = np.arange(len(codes))
     rows: Any = pa.array(last)
     return history.take(rows).combine_chunks()
@@ -295,10 +373,21 @@ def _generations(workspace: Folder, archive_key: str) -> tuple[tuple[str, str], 
 
 
 @lru_cache(maxsize=4)
-def _shards(workspace: Folder, generations: tuple[tuple[str, str], ...]) -> frozenset[str]:
-    """Every shard of the manifest."""
-    names = _read(workspace, generations)["shard"].unique().to_pylist()
-    return frozenset(str(name) for name in names)
+def _by_shard(
+    workspace: Folder, generations: tuple[tuple[str, str], ...]
+) -> tuple[pa.Table, dict[str, list[tuple[int, int]]]]:
+    """The manifest, and where in it the images of each shard are: row and number. They are in one
+    place, or in a few where a generation was lost."""
+    manifest = _read(workspace, generations)
+    compute: Any = pc  # whose types lack this function
+    runs = compute.run_end_encode(manifest["shard"].combine_chunks())
+    ends = runs.run_ends.to_numpy()
+    starts = np.concatenate([[0], ends[:-1]])
+    spans: dict[str, list[tuple[int, int]]] = {}
+    rows = zip(runs.values.to_pylist(), starts.tolist(), (ends - starts).tolist(), strict=True)
+    for shard, start, count in rows:
+        spans.setdefault(shard, []).append((start, count))
+    return manifest, spans
 
 
 @lru_cache(maxsize=4)

@@ -6,6 +6,7 @@ with the store is retried and then raised: a shard is staged whole, or not at al
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
@@ -13,9 +14,9 @@ import re
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from botocore.exceptions import FlexibleChecksumError
 from fsspec.implementations.local import LocalFileSystem
 
 from lazsl.archive.containers import Container
-from lazsl.archive.listing import leads_outside, open_archive
+from lazsl.archive.entries import leads_outside
+from lazsl.archive.listing import open_archive
 from lazsl.archive.versions import UNVERSIONED, version_of
 from lazsl.errors import DamagedError, UserError
 from lazsl.images.budget import FILES, largest_file
@@ -48,6 +50,8 @@ _UNKNOWN = 2**26  # bytes that an object is taken to have at most whose store do
 # Answers about one object. Every other refusal (an expired key, a wrong region) is about them all.
 _OBJECT_CODES = {"AccessDenied", "AllAccessDisabled", "Forbidden", "403"}
 _OBJECT_CODES |= {"InvalidObjectState", "InvalidRequest"}  # in cold storage; customer's own key
+
+_OF_ITS_NAME = {errno.ELOOP, errno.ENAMETOOLONG}
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,10 @@ class Staged:
                 raise
             return reject
         return _same(image, version_of(info)) or data
+
+    def take(self, rows: Sequence[int]) -> Staged:
+        """Some of the images."""
+        return replace(self, table=self.table.take(pa.array(rows, pa.int64())))
 
     def size(self, row: int) -> int:
         """How many bytes `read` gives at most; 0 where it gives none."""
@@ -243,8 +251,15 @@ def _point_at(archive: Folder, image: dict[str, Any], links: Links) -> str | Rej
     path = archive.path(image["key"])
     if links == "inside" and leads_outside(archive, path):
         return Reject(OUTSIDE, _OUTSIDE)
+    if not os.path.lexists(path) and os.path.lexists(_other_bytes(path)):
+        return Reject(UNREADABLE, "its name is not valid UTF-8; rename the file")
     # The file itself, so that nobody can change afterwards where a link leads.
     return _same(image, version_of(archive.fs.info(path))) or os.path.realpath(path)
+
+
+def _other_bytes(path: str) -> bytes:
+    """The path before `listing.in_utf8` made it text."""
+    return re.sub(rb"\\x([89a-f][0-9a-f])", lambda m: bytes([int(m[1], 16)]), os.fsencode(path))
 
 
 def _too_large(size: int | None, largest: int) -> Reject | None:
@@ -278,6 +293,11 @@ def _fetch_alone(
 
 def _fetch(archive: Folder, image: dict[str, Any], largest: int) -> bytes | Reject:
     """What is there, or some more bytes than `largest` where it is larger."""
+    if hasattr(archive.fs, "call_s3") and "?versionId=" in image["key"]:
+        # s3fs would fetch the object whose name ends before it.
+        return Reject(
+            UNREADABLE, "its name holds ?versionId=, which is read as a version; rename it"
+        )
     fs, path = archive.fs, archive.path(image["key"])
     data = read_whole(*(fs.place_of(path) if isinstance(fs, Container) else (fs, path)), largest)
     # The etag of a plain upload is the MD5 of its bytes; any other needs a question to the store.
@@ -344,6 +364,8 @@ def _about_object(error: Exception, image: dict[str, Any]) -> Reject | None:
         return Reject(MISSING, f"listed with {image['size']} bytes, but no longer there")
     if isinstance(error, zipfile.BadZipFile | zlib.error) or _is_locked(error):
         return Reject(UNREADABLE, f"the zip does not give it: {reason(error)}")
+    if isinstance(error, OSError) and error.errno in _OF_ITS_NAME:
+        return Reject(UNREADABLE, f"its name leads nowhere: {reason(error)}")
     denied = code is None and isinstance(error, PermissionError | IsADirectoryError)
     if denied or code in _OBJECT_CODES:
         return Reject(UNREADABLE, f"the store refuses it: {reason(error)}")

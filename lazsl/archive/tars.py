@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lazsl.archive.containers import Container, entry
+from lazsl.archive.listing import in_utf8
 from lazsl.archive.versions import version_of
 from lazsl.errors import UserError
 from lazsl.images.budget import FILES
@@ -73,4 +74,4 @@ def _members(data: Any, path: str) -> Iterator[tuple[tarfile.TarFile, tarfile.Ta
 
 
 def _name(member: tarfile.TarInfo) -> str:
-    return member.name.removeprefix("./")
+    return in_utf8(member.name.removeprefix("./"))

@@ -183,6 +183,10 @@ Only = Annotated[
     str | None,
     typer.Option("--only", help=meaning("only")),
 ]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="GLOB", help=f"{meaning('exclude')} Repeatable."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the output if it exists.")]
 Truth = Annotated[
     str | None,

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import Labels, Only, Set, app, assigned, in_words, meaning, nested, out
+from lazsl.cli.app import Exclude, Labels, Only, Set, app, assigned, in_words, meaning, nested, out
 from lazsl.cli.progress import duration
 from lazsl.errors import UserError
 from lazsl.settings import DEFAULT_MODEL, PRESETS, Job, make_job
@@ -36,6 +36,7 @@ def estimate(
         ),
     ] = None,
     only: Only = None,
+    exclude: Exclude = None,
     device: Annotated[str, typer.Option(help=meaning("device"))] = "auto",
     pictures: Annotated[int, typer.Option(min=1, max=1000, help="Number of images to try.")] = 16,
     images: Annotated[
@@ -54,7 +55,14 @@ def estimate(
     """
     if labels is None:
         raise UserError("a label set is needed: --labels FILE, as for lazsl label")
-    given = {"archive": archive, "labels": labels, "model": model, "only": only, "device": device}
+    given: dict[str, Any] = {
+        "archive": archive,
+        "labels": labels,
+        "model": model,
+        "only": only,
+        "device": device,
+    }
+    given["exclude"] = exclude
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     values |= assigned(settings, "--set", "regions.count=30")
     chosen = list(PRESETS) if presets == ["all"] else presets or ["paper"]

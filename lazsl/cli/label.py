@@ -11,6 +11,7 @@ from lazsl import fieldguide
 from lazsl.cli.app import (
     AlignerName,
     Epsilon,
+    Exclude,
     Gamma,
     Labels,
     Only,
@@ -60,6 +61,7 @@ def label(
     truth: Truth = None,
     open_set: OpenSet = False,
     only: Only = None,
+    exclude: Exclude = None,
     warehouse: WarehouseFile = None,
     sample: Annotated[
         bool,
@@ -96,6 +98,7 @@ def label(
         "truth": truth,
         "open_set": open_set,
         "only": only,
+        "exclude": exclude,
         "warehouse": warehouse and str(warehouse),
         "preset": preset,
         "device": device,
@@ -209,7 +212,7 @@ def relabel(
     folder = Folder(workspace)
     record = read_run_record(folder, embedding_run(folder, run))
     check_model(record, changes)
-    check_labels(record, changes)
+    check_labels(record, workspace, changes)
     job = make_job(**taken_over(record, workspace, changes))
     _refuse_early(job, archive=False)
     with followed("scoring", talk) as follow:

@@ -18,12 +18,15 @@ from lazsl.settings import Job
 
 def show_labelled(run: Any) -> None:
     from lazsl.run.status import run_status
+    from lazsl.run.steps import count_copies
     from lazsl.warehouse import sqlfiles
     from lazsl.warehouse.opening import open_warehouse
 
     path = run.job.warehouse_path
     status = run_status(run.workspace, run.key, path)
     show_status(status)
+    if copies := count_copies(run):
+        out.print(f"{copies:,} images found by content: embedded before, no forward pass needed")
     with closing(open_warehouse(path)) as connection:
         rows = sqlfiles.run(connection, "few_predictions.sql", run=run.key, how_many=5).fetchall()
     if rows:

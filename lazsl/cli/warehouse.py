@@ -113,10 +113,17 @@ def check(workspace: Workspace = "workspace") -> None:
 
 def show_status(state: dict[str, Any]) -> None:
     """Print how a run stands, as `lazsl.run.status.run_status` gives it."""
+    from lazsl.archive.litter import passed_over_sentence
+    from lazsl.run.recoloured import NOTICE
+
     table = Table("", "", title=f"run {state['run']}", show_header=False)
     table.add_row("archive", escape(str(state["archive"])))
     table.add_row("shards done", f"{state['shards_done']} of {state['shards']}")
     table.add_row("images listed", f"{state['listed']:,}")
+    if left_out := passed_over_sentence(state.get("passed_over") or {}):
+        table.add_row("besides", escape(left_out))
+    if state.get("older_colours"):
+        table.add_row("colours", NOTICE)
     abstained = state.get("abstained", 0)
     note = f"  ({abstained:,} of them abstained)" if abstained else ""
     table.add_row("images labelled", f"{state.get('labelled', 0):,}{note}")

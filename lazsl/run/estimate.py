@@ -71,7 +71,7 @@ def look(job: Job) -> tuple[Listed, pa.Table]:
     Raises:
         UserError: as `list_archive`.
     """
-    listing = list_archive(job.archive, job.suffixes, select(job.only), job.links)
+    listing = list_archive(job.archive, job.suffixes, select(job.only), job.links, job.exclude)
     suffixes = (PurePosixPath(str(key)).suffix.lower() for key in listing["key"].to_pylist())
     size = sum(int(size or 0) for size in listing["size"].to_pylist())
     return Listed(len(listing), size, dict(Counter(suffixes).most_common())), listing

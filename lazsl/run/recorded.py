@@ -15,6 +15,8 @@ from typing import Any
 from lazsl.errors import UserError
 from lazsl.labelset.reading import load_labelset
 from lazsl.settings import make_job
+from lazsl.store import paths
+from lazsl.store.folder import Folder
 
 _OF_THE_MACHINE = ("scratch", "warehouse", "workspace")
 
@@ -34,10 +36,21 @@ def taken_over(
     """
     kept = {k: v for k, v in record["job"].items() if k not in _OF_THE_MACHINE}
     fields = {**kept, "workspace": workspace, **given}
+    if "labels" not in given:
+        fields["labels"] = _labels(record, workspace)
     recorded = record["job"].get("warehouse")
     if given.get("warehouse") is None and recorded is not None:
         _check_warehouse(record["run"], str(recorded), make_job(**fields).warehouse_path)
     return fields
+
+
+def _labels(record: Mapping[str, Any], workspace: str) -> str:
+    """The label set of a run: its file or, where that is no longer there, the workspace's copy."""
+    labels = str(record["job"].get("labels"))
+    if "://" in labels or os.path.exists(labels.partition("#")[0]):
+        return labels
+    folder, name = Folder(workspace), paths.kept_labels(str(record["labels"]))
+    return f"{folder.url}/{name}" if folder.exists(name) else labels
 
 
 def check_model(record: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -48,12 +61,13 @@ def check_model(record: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         check_recorded_model(str(record["job"].get("model")))
 
 
-def check_labels(record: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Raise UserError unless the label set that a record names is the one that it was made with.
+def check_labels(record: Mapping[str, Any], workspace: str, given: Mapping[str, Any]) -> None:
+    """Raise UserError unless the label set that a record names, or the workspace's copy of it, is
+    the one that the run was made with.
 
     What is labelled with goes into the workspace, where others read it; any text is a label set.
     """
-    place = str(record["job"].get("labels"))
+    place = _labels(record, workspace)
     if given.get("labels") is None and load_labelset(place).key != record["labels"]:
         raise UserError(
             f"{place!r} is not the label set that run {record['run']} was made with: it was "

@@ -10,9 +10,10 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.manifest import last_manifest, still_listed
+from lazsl.archive.manifest import listed_images
 from lazsl.errors import DamagedError
 from lazsl.images.reasons import OF_THE_MOMENT
+from lazsl.run.recoloured import is_older
 from lazsl.store import damage, paths
 from lazsl.store.folder import Folder
 
@@ -49,23 +50,18 @@ def note_again(workspace: Folder, name: str, images: pa.Table, noted: list[str])
         noted.append(shard)
 
 
-def listed_images(workspace: Folder, archive: str, shard: str) -> set[str]:
-    """Images of a shard that the last listing has, as far as this process has seen it."""
-    manifest = last_manifest(workspace, archive, shard)
-    images = still_listed(manifest.filter(pc.field("shard") == shard))
-    return {str(image) for image in images["image_id"].to_pylist()}
-
-
 @dataclass(frozen=True)
 class Embeddings:
     """Where an archive's embeddings are, and which rejects are tried again: those of the moment, as
-    they were noted; all; or none."""
+    they were noted; all; or none. `recolour`: also every image of shards that an older lazsl made.
+    """
 
     workspace: Folder
     archive: str
     encoder: str
     regions: str
     which: Which = "moment"
+    recolour: bool = False
 
     @property
     def shards(self) -> set[str]:
@@ -73,15 +69,24 @@ class Embeddings:
         return self._with_ending(".images.parquet")
 
     def again(self, shards: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """Rejected images that are to be tried again and are listed, by shard.
+        """Images that are to be tried again and are listed, by shard.
 
         Args:
             shards: whose embeddings are complete.
         """
+        older = self._older(shards) if self.recolour else {}
         if self.which == "none":
-            return {}
+            return older
         ends = ".again.json" if self.which == "moment" else ".images.parquet"
         images_of = {s: self._again(s) for s in sorted(self._with_ending(ends) & set(shards))}
+        return {shard: images for shard, images in images_of.items() if images} | older
+
+    def _older(self, shards: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """The listed images of shards that an older lazsl embedded."""
+        where = (self.workspace, self.encoder, self.regions)
+        names = [shard for shard in sorted(shards) if is_older(*where, shard)]
+        listed = (listed_images(self.workspace, self.archive, shard) for shard in names)
+        images_of = dict(zip(names, (tuple(sorted(ids)) for ids in listed), strict=True))
         return {shard: images for shard, images in images_of.items() if images}
 
     @cached_property

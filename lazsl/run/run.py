@@ -18,6 +18,7 @@ from lazsl.archive.selection import select
 from lazsl.errors import DamagedError, UserError
 from lazsl.fieldguide import IMAGES_DIR
 from lazsl.labelset.labels import PENDING, LabelSet
+from lazsl.labelset.native import native_form
 from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import ModelSource, find_model
 from lazsl.model.encoder import choose_device, choose_precision
@@ -120,7 +121,7 @@ def open_relabelling(workspace: Folder, run: str, changes: dict[str, Any]) -> Ru
     record = paths.read_run_record(workspace, run)
     check_model(record, changes)
     job = taken_over(record, workspace.url, changes)
-    check_labels(record, changes)
+    check_labels(record, workspace.url, changes)
     archive = None if {"archive", "only"} & changes.keys() else record["archive"]
     if "scoring" not in changes and load_labelset(job["labels"]).key != record["labels"]:
         job["scoring"] = uncalibrated(job["scoring"])
@@ -176,6 +177,7 @@ def record_run(run: Run, relabels: str | None = None) -> None:
             return
         except DamagedError as error:
             damage.set_aside(run.workspace, error)
+    keep_labels(run.workspace, run.labelset)
     job = _found_from_anywhere(run.job)
     packages = ("torch", "open_clip_torch", "pillow", "pyarrow", "duckdb")
     run.workspace.write_record(
@@ -196,6 +198,11 @@ def record_run(run: Run, relabels: str | None = None) -> None:
             "software": {"lazsl": lazsl.__version__} | {name: version(name) for name in packages},
         },
     )
+
+
+def keep_labels(workspace: Folder, labelset: LabelSet) -> None:
+    """Keep a copy of a label set in the workspace, so that a run can be scored again anywhere."""
+    workspace.write_json(paths.kept_labels(labelset.key), native_form(labelset))
 
 
 def _found_from_anywhere(job: Job) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.manifest import read_listed
+from lazsl.archive.manifest import read_listed, read_passed_over
 from lazsl.errors import UserError
+from lazsl.run import recoloured
 from lazsl.settings import make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
@@ -22,7 +23,9 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
 
     `listed` counts the images that the last listing has. At every moment `listed = labelled +
     rejected + waiting + missing`: `waiting` is finished and not loaded, `missing` is not finished;
-    `reconciled` says whether that holds. `no_longer_listed` are loaded images besides. `loaded`
+    `reconciled` says whether that holds. `no_longer_listed` are loaded images besides,
+    `passed_over` counts by kind what the last listing left out, and `older_colours` says whether
+    the oldest shard was embedded in other colours than it would be now (`recoloured`). `loaded`
     says whether the warehouse has every finished shard as it is; accuracy and seconds are the
     warehouse's. `seen` is the mean number of crops an image's label was made from, out of
     `crops_asked`, and `doubt` the mean chance that the others change it (null where all were asked
@@ -43,6 +46,8 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
     finished = pc.is_in(listed["shard"], value_set=pa.array(list(done), pa.string()))
     images = listed.select(["image_id", "shard"]).append_column("done", finished)
     shards = {str(shard) for shard in listed["shard"].unique().to_pylist()}
+    oldest = [str(shard) for shard in listed["shard"].slice(0, 1).to_pylist()]
+    where = (folder, record["encoder"], record["regions"])
     job = make_job(**{**record["job"], "workspace": folder.url})
     path = path or job.warehouse_path
     of_done = int(images["done"].to_numpy().sum())
@@ -59,6 +64,8 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
         "shards": len(shards),
         "shards_done": len(shards & done.keys()),
         "listed": images.num_rows,
+        "passed_over": read_passed_over(folder, record["archive"]),
+        "older_colours": any(recoloured.is_older(*where, shard) for shard in oldest),
         "reconciled": sum(counts[part] for part in parts) == images.num_rows
         and not counts.get("unreconciled_shards"),
         "crops_asked": job.regions.count,

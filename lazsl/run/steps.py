@@ -18,22 +18,24 @@ import pyarrow.compute as pc
 from lazsl.archive import named
 from lazsl.archive.manifest import (
     Plan,
-    last_manifest,
+    listed_images,
     mend_manifest,
     plan_shards,
     shard_images,
     still_listed,
 )
+from lazsl.archive.manifest import count_images as count_shard_images
 from lazsl.archive.selection import select
 from lazsl.archive.staging import Staged, stage
 from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.label_set import Remembering, embed_labels, embedded_before
-from lazsl.embedding.shard import embed_images, replace_images
+from lazsl.embedding.shard import Embedded, embed_images, replace_images
 from lazsl.errors import DamagedError, UserError
 from lazsl.images.budget import largest_file
 from lazsl.model.encoder import choose_device, count_tokens, load_tokenizer
 from lazsl.model.towers import Towers
-from lazsl.run import rejects
+from lazsl.run import by_content, recoloured, rejects
+from lazsl.run.changed_looks import changed_rows
 from lazsl.run.into_warehouse import check_folders
 from lazsl.run.models import load_model
 from lazsl.run.run import Run, now
@@ -56,7 +58,8 @@ def plan_archive(run: Run) -> Plan:
     ceiling = job.loss_ceiling
     named.note(job.archive)
     plan = plan_shards(
-        *(run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links, ceiling)
+        *(run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links, ceiling),
+        exclude=job.exclude,
     )
     if plan.archive != run.archive:
         raise UserError(f"the keys in {job.only} were changed while the run began; run it again")
@@ -75,14 +78,25 @@ def archive_shards(run: Run) -> list[str]:
 
 def count_images(run: Run, shards: list[str]) -> int:
     """Images in these shards of the manifest."""
-    manifest = last_manifest(run.workspace, run.archive, *shards)
-    inside = pc.is_in(manifest["shard"], value_set=pa.array(shards, pa.string()))
-    return manifest.filter(inside).num_rows
+    return count_shard_images(run.workspace, run.archive, shards)
 
 
 def is_embedded(run: Run, shard: str) -> bool:
     """True when a shard's embeddings are there, by this run or another one."""
     return run.workspace.exists(paths.images(run.encoder, run.regions, shard))
+
+
+def count_copies(run: Run) -> int:
+    """Images that this process embedded without a forward pass, because it had been made before."""
+    return by_content.count_copies((run.workspace, run.encoder, run.regions), run.key)
+
+
+def older_colours(run: Run, shards: Sequence[str]) -> str | None:
+    """What is to be said where the oldest of the shards was embedded in other colours."""
+    if not shards or run.job.recolour:
+        return None
+    older = recoloured.is_older(run.workspace, run.encoder, run.regions, shards[0])
+    return recoloured.NOTICE if older else None
 
 
 def attributes_embedded(run: Run) -> bool:
@@ -165,10 +179,70 @@ def embed_shard(
     Raises:
         UserError: more of its images were rejected than the job allows; nothing is written.
     """
+    where = (run.workspace, run.encoder, run.regions)
+    older = run.job.recolour and recoloured.is_older(*where, shard)
+    pictures = _recoloured(run, shard, staged) if older else staged
+    if not len(pictures.table):
+        return
+    known = by_content.known_content(where, run.key)
+
+    def embed(new: Staged) -> Embedded:
+        return embed_pictures(run, new, progress)
+
+    embedded, copies = by_content.embed_once(where, known, shard, pictures, embed)
+    spent = {
+        "run": run.key,
+        "crops": embedded.crops,
+        "bytes": embedded.bytes,
+        "stage": stage_seconds,
+        "embed": embedded.seconds,
+        "model": embedded.model_seconds,
+    }
+    images, regions = embedded.images, embedded.regions
+    if older or len(images) < len(shard_images(run.workspace, run.archive, shard)):
+        stored, vectors = _read_embeddings(run, shard)
+        kept = recoloured.with_notes(stored)
+        if older:
+            kept = recoloured.as_now(kept, staged.images["image_id"])
+        images, regions = replace_images((kept, vectors), (images, regions))
+        if images.equals(kept.replace_schema_metadata()):
+            return
+        spent = _added(spent, _spent(stored))
+        rejects.forget_scores(run.workspace, run.encoder, run.regions, [shard])
+    listed = listed_images(run.workspace, run.archive, shard)
+    _check_rejects(shard, images, listed, run.job.reject_ceiling)
+    run.workspace.write_table(paths.region_embeddings(run.encoder, run.regions, shard), regions)
+    rejects.note(run.workspace, run.encoder, run.regions, shard, images)
+    images = images.replace_schema_metadata({"spent": json.dumps(spent)})
+    run.workspace.write_table(paths.images(run.encoder, run.regions, shard), images)
+    known.add(shard, images)
+    known.copies += copies
+    if not rejects.of_the_moment(images):
+        run.workspace.remove(paths.again(run.encoder, run.regions, shard))
+
+
+def _recoloured(run: Run, shard: str, staged: Staged) -> Staged:
+    """Those of a shard's images that an older lazsl embedded in other colours.
+
+    Where there are none, it is written down that the shard is as it would be now.
+    """
+    before = recoloured.with_notes(_read_embeddings(run, shard)[0])
+    job = run.job
+    rows = changed_rows(before, staged, job.max_pixels, job.decoders)
+    if not rows:
+        name = paths.images(run.encoder, run.regions, shard)
+        run.workspace.write_table(name, recoloured.as_now(before, staged.images["image_id"]))
+    return staged.take(rows)
+
+
+def embed_pictures(
+    run: Run, staged: Staged, progress: Callable[[int], None] | None = None
+) -> Embedded:
+    """The embeddings of staged images as the job says."""
     job = run.job
     encoder = load_model(run, "vision")
     defaults = device_defaults(encoder.device)
-    embedded = embed_images(
+    return embed_images(
         staged.images,
         staged.read,
         encoder,
@@ -181,30 +255,6 @@ def embed_shard(
         stopping=_stopping(run),
         progress=progress,
     )
-    spent = {
-        "run": run.key,
-        "crops": embedded.crops,
-        "bytes": embedded.bytes,
-        "stage": stage_seconds,
-        "embed": embedded.seconds,
-        "model": embedded.model_seconds,
-    }
-    images, regions = embedded.images, embedded.regions
-    if len(images) < len(shard_images(run.workspace, run.archive, shard)):
-        before = _read_embeddings(run, shard)
-        images, regions = replace_images(before, (images, regions))
-        if images.equals(before[0].replace_schema_metadata()):
-            return
-        spent = _added(spent, _spent(before[0]))
-        rejects.forget_scores(run.workspace, run.encoder, run.regions, [shard])
-    listed = rejects.listed_images(run.workspace, run.archive, shard)
-    _check_rejects(shard, images, listed, job.reject_ceiling)
-    run.workspace.write_table(paths.region_embeddings(run.encoder, run.regions, shard), regions)
-    rejects.note(run.workspace, run.encoder, run.regions, shard, images)
-    images = images.replace_schema_metadata({"spent": json.dumps(spent)})
-    run.workspace.write_table(paths.images(run.encoder, run.regions, shard), images)
-    if not rejects.of_the_moment(images):
-        run.workspace.remove(paths.again(run.encoder, run.regions, shard))
 
 
 def _spent(images: pa.Table) -> dict[str, Any]:

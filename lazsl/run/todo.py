@@ -37,12 +37,12 @@ def to_score(run: Run, shards: Sequence[str]) -> list[ToDo]:
 
 def to_label(run: Run, shards: Sequence[str]) -> list[ToDo]:
     """What there is to do for those of the shards, in order, that are not finished, whose
-    embeddings are not there, or that have rejects to be tried again.
+    embeddings are not there, or that have images to be tried again.
 
     What was scored from embeddings that are lost is forgotten, by whichever run.
     """
     where = (run.archive, run.encoder, run.regions)
-    stored = rejects.Embeddings(run.workspace, *where, run.job.retry_rejects)
+    stored = rejects.Embeddings(run.workspace, *where, run.job.retry_rejects, run.job.recolour)
     unfinished = set(missing_shards(run, shards))
     unembedded = set(shards) - stored.shards
     if unembedded:

@@ -72,4 +72,6 @@ def _fields(name: str) -> tuple[str, ...]:
         return paths.RUN_FIELDS
     if parts[0] == "runs" and len(parts) == 4 and parts[2] == "shards" and name.endswith(".json"):
         return paths.MARKER_FIELDS
+    if parts[0] == "manifests" and parts[2:] == ["passed_over.json"]:
+        return ("kinds",)
     return ("images",) if name.endswith(".again.json") else ()

@@ -1,10 +1,12 @@
 """Where artifacts live, and what is already done.
 
     manifests/{archive}/{generation}.parquet       schemas.MANIFEST: what was added and removed
+    manifests/{archive}/passed_over.json           what the last listing left out, by kind
     embeddings/{encoder}/{regions}/{shard}.parquet          schemas.regions: boxes and vectors
     embeddings/{encoder}/{regions}/{shard}.images.parquet   schemas.IMAGES: images and rejects
     embeddings/{encoder}/{regions}/{shard}.again.json       rejects that are tried again
     sketches/{encoder}/{regions}/{shard}.parquet   schemas.sketches: what lazsl find --index reads
+    labels/{digest}/{name}.json                    the label set itself, as lazsl writes it
     attributes/{encoder}/{labels}.parquet          schemas.attributes: the embedded label set
     attributes/{encoder}/templates-{digest}.parquet         schemas.class_means: names by templates
     runs/{run}/run.json                            the job, its keys, the software
@@ -49,6 +51,17 @@ log = logging.getLogger(__name__)
 def manifests(archive: str) -> str:
     """Folder of an archive's manifest generations."""
     return f"manifests/{archive}"
+
+
+def passed_over(archive: str) -> str:
+    """How much the last listing of an archive passed over, by kind."""
+    return f"manifests/{archive}/passed_over.json"
+
+
+def kept_labels(labels: str) -> str:
+    """Copy of a label set, by its key: what a file is called is part of the key."""
+    name, _, digest = labels.rpartition("-")
+    return f"labels/{digest}/{name}.json"
 
 
 def region_embeddings(encoder: str, regions: str, shard: str) -> str:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from lazsl.display import guarded
+from lazsl.display import guarded, visible
 from lazsl.errors import UserError
 from lazsl.warehouse.opening import hint
 from lazsl.warehouse.sqlfiles import first_line
@@ -29,7 +29,8 @@ BATCH = 50_000
 
 
 def readable(value: Any) -> str:
-    """A value as a person reads it: four digits of a number, no braces around lists and structs."""
+    """A value as a person reads it: four digits of a number, no braces around lists and structs,
+    characters that steer a terminal written out."""
     if value is None:
         return "NULL"
     if isinstance(value, Decimal):
@@ -40,7 +41,7 @@ def readable(value: Any) -> str:
         return ", ".join(f"{name} {readable(inner)}" for name, inner in value.items())
     if isinstance(value, list | tuple):
         return "; ".join(map(readable, value))
-    return str(value)
+    return visible(str(value))
 
 
 def write_result(reader: pa.RecordBatchReader, path: Path) -> int:

@@ -6,7 +6,7 @@ insert into images (
 )
 select
     $archive, shard, image_id, key, uri, size, version, digest, format, width, height, orientation,
-    notes, true
+    nullif(notes, 'colours as an older lazsl read them'), true
 from new_images
 where shard not in (
     select i.shard

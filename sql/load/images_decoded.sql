@@ -1,5 +1,6 @@
 -- Load: what one run could read of an image that another run had rejected (a higher pixel limit, a
--- store that was unreachable). Changes nothing else, so the order of the runs does not matter.
+-- store that was unreachable), and notes of decoding where an older lazsl made none. Changes nothing
+-- else, so the order of the runs does not matter.
 -- Parameters: $archive. Relation: new_images (shard, records.IMAGES).
 update images
 set
@@ -8,11 +9,15 @@ set
     width = coalesce(images.width, new_images.width),
     height = coalesce(images.height, new_images.height),
     orientation = coalesce(images.orientation, new_images.orientation),
-    notes = coalesce(images.notes, new_images.notes)
+    notes = coalesce(
+        images.notes, nullif(new_images.notes, 'colours as an older lazsl read them')
+    )
 from new_images
 where images.archive = $archive
     and images.shard = new_images.shard
-    and images.width is null
     and images.image_id = new_images.image_id
     and new_images.digest is not null
-    and (new_images.width is not null or images.digest is null);
+    and (
+        (images.width is null and (new_images.width is not null or images.digest is null))
+        or (images.notes is null and new_images.notes is not null)
+    );

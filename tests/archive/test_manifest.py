@@ -6,13 +6,15 @@ import time
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
 import pytest
 from objects import fill, keys, remove
 from refusals import complaint
 
+from lazsl.archive import manifest
 from lazsl.archive.manifest import plan_shards, read_manifest, shard_images
 from lazsl.store import keys as identity
-from lazsl.store import schemas
+from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
 
 SUFFIXES = (".jpg", ".png")
@@ -173,3 +175,31 @@ def test_tens_of_thousands_of_images_are_planned_in_seconds(workspace: Folder) -
         assert plan_shards(workspace, "memory://many", SUFFIXES, 256).unchanged == 30_000
     finally:
         memory.store.clear()
+
+
+def test_a_large_plan_is_published_in_several_files_of_whole_shards_and_survives_being_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, cut = Folder(str(tmp_path / "whole")), Folder(str(tmp_path / "cut"))
+    archive = str(tmp_path / "archive")
+    for number in range(30):
+        Folder(archive).write_bytes(f"{number:02}.jpg", b"x")
+    expected = manifest.plan_shards(whole, archive, SUFFIXES, 4)
+    monkeypatch.setattr(manifest, "_IN_A_FILE", 10)
+    publish, published = manifest._publish, []
+
+    def die(workspace: Folder, key: str, number: int, generation: pa.Table) -> bool:
+        if len(published) == 2:
+            raise KeyboardInterrupt
+        published.append(len(generation))
+        return publish(workspace, key, number, generation)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(manifest, "_publish", die)
+        manifest.plan_shards(cut, archive, SUFFIXES, 4)
+    assert published == [12, 12]
+    assert manifest.plan_shards(cut, archive, SUFFIXES, 4).shards == expected.shards
+    assert len(cut.names(paths.manifests(expected.archive), ".parquet")) == 3
+    for shard in expected.shards:
+        rows = [manifest.shard_images(place, expected.archive, shard) for place in (whole, cut)]
+        assert rows[0].equals(rows[1])

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from lazsl.archive import manifest
+from lazsl.archive.listing import Listing
 from lazsl.archive.manifest import Plan, mend_manifest, plan_shards, read_manifest, shard_images
 from lazsl.errors import DamagedError, UserError
 from lazsl.store import paths, schemas
@@ -80,17 +81,17 @@ def test_a_planner_that_was_overtaken_plans_on_top_of_the_faster_one(
     archive, workspace = str(tmp_path / "archive"), Folder(place)
     fill(archive, list("abcd"))
     faster: list[Plan] = []
-    listing = manifest.list_archive
+    listing = manifest.look_through
 
-    def overtaken(*arguments: object) -> pa.Table:
-        seen: pa.Table = listing(*arguments)  # type: ignore[arg-type]
+    def overtaken(*arguments: object) -> Listing:
+        seen: Listing = listing(*arguments)  # type: ignore[arg-type]
         if not faster:
             faster.append(Plan("", (), 0, 0, 0, 0))
             fill(archive, list("efgh"))
             faster[0] = plan(workspace, archive, 2)
         return seen
 
-    monkeypatch.setattr(manifest, "list_archive", overtaken)
+    monkeypatch.setattr(manifest, "look_through", overtaken)
     slower = plan(workspace, archive, 3)
     # What it listed lacked four images; the manifest keeps their shards for when they are listed.
     assert set(slower.shards) < set(faster[0].shards)
