@@ -85,7 +85,8 @@ def test_a_precision_that_parents_keep_is_broken_no_more_often_than_it_says(imag
             by_class = np.arange(images) < images // 2
             right = random.random(images) < 0.97
             true = random.random((images, 1)) < chance * honest
-            candidates = Candidates(np.zeros((images, 1), int), chance, true, right)
+            nodes, cluster = np.zeros((images, 1), int), np.arange(images)
+            candidates = Candidates(nodes, chance, true, right, cluster)
             threshold = fit_threshold(candidates, by_class, promise)
             draws += 1
             if threshold is not None:

@@ -14,9 +14,9 @@ from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Failed
 
-from lazsl.errors import UserError
+from lazsl.errors import UserError, in_one_line
 from lazsl.interruption import interruptible
-from lazsl.store.urls import reason
+from lazsl.store.urls import masked, reason
 from lazsl_flows.credentials import use_stored
 
 P = ParamSpec("P")
@@ -41,9 +41,15 @@ def in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
             with interruptible():
                 return function(*args, **kwargs)
         except (UserError, OSError) as error:
-            return Failed(message=reason(error), data=error)
+            return Failed(message=_words(error), data=error)
 
     return step
+
+
+def _words(error: BaseException) -> str:
+    """What an error says: our own sentences whole, what others say as far as a person reads it."""
+    ours = isinstance(error, (UserError, FailedRun))
+    return masked(in_one_line(error)) if ours else reason(error)
 
 
 class _Sentence(logging.Filter):
@@ -52,7 +58,7 @@ class _Sentence(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, (FailedRun, UserError, OSError)):
-            record.msg, record.args = f"The flow run failed: {reason(error)}", ()
+            record.msg, record.args = f"The flow run failed: {_words(error)}", ()
             record.exc_info = record.exc_text = None
         elif error is None:
             record.exc_info = None  # of a failure that was returned, Prefect logs NoneType: None

@@ -65,9 +65,20 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def commands(block: Block) -> list[list[str]]:
-    """Its lines as words, without comments and continuations."""
-    lines = block.text.replace("\\\n", " ").splitlines()
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
+    """Its commands as words, without comments and continuations; a quoted text may have several
+    lines."""
+    every: list[list[str]] = []
+    text = ""
+    for line in block.text.replace("\\\n", " ").splitlines():
+        text = f"{text}\n{line}" if text else line
+        try:
+            words = shlex.split(text, comments=True)
+        except ValueError:
+            continue  # within a quoted text
+        every += [words] if words else []
+        text = ""
+    assert not text, f"a quotation that does not end: {text}"
+    return every
 
 
 def check_options(words: list[str]) -> None:
@@ -91,9 +102,9 @@ def check_other(words: list[str]) -> None:
         for extra in re.findall(r"\[(\w+)\]", " ".join(words)):
             assert extra in project["optional-dependencies"]
     elif "python" in words:
-        script, module = words[words.index("python") + 1 :][:2]
+        script, *given = words[words.index("python") + 1 :]
         if script == "-m":
-            assert importlib.util.find_spec(module) is not None, module
+            assert importlib.util.find_spec(given[0]) is not None, given[0]
         else:
             assert (ROOT / script).is_file(), script
     else:

@@ -411,7 +411,10 @@ def test_all_deployments_come_at_once_and_their_forms_explain_every_parameter(
 
     page = service.page(browser, viewport={"width": 1400, "height": 1500})
     page.goto(f"{service.url}/deployments/deployment/{deployments['label-archive']['id']}/run")
-    for text in ("Where the images are: a path or any fsspec URL", "Square crops per image."):
+    for text in (
+        "Where the images are: a path or any fsspec URL",
+        "Group of settings, each of which",
+    ):
         expect(page.get_by_text(text).first).to_be_visible(timeout=60_000)
     expect(page.get_by_role("button", name="Submit")).to_be_enabled()
     keep_picture(page, "form")
