@@ -181,7 +181,7 @@ def find_similar(
     column = "similarity" if by == "region" else "whole"
     best: pa.Table | None = None
     near = None if index is None else _near(connection, workspace, run, sentence, count, by, index)
-    shards = None if near is None else sorted(set(near["shard"].to_pylist()))
+    shards = None if near is None else sorted({str(shard) for shard in near["shard"].to_pylist()})
     for table in similarities(connection, workspace, run, sentence, shards):
         if near is not None:
             table = table.filter(pc.is_in(table["image_id"], near["image_id"].combine_chunks()))

@@ -136,10 +136,10 @@ def nearest_images(
             both = pa.concat_tables([*([nearest] if nearest is not None else []), *waiting])
             order = both.sort_by([("similarity", "descending"), ("image_id", "ascending")])
             nearest, waiting = order.slice(0, count), []
-    empty = pa.schema(
-        [("shard", pa.string()), ("image_id", pa.string()), ("similarity", pa.float32())]
-    )
-    return empty.empty_table() if nearest is None else nearest.combine_chunks()
+    if nearest is None:
+        names: dict[str, pa.DataType] = {"shard": pa.string(), "image_id": pa.string(), "similarity": pa.float32()}
+        return pa.schema(names).empty_table()
+    return nearest.combine_chunks()
 
 
 def _codes(table: pa.Table) -> np.ndarray:
