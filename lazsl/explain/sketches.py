@@ -137,7 +137,11 @@ def nearest_images(
             order = both.sort_by([("similarity", "descending"), ("image_id", "ascending")])
             nearest, waiting = order.slice(0, count), []
     if nearest is None:
-        names: dict[str, pa.DataType] = {"shard": pa.string(), "image_id": pa.string(), "similarity": pa.float32()}
+        names: dict[str, pa.DataType] = {
+            "shard": pa.string(),
+            "image_id": pa.string(),
+            "similarity": pa.float32(),
+        }
         return pa.schema(names).empty_table()
     return nearest.combine_chunks()
 
