@@ -60,8 +60,14 @@ def show_labelled(run: Any) -> None:
         f"select attribute, contribution, share, box from why('{run.key}', '{_quoted(image)}')",
         f"select * from close_calls('{run.key}', 0.005) limit 10",
     ):
-        line = f"{command} sql{option} {shlex.quote(query)}"
+        line = f"{command} sql{option} {_word(query)}"
         out.print(f"  {line}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _word(text: str) -> str:
+    """A text as one word of a command line: between double quotes where that is easier to read and
+    a shell finds nothing to replace in it."""
+    return f'"{text}"' if "'" in text and not set(text) & set('"$`\\!') else shlex.quote(text)
 
 
 def _where(job: Job) -> list[str]:
