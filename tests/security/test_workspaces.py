@@ -185,9 +185,10 @@ def test_a_hostile_warehouse_shows_no_picture_of_a_place_that_its_reader_never_n
         connection.execute("update runs set archive_url = ?", [f"file://{private}"])
         (version,) = connection.execute("select version from images limit 1").fetchone() or ("",)
         connection.execute(f"update images set uri = 'file://{private}/' || key")
-        (key,) = connection.execute("select key from images where listed limit 1").fetchone() or (
-            "",
+        labelled_key = (
+            "select key from images where listed and image_id in (select image_id from predictions)"
         )
+        (key,) = connection.execute(f"{labelled_key} limit 1").fetchone() or ("",)
     assert version
     options = ["--warehouse", str(warehouse), "--output"]
     site = tmp_path / "site"
