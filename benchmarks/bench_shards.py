@@ -66,7 +66,7 @@ def resident() -> float:
 
 def child(folder: Path, shards: int) -> None:
     """Label so many pictures in so many shards; prints what was noted, as JSON."""
-    from lazsl_flows.temporary import keep_to_this_command, starting_api
+    from lazsl_flows.temporary_server import keep_to_this_command, starting_api
 
     archive = folder / "archive"
     archive.mkdir()

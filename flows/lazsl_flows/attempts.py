@@ -15,8 +15,8 @@ from prefect.runtime import flow_run
 from prefect.states import Failed
 
 from lazsl.errors import UserError, in_one_line
-from lazsl.interruption import interruptible
 from lazsl.store.urls import masked, reason
+from lazsl.warehouse.interruption import interruptible
 from lazsl_flows.credentials import use_stored
 
 P = ParamSpec("P")

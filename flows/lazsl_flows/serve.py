@@ -72,7 +72,7 @@ def serve(port: int, workers: int, home: Path) -> int:
             if _answers(f"{url}/api/health"):
                 print(f"lazsl: port {port} is taken; use --port", file=sys.stderr)
                 return 2
-            server_start = (sys.executable, "-m", "lazsl_flows.prefect_server", "start")
+            server_start = (sys.executable, "-m", "lazsl_flows.offline_server", "start")
             start = (*server_start, "--host", "127.0.0.1", "--port", str(port))
             server_only = _server_environment(environment, port, key)
             server = stack.enter_context(_running("server", start, server_only, logs))

@@ -12,13 +12,13 @@ import pyarrow as pa
 from PIL import Image
 
 from lazsl.api.pages import render
-from lazsl.display import visible
 from lazsl.explain.explanation import Explanation
 from lazsl.explain.picture.draw import draw
 from lazsl.explain.pixels import read_pixels
 from lazsl.explain.side_by_side import Pair, pair, spoken
 from lazsl.explain.words import because, facts, headline, percent, signed
 from lazsl.store.folder import Folder
+from lazsl.visible_text import visible
 
 
 @dataclass(frozen=True)

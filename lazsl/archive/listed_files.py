@@ -22,8 +22,8 @@ from fsspec.spec import AbstractFileSystem
 from lazsl.archive.containers import Container, entry, outside
 from lazsl.archive.versions import UNVERSIONED, version_of
 from lazsl.errors import UserError
-from lazsl.store.ahead import AheadThreads
 from lazsl.store.folder import BUCKETS
+from lazsl.store.read_ahead import AheadThreads
 from lazsl.store.urls import leaves_folder
 
 COLUMNS = ("path", "url", "uri", "image", "file", "key")

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lazsl.archive.listing import LISTING, look_through
-from lazsl.archive.lost import lost_images
+from lazsl.archive.lost_manifest import lost_images
 from lazsl.archive.selection import Selection
 from lazsl.archive.versions import version_of
 from lazsl.errors import DamagedError, UserError

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from lazsl.display import nearest_key, unguarded
 from lazsl.errors import UserError, in_one_line
-from lazsl.store.given import read_given
+from lazsl.nearest_names import nearest_key
 from lazsl.store.keys import digest
+from lazsl.store.named_files import read_given
+from lazsl.visible_text import unguarded
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from lazsl.images.budget import FILES, largest_file
 from lazsl.images.reasons import CHANGED, MISSING, OUTSIDE, TOO_MANY_BYTES, UNREADABLE, Reject
 from lazsl.settings import MAX_PIXELS, Links
 from lazsl.store import schemas
-from lazsl.store.bounded import read_whole
+from lazsl.store.bounded_reading import read_whole
 from lazsl.store.folder import BUCKETS, Folder
 from lazsl.store.private import private_folder
 from lazsl.store.urls import leaves_folder, masked, reason

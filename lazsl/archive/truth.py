@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from lazsl.display import nearest, unguarded
 from lazsl.errors import UserError, in_one_line
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.text import spelling
-from lazsl.store.given import read_given
+from lazsl.nearest_names import nearest
+from lazsl.store.named_files import read_given
+from lazsl.visible_text import unguarded
 
 FOLDERS = "folders"
 """The truth of an archive whose folders are named after classes."""

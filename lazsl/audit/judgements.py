@@ -21,11 +21,11 @@ import pyarrow as pa
 
 from lazsl.audit.judging_files import NONE, read_judgements
 from lazsl.audit.sample import archive_of
-from lazsl.display import nearest
 from lazsl.errors import UserError
+from lazsl.nearest_names import nearest
 from lazsl.store import keys, paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.store.given import read_given
+from lazsl.store.named_files import read_given
 from lazsl.warehouse import opening, publishing, sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 

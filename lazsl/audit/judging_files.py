@@ -19,8 +19,8 @@ from xml.etree import ElementTree
 
 import pyarrow as pa
 
-from lazsl.display import guarded, unguarded
 from lazsl.errors import UserError
+from lazsl.visible_text import guarded, unguarded
 
 NONE = "(none of these)"
 FORMATS = ("csv", "label-studio", "fiftyone")

@@ -18,8 +18,8 @@ from typer.core import TyperGroup
 from lazsl import __version__
 from lazsl.cli.console import SafeConsole
 from lazsl.errors import UserError
-from lazsl.interruption import interruptible
 from lazsl.settings import Job, make_job
+from lazsl.warehouse.interruption import interruptible
 
 _ORDER = (
     *("estimate", "label", "relabel", "status", "runs", "load", "sql"),

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from lazsl.cli.app import assigned, err, in_words, out
 from lazsl.cli.labels import counted, is_there, labels_app, note
-from lazsl.display import short, visible
 from lazsl.errors import UserError
+from lazsl.visible_text import short, visible
 
 if TYPE_CHECKING:
     from lazsl.labelset.describing.asking import Asking

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from lazsl.cli.app import Archive, WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
 from lazsl.cli.completing import RunOption, class_names, image_keys
-from lazsl.display import short, visible
 from lazsl.errors import UserError
+from lazsl.visible_text import short, visible
 
 if TYPE_CHECKING:
     from lazsl.explain.explanation import Explanation
@@ -71,7 +71,7 @@ def explain(
 
     With --what-if, print what the label would be with an edited label set; no picture is drawn.
     """
-    from lazsl.archive.named import note
+    from lazsl.archive.named_archives import note
     from lazsl.explain.lookup import find_image, find_run
     from lazsl.warehouse.opening import open_warehouse
 

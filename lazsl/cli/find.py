@@ -12,8 +12,8 @@ from rich.table import Table
 
 from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
 from lazsl.cli.completing import RunOption
-from lazsl.display import visible
 from lazsl.errors import UserError
+from lazsl.visible_text import visible
 
 
 @app.command(epilog='Example: lazsl find "a red crest" --count 50 --output crests.csv')

@@ -44,7 +44,7 @@ def followed(verb: str, talk: Talk) -> Iterator[Callable[[Callable[[], Any]], No
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
     import httpx
-    from lazsl_flows.temporary import keep_to_this_command, server_failed, starting_api
+    from lazsl_flows.temporary_server import keep_to_this_command, server_failed, starting_api
     from lazsl_flows.watching import watcher
 
     keep_to_this_command()
@@ -77,7 +77,7 @@ def followed(verb: str, talk: Talk) -> Iterator[Callable[[Callable[[], Any]], No
 def failure(state: Any) -> BaseException:
     """The error that a flow failed with; a UserError where its run ended without one."""
     import httpx
-    from lazsl_flows.temporary import server_failed
+    from lazsl_flows.temporary_server import server_failed
     from prefect.exceptions import PrefectException
 
     error = state.result(raise_on_failure=False)

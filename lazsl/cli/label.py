@@ -34,7 +34,7 @@ from lazsl.cli.app import (
 )
 from lazsl.cli.completing import run_keys
 from lazsl.cli.flow import Talk, followed
-from lazsl.cli.labelled import show_labelled
+from lazsl.cli.label_summary import show_labelled
 from lazsl.errors import UserError
 from lazsl.settings import DEFAULT_MODEL, Job, make_job
 
@@ -186,7 +186,7 @@ def relabel(
     The abstention threshold is not carried over, because it only holds for the label set and
     settings it was measured with. Re-run `lazsl evaluate` and pass --trust.
     """
-    from lazsl.run.recorded import check_labels, check_model, taken_over
+    from lazsl.run.recorded_jobs import check_labels, check_model, taken_over
     from lazsl.store.folder import Folder
     from lazsl.store.paths import embedding_run, read_run_record
 

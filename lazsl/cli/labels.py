@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lazsl.cli.app import Force, app, err, in_words, meaning, out
-from lazsl.display import visible
 from lazsl.errors import UserError
 from lazsl.secret_names import without_signature
+from lazsl.visible_text import visible
 
 if TYPE_CHECKING:
     from lazsl.labelset.finding import Finding

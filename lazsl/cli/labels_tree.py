@@ -11,8 +11,8 @@ from rich.text import Text
 
 from lazsl.cli.app import Force, in_words, out
 from lazsl.cli.labels import counted, keep, labels_app
-from lazsl.display import short, visible
 from lazsl.errors import UserError
+from lazsl.visible_text import short, visible
 
 
 @labels_app.command(epilog="Example: lazsl labels tree birds.yaml --output birds-tree.yaml")

@@ -77,8 +77,8 @@ def sql(
     """
     from lazsl.cli.sql_answers import Form, show, show_schema, write
     from lazsl.warehouse import sqlfiles
-    from lazsl.warehouse.asking import answers
     from lazsl.warehouse.opening import open_warehouse
+    from lazsl.warehouse.statements import answers
 
     chosen = {"csv": as_csv, "json": as_json, "markdown": as_markdown}
     forms: list[Form] = [name for name, wanted in chosen.items() if wanted]  # type: ignore[misc]

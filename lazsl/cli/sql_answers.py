@@ -17,10 +17,10 @@ from lazsl.cli.app import out
 from lazsl.cli.console import Seen
 from lazsl.errors import UserError
 from lazsl.warehouse import export
-from lazsl.warehouse.asking import failed
 from lazsl.warehouse.catalog import find_relation, read_catalog
 from lazsl.warehouse.export import batches, readable
 from lazsl.warehouse.sqlfiles import Connection
+from lazsl.warehouse.statements import failed
 
 Form = Literal["table", "csv", "json", "markdown"]
 

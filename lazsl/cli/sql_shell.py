@@ -19,10 +19,10 @@ from lazsl.cli.app import err, out
 from lazsl.cli.console import harmless
 from lazsl.cli.sql_answers import show, show_schema
 from lazsl.errors import UserError
-from lazsl.interruption import interruptible
-from lazsl.warehouse.asking import answers
 from lazsl.warehouse.catalog import Relation, read_catalog
+from lazsl.warehouse.interruption import interruptible
 from lazsl.warehouse.sqlfiles import Connection
+from lazsl.warehouse.statements import answers
 
 HELP = """\
 A statement ends with a semicolon, or with an empty line. Tab completes names; Up brings back

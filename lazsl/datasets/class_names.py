@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from lazsl.display import nearest
 from lazsl.errors import UserError
 from lazsl.labelset.text import spelling
+from lazsl.nearest_names import nearest
 
 Names = Mapping[str, tuple[str, ...]]
 """Per class of a data set, as its files call it, the names it goes by: its own first."""

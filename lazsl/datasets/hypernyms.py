@@ -17,7 +17,7 @@ from lazsl.datasets.class_names import join_classes
 from lazsl.datasets.wordnet import imagenet_names
 from lazsl.errors import UserError
 from lazsl.labelset.labels import LabelSet
-from lazsl.store.given import read_given
+from lazsl.store.named_files import read_given
 from lazsl.store.urls import masked
 
 _ID = re.compile(r"n\d{8}")

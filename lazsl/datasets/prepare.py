@@ -18,16 +18,17 @@ from lazsl.archive.selection import Selection
 from lazsl.datasets.class_names import join_classes
 from lazsl.datasets.layout import DataSet, Split
 from lazsl.datasets.registry import DATASETS
-from lazsl.display import guarded, nearest
 from lazsl.errors import UserError
 from lazsl.labelset.formats import import_labels
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.native import native_form, parse_labelset
 from lazsl.labelset.reading import dump
 from lazsl.labelset.sentences import PUBLISHED, PUBLISHED_STOPPED
+from lazsl.nearest_names import nearest
 from lazsl.settings import IMAGE_SUFFIXES
 from lazsl.store.folder import Folder
-from lazsl.store.given import read_given
+from lazsl.store.named_files import read_given
+from lazsl.visible_text import guarded
 
 TRUTH, LABELS, CLASSES = "truth.csv", "labels.json", "classes.csv"
 """What `write` publishes in a folder."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lazsl.archive.truth import read_keyed
-from lazsl.display import nearest_key
 from lazsl.errors import UserError
+from lazsl.nearest_names import nearest_key
 
 FOLDER, CLASS = "folder", "class"
 _MISSING = "(none)"

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.display import nearest
 from lazsl.embedding.label_set import embed_labels
 from lazsl.errors import UserError
 from lazsl.evaluation.stored import StoredRun
@@ -24,6 +23,7 @@ from lazsl.labelset.formats import import_labels
 from lazsl.labelset.labels import LabelSet
 from lazsl.model.checkpoints import find_recorded_model
 from lazsl.model.encoder import Encoder, choose_device, load_encoder
+from lazsl.nearest_names import nearest
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import ScoringSettings
 from lazsl.store import paths, schemas

@@ -18,18 +18,18 @@ from torch import Tensor
 
 from lazsl.archive.manifest import read_listed
 from lazsl.archive.truth import read_truth
-from lazsl.display import nearest_key
 from lazsl.errors import UserError
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import find_recorded_model
 from lazsl.model.logit_scale import logit_scale
+from lazsl.nearest_names import nearest_key
 from lazsl.scoring.embedded import EmbeddedLabels, images_alike
 from lazsl.settings import Job, ScoringSettings, make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from lazsl.store.vectors import boxes_of, vectors_of
-from lazsl.warehouse.news import check_truth
+from lazsl.warehouse.not_loaded import check_truth
 
 MEMORY_BYTES = 512 * 2**20
 """Of embeddings that are worked on at a time."""

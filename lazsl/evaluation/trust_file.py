@@ -13,7 +13,7 @@ from lazsl.evaluation.stored import StoredRun
 from lazsl.evaluation.trust import Trust
 from lazsl.run.run import Run, uncalibrated
 from lazsl.store.folder import Folder
-from lazsl.store.given import read_given
+from lazsl.store.named_files import read_given
 
 
 class TrustFile(BaseModel):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lazsl.display import nearest
 from lazsl.errors import UserError
 from lazsl.explain.evidence import Evidence, read_shard_evidence
 from lazsl.explain.lookup import Image, RunOfImage, Verdict, read_verdict
 from lazsl.explain.recomputed import align, read_attributes, read_stored
+from lazsl.nearest_names import nearest
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.store.folder import Folder
 from lazsl.warehouse import sqlfiles

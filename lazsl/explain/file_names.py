@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from lazsl.display import short, visible
+from lazsl.visible_text import short, visible
 
 __all__ = ["file_name", "short", "visible"]
 

@@ -7,7 +7,7 @@ import uuid
 import pyarrow as pa
 from PIL import Image as Pixels
 
-from lazsl.archive.named import check_named
+from lazsl.archive.named_archives import check_named
 from lazsl.archive.staging import stage
 from lazsl.errors import UserError
 from lazsl.explain.lookup import Image

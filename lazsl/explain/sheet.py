@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from PIL import Image as Pixels
 from PIL import ImageDraw, ImageFont
 
-from lazsl.display import short, visible
 from lazsl.explain.pixels import read_pixels
 from lazsl.explain.similar import Match
+from lazsl.visible_text import short, visible
 
 TILE, GAP, CAPTION = 240, 16, 40
 """Pixels of a picture's longer side, between pictures, and below each for its caption."""

@@ -20,8 +20,8 @@ from lazsl.errors import UserError
 from lazsl.explain import sketches
 from lazsl.explain.lookup import Image, RunOfImage
 from lazsl.store import paths
-from lazsl.store.ahead import AheadThreads
 from lazsl.store.folder import Folder
+from lazsl.store.read_ahead import AheadThreads
 from lazsl.store.vectors import vectors_of
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import Connection

@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from lazsl.store import paths, schemas
-from lazsl.store.ahead import AheadThreads
 from lazsl.store.folder import Folder
+from lazsl.store.read_ahead import AheadThreads
 from lazsl.store.vectors import vectors_of
 
 KEPT = 8

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lazsl.display import short
 from lazsl.explain.side_by_side import Pair, decisive
+from lazsl.visible_text import short
 
 if TYPE_CHECKING:
     from lazsl.explain.explanation import Explanation

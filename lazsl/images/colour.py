@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from lazsl.display import short
 from lazsl.errors import in_one_line
+from lazsl.visible_text import short
 
 LARGEST = 2**24
 """Bytes of a profile, at most."""

@@ -14,8 +14,8 @@ from typing import Any, TextIO
 
 import PIL
 
-from lazsl.display import short
 from lazsl.errors import in_one_line
+from lazsl.visible_text import short
 
 _LONGEST = 200
 _MOST = 8

@@ -18,7 +18,7 @@ from lazsl.labelset.native import Read, interpret, native_form, strict, without_
 from lazsl.labelset.sentences import NAME_TEMPLATE, WHOLE
 from lazsl.labelset.text import is_sentence
 from lazsl.store.folder import Folder
-from lazsl.store.given import read_given
+from lazsl.store.named_files import read_given
 from lazsl.store.urls import split_url
 
 _TO_REVIEW = """\

@@ -37,11 +37,11 @@ from open_clip.factory import (
 )
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
-from lazsl.display import nearest
 from lazsl.errors import UserError
 from lazsl.fieldguide import MODEL_DIR
 from lazsl.model import published
 from lazsl.model.configuration import check_configuration
+from lazsl.nearest_names import nearest
 from lazsl.store.keys import digest, readable
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")

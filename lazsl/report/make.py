@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lazsl.archive.named import check_named
+from lazsl.archive.named_archives import check_named
 from lazsl.errors import UserError
 from lazsl.report.classes import AverageMaps, write_classes
 from lazsl.report.differences import settings_that_differ, words_that_differ

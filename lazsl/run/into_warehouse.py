@@ -13,7 +13,7 @@ from lazsl.archive.manifest import read_listed
 from lazsl.archive.truth import FOLDERS, read_truth
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
-from lazsl.run.recorded import taken_over
+from lazsl.run.recorded_jobs import taken_over
 from lazsl.settings import Job, make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder

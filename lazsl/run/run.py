@@ -23,7 +23,7 @@ from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import ModelSource, find_model
 from lazsl.model.encoder import choose_device, choose_precision
 from lazsl.model.logit_scale import logit_scale
-from lazsl.run.recorded import check_labels, check_model, taken_over
+from lazsl.run.recorded_jobs import check_labels, check_model, taken_over
 from lazsl.scoring.tree import Tree, make_tree
 from lazsl.secret_names import without_signature
 from lazsl.settings import Job, device_defaults, make_job

@@ -15,7 +15,7 @@ from lazsl.settings import make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from lazsl.warehouse import run_keys
-from lazsl.warehouse.news import done_versions
+from lazsl.warehouse.not_loaded import done_versions
 
 
 def run_status(folder: Folder, run: str | None = None, path: Path | None = None) -> dict[str, Any]:

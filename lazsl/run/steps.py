@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive import named
+from lazsl.archive import named_archives
 from lazsl.archive.manifest import (
     Plan,
     listed_images,
@@ -56,7 +56,7 @@ def plan_archive(run: Run) -> Plan:
     job = run.job
     only = select(job.only)
     ceiling = job.loss_ceiling
-    named.note(job.archive)
+    named_archives.note(job.archive)
     plan = plan_shards(
         *(run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links, ceiling),
         exclude=job.exclude,

@@ -21,7 +21,7 @@ from lazsl.scoring.confidence import confidence
 from lazsl.scoring.embedded import EmbeddedLabels, images_alike
 from lazsl.scoring.passed_over import PassedOver, passed_over
 from lazsl.scoring.presence import Presence, measure_presence
-from lazsl.scoring.shown import mean_strengths, most_shown
+from lazsl.scoring.strongest_attributes import mean_strengths, most_shown
 from lazsl.scoring.tree import Tree, chances, chances_above, deepest
 from lazsl.settings import ScoringSettings
 from lazsl.store import schemas

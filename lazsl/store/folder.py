@@ -21,9 +21,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from lazsl.errors import UserError
 from lazsl.store import artifacts, seals
-from lazsl.store.bounded import read_whole
+from lazsl.store.bounded_reading import read_whole
 from lazsl.store.private import check_links
-from lazsl.store.temporary import temporary_name
+from lazsl.store.temporary_names import temporary_name
 from lazsl.store.urls import leaves_folder, reason, trimmed
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}

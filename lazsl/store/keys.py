@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lazsl.display import short
 from lazsl.errors import UserError
 from lazsl.settings import CutOn, RegionSettings, ScoringSettings
 from lazsl.store.urls import canonical_url
+from lazsl.visible_text import short
 
 DECIDING = {"aligner", "theta", "epsilon", "gamma", "rule", "max_iterations", "tolerance"}
 """Settings of scoring that decide which class is best."""

@@ -27,10 +27,10 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from lazsl.display import short
 from lazsl.errors import DamagedError, UserError
 from lazsl.store import keys
 from lazsl.store.folder import DAMAGED, Folder
+from lazsl.visible_text import short
 
 RUN_FIELDS = (
     *("run", "created", "archive", "archive_url", "encoder", "regions", "labels", "model"),

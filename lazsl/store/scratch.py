@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 from lazsl.errors import UserError
 from lazsl.store.folder import Folder
 from lazsl.store.private import private_folder
-from lazsl.store.temporary import PREFIX as TEMPORARY
-from lazsl.store.temporary import is_abandoned
+from lazsl.store.temporary_names import PREFIX as TEMPORARY
+from lazsl.store.temporary_names import is_abandoned
 
 PREFIX = "lazsl-"
 _LOCK = ".lazsl-scratch.lock"

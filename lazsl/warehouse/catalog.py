@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from lazsl.display import nearest
 from lazsl.errors import UserError
+from lazsl.nearest_names import nearest
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from lazsl.display import guarded, visible
 from lazsl.errors import UserError
+from lazsl.visible_text import guarded, visible
 from lazsl.warehouse.opening import hint
 from lazsl.warehouse.sqlfiles import first_line
 

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from lazsl.store import paths, schemas
-from lazsl.store.ahead import AheadThreads
 from lazsl.store.folder import Folder
+from lazsl.store.read_ahead import AheadThreads
 
 TOGETHER = 4096
 """Images that are loaded in one transaction; a larger shard is one alone."""

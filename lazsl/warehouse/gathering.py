@@ -13,7 +13,7 @@ from lazsl.archive.manifest import read_manifest, still_listed
 from lazsl.errors import DamagedError, UserError
 from lazsl.store import damage, paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse.news import News
+from lazsl.warehouse.not_loaded import News
 
 
 def gather(workspace: Folder, runs: Sequence[str] | None, listed: Mapping[str, pa.Table]) -> News:

@@ -31,7 +31,7 @@ from lazsl.warehouse.finished_shards import (
     read_columns,
     relations,
 )
-from lazsl.warehouse.news import Finished, News, unloaded
+from lazsl.warehouse.not_loaded import Finished, News, unloaded
 from lazsl.warehouse.sqlfiles import Connection, first_line
 
 log = logging.getLogger(__name__)

@@ -30,12 +30,12 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from lazsl.errors import DamagedError, UserError
-from lazsl.interruption import interruptible
 from lazsl.store.folder import Folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.gathering import gather, keep_truth
+from lazsl.warehouse.interruption import interruptible
 from lazsl.warehouse.loading import load_shards
-from lazsl.warehouse.news import News, check_truth, mark, unloaded, would_mark
+from lazsl.warehouse.not_loaded import News, check_truth, mark, unloaded, would_mark
 from lazsl.warehouse.opening import (
     Busy,
     current_definitions,

@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import ViewportSize, sync_playwright
 
 from lazsl import fieldguide
-from lazsl.archive.named import note
+from lazsl.archive.named_archives import note
 from lazsl.explain.explanation import explain
 from lazsl.explain.lookup import find_image, find_run
 from lazsl.explain.picture.draw import draw

@@ -26,13 +26,13 @@ from lazsl.audit import estimate, judgements
 from lazsl.audit import sample as audit
 from lazsl.audit.judging_files import NONE, csv_file, label_studio_config
 from lazsl.cli.commands import app
-from lazsl.display import guarded, unguarded
 from lazsl.errors import UserError
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.run.todo import missing_shards
 from lazsl.store import paths
 from lazsl.store.folder import Folder
+from lazsl.visible_text import guarded, unguarded
 from lazsl.warehouse import opening, publishing, sqlfiles
 
 Row = dict[str, Any]

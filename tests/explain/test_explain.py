@@ -26,10 +26,9 @@ from lazsl import fieldguide
 from lazsl.alignment.align import select_regions
 from lazsl.alignment.plans import plans_for
 from lazsl.archive.listing import list_archive
-from lazsl.archive.named import note
+from lazsl.archive.named_archives import note
 from lazsl.cli.commands import app
-from lazsl.cli.labelled import show_labelled
-from lazsl.display import short, visible
+from lazsl.cli.label_summary import show_labelled
 from lazsl.explain.evidence import Evidence
 from lazsl.explain.explanation import Explanation, explain
 from lazsl.explain.file_names import file_name
@@ -45,6 +44,7 @@ from lazsl.explain.side_by_side import Pair, Spoken, pair, spoken
 from lazsl.explain.words import because, facts
 from lazsl.run.run import Run
 from lazsl.scoring.embedded import EmbeddedLabels
+from lazsl.visible_text import short, visible
 from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import Connection
 

@@ -184,7 +184,7 @@ CASES: dict[Callable[[Here], dict[str, str]], str] = {
 STARTED = """
 import json, time
 from lazsl.errors import UserError
-from lazsl_flows.temporary import keep_to_this_command, starting_api
+from lazsl_flows.temporary_server import keep_to_this_command, starting_api
 started, said = time.monotonic(), ""
 try:
     keep_to_this_command()

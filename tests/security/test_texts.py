@@ -24,7 +24,7 @@ import pytest
 
 from lazsl.archive.selection import select
 from lazsl.archive.truth import read_truth
-from lazsl.cli import labelled as labelled_command
+from lazsl.cli import label_summary
 from lazsl.cli.completing import class_names, image_keys
 from lazsl.cli.console import SafeConsole, Seen
 from lazsl.datasets import prepare
@@ -119,7 +119,7 @@ def test_a_printed_command_that_is_pasted_runs_nothing_of_a_name(
         connection.execute("update images set key = ? || key", [hostile])
     job = labelled.job.model_copy(update={"warehouse": str(warehouse)})
     run = replace(labelled, job=job)
-    labelled_command.show_labelled(run)
+    label_summary.show_labelled(run)
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  lazsl")]
     assert len(printed) == 5
     for line in printed:

@@ -14,7 +14,7 @@ import pytest
 from sample import copy_sample, small_job
 from typer.testing import CliRunner
 
-from lazsl.archive import manifest, named
+from lazsl.archive import manifest, named_archives
 from lazsl.archive.manifest import plan_shards, read_manifest
 from lazsl.cli.commands import app
 from lazsl.errors import UserError
@@ -176,7 +176,7 @@ def test_a_hostile_warehouse_shows_no_picture_of_a_place_that_its_reader_never_n
 ) -> None:
     (tmp_path / "state").mkdir()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(named, "_of_this_process", set())
+    monkeypatch.setattr(named_archives, "_of_this_process", set())
     warehouse, private = tmp_path / "warehouse.duckdb", tmp_path / "private"
     shutil.copy(labelled.job.warehouse_path, warehouse)
     shutil.copytree(labelled.job.archive, private)
@@ -199,12 +199,16 @@ def test_a_hostile_warehouse_shows_no_picture_of_a_place_that_its_reader_never_n
     explained = CliRunner().invoke(app, ["explain", key, *options, str(place)])
     assert explained.exit_code == 0 and "never labelled" in " ".join(explained.stderr.split())
     # Below it is named, beside it is not; and what is named once stays so.
-    assert not named.is_named(f"{private}-2") and not named.is_named(f"{private}/../other")
+    assert not named_archives.is_named(f"{private}-2") and not named_archives.is_named(
+        f"{private}/../other"
+    )
     result = CliRunner().invoke(
         app, ["report", "--archive", str(private), *options, str(site), "--images=1"]
     )
     assert result.exit_code == 0, result.stderr
-    assert named.is_named(f"{private}/below") and named.is_named(f"file://{private}")
+    assert named_archives.is_named(f"{private}/below") and named_archives.is_named(
+        f"file://{private}"
+    )
     assert (tmp_path / "state" / "lazsl" / "archives").stat().st_mode & 0o077 == 0
 
 

@@ -15,7 +15,7 @@ from lazsl.errors import UserError
 from lazsl.store import scratch
 from lazsl.store.folder import Folder
 from lazsl.store.scratch import scratch_folder, sweep_scratch, sweep_workspace
-from lazsl.store.temporary import temporary_name
+from lazsl.store.temporary_names import temporary_name
 
 HOLD = """
 import sys, time

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lazsl import fieldguide
-from lazsl.archive import named
+from lazsl.archive import named_archives
 from lazsl.archive.manifest import plan_shards
 from lazsl.archive.selection import select
 from lazsl.archive.truth import read_truth
@@ -60,7 +60,7 @@ def label_plainly(job: Job, scratch: Path) -> Run:
     """The whole job without Prefect: the same steps in the same order, one after the other."""
     run = open_run(job)
     only = select(job.only)
-    named.note(job.archive)
+    named_archives.note(job.archive)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links)
     record_run(run)
     steps.embed_attributes(run)

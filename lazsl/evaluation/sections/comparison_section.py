@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.display import short
 from lazsl.evaluation.comparison import Comparison, Result
 from lazsl.evaluation.methods import REFERENCE
 from lazsl.evaluation.sections.section import plain, table
 from lazsl.intervals import KIND, LEVEL
+from lazsl.visible_text import short
 
 SHOWN = 10
 """Classes and confused pairs that a person is shown."""

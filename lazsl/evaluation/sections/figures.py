@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from lazsl.display import short
+from lazsl.visible_text import short
 
 BLUE, ORANGE, OLIVE, GREEN, GREY = "#0072b2", "#d55e00", "#8a6d00", "#007a5a", "#6b6b6b"
 """Colours that colour-blind eyes tell apart (Okabe and Ito), dark enough on white."""

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from lazsl.display import visible
 from lazsl.store.folder import Folder
+from lazsl.visible_text import visible
 
 
 class Section(Protocol):

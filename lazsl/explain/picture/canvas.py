@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.patches import Circle, Rectangle
 
-from lazsl.display import visible
+from lazsl.visible_text import visible
 
 DPI = 110
 LINE = 1.3 / 72

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lazsl.display import short
 from lazsl.explain.evidence import Evidence
 from lazsl.explain.picture.canvas import FAINT, Canvas, Frame, Style, height, wrap
 from lazsl.explain.picture.overlay import OTHER, THIS, dimmed, lay_over
@@ -10,6 +9,7 @@ from lazsl.explain.picture.places import draw_badge, draw_crop
 from lazsl.explain.picture.scene import HEAD, INNER, MARGIN, NOTE, SMALL, Band, Scene
 from lazsl.explain.side_by_side import Pair, Spoken
 from lazsl.explain.words import number, percent, signed
+from lazsl.visible_text import short
 
 SHOWN = 6
 """Rows at most; what is left out is counted."""

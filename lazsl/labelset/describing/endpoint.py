@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from lazsl.display import short
 from lazsl.errors import UserError
 from lazsl.labelset.describing.answers import Answer
 from lazsl.labelset.describing.asking import SCHEMA, Asking
 from lazsl.labelset.describing.reply import BadReply, read_completion
 from lazsl.labelset.describing.size import bound
 from lazsl.store.urls import masked
+from lazsl.visible_text import short
 
 OPENAI = "https://api.openai.com/v1"
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lazsl.display import short
 from lazsl.labelset.describing.asking import Asking
 from lazsl.labelset.text import folded, oddity
+from lazsl.visible_text import short
 
 LONGEST_REPLY = 20_000
 """Characters of a reply, at most: some hundred times what is asked for."""

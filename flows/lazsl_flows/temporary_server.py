@@ -26,7 +26,7 @@ from prefect.settings import get_current_settings
 from lazsl.errors import UserError, in_one_line
 from lazsl.store.private import private_folder
 from lazsl.store.urls import reason
-from lazsl_flows.startup import check_database, check_proxies, proxy_of, reason_in
+from lazsl_flows.startup_checks import check_database, check_proxies, proxy_of, reason_in
 
 _AS_PREFECT_DOES = {
     "PREFECT_UI_ENABLED": "0",
@@ -139,7 +139,7 @@ def _started(port: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     log = tempfile.TemporaryFile()  # noqa: SIM115 (written as long as the server lives)
     settings = get_current_settings().to_environment_variables(exclude_unset=True)
     process = subprocess.Popen(
-        [sys.executable, "-m", "lazsl_flows.server_process", str(port)],
+        [sys.executable, "-m", "lazsl_flows.temporary_server_process", str(port)],
         env={**os.environ, **_AS_PREFECT_DOES, **settings},
         stdin=subprocess.PIPE,
         stdout=log,

@@ -11,7 +11,7 @@ import reference
 from scored import SIZES, score, world
 from test_one_sided_tables import HOW, texts_of, with_texts
 
-from lazsl.scoring.shown import MOST
+from lazsl.scoring.strongest_attributes import MOST
 
 ALIGNERS: list[dict[str, Any]] = [{}, {"theta": 0.3}, HOW]
 

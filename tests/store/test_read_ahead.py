@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from lazsl.store.ahead import AheadThreads
+from lazsl.store.read_ahead import AheadThreads
 
 
 def test_a_reader_dropped_where_its_answers_come_from_waits_for_none() -> None:

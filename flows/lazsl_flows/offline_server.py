@@ -1,4 +1,4 @@
-"""Prefect's server, which connects to nobody by itself: `python -m lazsl_flows.prefect_server`.
+"""Prefect's server, which connects to nobody by itself: `python -m lazsl_flows.offline_server`.
 
 It takes the arguments of `prefect server`. Prefect's own asks GitHub for lists of worker types and
 blocks when a worker starts, and takes the lists that it brings along where GitHub does not answer.

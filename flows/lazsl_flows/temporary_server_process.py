@@ -1,7 +1,9 @@
 """The process of a temporary Prefect server, which ends with the process that started it.
 
 Its standard input is a pipe of which only that process holds the other end. Where that process
-ends, even by SIGKILL, the system closes the pipe. `python -m lazsl_flows.server_process PORT`
+ends, even by SIGKILL, the system closes the pipe.
+
+    python -m lazsl_flows.temporary_server_process PORT
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ def main(port: int) -> None:
     # Imported beside the watch, because it takes seconds.
     import uvicorn
 
-    from lazsl_flows.prefect_server import ask_nobody
+    from lazsl_flows.offline_server import ask_nobody
 
     ask_nobody()
     uvicorn.run(
