@@ -1,0 +1,156 @@
+"""The plates' worlds: the same species in other hands, and in other places of the picture.
+
+`python -m studies.plates.worlds FOLDER --world sketch --images 4` draws an archive of one world.
+In the first six worlds picture N shows the same bird in the same place; in the last four, place,
+size or number of the birds differ, and the rendering is that of `photo`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from lazsl.errors import UserError
+from studies.fieldguide.drawing import Scene
+from studies.fieldguide.renderings import in_bad_light
+from studies.fieldguide.sample import PICTURES, QUALITY, SEED, sample_labels, sample_species
+from studies.fieldguide.species import Species
+from studies.fieldguide.traits import PARTS
+from studies.fieldguide.worlds import read_parts, world_key
+from studies.plates.placing import at_the_border, close_up, panorama, several
+from studies.plates.renderings import half_hidden, painted, printed, sketched
+from studies.plates.scene import Framing, Place, draw_scene, photographed, set_stage
+
+World = Literal[
+    "photo", "sketch", "painting", "print", "clutter", "dusk",
+    "several", "border", "closeup", "panorama",
+]  # fmt: skip
+WORLDS: dict[World, str] = {
+    "photo": "a photograph: sharp bird, soft background, daylight",
+    "sketch": "pencil outlines and hatching on paper, without colour",
+    "painting": "oil paint in strokes, stronger and warmer colours",
+    "print": "ink lines and thin washes of colour on old paper",
+    "clutter": "photo, with three birds of other species half hidden around the bird",
+    "dusk": "photo in low light, moved or out of focus, noisy, saved as a poor JPEG",
+    "several": "photo of two or three birds of the species",
+    "border": "photo in which the border cuts off a quarter to nearly a half of the bird",
+    "closeup": "photo of a bird that is larger than the picture",
+    "panorama": "photo that is three to four times as wide as high",
+}
+assert tuple(WORLDS) == get_args(World)
+
+PLACES: dict[World, Place] = {
+    "several": several,
+    "border": at_the_border,
+    "closeup": close_up,
+    "panorama": panorama,
+}
+FRAMING = Framing()
+_OTHERS = 3
+
+
+def world_scene(
+    world: World, species: int, picture: int, draw: int = SEED
+) -> tuple[Species, Scene]:
+    """Who is shown, and the picture with the part of every pixel.
+
+    Args:
+        world: one of `WORLDS`.
+        species: 0..59, of `sample_species`.
+        picture: 0 and up.
+        draw: of the species and their places.
+    """
+    shown = sample_species(draw)[species]
+    seed = [draw, species * PICTURES + picture]
+    if picture >= PICTURES:
+        seed = [draw, 11, species, picture]
+    # What a world adds is drawn from elsewhere, so that the scene itself stays the same.
+    rng = np.random.default_rng([*seed, 10 + list(WORLDS).index(world)])
+    if world == "clutter":
+        rest = [s.traits for s in sample_species(draw) if s.name != shown.name]
+        others = [rest[i] for i in rng.choice(len(rest), size=_OTHERS, replace=False)]
+        return shown, draw_scene(shown.traits, seed, FRAMING, half_hidden(others, rng))
+    stage = set_stage(shown.traits, seed, FRAMING, place=PLACES.get(world))
+    if world in ("sketch", "painting", "print"):
+        hand = {"sketch": sketched, "painting": painted, "print": printed}[world]
+        return shown, hand(stage)
+    scene = photographed(stage)
+    return shown, in_bad_light(scene, rng) if world == "dusk" else scene
+
+
+def world_scenes(
+    world: World, pictures: int, draw: int = SEED
+) -> Iterator[tuple[str, Species, Scene]]:
+    """Key, species and scene of every picture of an archive, this many per species."""
+    total = len(sample_species()) * pictures
+    order = np.random.default_rng(SEED).permutation(total)
+    for number, index in enumerate(order.tolist()):
+        species, scene = world_scene(world, index // pictures, index % pictures, draw)
+        yield world_key(number), species, scene
+
+
+def draw_world(folder: Path, world: World, pictures: int = PICTURES, draw: int = SEED) -> int:
+    """Draw an archive and return how many pictures it has.
+
+    The folder gets `images/`, `truth.csv` (key,label), `labels.json`, and in `parts/` a PNG per
+    picture whose pixel values index `PARTS`.
+
+    Raises:
+        UserError: the folder is there already.
+    """
+    if folder.exists():
+        raise UserError(f"{str(folder)!r} exists already; name a new folder")
+    # An archive that is only half drawn is not there.
+    scratch = folder.with_name(f".{folder.name}.drawing")
+    shutil.rmtree(scratch, ignore_errors=True)
+    images, parts = scratch / "images", scratch / "parts"
+    for place in (images, parts):
+        place.mkdir(parents=True, exist_ok=True)
+    truth = []
+    for key, species, scene in world_scenes(world, pictures, draw):
+        scene.image.save(images / key, "JPEG", quality=QUALITY)
+        Image.fromarray(scene.parts).save((parts / key).with_suffix(".png"))
+        truth.append((key, species.name))
+    with (scratch / "truth.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([("key", "label"), *truth])
+    text = json.dumps(sample_labels(draw), indent=1, ensure_ascii=False)
+    (scratch / "labels.json").write_text(text + "\n", encoding="utf-8")
+    scratch.rename(folder)
+    return len(truth)
+
+
+def main() -> None:
+    """Draw one archive."""
+    parser = argparse.ArgumentParser(
+        prog="python -m studies.plates.worlds",
+        description="Draw an archive of the field guide's birds in one world: images/, truth.csv, "
+        f"labels.json, and in parts/ what every pixel shows ({', '.join(PARTS)}: 0 to 8).",
+        epilog="worlds: " + "; ".join(f"{name} ({what})" for name, what in WORLDS.items()),
+    )
+    parser.add_argument("folder", type=Path, help="a new folder")
+    parser.add_argument("--world", choices=list(WORLDS), default="photo", help="default: photo")
+    parser.add_argument(
+        "--images", type=int, default=PICTURES, help=f"pictures per species, default {PICTURES}"
+    )
+    args = parser.parse_args()
+    if args.images < 1:
+        parser.error(f"--images {args.images}: draw at least one picture per species")
+    try:
+        drawn = draw_world(args.folder, args.world, args.images)
+    except (UserError, OSError) as error:
+        parser.error(str(error))
+    print(f"drew {drawn} pictures of the world {args.world!r} into {args.folder}")
+
+
+__all__ = ["FRAMING", "PLACES", "WORLDS", "World", "draw_world", "read_parts", "world_scene"]
+
+if __name__ == "__main__":
+    main()
