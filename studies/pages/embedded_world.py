@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,17 @@ from lazsl.run import steps
 from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import make_job
 from studies.fieldguide.sample import SEED
-from studies.fieldguide.worlds import World, draw_world
+from studies.fieldguide.worlds import draw_world
 
 
 def embedded_world(
-    folder: Path, world: World, pictures: int, draw: int = SEED, **settings: Any
+    folder: Path,
+    world: str,
+    pictures: int,
+    draw: int = SEED,
+    model: str = "fieldguide",
+    drawn: Callable[..., int] = draw_world,
+    **settings: Any,
 ) -> tuple[Run, StoredRun, Known]:
     """The run over an archive of one world, what it stored, and what its pictures show.
 
@@ -24,17 +31,19 @@ def embedded_world(
         world: which.
         pictures: per species.
         draw: of the species.
+        model: that sees them.
+        drawn: draws an archive of a world: folder, world, pictures per species, draw.
         **settings: of the Job, where they are not the defaults.
     """
     archive = folder / f"{world}-{draw}-{pictures}"
     if not archive.exists():
-        draw_world(archive, world, pictures, draw)
+        drawn(archive, world, pictures, draw)
     truth = str(archive / "truth.csv")
     job = make_job(
         archive=str(archive / "images"),
         labels=str(archive / "labels.json"),
         workspace=str(folder / "workspace"),
-        model="fieldguide",
+        model=model,
         device="cpu",
         truth=truth,
         **settings,

@@ -296,9 +296,10 @@ def post(
     """A weathered post: a round top, the grain of the wood, a crack."""
     x, y = foot
     half = scale * rng.uniform(0.2, 0.3)
+    bottom = max(size[1] + 10.0, y + 0.5 * scale)
     tone = varied(colour, 8, rng)
     trunk = skia.Path()
-    trunk.addRect(skia.Rect.MakeLTRB(x - half, y + 0.06 * scale, x + half, size[1] + 10))
+    trunk.addRect(skia.Rect.MakeLTRB(x - half, y + 0.06 * scale, x + half, bottom))
     canvas.drawPath(
         trunk,
         gradient((x - half, y), (x + half, y), [shaded(tone, 0.8), shaded(tone, 1.1), shaded(tone, 0.5)], [0, 0.35, 1]),
@@ -306,7 +307,7 @@ def post(
     canvas.save()
     canvas.clipPath(trunk, True)
     count = 90
-    begin = np.stack([rng.uniform(x - half, x + half, count), rng.uniform(y, size[1], count)], axis=1)
+    begin = np.stack([rng.uniform(x - half, x + half, count), rng.uniform(y, bottom, count)], axis=1)
     end = begin + np.stack([rng.normal(0, 0.006, count), rng.uniform(0.1, 0.6, count)], axis=1) * scale
     dark = rng.random(count) < 0.6
     canvas.drawPath(lines(begin[dark], end[dark]), paint(shaded(tone, 0.45), 0.5, max(0.8, 0.012 * scale)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from studies.fieldguide.traits import Traits
 from studies.plates.bird import Pose
-from studies.plates.scene import SIDES, SPAN, Cast, Framing, one_bird
+from studies.plates.scene import SPAN, Cast, Framing, one_bird
 
 _MIDDLE = 0.42
 """Of a bird, above its feet, in body lengths."""
@@ -54,7 +54,7 @@ def at_the_border(traits: Traits, framing: Framing, rng: np.random.Generator) ->
 
 def close_up(traits: Traits, framing: Framing, rng: np.random.Generator) -> Cast:
     """One bird that is larger than the picture; head or body is in its middle."""
-    width, height = (int(rng.choice(SIDES)) for _ in range(2))
+    width, height = (int(rng.choice(framing.sides)) for _ in range(2))
     scale = rng.uniform(1.05, 1.6) * min(width, height) / SPAN
     left = bool(rng.integers(2))
     ahead = rng.uniform(0.0, 0.36) * (-1 if left else 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from studies.fieldguide.drawing import Scene
 from studies.fieldguide.traits import Traits
 from studies.plates.bird import Cutout, Pose, draw_bird, lit
-from studies.plates.greenery import Growth, blade, leaf
+from studies.plates.greenery import blade, leaf
 from studies.plates.habitats import HABITATS, Habitat, perch
 from studies.plates.weather import Size, over, sheet
 
@@ -22,10 +22,12 @@ SPAN = 1.7
 
 @dataclass(frozen=True)
 class Framing:
-    """How large the bird is: the range of its span (beak to tail) over the shorter side."""
+    """How large the bird is: the range of its span (beak to tail) over the shorter side; and the
+    sides, in pixels, that a picture may have."""
 
     smallest: float = 0.38
     largest: float = 0.66
+    sides: tuple[int, ...] = SIDES
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def set_stage(
 
 def one_bird(traits: Traits, framing: Framing, rng: np.random.Generator) -> Cast:
     """One bird, whole, anywhere in the picture."""
-    width, height = (int(rng.choice(SIDES)) for _ in range(2))
+    width, height = (int(rng.choice(framing.sides)) for _ in range(2))
     span = rng.uniform(framing.smallest, framing.largest) * min(width, height)
     scale = span / SPAN
     tall = 1.12 if traits.crest is None else 1.38
@@ -135,7 +137,8 @@ def photographed(stage: Stage) -> Scene:
     light = rng.uniform(0.84, 1.1) * (1 - rng.uniform(0, 0.16) * (x * x + y * y)) + slope[0] * x + slope[1] * y
     tint = rng.uniform(0.96, 1.04, 3)
     pixels = pixels * (light[..., None] * tint).astype(np.float32)
-    pixels = pixels + rng.normal(0, rng.uniform(1.0, 2.6), pixels.shape)
+    grain = rng.standard_normal(pixels.shape, np.float32)
+    pixels = pixels + np.float32(rng.uniform(1.0, 2.6)) * grain
     return Scene(Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)), stage.parts)
 
 
@@ -207,6 +210,3 @@ def _in_front(
     # It stands nearer than what the camera looks at.
     soft = 0.008 * pose.scale
     return over(image, pixels, soft), over(plain, pixels, soft)
-
-
-__all__ = ["Cast", "Framing", "Growth", "Pose", "Scene", "Sequence", "Stage", "draw_scene", "one_bird", "set_stage"]

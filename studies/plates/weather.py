@@ -56,13 +56,22 @@ def over(below: np.ndarray, pixels: np.ndarray, blur: float = 0.0, share: float 
     """(h, w, 3): a drawn layer, out of focus by so many pixels, laid over a picture."""
     layer = Image.fromarray(pixels, "RGBa")
     if blur > 3:
-        # Blurred layers hold nothing fine: a quarter of the pixels is enough.
-        small = layer.reduce(2).filter(ImageFilter.GaussianBlur(blur / 2))
+        # Blurred layers hold nothing fine: a part of the pixels is enough.
+        coarse = 4 if blur > 7 else 2
+        small = layer.reduce(coarse).filter(ImageFilter.GaussianBlur(blur / coarse))
         layer = small.resize((pixels.shape[1], pixels.shape[0]), Image.Resampling.BILINEAR)
     elif blur:
         layer = layer.filter(ImageFilter.GaussianBlur(blur))
-    shown = np.asarray(layer, np.float32)
-    return below * (1 - share * shown[..., 3:] / 255) + share * shown[..., :3]
+    box = layer.getbbox()
+    if box is None:
+        return below
+    # Much of most layers is clear.
+    shown = np.asarray(layer.crop(box), np.float32)
+    laid = below.astype(np.float32)
+    within = laid[box[1] : box[3], box[0] : box[2]]
+    within *= 1 - share / 255 * shown[..., 3:]
+    within += share * shown[..., :3]
+    return laid
 
 
 def discs(

@@ -1,0 +1,105 @@
+"""How right a model is on the plates, in every world, and where its maps point:
+`python -m studies.plates.measure FOLDER --model studies/plates/model`.
+
+Draws species that nothing was chosen on, embeds their pictures under the paper's layout and the
+preset `parts`' two, and prints two tables in Markdown. What is drawn and embedded stays in the
+folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from lazsl.evaluation.sections.section import table
+from lazsl.evaluation.stored import read_images
+from lazsl.evaluation.tally import Tally
+from lazsl.intervals import accuracy
+from studies.pages.embedded_world import embedded_world
+from studies.pages.evidence_page import FAST, FULL, ONE_SIDED, WAYS, Found, Way, ask, point
+from studies.plates.worlds import WORLDS, draw_world
+
+DRAW = 4201
+MEASURED = (WAYS[0], FAST, FULL)
+
+
+def measure(folder: Path, world: str, way: Way, model: str, pictures: int, draw: int) -> Found:
+    """What one way does in one world."""
+    scoring = ONE_SIDED if "layout" in way.regions else {}
+    run, stored, known = embedded_world(
+        folder, world, pictures, draw, model, draw_world, regions=way.regions, scoring=scoring
+    )
+    result = Found()
+    answers = ask(stored, known, stored.embedded_labels, way)
+    for name in way.methods:
+        right = answers.right(name).tolist()
+        result.right[name] = dict(zip(answers.keys, right, strict=True))
+    archive = folder / f"{world}-{draw}-{pictures}"
+    for image in read_images(stored, set(known.class_index), memory_bytes=1):
+        result.passes.append(1 + image.crops.shape[1])
+        if way.maps:
+            point(image, archive, run, stored.embedded_labels, known, way, result)
+    return result
+
+
+def accuracies(results: dict[tuple[str, str], Found]) -> str:
+    """A row per world, a column per way and method."""
+    columns = [(way.name, name) for way in MEASURED for name in way.methods]
+    rows = []
+    for world in dict.fromkeys(world for world, _ in results):
+        cells = []
+        for way, name in columns:
+            right = np.array(list(results[world, way].right[name].values()))
+            shown = accuracy(right)
+            cells.append(f"{100 * shown.value:.1f} ({100 * shown.low:.0f}-{100 * shown.high:.0f})")
+        rows.append((world, *cells))
+    return table(("world", *(f"{name}, {way}" for way, name in columns)), rows)
+
+
+def pointing(results: dict[tuple[str, str], Found]) -> str:
+    """How often the place map of the evidence layout peaks on its part: a row per world."""
+    by_world: dict[str, dict[str, Tally]] = defaultdict(dict)
+    for (world, way), result in results.items():
+        if way == FULL.name:
+            by_world[world] = {"on": result.pointing["one-sided place"], "near": result.near}
+    parts = sorted({part for tallies in by_world.values() for part in tallies["on"].parts})
+    rows = []
+    for world, tallies in by_world.items():
+        cells = [f"{100 * tallies[kind].hits:.0f}" for kind in ("on", "near")]
+        cells += [f"{100 * tallies['on'].parts.get(part, np.nan):.0f}" for part in parts]
+        rows.append((world, *cells))
+    return table(("world", "all", "within 1 %", *parts), rows)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m studies.plates.measure", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", type=Path, default=Path(__file__).parent / "model")
+    parser.add_argument("--worlds", nargs="*", choices=list(WORLDS), default=list(WORLDS))
+    parser.add_argument("--pictures", type=int, default=1, help="per species")
+    parser.add_argument("--draw", type=int, default=DRAW)
+    args = parser.parse_args()
+    logging.disable(logging.INFO)
+    model = f"local-dir:{args.model.absolute()}"
+    os.environ["LAZSL_MODEL"] = model
+    results = {}
+    for world in args.worlds:
+        for way in MEASURED:
+            print(world, way.name, file=sys.stderr, flush=True)
+            results[world, way.name] = measure(
+                args.folder, world, way, model, args.pictures, args.draw
+            )
+            shown = {n: np.mean(list(r.values())) for n, r in results[world, way.name].right.items()}
+            print(shown, file=sys.stderr, flush=True)
+    print(accuracies(results), pointing(results), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()
