@@ -11,8 +11,9 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from studies.fieldguide.traits import PARTS, Traits
 from studies.plates import anatomy
-from studies.plates.anatomy import MANTLE_ID, NUMBER, ORDER
+from studies.plates.anatomy import ORDER
 from studies.plates.pen import Pen
+from studies.plates.trunk import MANTLE_ID, NUMBER, legs
 
 _COARSE = 2
 """Roundness is reckoned on every second pixel."""
@@ -77,7 +78,7 @@ def draw_bird(
     feet = np.array([(0.13, anatomy.PERCH), (0.02, anatomy.PERCH)])
     hips = np.array([_turned(turn, p) for p in ((0.11, -0.27), (0.01, -0.275))])
     if only is None or "legs" in only:
-        anatomy.legs(pen, traits, rng, hips, feet)
+        legs(pen, traits, rng, hips, feet)
     for canvas in (pen.canvas, pen.map):
         canvas.concat(turn)
     for name, draw in ORDER:
@@ -106,7 +107,9 @@ def _turned(matrix: skia.Matrix, point: tuple[float, float]) -> tuple[float, flo
 def _cut(pen: Pen, fine: int, corner: tuple[int, int]) -> Cutout:
     size = (pen.ids.shape[1] // fine, pen.ids.shape[0] // fine)
     premultiplied = np.asarray(
-        Image.fromarray(pen.pixels, "RGBa").reduce(fine) if fine > 1 else Image.fromarray(pen.pixels, "RGBa"),
+        Image.fromarray(pen.pixels, "RGBa").reduce(fine)
+        if fine > 1
+        else Image.fromarray(pen.pixels, "RGBa"),
         np.float32,
     )
     cover = premultiplied[..., 3] / 255
@@ -121,7 +124,9 @@ def _normals(shown: np.ndarray) -> np.ndarray:
     """(h, w, 3): as if body and head were round, and wing and tail laid upon them."""
     full, ids = shown.shape[0], shown[::_COARSE, ::_COARSE]
     size = ids.shape[0]
-    round_ = np.isin(ids, (NUMBER["head"], NUMBER["eye"], NUMBER["belly"], NUMBER["wing"], MANTLE_ID))
+    round_ = np.isin(
+        ids, (NUMBER["head"], NUMBER["eye"], NUMBER["belly"], NUMBER["wing"], MANTLE_ID)
+    )
     height = 0.55 * _swollen(round_, 0.16 * size)
     height += 0.35 * _swollen(np.isin(ids, (NUMBER["head"], NUMBER["eye"])), 0.09 * size)
     height += 0.3 * _swollen(ids == NUMBER["wing"], 0.04 * size)
@@ -147,7 +152,9 @@ def _swollen(mask: np.ndarray, radius: float) -> np.ndarray:
     return height.astype(np.float32)
 
 
-def lit(bird: Cutout, towards: np.ndarray, sky: np.ndarray, sun: np.ndarray, ground: np.ndarray) -> np.ndarray:
+def lit(
+    bird: Cutout, towards: np.ndarray, sky: np.ndarray, sun: np.ndarray, ground: np.ndarray
+) -> np.ndarray:
     """(h, w, 3), 0 to 255: the bird's colours under a sun, a sky and light from the ground.
 
     Args:
@@ -157,11 +164,7 @@ def lit(bird: Cutout, towards: np.ndarray, sky: np.ndarray, sun: np.ndarray, gro
     normal = bird.normal
     from_sun = np.clip(0.4 + 0.8 * (normal @ towards.astype(np.float32)), 0, None)
     up = 0.5 - 0.5 * normal[..., 1]
-    light = (
-        from_sun[..., None] * sun
-        + up[..., None] * sky
-        + (1 - up)[..., None] * ground
-    )
+    light = from_sun[..., None] * sun + up[..., None] * sky + (1 - up)[..., None] * ground
     glance = np.clip(1 - normal[..., 2], 0, 1)[..., None] ** 2 * up[..., None]
     shown: np.ndarray = bird.colour * light + 42 * glance * sky
     return shown

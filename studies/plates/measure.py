@@ -12,15 +12,14 @@ import argparse
 import logging
 import os
 import sys
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
 from lazsl.evaluation.sections.section import table
 from lazsl.evaluation.stored import read_images
-from lazsl.evaluation.tally import Tally
 from lazsl.intervals import accuracy
+from studies.fieldguide.traits import PARTS
 from studies.pages.embedded_world import embedded_world
 from studies.pages.evidence_page import FAST, FULL, ONE_SIDED, WAYS, Found, Way, ask, point
 from studies.plates.worlds import WORLDS, draw_world
@@ -64,17 +63,19 @@ def accuracies(results: dict[tuple[str, str], Found]) -> str:
 
 def pointing(results: dict[tuple[str, str], Found]) -> str:
     """How often the place map of the evidence layout peaks on its part: a row per world."""
-    by_world: dict[str, dict[str, Tally]] = defaultdict(dict)
-    for (world, way), result in results.items():
-        if way == FULL.name:
-            by_world[world] = {"on": result.pointing["one-sided place"], "near": result.near}
-    parts = sorted({part for tallies in by_world.values() for part in tallies["on"].parts})
     rows = []
-    for world, tallies in by_world.items():
-        cells = [f"{100 * tallies[kind].hits:.0f}" for kind in ("on", "near")]
-        cells += [f"{100 * tallies['on'].parts.get(part, np.nan):.0f}" for part in parts]
-        rows.append((world, *cells))
-    return table(("world", "all", "within 1 %", *parts), rows)
+    for (world, way), result in results.items():
+        if way != FULL.name:
+            continue
+        tally = result.pointing["one-sided place"]
+        shown = [tally.figures("pointing"), result.near.figures("pointing")]
+        shown += [tally.figures("pointing", part) for part in PARTS[1:]]
+        cells = [
+            f"{100 * value:.0f} ({100 * low:.0f}-{100 * high:.0f})" for value, low, high in shown
+        ]
+        sizes = [100 * float(np.mean(result.share.get(part, [0]))) for part in PARTS[1:]]
+        rows.append((world, *cells, ", ".join(f"{size:.0f}" for size in sizes)))
+    return table(("world", "all", "within 1 %", *PARTS[1:], "% of the bird"), rows)
 
 
 def main() -> None:
@@ -96,7 +97,9 @@ def main() -> None:
             results[world, way.name] = measure(
                 args.folder, world, way, model, args.pictures, args.draw
             )
-            shown = {n: np.mean(list(r.values())) for n, r in results[world, way.name].right.items()}
+            shown = {
+                n: np.mean(list(r.values())) for n, r in results[world, way.name].right.items()
+            }
             print(shown, file=sys.stderr, flush=True)
     print(accuracies(results), pointing(results), sep="\n\n")
 

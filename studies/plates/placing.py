@@ -20,7 +20,9 @@ def several(traits: Traits, framing: Framing, rng: np.random.Generator) -> Cast:
     width, height = max(cast.size), min(cast.size)
     count = int(rng.integers(2, 4))
     tall = 1.0 if traits.crest is None else 1.34
-    scale = min(cast.poses[0].scale, 0.98 * width / (1.35 * count + 0.8), 0.9 * height / (tall + 0.2))
+    scale = min(
+        cast.poses[0].scale, 0.98 * width / (1.35 * count + 0.8), 0.9 * height / (tall + 0.2)
+    )
     slope = rng.normal(0, 0.04)
     step = width / count
     poses = []
@@ -29,7 +31,9 @@ def several(traits: Traits, framing: Framing, rng: np.random.Generator) -> Cast:
         own = scale * rng.uniform(0.88, 1.0)
         x = (k + 0.5) * step + rng.uniform(-0.08, 0.08) * step
         left = bool(rng.integers(2))
-        x = float(np.clip(x, (0.95 if left else 1.05) * own, width - (1.05 if left else 0.95) * own))
+        x = float(
+            np.clip(x, (0.95 if left else 1.05) * own, width - (1.05 if left else 0.95) * own)
+        )
         foot = (x, y + slope * (x - width / 2))
         poses.append(Pose(foot, own, slope, rng.uniform(-0.1, 0.18), left))
     return Cast((width, height), tuple(poses))

@@ -54,7 +54,9 @@ def lay(
             side = across * width * 0.42
             shade = lines((base + side)[None], (tip + side)[None])
             pen.draw(shade, paint(shaded(tone, 0.5), 0.35, width * 0.3))
-    pen.draw(lines(base[None], (base + 0.93 * (tip - base))[None]), paint(shaded(tone, 0.55), 0.4, 0.006))
+    pen.draw(
+        lines(base[None], (base + 0.93 * (tip - base))[None]), paint(shaded(tone, 0.55), 0.4, 0.006)
+    )
     if mark != "pale-edged":
         pen.draw(outline, paint(shaded(tone, 0.5), 0.45, 0.006))
 
@@ -84,7 +86,9 @@ def _mark(
     elif mark == "spotted":
         for u in (0.74,) if length < 0.28 else (0.85, 0.6):
             x, y = base + axis * u + across * 0.1 * width
-            pen.draw(ellipse(x, y, 0.026, 0.022, float(np.arctan2(*along[::-1]))), paint(other, 0.97))
+            pen.draw(
+                ellipse(x, y, 0.026, 0.022, float(np.arctan2(*along[::-1]))), paint(other, 0.97)
+            )
     elif mark == "pale-edged":
         edge = feather(base, tip, width, "round")
         pen.draw(edge, paint(shaded(colour, 0.42), 0.9, 0.04))
@@ -125,9 +129,7 @@ def soften(
         pen.draw(path, paint(tone, 0.55 if number is None else 0.9, width), number)
 
 
-def scatter(
-    path: skia.Path, spacing: float, rng: np.random.Generator
-) -> np.ndarray:
+def scatter(path: skia.Path, spacing: float, rng: np.random.Generator) -> np.ndarray:
     """(n, 2): places inside a path, about so far apart."""
     box = path.computeTightBounds()
     across = np.arange(box.left(), box.right(), spacing)

@@ -16,9 +16,9 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from studies.fieldguide.drawing import Scene
 from studies.fieldguide.traits import Traits
 from studies.plates.bird import Pose, draw_bird, lit
-from studies.plates.greenery import leaf
 from studies.plates.habitats import GREEN, Habitat
 from studies.plates.palette import shaded
+from studies.plates.plants import leaf
 from studies.plates.scene import Behind, Stage, _place
 from studies.plates.weather import Size, cloudy, over, sheet, smooth
 
@@ -66,7 +66,9 @@ def printed(stage: Stage) -> Scene:
     strength = np.where(covers, 1.0, (near * (0.75 + 0.1 * cloudy(size, 40, rng)))[..., None])
     page = paper * (1 - np.clip(strength, 0, 1)) + washed * np.clip(strength, 0, 1)
     drawn = 0.5 * _grey(stage.image) + 0.5 * _grey(stage.plain)
-    ink = np.maximum(_lines(drawn, 0.7, 0.05), 0.75 * _borders(stage.ids)) * np.clip(0.12 + near, 0, 1)
+    ink = np.maximum(_lines(drawn, 0.7, 0.05), 0.75 * _borders(stage.ids)) * np.clip(
+        0.12 + near, 0, 1
+    )
     ink = ink[..., None] * 0.8
     page = page * (1 - ink) + np.array([60.0, 48.0, 42.0]) * ink
     return Scene(_image(page), stage.parts)
@@ -98,7 +100,9 @@ def painted(stage: Stage) -> Scene:
         reach = brush * rng.uniform(0.6, 1.25, len(x))
         shade = colours[y, x] + rng.normal(0, 7, (len(x), 1)) + rng.normal(0, 4, (len(x), 3))
         steps = np.stack([np.cos(turn), np.sin(turn)], axis=1) * reach[:, None]
-        canvas, below = _stroked(canvas, below, np.stack([x, y], 1), steps, shade, parts[y, x], brush)
+        canvas, below = _stroked(
+            canvas, below, np.stack([x, y], 1), steps, shade, parts[y, x], brush
+        )
     # Ridges of paint catch the light.
     relief = gaussian_filter(_grey(canvas), 0.6)
     slant = np.clip(np.gradient(relief, axis=0) + np.gradient(relief, axis=1), -14, 14)
@@ -115,7 +119,13 @@ def half_hidden(others: Sequence[Traits], rng: np.random.Generator) -> Behind:
         for other in others:
             x, y = _away(size, bird, rng)
             scale = bird.scale * rng.uniform(0.7, 1.0)
-            pose = Pose((x, y + 0.4 * scale), scale, rng.normal(0, 0.25), rng.uniform(-0.3, 0.3), bool(rng.integers(2)))
+            pose = Pose(
+                (x, y + 0.4 * scale),
+                scale,
+                rng.normal(0, 0.25),
+                rng.uniform(-0.3, 0.3),
+                bool(rng.integers(2)),
+            )
             cut = draw_bird(other, pose, rng)
             light = habitat.light
             tones = (np.asarray(c, np.float32) * 0.85 for c in (light.sky, light.sun, light.ground))
@@ -138,9 +148,21 @@ def _leaves_over(
     colours = habitat.near if habitat.name != "winter" else GREEN
     for _ in range(46):
         # Everything on one side of a line through the bird's middle, and a little more.
-        spot = middle - inwards * pose.scale * rng.uniform(-0.04, 0.85) + aside * pose.scale * rng.uniform(-0.85, 0.85)
+        spot = (
+            middle
+            - inwards * pose.scale * rng.uniform(-0.04, 0.85)
+            + aside * pose.scale * rng.uniform(-0.85, 0.85)
+        )
         colour = shaded(colours[rng.integers(len(colours))], rng.uniform(0.6, 0.95))
-        leaf(canvas, spot, rng.uniform(0, 2 * np.pi), pose.scale * rng.uniform(0.2, 0.36), 0.5, colour, rng)
+        leaf(
+            canvas,
+            spot,
+            rng.uniform(0, 2 * np.pi),
+            pose.scale * rng.uniform(0.2, 0.36),
+            0.5,
+            colour,
+            rng,
+        )
     return over(image, pixels, 0.7)
 
 
@@ -221,7 +243,8 @@ def _borders(ids: np.ndarray) -> np.ndarray:
     edge = np.zeros(ids.shape, np.float32)
     edge[:, 1:] = ids[:, 1:] != ids[:, :-1]
     edge[1:] = np.maximum(edge[1:], ids[1:] != ids[:-1])
-    return np.clip(1.7 * gaussian_filter(edge, 0.65), 0, 1)
+    soft: np.ndarray = np.clip(1.7 * gaussian_filter(edge, 0.65), 0, 1)
+    return soft
 
 
 def _hatching(tone: np.ndarray, size: Size, rng: np.random.Generator) -> np.ndarray:
@@ -231,7 +254,11 @@ def _hatching(tone: np.ndarray, size: Size, rng: np.random.Generator) -> np.ndar
     sway = 1.5 * smooth(size, 30, rng)
     shade = np.zeros(tone.shape, np.float32)
     first = rng.uniform(0.5, 1.0)
-    for turn, limit, wave in ((first, 0.72, 4.2), (first + 0.5, 0.5, 3.7), (first - 0.75, 0.3, 3.3)):
+    for turn, limit, wave in (
+        (first, 0.72, 4.2),
+        (first + 0.5, 0.5, 3.7),
+        (first - 0.75, 0.3, 3.3),
+    ):
         phase = (x * np.sin(turn) + y * np.cos(turn) + sway) / wave
         stroke = np.clip(0.5 + 0.9 * np.sin(2 * np.pi * phase), 0, 1)
         dark = np.clip((limit - gaussian_filter(tone, 0.7)) / 0.16, 0, 1)

@@ -11,8 +11,8 @@ from PIL import Image, ImageFilter
 from studies.fieldguide.drawing import Scene
 from studies.fieldguide.traits import Traits
 from studies.plates.bird import Cutout, Pose, draw_bird, lit
-from studies.plates.greenery import blade, leaf
 from studies.plates.habitats import HABITATS, Habitat, perch
+from studies.plates.plants import blade, leaf
 from studies.plates.weather import Size, over, sheet
 
 SIDES = (384, 416, 448, 480, 512)
@@ -100,7 +100,9 @@ def set_stage(
     for pose in cast.poses[::-1]:
         bird = draw_bird(traits, pose, rng)
         light = habitat.light
-        shown = lit(bird, sun, *(np.asarray(c, np.float32) for c in (light.sky, light.sun, light.ground)))
+        shown = lit(
+            bird, sun, *(np.asarray(c, np.float32) for c in (light.sky, light.sun, light.ground))
+        )
         _place(image, shown, bird)
         _place(plain, bird.colour, bird)
         _place_ids(ids, bird.ids, bird)
@@ -131,10 +133,16 @@ def photographed(stage: Stage) -> Scene:
     height, width = stage.parts.shape
     if rng.random() < 0.25:
         picture = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-        pixels = np.asarray(picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 0.7))), np.float32)
+        pixels = np.asarray(
+            picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 0.7))), np.float32
+        )
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     slope = rng.uniform(-0.1, 0.1, 2)
-    light = rng.uniform(0.84, 1.1) * (1 - rng.uniform(0, 0.16) * (x * x + y * y)) + slope[0] * x + slope[1] * y
+    light = (
+        rng.uniform(0.84, 1.1) * (1 - rng.uniform(0, 0.16) * (x * x + y * y))
+        + slope[0] * x
+        + slope[1] * y
+    )
     tint = rng.uniform(0.96, 1.04, 3)
     pixels = pixels * (light[..., None] * tint).astype(np.float32)
     grain = rng.standard_normal(pixels.shape, np.float32)
@@ -163,7 +171,9 @@ def _grounded(
     return image, perches, sun / np.linalg.norm(sun)
 
 
-def _window(bird: Cutout, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+def _window(
+    bird: Cutout, shape: tuple[int, ...]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Where a cut-out lies in a picture of this shape, and what of it does."""
     (x, y), (high, wide) = bird.corner, bird.cover.shape
     left, top = max(0, x), max(0, y)
@@ -188,7 +198,7 @@ def _in_front(
     image: np.ndarray, plain: np.ndarray, parts: np.ndarray, ids: np.ndarray, pose: Pose,
     habitat: Habitat, rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """A blade or a leaf or two may cross the bird; what they hide is no longer the part's pixels."""
+    """A blade or a leaf may cross the bird; what it hides is no longer the part's pixels."""
     size: Size = parts.shape[::-1]  # type: ignore[assignment]
     pixels, canvas, _surface = sheet(size)
     below = size[1] - pose.foot[1]

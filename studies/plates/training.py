@@ -30,6 +30,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import cross_entropy, normalize
 
+from studies.fieldguide.species import invent_name
 from studies.fieldguide.training import (
     ABSENT,
     IMAGE_SIZE,
@@ -42,7 +43,6 @@ from studies.fieldguide.training import (
     save_model,
     sigmoid_loss,
 )
-from studies.fieldguide.species import invent_name
 from studies.fieldguide.traits import PARTS, VALUES
 from studies.fieldguide.vocabulary import TEMPLATES, train_tokenizer
 from studies.plates.pool import HANDS, TRAIT_NAMES, Pool, draw_pool, pooled, training_scene
@@ -54,7 +54,10 @@ for _row, _phrase in enumerate(PHRASES):
 _PART = np.array([PARTS.index(phrase.part) for phrase in PHRASES])
 _COLOURED = np.array([name.endswith("_colour") for name in TRAIT_NAMES])
 _NAMES_COLOUR = (_REQUIRED[:, _COLOURED] != -1).any(axis=1) | np.array(
-    [any(word in phrase.text for word in ("red", "yellow")) and phrase.part == "eye" for phrase in PHRASES]
+    [
+        any(word in phrase.text for word in ("red", "yellow")) and phrase.part == "eye"
+        for phrase in PHRASES
+    ]
 )
 """Phrases that name a colour. Of eye marks, black and white ones are seen without colour."""
 
@@ -122,7 +125,8 @@ def judge(pool: Pool, scenes: np.ndarray, rng: np.random.Generator, vary: bool) 
         box = choose_box(scene.shape[:2], pool.pixels[index], pool.boxes[index], rng)
         left, top, right, bottom = box
         cut = Image.fromarray(np.ascontiguousarray(scene[top:bottom, left:right, :3]))
-        crops[row] = cut.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        small = cut.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        crops[row] = np.asarray(small)
         inside = np.bincount(scene[top:bottom, left:right, 3].ravel(), minlength=len(PARTS))
         verdicts[row] = judge_parts(inside, pool.pixels[index], right - left)
     traits = pool.traits[scenes]
@@ -135,7 +139,7 @@ def judge(pool: Pool, scenes: np.ndarray, rng: np.random.Generator, vary: bool) 
     # unknown elsewhere.
     grey = (pool.hands[scenes] == _SKETCH)[:, None] & _NAMES_COLOUR[None]
     same_shape = matched[:, :, ~_COLOURED].all(axis=2)
-    eye_phrases = _PART == PARTS.index("eye")
+    eye_phrases = PARTS.index("eye") == _PART
     same_shape[:, eye_phrases & _NAMES_COLOUR] = True
     # Without colour a mark around or beside the eye may be taken for any other of its kind.
     undecided = grey & same_shape & (shown != 0)
@@ -188,7 +192,8 @@ def _varied(crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     middle = pixels.mean(axis=(1, 2, 3), keepdims=True)
     pixels = (middle + each(0.8, 1.25) * (pixels - middle)) * each(0.78, 1.2) * each(0.93, 1.07, 3)
     noise = rng.standard_normal(pixels.shape, np.float32) * each(0, 8) * (each(0, 1) < 0.4)
-    return np.clip(pixels + noise, 0, 255).astype(np.uint8)
+    varied: np.ndarray = np.clip(pixels + noise, 0, 255)
+    return varied.astype(np.uint8)
 
 
 def _sentence(phrases: list[int], rng: np.random.Generator) -> str:

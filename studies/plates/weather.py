@@ -52,7 +52,9 @@ def sheet(size: Size) -> tuple[np.ndarray, skia.Canvas, skia.Surface]:
     return pixels, surface.getCanvas(), surface
 
 
-def over(below: np.ndarray, pixels: np.ndarray, blur: float = 0.0, share: float = 1.0) -> np.ndarray:
+def over(
+    below: np.ndarray, pixels: np.ndarray, blur: float = 0.0, share: float = 1.0
+) -> np.ndarray:
     """(h, w, 3): a drawn layer, out of focus by so many pixels, laid over a picture."""
     layer = Image.fromarray(pixels, "RGBa")
     if blur > 3:
@@ -89,7 +91,7 @@ def discs(
     for _ in range(count):
         x, y = rng.uniform(0, width), rng.uniform(*region) * height
         radius = rng.uniform(*radii)
-        red, green, blue = (round(v) for v in colours[rng.integers(len(colours))])
+        red, green, blue = (round(v) for v in colours[int(rng.integers(len(colours)))])
         alpha = round(255 * strength * rng.uniform(0.4, 1.0))
         fill = skia.Paint(AntiAlias=True, Color=skia.Color(red, green, blue, alpha))
         canvas.drawCircle(x, y, radius, fill)

@@ -1,4 +1,4 @@
-"""Leaves, blades, flowers, berries, branches, stones: drawn in pixels of the picture."""
+"""Branches, stones and posts under a bird's feet: drawn in pixels of the picture."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ import skia
 
 from studies.plates.palette import Colour, shaded, varied
 from studies.plates.pen import along, ellipse, gradient, lines, paint, polygon, spline, tapered
-
-BERRIES: tuple[Colour, ...] = ((196, 36, 40), (226, 122, 34), (58, 74, 148), (40, 36, 48), (232, 226, 206))
-FLOWERS: tuple[Colour, ...] = (
-    (240, 204, 60), (214, 52, 56), (136, 82, 172), (72, 110, 200), (246, 240, 232), (238, 138, 60),
-    (236, 170, 190),
-)  # fmt: skip
+from studies.plates.plants import berries, flower, leaf
 
 
 @dataclass(frozen=True)
@@ -35,86 +30,6 @@ class Growth:
     berries: Colour | None = None
     blossom: Colour | None = None
     snow: bool = False
-
-
-def leaf(
-    canvas: skia.Canvas,
-    base: np.ndarray,
-    turn: float,
-    length: float,
-    slim: float,
-    colour: Colour,
-    rng: np.random.Generator,
-) -> skia.Path:
-    """A leaf with its rib, one half lighter than the other; its outline comes back."""
-    axis = length * np.array([np.cos(turn), np.sin(turn)])
-    across = 0.5 * slim * np.array([-axis[1], axis[0]])
-    curl = rng.uniform(-0.25, 0.25) * across
-    tip = base + axis + curl
-    middle = base + 0.5 * axis + 0.3 * curl
-    left, right = skia.Path(), skia.Path()
-    for half, side in ((left, across), (right, -across)):
-        half.moveTo(*base)
-        first, second = base + 0.15 * axis + 1.0 * side, base + 0.62 * axis + 1.15 * side
-        half.cubicTo(*first, *second, *tip)
-        half.quadTo(*middle, *base)
-        half.close()
-    tone = varied(colour, 9, rng)
-    light, dark = (1.14, 0.82) if rng.random() < 0.5 else (0.82, 1.14)
-    for half, bright in ((left, light), (right, dark)):
-        fill = gradient(tuple(base), tuple(tip), [shaded(tone, bright * 0.82), shaded(tone, bright)])
-        canvas.drawPath(half, fill)
-    rib = skia.Path()
-    rib.moveTo(*base)
-    rib.quadTo(*middle, *tip)
-    canvas.drawPath(rib, paint(shaded(tone, 1.3), 0.55, max(0.8, 0.03 * length)))
-    whole: skia.Path = skia.Op(left, right, skia.PathOp.kUnion_PathOp)
-    return whole
-
-
-def flower(
-    canvas: skia.Canvas, x: float, y: float, size: float, colour: Colour, rng: np.random.Generator
-) -> None:
-    """Petals around a heart, seen from a slant."""
-    petals = int(rng.integers(5, 9))
-    first = rng.uniform(0, np.pi)
-    flat = rng.uniform(0.55, 1.0)
-    for k in range(petals):
-        turn = first + 2 * np.pi * k / petals
-        px, py = x + 0.55 * size * np.cos(turn), y + 0.55 * size * flat * np.sin(turn)
-        petal = ellipse(px, py, 0.5 * size, 0.27 * size, turn)
-        canvas.drawPath(petal, paint(shaded(varied(colour, 8, rng), 0.95)))
-        canvas.drawPath(petal, paint(shaded(colour, 0.7), 0.35, max(0.6, 0.05 * size)))
-    heart: Colour = (206, 150, 40) if colour[0] < 235 or colour[1] < 190 else (120, 78, 36)
-    canvas.drawPath(ellipse(x, y, 0.26 * size, 0.24 * size * flat), paint(heart))
-
-
-def berries(
-    canvas: skia.Canvas, x: float, y: float, size: float, colour: Colour, rng: np.random.Generator
-) -> None:
-    """A few round berries with a gleam, hanging from a point."""
-    for _ in range(int(rng.integers(2, 6))):
-        bx, by = x + rng.normal(0, 0.9 * size), y + abs(rng.normal(0, 1.1 * size))
-        canvas.drawPath(lines(np.array([[x, y]]), np.array([[bx, by]])), paint((84, 72, 44), 1, 1.0))
-        canvas.drawPath(ellipse(bx, by, 0.62 * size, 0.62 * size), paint(shaded(colour, 0.7)))
-        canvas.drawPath(ellipse(bx - 0.06 * size, by - 0.08 * size, 0.5 * size, 0.5 * size), paint(colour))
-        gleam = ellipse(bx - 0.2 * size, by - 0.24 * size, 0.14 * size, 0.11 * size)
-        canvas.drawPath(gleam, paint((255, 255, 255), 0.75))
-
-
-def blade(
-    canvas: skia.Canvas, x: float, y: float, length: float, width: float, colour: Colour,
-    rng: np.random.Generator,
-) -> skia.Path:  # fmt: skip
-    """A blade of grass or a reed from its foot upwards; its outline comes back."""
-    sway = rng.normal(0, 0.22) * length
-    way = np.array([(x, y), (x + 0.25 * sway, y - 0.5 * length), (x + sway, y - length)])
-    shape = tapered(way, width, 0.1)
-    tone = varied(colour, 10, rng)
-    canvas.drawPath(
-        shape, gradient((x, y), (x + sway, y - length), [shaded(tone, 0.7), shaded(tone, 1.1)])
-    )
-    return shape
 
 
 def branch(
@@ -166,29 +81,50 @@ def _wood(
     canvas.drawPath(whole, paint(shaded(bark, 0.5)))
     canvas.save()
     canvas.clipPath(whole, True)
-    for v, bright, width in ((0.45, 0.72, 0.75), (0.0, 0.95, 0.7), (-0.35, 1.12, 0.5), (-0.62, 1.24, 0.22)):
-        band = spline(spine + across * (half * v)[:, None], closed=False)
+    for height, bright, width in (
+        (0.45, 0.72, 0.75),
+        (0.0, 0.95, 0.7),
+        (-0.35, 1.12, 0.5),
+        (-0.62, 1.24, 0.22),
+    ):
+        band = spline(spine + across * (half * height)[:, None], closed=False)
         canvas.drawPath(band, paint(shaded(bark, bright), 0.8, width * thick, blur=0.09 * thick))
     count = int(6 * np.linalg.norm(way[-1] - way[0]) / max(thick, 1))
     at = rng.integers(0, 89, count)
-    v = rng.uniform(-0.95, 0.95, (count, 1))
-    begin = spine[at] + across[at] * half[at, None] * v
+    begin = spine[at] + across[at] * half[at, None] * rng.uniform(-0.95, 0.95, (count, 1))
     run = step[at] / np.maximum(np.linalg.norm(step[at], axis=1, keepdims=True), 1e-9)
-    end = begin + run * thick * rng.uniform(0.15, 0.7, (count, 1)) + rng.normal(0, 0.03, (count, 2)) * thick
+    end = (
+        begin
+        + run * thick * rng.uniform(0.15, 0.7, (count, 1))
+        + rng.normal(0, 0.03, (count, 2)) * thick
+    )
     dark = rng.random(count) < 0.65
-    canvas.drawPath(lines(begin[dark], end[dark]), paint(shaded(bark, 0.42), 0.45, max(0.7, 0.045 * thick)))
-    canvas.drawPath(lines(begin[~dark], end[~dark]), paint(shaded(bark, 1.4), 0.4, max(0.7, 0.04 * thick)))
+    canvas.drawPath(
+        lines(begin[dark], end[dark]), paint(shaded(bark, 0.42), 0.45, max(0.7, 0.045 * thick))
+    )
+    canvas.drawPath(
+        lines(begin[~dark], end[~dark]), paint(shaded(bark, 1.4), 0.4, max(0.7, 0.04 * thick))
+    )
     for _ in range(int(rng.integers(0, 26))):
         i = rng.integers(90)
         x, y = spine[i] + across[i] * half[i] * rng.uniform(-0.9, 0.3)
         moss = varied((142, 156, 104), 14, rng)
-        canvas.drawPath(ellipse(x, y, thick * rng.uniform(0.04, 0.16), thick * rng.uniform(0.03, 0.08)), paint(moss, 0.6))
+        canvas.drawPath(
+            ellipse(x, y, thick * rng.uniform(0.04, 0.16), thick * rng.uniform(0.03, 0.08)),
+            paint(moss, 0.6),
+        )
     canvas.restore()
     if growth.snow:
-        crest = up - across * (0.12 * thick + 0.1 * thick * np.abs(np.sin(np.arange(90) * 0.37)))[:, None]
+        crest = (
+            up
+            - across * (0.12 * thick + 0.1 * thick * np.abs(np.sin(np.arange(90) * 0.37)))[:, None]
+        )
         snow = polygon(np.concatenate([crest, (up + across * half[:, None] * 0.35)[::-1]]))
         canvas.drawPath(snow, paint((222, 230, 240)))
-        canvas.drawPath(spline(crest + across * 0.08 * thick, closed=False), paint((252, 253, 255), 1, 0.16 * thick))
+        canvas.drawPath(
+            spline(crest + across * 0.08 * thick, closed=False),
+            paint((252, 253, 255), 1, 0.16 * thick),
+        )
 
 
 def _twigs(
@@ -217,7 +153,9 @@ def _twigs(
             [here, here + 0.5 * length * np.array([np.cos(turn), np.sin(turn)]),
              here + length * np.array([np.cos(bend), np.sin(bend)])]
         )  # fmt: skip
-        canvas.drawPath(tapered(ends, 0.3 * thick, 0.3), paint(shaded(growth.bark, rng.uniform(0.55, 0.95))))
+        canvas.drawPath(
+            tapered(ends, 0.3 * thick, 0.3), paint(shaded(growth.bark, rng.uniform(0.55, 0.95)))
+        )
         _dress(canvas, ends, scale, growth, rng)
 
 
@@ -234,7 +172,7 @@ def _dress(
                 turn = ahead + side * rng.uniform(0.3, 1.1)
                 leaf(canvas, spot, turn, scale * rng.uniform(0.16, 0.34), growth.slim, colour, rng)
         if growth.berries and rng.random() < 0.4:
-            berries(canvas, *spot, 0.055 * scale, growth.berries, rng)
+            berries(canvas, float(spot[0]), float(spot[1]), 0.055 * scale, growth.berries, rng)
         if growth.blossom and rng.random() < 0.6:
             x, y = spot + rng.normal(0, 0.06 * scale, 2)
             flower(canvas, x, y, scale * rng.uniform(0.06, 0.1), growth.blossom, rng)
@@ -253,15 +191,25 @@ def stone(
     wide = scale * rng.uniform(0.75, 1.3)
     bottom = max(size[1] + 10.0, y + 0.5 * scale)
     wide += 0.35 * (bottom - y)
-    top = [
-        (x - wide, bottom), (x - 0.92 * wide, y + 0.45 * (bottom - y)), (x - 0.62 * wide, y + 0.1 * scale),
-        (x - 0.25 * scale, y + 0.015 * scale), (x + 0.25 * scale, y + 0.01 * scale),
-        (x + 0.66 * wide, y + 0.12 * scale), (x + 0.95 * wide, y + 0.5 * (bottom - y)), (x + wide, bottom),
-    ]  # fmt: skip
-    points = np.array(top) + rng.normal(0, 0.02, (8, 2)) * scale * np.array([[1], [1], [1], [0.2], [0.2], [1], [1], [0]])
-    outline = spline(points)
+    low, steep = bottom - y, np.array([[1.0], [1], [1], [0.2], [0.2], [1], [1], [0]])
+    top = np.array(
+        [
+            (-wide, low),
+            (-0.92 * wide, 0.45 * low),
+            (-0.62 * wide, 0.1 * scale),
+            (-0.25 * scale, 0.015 * scale),
+            (0.25 * scale, 0.01 * scale),
+            (0.66 * wide, 0.12 * scale),
+            (0.95 * wide, 0.5 * low),
+            (wide, low),
+        ]
+    )
+    outline = spline(top + (x, y) + rng.normal(0, 0.02, (8, 2)) * scale * steep)
     tone = varied(colour, 8, rng)
-    canvas.drawPath(outline, gradient((x, y), (x, bottom), [shaded(tone, 1.16), tone, shaded(tone, 0.5)], [0, 0.25, 1]))
+    canvas.drawPath(
+        outline,
+        gradient((x, y), (x, bottom), [shaded(tone, 1.16), tone, shaded(tone, 0.5)], [0, 0.25, 1]),
+    )
     canvas.save()
     canvas.clipPath(outline, True)
     for _ in range(16):
@@ -270,17 +218,27 @@ def stone(
         bright = rng.uniform(0.7, 1.2)
         canvas.drawPath(spline(facet), paint(shaded(tone, bright), 0.22, blur=0.02 * scale))
     count = 420
-    grain = np.stack([rng.uniform(x - wide, x + wide, count), rng.uniform(y, bottom, count)], axis=1)
+    grain = np.stack(
+        [rng.uniform(x - wide, x + wide, count), rng.uniform(y, bottom, count)], axis=1
+    )
     for dark, share in ((True, 0.5), (False, 0.35)):
         chosen = grain[rng.random(count) < share]
         ends = chosen + rng.normal(0, 0.012 * scale, chosen.shape)
-        canvas.drawPath(lines(chosen, ends), paint(shaded(tone, 0.5 if dark else 1.35), 0.35, max(0.7, 0.012 * scale)))
+        canvas.drawPath(
+            lines(chosen, ends),
+            paint(shaded(tone, 0.5 if dark else 1.35), 0.35, max(0.7, 0.012 * scale)),
+        )
     for _ in range(int(rng.integers(4, 12))):
         lx, ly = rng.uniform(x - wide, x + wide), rng.uniform(y, bottom)
         lichen = ((176, 172, 120), (206, 160, 70), (186, 190, 178))[rng.integers(3)]
         for _ in range(6):
             dx, dy = rng.normal(0, 0.035 * scale, 2)
-            spot = ellipse(lx + dx, ly + 0.6 * dy, scale * rng.uniform(0.01, 0.04), scale * rng.uniform(0.01, 0.025))
+            spot = ellipse(
+                lx + dx,
+                ly + 0.6 * dy,
+                scale * rng.uniform(0.01, 0.04),
+                scale * rng.uniform(0.01, 0.025),
+            )
             canvas.drawPath(spot, paint(lichen, 0.5))
     canvas.restore()
 
@@ -302,18 +260,35 @@ def post(
     trunk.addRect(skia.Rect.MakeLTRB(x - half, y + 0.06 * scale, x + half, bottom))
     canvas.drawPath(
         trunk,
-        gradient((x - half, y), (x + half, y), [shaded(tone, 0.8), shaded(tone, 1.1), shaded(tone, 0.5)], [0, 0.35, 1]),
+        gradient(
+            (x - half, y),
+            (x + half, y),
+            [shaded(tone, 0.8), shaded(tone, 1.1), shaded(tone, 0.5)],
+            [0, 0.35, 1],
+        ),
     )
     canvas.save()
     canvas.clipPath(trunk, True)
     count = 90
-    begin = np.stack([rng.uniform(x - half, x + half, count), rng.uniform(y, bottom, count)], axis=1)
-    end = begin + np.stack([rng.normal(0, 0.006, count), rng.uniform(0.1, 0.6, count)], axis=1) * scale
+    begin = np.stack(
+        [rng.uniform(x - half, x + half, count), rng.uniform(y, bottom, count)], axis=1
+    )
+    end = (
+        begin
+        + np.stack([rng.normal(0, 0.006, count), rng.uniform(0.1, 0.6, count)], axis=1) * scale
+    )
     dark = rng.random(count) < 0.6
-    canvas.drawPath(lines(begin[dark], end[dark]), paint(shaded(tone, 0.45), 0.5, max(0.8, 0.012 * scale)))
-    canvas.drawPath(lines(begin[~dark], end[~dark]), paint(shaded(tone, 1.35), 0.4, max(0.8, 0.01 * scale)))
+    canvas.drawPath(
+        lines(begin[dark], end[dark]), paint(shaded(tone, 0.45), 0.5, max(0.8, 0.012 * scale))
+    )
+    canvas.drawPath(
+        lines(begin[~dark], end[~dark]), paint(shaded(tone, 1.35), 0.4, max(0.8, 0.01 * scale))
+    )
     canvas.restore()
     top = ellipse(x, y + 0.065 * scale, half, 0.085 * scale)
     canvas.drawPath(top, paint(shaded(tone, 1.22)))
     for r in (0.8, 0.55, 0.3):
-        canvas.drawPath(ellipse(x, y + 0.065 * scale, half * r, 0.085 * scale * r), paint(shaded(tone, 0.8), 0.6, max(0.7, 0.01 * scale)))
+        canvas.drawPath(
+            ellipse(x, y + 0.065 * scale, half * r, 0.085 * scale * r),
+            paint(shaded(tone, 0.8), 0.6, max(0.7, 0.01 * scale)),
+        )
