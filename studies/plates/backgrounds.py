@@ -176,7 +176,8 @@ def sky(size: Size, rng: np.random.Generator) -> np.ndarray:
     y = np.linspace(0, 1, size[1])[:, None]
     land = 1 / (1 + np.exp(-(y - hill) * 90))[..., None]
     image = image * (1 - land) + np.array([112, 130, 112]) * land
-    return image.astype(np.float32)
+    shown: np.ndarray = image.astype(np.float32)
+    return shown
 
 
 def autumn(size: Size, rng: np.random.Generator) -> np.ndarray:

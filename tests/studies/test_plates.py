@@ -9,7 +9,7 @@ import pytest
 
 from studies.fieldguide.drawing import Scene
 from studies.fieldguide.sample import sample_species
-from studies.fieldguide.traits import PARTS, attribute_phrases
+from studies.fieldguide.traits import PARTS, VALUES, attribute_phrases
 from studies.plates import pool, training
 from studies.plates.palette import PLUMAGE
 from studies.plates.worlds import PLACES, WORLDS, World, world_scene
@@ -119,6 +119,6 @@ def test_the_pool_is_drawn_once_and_never_shows_a_sample_species(
     pool.draw_chunk(tmp_path, 1, 0)
     drawn = pool.read_pool(tmp_path)
     assert answers == [] and len(drawn.scenes) == 2
-    wanted = [pool.VALUES[name].index(getattr(other, name)) for name in pool.TRAIT_NAMES]
+    wanted = [VALUES[name].index(getattr(other, name)) for name in pool.TRAIT_NAMES]
     assert drawn.traits.tolist() == [wanted, wanted]
     assert [scene.shape[2] for scene in drawn.scenes] == [4, 4]
