@@ -57,8 +57,7 @@ from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, load_encoder
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import RegionSettings, ScoringSettings
-from studies.fieldguide.sample import QUALITY, sample_species
-from studies.fieldguide.worlds import WORLDS, world_scenes
+from studies.guide import QUALITY, WORLDS, sample_species, world_scenes
 
 WANTED = 0.995
 SCORING = ScoringSettings()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+# The field guide of every test and of every process that it starts, unless it says otherwise.
+os.environ["LAZSL_FIELDGUIDE"] = str(Path(__file__).parent / "data" / "first_guide")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # One of several processes that share the processor, so each has one thread. xdist says how wide
@@ -22,7 +26,6 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3

@@ -2,11 +2,17 @@
 
 It exists so that everything in lazsl can run, be tested and be measured where no pretrained
 weights can be had. The model knows nothing but these birds.
+
+Where the environment names another folder in LAZSL_FIELDGUIDE, with a `model` and a `sample` of the
+same form, that is the field guide of this process. The project's tests run over the first field
+guide, tests/data/first_guide, so that figures that they compare stay what they are whatever is
+shipped.
 """
 
+import os
 from pathlib import Path
 
-HOME = Path(__file__).parent
+HOME = Path(os.environ.get("LAZSL_FIELDGUIDE") or Path(__file__).parent).absolute()
 MODEL_DIR = HOME / "model"
 SAMPLE_DIR = HOME / "sample"
 IMAGES_DIR = SAMPLE_DIR / "images"

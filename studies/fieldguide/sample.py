@@ -1,7 +1,7 @@
-"""The sample archive: species that training never saw, and files that are not as they seem.
+"""The first sample archive: species that training never saw, and files that are not as they seem.
 
-`python -m studies.fieldguide.sample` draws it anew into the package. Every picture is a pure
-function of `SEED` and its number, so what is true of each pixel can be asked again:
+`python -m studies.fieldguide.sample` draws it anew into tests/data/first_guide. Every picture is a
+pure function of `SEED` and its number, so what is true of each pixel can be asked again:
 `sample_scene(number)`.
 """
 
@@ -12,16 +12,20 @@ import io
 import json
 import shutil
 import zlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from lazsl.fieldguide import SAMPLE_DIR
 from studies.fieldguide.drawing import Framing, Scene, draw_scene
 from studies.fieldguide.species import Species, make_species
 from studies.fieldguide.traits import attribute_phrases
+
+FIRST_GUIDE = Path(__file__).parents[2] / "tests" / "data" / "first_guide"
+"""The field guide that was shipped first: the tests' own, and what later figures are compared
+with."""
 
 SEED = 1858
 FAMILIES, MEMBERS, PICTURES = 15, 4, 4
@@ -30,6 +34,8 @@ FRAMING = Framing(0.25, 0.5)
 beaks and eye marks are then two to four pixels long: the telling parts of most families cannot be
 resolved without looking closer, as in real archives."""
 QUALITY = 82
+Shown = tuple[str, Image.Image]
+"""A species by its name, and a picture of it."""
 TEMPLATE = "{class}, which has {attribute}."
 
 
@@ -40,7 +46,7 @@ def sample_species(seed: int = SEED) -> tuple[Species, ...]:
 
 
 @cache
-def _order() -> tuple[int, ...]:
+def order() -> tuple[int, ...]:
     """Pictures are numbered in an order that gives the species away to nobody."""
     total = FAMILIES * MEMBERS * PICTURES
     return tuple(int(i) for i in np.random.default_rng(SEED).permutation(total))
@@ -48,7 +54,7 @@ def _order() -> tuple[int, ...]:
 
 def sample_scene(number: int) -> tuple[Species, Scene]:
     """Who is in picture `number` (0..239), and the picture with the part of every pixel."""
-    index = _order()[number]
+    index = order()[number]
     species = sample_species()[index // PICTURES]
     return species, draw_scene(species.traits, [SEED, index], FRAMING)
 
@@ -72,10 +78,17 @@ def sample_labels(seed: int = SEED) -> dict[str, object]:
 
 def odd_files() -> dict[str, tuple[bytes, str | None]]:
     """Files as archives have them: name -> (bytes, species shown or None). Half are unusable."""
-    birds = [
-        (s.name, draw_scene(s.traits, [SEED, 9, i], FRAMING).image)
-        for i, s in enumerate(sample_species()[:: MEMBERS * 2])
-    ]
+    return spoiled(
+        [
+            (species.name, draw_scene(species.traits, [SEED, 9, i], FRAMING).image)
+            for i, species in enumerate(sample_species()[:: MEMBERS * 2])
+        ]
+    )
+
+
+def spoiled(birds: Sequence[Shown]) -> dict[str, tuple[bytes, str | None]]:
+    """Eight pictures as archives have them: name -> (bytes, species shown or None), half of them
+    unusable."""
     names, pictures = zip(*birds, strict=True)
     jpeg = _encoded(pictures[0], "JPEG", quality=QUALITY)
     turned = pictures[1].transpose(Image.Transpose.ROTATE_90)
@@ -110,16 +123,31 @@ def odd_files() -> dict[str, tuple[bytes, str | None]]:
     }
 
 
-def draw_sample(directory: Path = SAMPLE_DIR) -> None:
-    """Write the sample archive: `images/`, `truth.csv` (key,label) and `labels.json`."""
+def draw_sample(directory: Path = FIRST_GUIDE / "sample") -> None:
+    """Write the first sample archive."""
+
+    def shown(number: int) -> Shown:
+        species, scene = sample_scene(number)
+        return species.name, scene.image
+
+    write_sample(directory, shown, odd_files(), QUALITY)
+
+
+def write_sample(
+    directory: Path,
+    shown: Callable[[int], Shown],
+    odd: Mapping[str, tuple[bytes, str | None]],
+    quality: int,
+) -> None:
+    """Write a sample archive: `images/`, `truth.csv` (key,label) and `labels.json`."""
     images = directory / "images"
     shutil.rmtree(images, ignore_errors=True)
     truth: list[tuple[str, str]] = []
-    for number in range(len(_order())):
-        species, scene = sample_scene(number)
-        _write(images / sample_key(number), _encoded(scene.image, "JPEG", quality=QUALITY))
-        truth.append((sample_key(number), species.name))
-    for name, (data, label) in odd_files().items():
+    for number in range(len(order())):
+        name, picture = shown(number)
+        _write(images / sample_key(number), _encoded(picture, "JPEG", quality=quality))
+        truth.append((sample_key(number), name))
+    for name, (data, label) in odd.items():
         _write(images / "odd" / name, data)
         if label is not None:
             truth.append((f"odd/{name}", label))
@@ -157,4 +185,4 @@ def _png_header(width: int, height: int) -> bytes:
 
 if __name__ == "__main__":
     draw_sample()
-    print(f"drew the sample archive into {SAMPLE_DIR}")
+    print(f"drew the sample archive into {FIRST_GUIDE}")

@@ -1,4 +1,4 @@
-"""Train the field guide's CLIP from nothing: `python -m studies.fieldguide.training`.
+"""Train the first field guide's CLIP from nothing: `python -m studies.fieldguide.training`.
 
 What makes it learn on two cores in well under an hour:
 
@@ -36,9 +36,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 
-from lazsl.fieldguide import MODEL_DIR
 from studies.fieldguide.drawing import Framing, draw_scene
-from studies.fieldguide.sample import sample_species
+from studies.fieldguide.sample import FIRST_GUIDE, sample_species
 from studies.fieldguide.species import invent_name, look, random_traits
 from studies.fieldguide.traits import PARTS, VALUES, all_phrases
 from studies.fieldguide.vocabulary import (
@@ -413,7 +412,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=MODEL_DIR)
+    parser.add_argument("--output", type=Path, default=FIRST_GUIDE / "model")
     parser.add_argument("--scenes", type=int, default=5000, help="pictures drawn for training")
     parser.add_argument("--look", type=int, default=3200, help="steps of stage 1")
     parser.add_argument("--read", type=int, default=1000, help="steps of stage 2")

@@ -11,8 +11,7 @@ from lazsl.evaluation.stored import Known, StoredRun, join_truth, open_stored
 from lazsl.run import steps
 from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import make_job
-from studies.fieldguide.sample import SEED
-from studies.fieldguide.worlds import draw_world
+from studies.guide import SEED, draw_world
 
 
 def embedded_world(

@@ -34,8 +34,7 @@ from lazsl.intervals import accuracy
 from lazsl.run.run import Run
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import ScoringSettings
-from studies.fieldguide.traits import PARTS, all_phrases
-from studies.fieldguide.worlds import World, read_parts
+from studies.guide import PARTS, World, all_phrases, read_parts
 from studies.pages.embedded_world import embedded_world
 
 DRAWS = (4201,)

@@ -32,7 +32,7 @@ from lazsl.images.crops import cut_crops
 from lazsl.model.dense import DenseEncoder
 from lazsl.run import models
 from lazsl.settings import make_job
-from studies.fieldguide.worlds import WORLDS, World
+from studies.guide import WORLDS, World
 from studies.pages.embedded_world import embedded_world
 from studies.pages.forward_passes_page import draw, page
 

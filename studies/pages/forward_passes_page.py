@@ -7,7 +7,7 @@ from typing import Any
 
 from lazsl.evaluation.sections.figures import BLUE, GREEN, GREY, OLIVE, ORANGE, figure, percent
 from lazsl.evaluation.sections.section import table
-from studies.fieldguide.worlds import WORLDS
+from studies.guide import WORLDS
 from studies.pages.filled import filled
 
 Found = dict[str, Any]

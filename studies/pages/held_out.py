@@ -16,8 +16,7 @@ from lazsl.evaluation.trust import Trust
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
 from lazsl.run.run import Run
-from studies.fieldguide.sample import sample_species
-from studies.fieldguide.worlds import World
+from studies.guide import World, sample_species
 from studies.pages.embedded_world import embedded_world
 from studies.pages.scored_again import Scored, applied, read_scored, score_again
 

@@ -37,8 +37,7 @@ from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, choose_device, load_encoder
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import RegionSettings, ScoringSettings
-from studies.fieldguide.sample import sample_key, sample_scene
-from studies.fieldguide.traits import PARTS, all_phrases
+from studies.guide import PARTS, all_phrases, sample_key, sample_scene
 from studies.pages.filled import filled
 
 PICTURES = 240

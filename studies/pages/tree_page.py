@@ -28,7 +28,7 @@ from lazsl.labelset.proposing import propose_parents
 from lazsl.labelset.reading import load_labelset
 from lazsl.run.run import Run, open_relabelling
 from lazsl.store.folder import Folder
-from studies.fieldguide.sample import SEED
+from studies.guide import SEED
 from studies.pages import held_out
 from studies.pages.filled import filled
 from studies.pages.held_out import Promise

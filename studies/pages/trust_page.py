@@ -26,7 +26,7 @@ from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.run.todo import missing_shards
 from lazsl.store import paths
 from lazsl.store.folder import Folder
-from studies.fieldguide.sample import sample_species
+from studies.guide import sample_species
 from studies.pages.filled import filled
 from studies.pages.methods_page import sample_run
 

@@ -21,8 +21,7 @@ from lazsl.evaluation.sections.section import table
 from lazsl.evaluation.sentences import read_sentences
 from lazsl.evaluation.stored import read_images
 from lazsl.intervals import accuracy
-from studies.fieldguide.sample import SEED, sample_species
-from studies.fieldguide.worlds import WORLDS, World
+from studies.guide import SEED, WORLDS, World, sample_species
 from studies.pages.embedded_world import embedded_world
 from studies.pages.filled import filled
 

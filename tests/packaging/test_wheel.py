@@ -55,7 +55,8 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def outside(programs: Path, folder: Path) -> dict[str, str]:
     """An environment in which nothing points at the checkout."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PREFECT_API_URL")}
+    pointing = ("PYTHONPATH", "PREFECT_API_URL", "LAZSL_FIELDGUIDE")
+    kept = {k: v for k, v in os.environ.items() if k not in pointing}
     return {
         **kept,
         "PATH": f"{programs}:/usr/bin:/bin",
