@@ -13,12 +13,20 @@ from studies.fieldguide.sample import (
     sample_species,
 )
 from studies.fieldguide.traits import PARTS, all_phrases
-from studies.fieldguide.worlds import WORLDS, World, draw_world, read_parts, world_scenes
+from studies.fieldguide.worlds import (
+    RENDERINGS,
+    WORLDS,
+    World,
+    draw_world,
+    read_parts,
+    world_scenes,
+)
 
 __all__ = [
     "PARTS",
     "PICTURES",
     "QUALITY",
+    "RENDERINGS",
     "SEED",
     "WORLDS",
     "World",

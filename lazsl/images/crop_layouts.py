@@ -2,7 +2,9 @@
 
 Sides are over the shorter image side. A level of a pyramid is k x k squares, evenly placed so that
 the outer ones touch the image's border: 2 x 2 of 0.75, 3 x 3 of 0.5, 4 x 4 of 0.4, 5 x 5 of 0.35,
-6 x 6 of 0.3. With the whole image these are 14, 30, 55 and 91 regions.
+6 x 6 of 0.3. With the whole image these are 14, 30, 55 and 91 regions. In an image more than one
+and a half times as long as wide these would leave gaps, in which a bird is lost; there, a level's
+squares lie in fewer rows along the longer side, and are as much larger as it takes to leave none.
 
 A zoom looks at the first levels (14 regions, or 30), and then closely at what is least like the
 image's own border: with b the unit mean of the outer squares of the finest grid and
@@ -22,6 +24,9 @@ from lazsl.settings import RegionSettings
 
 LEVELS = ((2, 0.75), (3, 0.5), (4, 0.4), (5, 0.35), (6, 0.3))
 """Squares along a side, and their side."""
+
+_WIDE = 1.5  # longer over shorter side, up to which a level of k x k squares leaves no gap
+_OVERLAP = 1.1  # of squares that were moved, over what would just leave no gap
 
 WINDOW, FINEST, COARSEST = 0.62, 0.15, 0.4
 """Of a zoom: its window, and the sides of the squares in it."""
@@ -85,10 +90,9 @@ def subject(boxes: np.ndarray, vectors: np.ndarray) -> tuple[float, float]:
     """
     along = next(k for k, _ in reversed(LEVELS) if len(boxes) > _up_to(k))
     vectors = vectors.astype(np.float64)
-    finest = vectors[len(boxes) - along**2 :].reshape(along, along, -1)
-    inner = np.zeros((along, along), dtype=bool)
-    inner[1:-1, 1:-1] = True
-    border = finest[~inner].mean(axis=0)
+    left, top, right, bottom = boxes[len(boxes) - along**2 :].T
+    outer = (left == 0) | (top == 0) | (right == boxes[0, 2]) | (bottom == boxes[0, 3])
+    border = vectors[len(boxes) - along**2 :][outer].mean(axis=0)
     border /= np.linalg.norm(border) or 1.0
     unlike = 1 - vectors[1:] @ border
     size = (int(boxes[0, 2]), int(boxes[0, 3]))
@@ -114,14 +118,41 @@ def _up_to(along: int) -> int:
 
 
 def _grid(width: int, height: int, along: int, side: float) -> np.ndarray:
-    """(along * along, 4) int32, row by row."""
-    square = _side(side, min(width, height))
-    lefts, tops = (
-        np.array([(whole - square) * step // (along - 1) for step in range(along)])
-        for whole in (width, height)
-    )
-    left, top = np.tile(lefts, along), np.repeat(tops, along)
-    return np.stack([left, top, left + square, top + square], axis=1).astype(np.int32)
+    """(along * along, 4) int32, row by row; rows run along the longer side where it is much the
+    longer."""
+    shorter, longer = sorted((width, height))
+    if longer <= _WIDE * shorter:
+        return _placed(width, height, [along] * along, _side(side, shorter))
+    counts, covering = _in_rows(along**2, side, longer / shorter)
+    boxes = _placed(longer, shorter, counts, _side(covering, shorter))
+    return boxes if width > height else boxes[:, [1, 0, 3, 2]]
+
+
+def _in_rows(count: int, side: float, ratio: float) -> tuple[list[int], float]:
+    """Squares in every row, and their side, over the shorter side: the smallest, but no less than
+    the level's own, that leaves no gap in an image of this ratio of sides."""
+
+    def covering(rows: int) -> float:
+        needed = max(ratio / (count // rows), 1 / rows if rows > 1 else 1.0)
+        return min(1.0, max(side, _OVERLAP * needed))
+
+    rows = min(range(1, round(count**0.5) + 1), key=covering)
+    return [count // rows + (row < count % rows) for row in range(rows)], covering(rows)
+
+
+def _placed(width: int, height: int, counts: list[int], square: int) -> np.ndarray:
+    """(sum of counts, 4) int32: rows of so many squares, evenly placed."""
+    boxes = []
+    for row, count in enumerate(counts):
+        top = _step(height - square, row, len(counts))
+        for column in range(count):
+            left = _step(width - square, column, count)
+            boxes.append((left, top, left + square, top + square))
+    return np.array(boxes, np.int32)
+
+
+def _step(room: int, number: int, count: int) -> int:
+    return room * number // (count - 1) if count > 1 else room // 2
 
 
 def _side(part: float, shorter: int) -> int:

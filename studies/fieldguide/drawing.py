@@ -12,7 +12,10 @@ from studies.fieldguide.traits import COLOURS, PARTS, Traits
 
 _SUPERSAMPLE = 2
 _BODY = (120, 108, 96)
-_SIDES = (320, 352, 384, 416, 448)
+SIDES = (320, 352, 384, 416, 448)
+SPAN = 1.45
+"""From the end of the tail to the tip of the beak, in body lengths."""
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -60,17 +63,51 @@ Behind = Callable[[Image.Image, "Pen"], None]
 """Draws on the canvas what lies behind the bird that the pen is about to draw."""
 
 
+@dataclass(frozen=True)
+class Pose:
+    """Where a bird is on the canvas (x, y), its body length there, and its turn in radians; flipped
+    birds look to the left."""
+
+    centre: tuple[float, float]
+    scale: float
+    angle: float
+    flipped: bool
+
+
+def any_size(rng: np.random.Generator) -> Size:
+    """Sides of a common picture."""
+    width, height = (int(rng.choice(SIDES)) for _ in range(2))
+    return width, height
+
+
+def one_bird(canvas: Size, framing: Framing, rng: np.random.Generator) -> list[Pose]:
+    """One bird, whole, anywhere on the canvas."""
+    span = rng.uniform(framing.smallest, framing.largest) * min(canvas)
+    margin = 0.62 * span
+    x, y = (rng.uniform(margin, side - margin) for side in canvas)
+    return [Pose((x, y), span / SPAN, rng.uniform(-0.45, 0.45), bool(rng.integers(2)))]
+
+
+@dataclass(frozen=True)
+class Place:
+    """How large a picture is, and which birds are where on its canvas, the nearest last."""
+
+    size: Callable[[np.random.Generator], Size] = any_size
+    poses: Callable[[Size, Framing, np.random.Generator], list[Pose]] = one_bird
+
+
 def draw_scene(
     traits: Traits,
     seed: int | list[int],
     framing: Framing | None = None,
     behind: Behind | None = None,
+    place: Place | None = None,
 ) -> Scene:
     """A bird with these traits at a random place, size, direction and light, amid clutter.
 
     The scene is a pure function of its arguments (for one version of Pillow).
     """
-    drawing = draw_flat(traits, seed, framing, behind)
+    drawing = draw_flat(traits, seed, framing, behind, place)
     flat = drawing.developed()
     return Scene(_light(flat.image, drawing.rng), flat.parts)
 
@@ -80,25 +117,22 @@ def draw_flat(
     seed: int | list[int],
     framing: Framing | None = None,
     behind: Behind | None = None,
+    place: Place | None = None,
 ) -> Drawing:
     """The same scene before light: for worlds that are not photographs."""
-    framing = framing or Framing()
+    framing, place = framing or Framing(), place or Place()
     rng = np.random.default_rng(seed)
-    width, height = (int(rng.choice(_SIDES)) for _ in range(2))
+    width, height = place.size(rng)
     size = (width * _SUPERSAMPLE, height * _SUPERSAMPLE)
     canvas = _background(size, rng)
     parts = Image.new("L", size, 0)
-
-    span = rng.uniform(framing.smallest, framing.largest) * min(size)
-    scale = span / 1.45
-    margin = 0.62 * span
-    centre = [rng.uniform(margin, side - margin) for side in size]
-    pen = Pen(canvas, parts, centre, scale, rng.uniform(-0.45, 0.45), bool(rng.integers(2)))
-    if behind is not None:
-        behind(canvas, pen)
-    _perch(pen, rng)
-    _bird(pen, traits, rng)
-    _foreground(canvas, parts, pen, rng)
+    for pose in place.poses(size, framing, rng):
+        pen = Pen(canvas, parts, list(pose.centre), pose.scale, pose.angle, pose.flipped)
+        if behind is not None:
+            behind(canvas, pen)
+        _perch(pen, rng)
+        _bird(pen, traits, rng)
+        _foreground(canvas, parts, pen, rng)
     return Drawing(canvas, parts, (width, height), rng)
 
 

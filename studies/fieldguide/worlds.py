@@ -1,8 +1,10 @@
 """The field guide's worlds: the same birds in the same places, drawn in other ways.
 
 `python -m studies.fieldguide.worlds FOLDER --world sketch --images 4` draws an archive of one
-world. Picture N shows the same species, at the same place and size, in every world, and in `photo`
-it is picture N of the sample archive: where accuracy differs, the world alone made it differ.
+world. Picture N shows the same species in every world, in the first five at the same place and
+size, and in `photo` it is picture N of the sample archive: where accuracy differs, the world alone
+made it differ. In the last four, number, place or size of the birds differ, and the rest is that of
+`photo`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ import numpy as np
 from PIL import Image
 
 from lazsl.errors import UserError
-from studies.fieldguide.drawing import Scene, draw_flat, draw_scene
+from studies.fieldguide.drawing import Place, Scene, draw_flat, draw_scene
+from studies.fieldguide.placing import BORDER, CLOSE_UP, PANORAMA, SEVERAL
 from studies.fieldguide.renderings import in_bad_light, painted, sketched, strewn
 from studies.fieldguide.sample import (
     FRAMING,
@@ -32,14 +35,29 @@ from studies.fieldguide.sample import (
 from studies.fieldguide.species import Species
 from studies.fieldguide.traits import PARTS
 
-World = Literal["photo", "sketch", "painting", "clutter", "dusk"]
+World = Literal[
+    "photo", "sketch", "painting", "clutter", "dusk", "several", "border", "closeup", "panorama"
+]
 WORLDS: dict[World, str] = {
     "photo": "the sample archive's own: flat colours in uneven light, a little noise",
     "sketch": "pencil outlines and hatching on paper, without colour",
     "painting": "oil paint in strokes, stronger and warmer colours",
     "clutter": "photo, with pieces of three other species strewn around the bird",
     "dusk": "photo in low light, moved or out of focus, noisy, saved as a poor JPEG",
+    "several": "photo of two or three birds of the species",
+    "border": "photo in which the border cuts off a quarter to nearly a half of the bird",
+    "closeup": "photo of a bird that is larger than the picture",
+    "panorama": "photo that is three to four times as wide as high",
 }
+PLACES: dict[World, Place] = {
+    "several": SEVERAL,
+    "border": BORDER,
+    "closeup": CLOSE_UP,
+    "panorama": PANORAMA,
+}
+"""Worlds whose birds are elsewhere than in `photo`."""
+RENDERINGS = tuple(world for world in WORLDS if world not in PLACES)
+"""The others: the same scenes, seen in other ways."""
 assert tuple(WORLDS) == get_args(World)
 
 _OTHERS = 3
@@ -70,7 +88,7 @@ def world_scene(
         rest = [s.traits for s in sample_species(draw) if s.name != shown.name]
         others = [rest[i] for i in rng.choice(len(rest), size=_OTHERS, replace=False)]
         return shown, draw_scene(shown.traits, seed, FRAMING, strewn(others, rng))
-    scene = draw_scene(shown.traits, seed, FRAMING)
+    scene = draw_scene(shown.traits, seed, FRAMING, place=PLACES.get(world))
     return shown, in_bad_light(scene, rng) if world == "dusk" else scene
 
 

@@ -32,7 +32,7 @@ from lazsl.images.crops import cut_crops
 from lazsl.model.dense import DenseEncoder
 from lazsl.run import models
 from lazsl.settings import make_job
-from studies.guide import WORLDS, World
+from studies.guide import RENDERINGS, World
 from studies.pages.embedded_world import embedded_world
 from studies.pages.forward_passes_page import draw, page
 
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the page goes")
     parser.add_argument("--json", type=Path, help="all figures")
     parser.add_argument("--work", type=Path, help="keeps worlds and embeddings; default: a new one")
-    parser.add_argument("--worlds", nargs="+", choices=list(WORLDS), default=list(WORLDS))
+    parser.add_argument("--worlds", nargs="+", choices=RENDERINGS, default=RENDERINGS)
     parser.add_argument("--pictures", type=int, default=PICTURES, help="per species, 2 or more")
     args = parser.parse_args()
     logging.disable(logging.INFO)

@@ -53,6 +53,8 @@ PLACES: dict[World, Place] = {
     "closeup": close_up,
     "panorama": panorama,
 }
+RENDERINGS = tuple(world for world in WORLDS if world not in PLACES)
+"""Worlds of the same scenes, seen in other ways."""
 FRAMING = Framing()
 _OTHERS = 3
 

@@ -20,7 +20,8 @@ from lazsl.images.crop_layouts import (
 )
 from lazsl.settings import RegionSettings
 
-SIZES = [(640, 480), (31, 17), (3, 500), (500, 3), (2, 2), (400, 400)]
+SIZES = [(640, 480), (31, 21), (480, 720), (2, 2), (400, 400)]
+LONG = [(1280, 320), (320, 1280), (1000, 600), (620, 340), (3, 500), (500, 3)]
 
 
 def digest(number: int) -> str:
@@ -52,8 +53,26 @@ def test_a_pyramid_is_the_whole_image_and_whole_levels_of_squares_that_touch_its
     )
 
 
+@pytest.mark.parametrize("size", LONG)
+def test_in_a_long_image_no_place_is_left_out_of_a_level(size: tuple[int, int]) -> None:
+    boxes = draw_boxes(*size, digest(0), RegionSettings(layout="pyramid", count=90))
+    assert boxes.shape == (91, 4) and (boxes[:, :2] >= 0).all()
+    assert (boxes[:, 2:] <= np.array(size)).all()
+    start = 1
+    for along, side in ((2, 0.75), (3, 0.5), (4, 0.4), (5, 0.35), (6, 0.3)):
+        level = boxes[start : start + along**2]
+        start += along**2
+        sides = level[:, 2:] - level[:, :2]
+        assert len(np.unique(sides)) == 1 and sides[0, 0] >= max(1, int(side * min(size)))
+        seen = np.zeros(size[::-1], bool)
+        for left, top, right, bottom in level:
+            seen[top:bottom, left:right] = True
+        # So few squares cover no more of a strip.
+        assert seen.all() or seen.sum() == along**2 * sides[0, 0] ** 2
+
+
 @pytest.mark.parametrize("count", [29, 90])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [*SIZES, *LONG])
 def test_a_zoom_begins_as_a_pyramid_and_its_fine_squares_fill_its_window(
     size: tuple[int, int], count: int
 ) -> None:

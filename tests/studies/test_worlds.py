@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import binary_dilation, label
 
 from lazsl.errors import UserError
 from studies.fieldguide import sample
 from studies.fieldguide.drawing import Scene
 from studies.fieldguide.traits import COLOURS, PARTS
 from studies.fieldguide.worlds import (
+    PLACES,
+    RENDERINGS,
     WORLDS,
     World,
     draw_world,
@@ -56,8 +59,8 @@ def test_a_scene_is_a_function_of_its_world_species_and_picture(
     assert other.image.tobytes() != again.image.tobytes()
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_a_bird_sits_in_the_same_place_in_every_world(
+@pytest.mark.parametrize("world", RENDERINGS)
+def test_a_bird_sits_in_the_same_place_in_every_rendering(
     world: World, scenes: dict[World, list[Scene]]
 ) -> None:
     for photo, scene in zip(scenes["photo"], scenes[world], strict=True):
@@ -106,6 +109,30 @@ def test_parts_have_their_colours_where_the_map_says(
         # Light changes how bright a colour is; its hue stays nearest to the true one.
         apart = {c: np.linalg.norm(colour / colour.sum() - np.array(c) / sum(c)) for c in wanted}
         assert min(apart, key=lambda c: apart[c]) == wanted[index]
+
+
+def test_birds_are_several_cut_off_large_or_lost_in_a_panorama(
+    scenes: dict[World, list[Scene]],
+) -> None:
+    def birds(scene: Scene) -> int:
+        # A blade of grass parts a bird, and a leg is thin.
+        closed = binary_dilation(scene.parts > 0, iterations=8)
+        return int(label(closed)[1])
+
+    def of_picture(scene: Scene) -> float:
+        return float((scene.parts > 0).mean())
+
+    assert set(scenes) - set(RENDERINGS) == set(PLACES)
+    assert all(birds(scene) in (2, 3) for scene in scenes["several"])
+    for photo, border, closeup, panorama in zip(
+        *(scenes[world] for world in ("photo", "border", "closeup", "panorama")), strict=True
+    ):
+        rim = np.ones(border.parts.shape, bool)
+        rim[2:-2, 2:-2] = False
+        assert (border.parts[rim] > 0).any() and of_picture(border) < of_picture(photo)
+        assert of_picture(closeup) > 0.25 > of_picture(photo)
+        width, height = panorama.image.size
+        assert 2.9 < width / height < 4.1 and birds(panorama) == 1
 
 
 def test_pieces_of_other_birds_are_background_and_leave_the_bird_as_it_was(
