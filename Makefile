@@ -80,13 +80,12 @@ cookbook: install ## label the sample twice and write docs/sql.md with every que
 pictures: install ## make the pictures of the README and docs from the sample (needs Chromium; 2 min)
 	$(BIN)/python -m studies.pages.pictures
 
-evaluation: install ## measure the sample archive anew and write docs/research/evaluation (half an hour)
-	$(BIN)/lazsl label --sample --preset paper -w workspace/paper
-	$(BIN)/python -m studies.pages.methods_page workspace/paper docs/research/evaluation
-	@for page in trust localisation controls; do $(BIN)/python -m studies.pages.$${page}_page workspace/paper > docs/research/evaluation/$$page.new && mv docs/research/evaluation/$$page.new docs/research/evaluation/$$page.md || exit 1; done
-	$(BIN)/python -m studies.pages.worlds_page > docs/research/evaluation/worlds.new && mv docs/research/evaluation/worlds.new docs/research/evaluation/worlds.md
+evaluation: install ## measure the field guide anew and write docs/research/evaluation (an hour)
+	$(BIN)/python -m studies.pages.evidence_page workspace/evidence docs/research/evaluation
+	$(BIN)/python -m studies.pages.methods_page workspace/evidence docs/research/evaluation
+	@for page in trust localisation controls; do $(BIN)/python -m studies.pages.$${page}_page workspace/evidence > docs/research/evaluation/$$page.new && mv docs/research/evaluation/$$page.new docs/research/evaluation/$$page.md || exit 1; done
 	$(MAKE) tree
-	$(BIN)/python -m studies.pages.evidence_page workspace/evidence > docs/research/evaluation/evidence.new && mv docs/research/evaluation/evidence.new docs/research/evaluation/evidence.md
+	$(BIN)/python -m studies.pages.ten_explanations workspace/pictures docs/research/evaluation
 
 tree: install ## measure what parents, presence and the floor are worth; write docs/research/evaluation/tree.md (15 min)
 	$(BIN)/lazsl label --sample -w workspace/parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lazsl.explain.evidence import Evidence, every_region
+from lazsl.explain.maps import sharpened
 from lazsl.images.region_maps import explained
 
 SHUFFLES = 99
@@ -26,7 +27,7 @@ def localised(evidence: Evidence) -> np.ndarray:
     size = (evidence.width, evidence.height)
     scale = _GRID / max(size)
     grid = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-    values = without_size(boxes, similarity)
+    values = sharpened(boxes, without_size(boxes, similarity), size)
     peaks = explained(boxes, values, size, grid).max(axis=(1, 2))
     count = np.zeros(values.shape[1])
     for draw in range(1, SHUFFLES + 1):

@@ -25,6 +25,8 @@ from lazsl.images.region_maps import explained, fitting_grid
 Kernel = Literal["box", "soft", "hann"]
 """How a region's share lies in its box: evenly; evenly but for soft edges; most in the middle."""
 
+_SHARPNESS = 2.0  # standard deviations in which what is drawn apart grows by e
+
 TAPERS: dict[Kernel, float] = {"box": 0.0, "soft": 0.3, "hann": 1.0}
 """The part of a side over which a share fades, half of it at either end: Tukey's window."""
 
@@ -67,7 +69,8 @@ def attribute_maps(evidence: Evidence, grid: tuple[int, int] | None = None) -> n
 
 
 def place_maps(evidence: Evidence, grid: tuple[int, int] | None = None) -> np.ndarray:
-    """(N, h, w) float64, -1..1: where each attribute was found, by `explained`.
+    """(N, h, w) float64, -1..1: where each attribute was found, by `explained` of what is
+    `sharpened`.
 
     Args:
         evidence: one class on one image.
@@ -75,7 +78,31 @@ def place_maps(evidence: Evidence, grid: tuple[int, int] | None = None) -> np.nd
     """
     size = (evidence.width, evidence.height)
     boxes, similarity = every_region(evidence)
-    return explained(boxes, similarity, size, grid or fitting_grid(size))
+    return explained(boxes, sharpened(boxes, similarity, size), size, grid or fitting_grid(size))
+
+
+def sharpened(boxes: np.ndarray, values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(R, N) float64: exp(z / 2), with z the values in standard deviations from their mean, where
+    regions are small; the values as they are where they are not.
+
+    Few of many small regions show an attribute, and how unlike it the others are says nothing of
+    its place: this draws the first apart and the others together, whatever the scale of a model's
+    similarities. Of large regions (fewer than half span half of the image's shorter side or less),
+    most show it, and what the others lack says as much.
+
+    Args:
+        boxes: (R, 4) left, top, right, bottom.
+        values: (R, N), similarities or what is left of them.
+        size: (width, height) of the image.
+    """
+    small = boxes[:, 2] - boxes[:, 0] <= min(size) / 2
+    if 2 * small.sum() < len(boxes):
+        return values
+    apart = values - values.mean(axis=0, keepdims=True)
+    spread_out = np.sqrt((apart**2).mean(axis=0, keepdims=True))
+    # What is below this is rounding.
+    scale = np.where(spread_out > 1e-9, _SHARPNESS * spread_out, np.inf)
+    return np.asarray(np.exp(apart / scale))
 
 
 def _overlap(first: np.ndarray, last: np.ndarray, edges: np.ndarray, kernel: Kernel) -> np.ndarray:

@@ -237,8 +237,7 @@ def labelled(folder: Path, labels: str, **changes: Any) -> Run:
         labels=labels,
         workspace=str(folder / "workspace"),
         model="fieldguide",
-        shard_size=32,
-        **changes,
+        **{"shard_size": 32, **changes},
     )
     run = open_run(job)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)

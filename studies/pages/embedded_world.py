@@ -37,14 +37,38 @@ def embedded_world(
     archive = folder / f"{world}-{draw}-{pictures}"
     if not archive.exists():
         drawn(archive, world, pictures, draw)
-    truth = str(archive / "truth.csv")
+    return embedded_archive(
+        folder,
+        archive / "images",
+        archive / "labels.json",
+        archive / "truth.csv",
+        model,
+        **settings,
+    )
+
+
+def embedded_archive(
+    folder: Path,
+    images: Path,
+    labels: Path,
+    truth: Path,
+    model: str = "fieldguide",
+    **settings: Any,
+) -> tuple[Run, StoredRun, Known]:
+    """The same of any archive with its label set and truth.
+
+    Args:
+        folder: for a workspace.
+        images, labels, truth: where they are.
+        model, **settings: as above.
+    """
     job = make_job(
-        archive=str(archive / "images"),
-        labels=str(archive / "labels.json"),
+        archive=str(images),
+        labels=str(labels),
         workspace=str(folder / "workspace"),
         model=model,
         device="cpu",
-        truth=truth,
+        truth=str(truth),
         **settings,
     )
     run = open_run(job)
@@ -55,4 +79,4 @@ def embedded_world(
         if not steps.is_embedded(run, shard):
             steps.embed_shard(run, shard, steps.stage_shard(run, shard, folder / "stage" / shard))
     stored = open_stored(job.workspace, run.key)
-    return run, stored, join_truth(stored, truth)
+    return run, stored, join_truth(stored, str(truth))

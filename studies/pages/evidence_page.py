@@ -1,286 +1,218 @@
 """Aligners and layouts, by how right they are and where they point:
-`nice python -m studies.pages.evidence_page FOLDER`.
+`nice python -m studies.pages.evidence_page FOLDER PAGES`.
 
-Draws species that nothing was chosen on, embeds their pictures with the embedded model under every
-layout and prints `docs/research/evaluation/evidence.md`. What is drawn and embedded stays in the
-folder, so that the page can be printed again.
+Draws species that nothing was chosen on in all worlds, embeds their pictures with the embedded
+model under every layout, and writes `evidence.md` and `worlds.md` of docs/research/evaluation. What
+is drawn and embedded stays in the first folder, so that the pages can be written again.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
-from scipy.stats import binomtest
 
-from lazsl.evaluation.answers import Answers, ask_methods
-from lazsl.evaluation.controls import embedded, shuffled
-from lazsl.evaluation.localisation import ATTRIBUTIONS, evidence_of
-from lazsl.evaluation.methods import method
 from lazsl.evaluation.sections.section import table
-from lazsl.evaluation.sentences import Sentences, text_tower
-from lazsl.evaluation.stored import Images, Known, StoredRun, read_images
-from lazsl.evaluation.tally import Tally, Truth
+from lazsl.evaluation.stored import read_images
+from lazsl.evaluation.tally import Tally
 from lazsl.evaluation.trust import measure_trust
-from lazsl.images.region_maps import fitting_grid
-from lazsl.intervals import accuracy
-from lazsl.run.run import Run
-from lazsl.scoring.embedded import EmbeddedLabels
-from lazsl.settings import ScoringSettings
-from studies.guide import PARTS, World, all_phrases, read_parts
-from studies.pages.embedded_world import embedded_world
-
-DRAWS = (4201,)
-"""Of species and places; nothing was chosen on them."""
-
-SEEN: tuple[World, ...] = ("photo", "painting", "clutter")
-PICTURES = 1
-ONE_SIDED = {"aligner": "one-sided"}
-PART_OF = {phrase.text: phrase.part for phrase in all_phrases()}
-
-
-@dataclass(frozen=True)
-class Way:
-    """A row of the table: a layout, and the methods and maps that are measured on it."""
-
-    name: str
-    regions: dict[str, Any]
-    methods: tuple[str, ...] = ("one-sided",)
-    maps: tuple[str, ...] = ("place",)
-
-
-WAYS = (
-    Way(
-        "random, 0.6 to 0.9",
-        {},
-        ("lazsl", "crop-mean", "one-sided"),
-        ("place", "contribution"),
-    ),
-    Way("pyramid of 30", {"layout": "pyramid", "count": 29}),
-    Way("zoom, 14 then 16", {"layout": "zoom", "count": 29}),
-    Way(
-        "zoom, 14 then 16, doubt 0.0005", {"layout": "zoom", "count": 29, "doubt": 0.0005}, maps=()
-    ),
-    Way("zoom, 30 then 61", {"layout": "zoom", "count": 90}, maps=("place", "contribution")),
+from lazsl.store.folder import Folder
+from studies.fieldguide.sample import FIRST_GUIDE
+from studies.guide import sample_species
+from studies.pages import row_penalty
+from studies.pages.filled import filled
+from studies.pages.ways import (
+    DRAWS,
+    EARLY,
+    FAST,
+    FULL,
+    PAPER,
+    PYRAMID,
+    READ,
+    WAYS,
+    Measured,
+    Table,
+    ask,
+    cell,
+    drawn,
+    figure,
+    measure_all,
+    measure_control,
+    paired,
+    sample,
+    together,
 )
-FAST, FULL = WAYS[2], WAYS[4]
+from studies.pages.worlds_page import page as worlds_page
 
-
-class Near(Truth):
-    """Parts with all that is within a hundredth of the picture's shorter side of them."""
-
-    def mask(self, name: str | None) -> np.ndarray:
-        inside = super().mask(name)
-        if not inside.any():
-            return inside
-        near: np.ndarray = distance_transform_edt(~inside) <= 0.01 * min(inside.shape)
-        return near
-
-
-@dataclass
-class Found:
-    """What one way did, over all draws and worlds.
-
-    right: by method, by picture. scores: by method, of the best classes. passes: of every picture.
-    pointing, near: by map, and with the margin of `Near`. share: of the bird, by part.
-    """
-
-    right: dict[str, dict[str, bool]] = field(default_factory=dict)
-    scores: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    passes: list[int] = field(default_factory=list)
-    pointing: dict[str, Tally] = field(default_factory=dict)
-    near: Tally = field(default_factory=Tally)
-    share: dict[str, list[float]] = field(default_factory=dict)
+TITLES = {"lazsl": "LaZSL as published", "crop-mean": "plain mean", "one-sided": "one-sided"}
+SMALL = 0.06
+"""Parts that fill less than this of the bird are small."""
 
 
 def main() -> None:
-    """Print the page."""
+    """Write both pages."""
     logging.disable(logging.INFO)
-    folder = Path(sys.argv[1])
-    by_way = {way.name: Found() for way in WAYS}
-    control = Found()
-    for draw in DRAWS:
-        for world in SEEN:
-            for way in WAYS:
-                print(draw, world, way.name, file=sys.stderr, flush=True)
-                measure(folder, draw, world, way, by_way[way.name])
-            print(draw, world, "shuffled", file=sys.stderr, flush=True)
-            measure(folder, draw, world, FULL, control, shuffled_words=True)
-    print(page(by_way, control), end="")
+    folder, pages = Path(sys.argv[1]), Folder(sys.argv[2])
+    measured = measure_all(folder, families)
+    pages.write_bytes("worlds.md", worlds_page(measured).encode())
+    control = together(list(measure_control(folder, families).values()))
+    fixed, penalties = list(fixed_rows(folder)), list(penalty_rows(folder))
+    pages.write_bytes("evidence.md", page(measured, control, fixed, penalties).encode())
 
 
-def measure(
-    folder: Path, draw: int, world: World, way: Way, measured: Found, shuffled_words: bool = False
-) -> None:
-    """Add what a way does on one archive."""
-    # Both aligners are asked of the same crops, and what is stored does not depend on them, unless
-    # the label decides when to stop.
-    scoring = ONE_SIDED if "layout" in way.regions else {}
-    opened = embedded_world(folder, world, PICTURES, draw, regions=way.regions, scoring=scoring)
-    run, stored, known = opened
-    labels = stored.embedded_labels
-    if shuffled_words:
-        labels = embedded(stored, shuffled(stored.labelset, 0), text_tower(stored))
-    answers = ask(stored, known, labels, way)
-    for name in way.methods:
-        keys = (f"{draw} {world} {key}" for key in answers.keys)
-        right = dict(zip(keys, answers.right(name).tolist(), strict=True))
-        measured.right.setdefault(name, {}).update(right)
-        measured.scores.setdefault(name, []).append(answers.scores[name])
-    archive = folder / f"{world}-{draw}-{PICTURES}"
-    for image in read_images(stored, set(known.class_index), memory_bytes=1):
-        measured.passes.append(1 + image.crops.shape[1])
-        if way.maps:
-            point(image, archive, run, labels, known, way, measured)
+def families(draw: int) -> dict[str, str]:
+    """The family of every species of a draw."""
+    return {species.name: str(species.family) for species in sample_species(draw)}
 
 
-def ask(stored: StoredRun, known: Known, labels: EmbeddedLabels, way: Way) -> Answers:
-    """What the way's methods call every picture, with these sentences."""
-    none: dict[str, str] = {}
-    one_sided = stored.one_sided
-    sentences = Sentences(labels.classes, labels.names, labels.packed, None, None, none, one_sided)
-    images = read_images(stored, set(known.class_index))
-    methods = [method(name) for name in way.methods]
-    return ask_methods(images, known, methods, sentences, stored.job.scoring)
+def page(
+    measured: Table,
+    control: Measured,
+    fixed: list[tuple[str, ...]],
+    penalties: list[tuple[str, ...]],
+) -> str:
+    """`evidence.md`.
 
-
-def point(
-    image: Images,
-    archive: Path,
-    run: Run,
-    labels: EmbeddedLabels,
-    known: Known,
-    way: Way,
-    measured: Found,
-) -> None:
-    """Add where the maps of one image point, of the class that it shows."""
-    shown = known.class_index[image.image_ids[0]]
-    parts_of_pixels = read_parts(archive, image.keys[0])
-    number = len(measured.passes)
-    truth, near = Truth(number, parts_of_pixels, PARTS), Near(number, parts_of_pixels, PARTS)
-    for part in PARTS[1:]:
-        if (share := truth.share(part)) > 0:
-            measured.share.setdefault(part, []).append(share)
-    for name, scoring in scorings(run, way).items():
-        (evidence,) = evidence_of(image, labels, scoring, np.array([[shown]]))[0]
-        grid = fitting_grid((evidence.width, evidence.height))
-        meant = [PART_OF[text] for text in evidence.attributes]
-        for kind in way.maps:
-            maps = ATTRIBUTIONS[kind](evidence, None, grid)
-            measured.pointing.setdefault(f"{name} {kind}", Tally()).add(maps, meant, truth)
-            if name == "one-sided" and kind == "place":
-                measured.near.add(maps, meant, near)
-
-
-def scorings(run: Run, way: Way) -> dict[str, ScoringSettings]:
-    """The aligners whose maps are measured."""
-    if "lazsl" in way.methods:
-        return {"lazsl": run.job.scoring}
-    scoring = run.job.scoring
-    if not scoring.one_sided:
-        from lazsl.model.logit_scale import logit_scale
-
-        scoring = ScoringSettings(aligner="one-sided").resolved(logit_scale(run.source))
-    return {"one-sided": scoring}
-
-
-def page(by_way: dict[str, Found], control: Found) -> str:
-    """The page in Markdown."""
-    published = by_way[WAYS[0].name].right["lazsl"]
-    rows = list(_rows(by_way, published))
+    Args:
+        measured: in all worlds.
+        control: the evidence layout with shuffled attributes.
+        fixed: rows of `fixed_rows`.
+        penalties: rows of `penalty_rows`.
+    """
+    by_way = {
+        name: together([by_world[world] for world in READ]) for name, by_world in measured.items()
+    }
     full, fast = by_way[FULL.name], by_way[FAST.name]
-    pictures = len(published)
+    place = full.pointing["place"]
     share = {part: float(np.mean(values)) for part, values in full.share.items()}
-    place = full.pointing["one-sided place"]
+    small = [part for part in share if share[part] < SMALL]
     parts = [
         (
             part,
             f"{share[part]:.1%}",
-            _figure(partial(place.figures, "pointing", part)),
-            _figure(partial(full.near.figures, "pointing", part)),
-            _figure(partial(fast.pointing["one-sided place"].figures, "pointing", part)),
+            *(figure(tally, part) for tally in (place, full.near, fast.pointing["place"])),
         )
         for part in sorted(share, key=lambda part: share[part])
     ]
-    worlds = [
-        (
-            world,
-            *(
-                f"{100 * np.mean([r for k, r in right.items() if k.split()[1] == world]):.1f}"
-                for right in (
-                    published,
-                    by_way[WAYS[0].name].right["crop-mean"],
-                    fast.right["one-sided"],
-                    full.right["one-sided"],
-                )
-            ),
-        )
-        for world in SEEN
-    ]
-    by_control = np.array(list(control.right["one-sided"].values()), float)
-    return _PAGE.format(
-        pictures=pictures,
+    early = by_way[EARLY.name].called["one-sided"]
+    same = [fast.called["one-sided"][key] == name for key, name in early.items()]
+    return filled(
+        "evidence.md",
+        same=cell(np.array(same)),
+        pictures=len(by_way[PAPER.name].right["lazsl"]),
         draws=" and ".join(map(str, DRAWS)),
-        worlds=", ".join(SEEN),
+        worlds=", ".join(READ),
         ways=table(
             ("score", "regions", "passes", "top-1", "published : it", "p", "pointing"),
-            rows,
+            list(_rows(by_way)),
             text_columns=2,
         ),
+        parts=table(("part", "of the bird", "parts", "within 1 %", "parts-fast"), parts),
+        all_parts=figure(place),
+        all_near=figure(full.near),
+        small_parts=", ".join(small),
+        small=figure(only(place, small)),
+        small_near=figure(only(full.near, small)),
+        fixed=table(("regions", "passes", "top-1", "LaZSL, 91 : it", "p"), fixed),
         trust=table(
             ("preset", "temperature", "ECE", "labelled at 95 %", "held out: labelled", "right"),
             [
-                _trust("paper", by_way[WAYS[0].name], "lazsl"),
+                _trust("paper", by_way[PAPER.name], "lazsl"),
                 _trust("parts-fast", fast, "one-sided"),
                 _trust("parts", full, "one-sided"),
             ],
         ),
-        by_world=table(
-            ("world", "LaZSL as published", "plain mean", "parts-fast", "parts"), worlds
+        control_right=cell(control.hits("one-sided")),
+        control_pointing=figure(control.pointing["place"]),
+        penalties=table(
+            ("regions", *(f"rho = {rho:g}" for rho in row_penalty.PENALTIES)), penalties
         ),
-        parts=table(("part", "of the bird", "parts", "within 1 %", "parts-fast"), parts),
-        all_parts=_figure(partial(place.figures, "pointing")),
-        all_near=_figure(partial(full.near.figures, "pointing")),
-        control_right=_cell(by_control),
-        control_pointing=_figure(partial(control.pointing["one-sided place"].figures, "pointing")),
     )
 
 
-TITLES = {"lazsl": "LaZSL as published", "crop-mean": "plain mean", "one-sided": "one-sided"}
+def only(tally: Tally, parts: list[str]) -> Tally:
+    """What was counted of some parts."""
+    kept = [number for number, part in enumerate(tally.parts) if part in parts]
+    return Tally(
+        [tally.images[k] for k in kept],
+        [tally.parts[k] for k in kept],
+        [tally.pointing[k] for k in kept],
+        [tally.thing[k] for k in kept],
+        [tally.energy[k] for k in kept],
+    )
 
 
-def _rows(by_way: dict[str, Found], published: dict[str, bool]) -> Iterator[tuple[str, ...]]:
+def _rows(by_way: dict[str, Measured]) -> Iterator[tuple[str, ...]]:
+    published = by_way[PAPER.name].hits("lazsl")
     for way in WAYS:
         measured = by_way[way.name]
         for name in way.methods:
-            right = measured.right[name]
-            assert right.keys() == published.keys()
-            hits = np.array([right[key] for key in published])
-            theirs = np.array(list(published.values()))
-            won, lost = int((hits & ~theirs).sum()), int((theirs & ~hits).sum())
-            test = ("", "")
-            if name != "lazsl":
-                p = binomtest(won, won + lost).pvalue if won + lost else 1.0
-                test = (f"{lost} : {won}", f"{p:.1g}")
-            kinds = [k for k in measured.pointing if k.startswith(f"{name} ")]
-            pointing = ", ".join(
-                f"{_figure(partial(measured.pointing[k].figures, 'pointing'))} ({k.split()[1]})"
-                for k in kinds
-            )
+            if name not in TITLES:
+                continue
+            hits = measured.hits(name)
+            test = ("", "") if name == "lazsl" else paired(published, hits)
+            # Maps are of the first method.
+            kinds = measured.pointing if name == way.methods[0] else {}
+            pointing = ", ".join(f"{figure(tally)} ({kind})" for kind, tally in kinds.items())
             passes = f"{np.mean(measured.passes):.1f}".removesuffix(".0")
-            yield TITLES[name], way.name, passes, _cell(hits), *test, pointing
+            yield TITLES[name], way.name, passes, cell(hits), *test, pointing
 
 
-def _trust(preset: str, measured: Found, name: str) -> tuple[str, ...]:
+def fixed_rows(folder: Path) -> Iterator[tuple[str, ...]]:
+    """Every way on the first sample archive, by its own model."""
+    published: np.ndarray | None = None
+    for way in WAYS:
+        print("sample", way.name, file=sys.stderr, flush=True)
+        model = f"local-dir:{FIRST_GUIDE / 'model'}"
+        _, stored, known = sample(folder, way, FIRST_GUIDE, model)
+        answers = ask(stored, known, stored.embedded_labels, way)
+        order = np.argsort(answers.keys)
+        if published is None:
+            published = answers.right("lazsl")[order]
+        passes = [
+            1 + images.crops.shape[1]
+            for images in read_images(stored, set(known.class_index))
+            for _ in images.keys
+        ]
+        for name in way.methods:
+            if name not in TITLES:
+                continue
+            hits = answers.right(name)[order]
+            test = ("", "") if name == "lazsl" else paired(published, hits)
+            title = f"{way.name} ({TITLES[name]})"
+            yield title, f"{np.mean(passes):.1f}".removesuffix(".0"), cell(hits), *test
+
+
+def penalty_rows(folder: Path) -> Iterator[tuple[str, ...]]:
+    """Top-1 along the family between both plans, on the first draw, and iterations in brackets."""
+    for way in (PAPER, PYRAMID, FULL):
+        right: list[list[bool]] = [[] for _ in row_penalty.PENALTIES]
+        iterations: list[list[float]] = [[] for _ in row_penalty.PENALTIES]
+        for world in READ:
+            _, stored, known = drawn(folder, world, way, DRAWS[0])
+            epsilon = stored.one_sided.epsilon
+            assert epsilon is not None  # the model has resolved it
+            for images in read_images(stored, set(known.class_index)):
+                for row, image_id in enumerate(images.image_ids):
+                    regions = np.concatenate([images.whole[row : row + 1], images.crops[row]])
+                    for k, rho in enumerate(row_penalty.PENALTIES):
+                        packed = stored.embedded_labels.packed
+                        solved = row_penalty.solve(regions.astype(float), packed, epsilon, rho)
+                        right[k].append(solved.scores.argmax() == known.class_index[image_id])
+                        iterations[k].append(solved.iterations)
+        cells = (
+            f"{100 * np.mean(hits):.1f} ({np.mean(count):.0f})"
+            for hits, count in zip(right, iterations, strict=True)
+        )
+        yield way.name, *cells
+
+
+def _trust(preset: str, measured: Measured, name: str) -> tuple[str, ...]:
     right = np.array(list(measured.right[name].values()))
-    scores = np.concatenate(measured.scores[name])
+    scores = np.stack(measured.scores[name])
     trust = measure_trust(scores, right, np.ones_like(right), 0.95)
     given = "none" if trust.cut is None else f"{trust.cut.coverage:.1%}"
     kept = "" if trust.held_out_precision is None else f"{trust.held_out_precision:.1%}"
@@ -292,83 +224,6 @@ def _trust(preset: str, measured: Found, name: str) -> tuple[str, ...]:
         f"{trust.held_out_coverage:.1%}",
         kept,
     )
-
-
-def _cell(right: np.ndarray) -> str:
-    interval = accuracy(right)
-    return f"{100 * interval.value:.1f} ({100 * interval.low:.1f}-{100 * interval.high:.1f})"
-
-
-def _figure(figures: Callable[[], tuple[float, float, float]]) -> str:
-    mean, low, high = (100 * figure for figure in figures())
-    return f"{mean:.1f} ({low:.1f}-{high:.1f})"
-
-
-_PAGE = """# Evidence: aligners and layouts on species that chose nothing
-
-{pictures} pictures: a fresh draw of 60 species and their places (seed {draws}), one picture of
-each in each of the worlds {worlds}. Nothing was chosen on them: epsilon, sides and windows were
-set on other draws before. The model is the embedded one, and every figure comes from the product's
-own steps (`embed`, `score`, `evaluate`'s methods and maps). Nothing here was measured with a
-pretrained model. Regenerated by
-
-```sh
-.venv/bin/python -m studies.pages.evidence_page workspace/evidence \\
-    > docs/research/evaluation/evidence.md
-```
-
-Passes: forward passes of an image, the whole image's among them. Top-1 and pointing in percent,
-in brackets the 95 % interval, in which an image counts once. Published : it:
-pictures that only LaZSL as published, and only this way, calls rightly; p: McNemar's exact paired
-test of both being right equally often. Pointing: the strongest place of an attribute's map lies
-on its part, over all attributes of the species shown whose part can be seen (`place`: where
-showing it explains the attribute's similarity; `contribution`: what is added up).
-
-{ways}
-
-By world:
-
-{by_world}
-
-What it says: without the marginal that makes every region explain its share the same crops do
-better, and regions at every scale, 30 of them, do more than 91 crops of the paper. Zooming pays
-twice: for the label with few passes, and for the map with many.
-
-## Parts
-
-Pointing of the map `place`, part by part, smallest first. Within 1 %: the strongest place is at
-most a hundredth of the picture's shorter side away from the part.
-
-{parts}
-
-Over all parts {all_parts} of `parts`, {all_near} within 1 %.
-
-## Trust
-
-Confidence fitted on these pictures, for each preset by its own scores: the calibration error was
-measured on halves, each at the temperature of the other; labelled: the part that keeps a promised
-precision of 95 % by its lower bound (Clopper-Pearson); held out: the same with temperature and
-threshold chosen on one half and applied to the other.
-
-{trust}
-
-## Control
-
-The same pictures and regions of `parts` with attributes shuffled between classes (seed 0): top-1
-{control_right}, where a guess is right for 1.7; pointing at the part that the shuffled attribute
-names {control_pointing}.
-
-Shuffled attributes are drawn from the same birds, so some fit by chance.
-
-## Presets
-
-`paper` is the default for your own archives: its accuracy with pretrained models is published,
-its run keys go on where they were, and `parts` was measured with no pretrained model yet; the
-smallest useful crop and epsilon may differ there. The sample archive is labelled by `parts`.
-`lazsl evaluate` shows both aligners side by side from whatever regions a run has stored. (The
-paper's own figures need its random crops: on a pyramid or a zoom its row is LaZSL's plan over
-other regions.)
-"""
 
 
 if __name__ == "__main__":

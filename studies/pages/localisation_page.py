@@ -1,21 +1,24 @@
-"""Where evidence sits on the sample archive: `python -m studies.pages.localisation_page WORKSPACE`.
+"""Where evidence sits on the sample archive, by preset: `python -m studies.pages.localisation_page
+FOLDER`.
 
-Prints `localisation.md` of docs/research/evaluation from the embeddings of a labelled sample (`make
-label`). What every pixel shows is known, because it was drawn.
+Prints `localisation.md` of docs/research/evaluation from the sample as `evidence_page` embeds it
+into the folder; what is missing there is made. What every pixel shows is known: it was drawn.
 """
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
 from lazsl import fieldguide
-from lazsl.alignment.align import select_regions, top_classes
+from lazsl.alignment.align import top_classes
 from lazsl.evaluation.controls import CONTROLS, embedded
 from lazsl.evaluation.localisation import (
     ATTRIBUTIONS,
@@ -27,24 +30,25 @@ from lazsl.evaluation.localisation import (
 from lazsl.evaluation.methods import aligning
 from lazsl.evaluation.sections.section import table
 from lazsl.evaluation.sentences import text_tower
-from lazsl.evaluation.stored import Images, StoredRun, join_truth, open_stored, read_images
+from lazsl.evaluation.stored import Images, Known, StoredRun, read_images
 from lazsl.evaluation.tally import Tally, Truth
 from lazsl.explain.evidence import Evidence
-from lazsl.images.crop_boxes import draw_boxes
+from lazsl.explain.localised import localised
 from lazsl.images.crops import cut_crops
 from lazsl.images.region_maps import fitting_grid
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, choose_device, load_encoder
+from lazsl.scoring.aligned import taking_part
 from lazsl.scoring.embedded import EmbeddedLabels
-from lazsl.settings import RegionSettings, ScoringSettings
+from lazsl.settings import ScoringSettings
 from studies.guide import PARTS, all_phrases, sample_key, sample_scene
 from studies.pages.filled import filled
+from studies.pages.ways import PRESETS, sample
 
 PICTURES = 240
-SMALL = RegionSettings(smallest=0.2)
-SMALL_PICTURES = 60
 DELETION_PICTURES, DELETION_REGIONS = 16, 8
 FRACTIONS = (0.0, 0.01, 0.02, 0.05, 0.1)
+SHOWN = ("paper", "parts")
 DELETED_BY = (BEST, "above floor", "contribution", "best crop", "centre", "uniform")
 BESIDE = (BEST, "place, kept", "above floor", "contribution", "best crop", "centre", "uniform")
 PART_OF = {phrase.text: phrase.part for phrase in all_phrases()}
@@ -53,34 +57,70 @@ SMALLEST_SHARE = 0.02
 
 def main() -> None:
     """Print the page."""
-    stored = open_stored(sys.argv[1] if len(sys.argv) > 1 else "workspace")
-    print(page(stored), end="")
-
-
-def page(stored: StoredRun) -> str:
-    """The page in Markdown, from a run of the sample archive with its own label set."""
-    labels, scoring = stored.embedded_labels, stored.job.scoring
+    logging.disable(logging.INFO)
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "workspace/evidence")
     truths, species = {}, {}
     for number in range(PICTURES):
         shown, scene = sample_scene(number)
         truths[sample_key(number)] = Truth(number, scene.parts, PARTS)
         species[sample_key(number)] = shown.name
+    by_preset = {}
+    for preset in SHOWN:
+        print(preset, file=sys.stderr, flush=True)
+        _, stored, known = sample(folder, PRESETS[preset][0])
+        by_preset[preset] = localise(stored, known, truths, species)
+    print(page(by_preset, truths), end="")
+
+
+@dataclass(frozen=True)
+class Localised:
+    """Where the evidence of one preset sits.
+
+    tallies: by map. marked: of the best map, by whether people are told that it is not localised.
+    controlled: of the best map, by control. areas: under the deletion curve, by
+    map; `intact` before deletion, of so many `attributes`. pictures: how many.
+    """
+
+    tallies: dict[str, Tally]
+    marked: dict[bool, Tally]
+    controlled: dict[str, Tally]
+    areas: dict[str, float]
+    intact: float
+    attributes: int
+    pictures: int
+
+
+def localise(
+    stored: StoredRun, known: Known, truths: dict[str, Truth], species: dict[str, str]
+) -> Localised:
+    """Where the evidence of a run of the sample archive sits, with its own label set.
+
+    Args:
+        stored, known: the run.
+        truths, species: by key, what every pixel shows, and who is shown.
+    """
+    labels, scoring = stored.embedded_labels, stored.job.scoring
     model = text_tower(stored)
     controls = {
         control.title: embedded(stored, control.make(stored.labelset, 0), model)
         for control in CONTROLS
     }
-    tallies = {name: Tally() for name in ATTRIBUTIONS}
+    kinds = [kind for kind in ATTRIBUTIONS if not (scoring.one_sided and kind == "place, kept")]
+    tallies = {kind: Tally() for kind in kinds}
     controlled = {title: Tally() for title in controls}
-    known = join_truth(stored, str(fieldguide.TRUTH_FILE))
+    marked = {False: Tally(), True: Tally()}
     birds = [image for image in singly(stored, set(known.class_index)) if image.keys[0] in truths]
     for image in birds:
         truth, name = truths[image.keys[0]], species[image.keys[0]]
         evidence, rival = with_rival(image, labels, scoring, name)
         grid = fitting_grid((evidence.width, evidence.height))
         parts = [PART_OF[text] for text in evidence.attributes]
-        for kind, maps in ATTRIBUTIONS.items():
-            tallies[kind].add(maps(evidence, rival, grid), parts, truth)
+        for kind in kinds:
+            tallies[kind].add(ATTRIBUTIONS[kind](evidence, rival, grid), parts, truth)
+        pointing, maps = localised(evidence), ATTRIBUTIONS[BEST](evidence, rival, grid)
+        for mark, tally in marked.items():
+            rows = [row for row in range(len(parts)) if pointing[row] != mark]
+            tally.add(maps[rows], [parts[row] for row in rows], truth)
         for title, control in controls.items():
             other, _ = with_rival(image, control, scoring, name)
             # A shuffled attribute names its part; a foreign one stands where another one stood.
@@ -89,68 +129,84 @@ def page(stored: StoredRun) -> str:
     encoder = load_encoder(
         find_model(stored.job.model, stored.job.precision), choose_device("cpu"), "both"
     )
-    small = {name: Tally() for name in BESIDE}
-    right = []
-    for key in list(truths)[:SMALL_PICTURES]:
-        image = embed(key, encoder, SMALL)
-        evidence, rival = with_rival(image, labels, scoring, species[key])
-        right.append(evidence.score > rival.score)
-        grid = fitting_grid((evidence.width, evidence.height))
-        parts = [PART_OF[text] for text in evidence.attributes]
-        for kind in BESIDE:
-            small[kind].add(ATTRIBUTIONS[kind](evidence, rival, grid), parts, truths[key])
-    areas, intact, count = deletion(birds[:DELETION_PICTURES], labels, scoring, species, encoder)
+    deletion = delete(birds[:DELETION_PICTURES], labels, scoring, species, encoder)
+    return Localised(tallies, marked, controlled, *deletion, len(birds))
+
+
+def page(by_preset: dict[str, Localised], truths: dict[str, Truth]) -> str:
+    """The page in Markdown."""
     shares = {
         part: float(np.mean([s for t in truths.values() if (s := t.share(part)) > 0]))
         for part in PARTS[1:]
     }
     large = [part for part in shares if shares[part] >= SMALLEST_SHARE]
+    heads = ("pointing: the part", "pointing: the bird", "energy inside the part")
+    first = next(iter(by_preset.values()))
+
+    def kinds(of_preset: Localised) -> str:
+        return table(("map", *heads), [_figures(*item) for item in of_preset.tallies.items()])
+
+    def parts(of_preset: Localised) -> str:
+        shown = [kind for kind in BESIDE if kind in of_preset.tallies]
+        tallies = of_preset.tallies
+        rows = [
+            (part, f"{shares[part]:.1%}", *(_cell(tallies[k], "pointing", part) for k in shown))
+            for part in sorted(large, key=lambda part: shares[part])
+        ]
+        return table(("part", "of the bird", *shown), rows)
+
+    def marked(preset: str, of_preset: Localised) -> list[tuple[str, ...]]:
+        count = len(of_preset.tallies[BEST].images)
+        return [
+            (
+                f"`{preset}`",
+                "marked not localised" if mark else "drawn",
+                f"{len(tally.images) / count:.1%}",
+                *(_cell(tally, what) for what in ("pointing", "thing")),
+            )
+            for mark, tally in of_preset.marked.items()
+            if tally.images
+        ]
+
+    def controls(of_preset: Localised) -> str:
+        rows = [_figures("the label set", of_preset.tallies[BEST])]
+        rows += [_figures(*item) for item in of_preset.controlled.items()]
+        return table(("attributes", *heads), rows)
+
     return filled(
         "localisation.md",
-        images=len(birds),
-        pairs=len(tallies[BEST].images),
-        parts=table(
-            ("part", "of the bird", *BESIDE),
-            [
-                (
-                    part,
-                    f"{shares[part]:.1%}",
-                    *(_cell(tallies[k], "pointing", part) for k in BESIDE),
-                )
-                for part in large
-            ],
-        ),
+        images=first.pictures,
+        pairs=len(first.tallies[BEST].images),
         small_parts=", ".join(part for part in shares if part not in large) or "none",
-        kinds=table(
-            ("map", "pointing: the part", "pointing: the bird", "energy inside the part"),
-            [_figures(kind, tally) for kind, tally in tallies.items()],
-        ),
-        better=_better(tallies, large),
+        kinds=_by_preset(by_preset, kinds),
+        parts=_by_preset(by_preset, parts),
+        better=_by_preset(by_preset, lambda of_preset: _better(of_preset.tallies, large)),
         deleted=table(
-            ("deleted first", "area under the curve"),
-            [(kind, f"{area:.4f}") for kind, area in areas.items()],
-        ),
-        intact=intact,
-        deletion_images=DELETION_PICTURES,
-        deletion_pairs=count,
-        deletion_regions=DELETION_REGIONS,
-        fractions=", ".join(f"{f:.0%}" for f in FRACTIONS[1:]),
-        controls=table(
-            ("attributes", "pointing: the part", "pointing: the bird", "energy inside the part"),
+            ("deleted first", *(f"`{preset}`" for preset in by_preset)),
             [
-                _figures("the label set", tallies[BEST]),
-                *(_figures(title, tally) for title, tally in controlled.items()),
+                (kind, *(f"{of_preset.areas[kind]:.4f}" for of_preset in by_preset.values()))
+                for kind in DELETED_BY
             ],
         ),
-        small=table(
-            ("map", "pointing: the part", "pointing: the bird", "energy inside the part"),
-            [_figures(kind, tally) for kind, tally in small.items()],
+        intact=", ".join(
+            f"{of_preset.intact:.4f} (`{preset}`)" for preset, of_preset in by_preset.items()
         ),
-        small_images=SMALL_PICTURES,
-        small_right=np.mean(right),
-        small_smallest=SMALL.smallest,
-        small_largest=SMALL.largest,
+        deletion_images=DELETION_PICTURES,
+        deletion_pairs=first.attributes,
+        deletion_regions=DELETION_REGIONS,
+        fractions=", ".join(f"{fraction:.0%}" for fraction in FRACTIONS[1:]),
+        marked=table(
+            ("preset", "map", "of all", *heads[:2]),
+            [row for item in by_preset.items() for row in marked(*item)],
+            text_columns=2,
+        ),
+        controls=_by_preset(by_preset, controls),
     )
+
+
+def _by_preset(by_preset: dict[str, Localised], part: Callable[[Localised], str]) -> str:
+    """A part of the page for each preset, under its name."""
+    return "\n\n".join(f"`{preset}`:\n\n{part(of)}" for preset, of in by_preset.items())
 
 
 def singly(stored: StoredRun, wanted: set[str] | None) -> Iterator[Images]:
@@ -172,26 +228,16 @@ def with_rival(
     image: Images, labels: EmbeddedLabels, scoring: ScoringSettings, name: str
 ) -> tuple[Evidence, Evidence]:
     """The evidence of the class that one image shows, and of the best other class."""
-    keep = select_regions(image.crops, image.whole, scoring.gamma)
-    top = top_classes(image.crops, image.whole, keep, labels.packed, k=2, **aligning(scoring))
+    regions = taking_part(torch.cat([image.whole[:, None], image.crops], 1), scoring)
+    given = (regions.embeddings, image.whole, regions.keep, labels.packed)
+    top = top_classes(*given, k=2, **aligning(scoring))
     true = labels.classes.index(name)
     best = [index for index in top.classes[0].tolist() if index != true]
     evidence, rival = evidence_of(image, labels, scoring, np.array([[true, best[0]]]))[0]
     return evidence, rival
 
 
-def embed(key: str, encoder: Encoder, regions: RegionSettings) -> Images:
-    """A picture of the sample archive with other regions."""
-    data = (fieldguide.IMAGES_DIR / key).read_bytes()
-    with Image.open(fieldguide.IMAGES_DIR / key) as opened:
-        picture = opened.convert("RGB")
-    boxes = draw_boxes(*picture.size, hashlib.sha256(data).hexdigest(), regions)
-    vectors = encoder.encode_crops(torch.from_numpy(cut_crops(picture, boxes, encoder.framing)))
-    size = np.array([picture.size], np.int32)
-    return Images((key,), (key,), vectors[None, 0], vectors[None, 1:], boxes[None, 1:], size)
-
-
-def deletion(
+def delete(
     birds: list[Images],
     labels: EmbeddedLabels,
     scoring: ScoringSettings,

@@ -1,7 +1,7 @@
 """What every method is worth on the sample archive.
 
-`python -m studies.pages.methods_page WORKSPACE FOLDER` writes `methods.md` and its pictures into a
-folder, from the embeddings of a labelled sample (`make label`).
+`python -m studies.pages.methods_page FOLDER PAGES` writes `methods.md` and its pictures into the
+second folder, from the sample as `evidence_page` embeds it into the first, or else embeds it there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from lazsl.evaluation.sweeps import SETTINGS
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from studies.pages.filled import filled
+from studies.pages.ways import PAPER, sample
 
 SEED = 0
 PRECISION = 0.9
@@ -25,10 +26,11 @@ FOLDER = "docs/research/evaluation"
 
 def main() -> None:
     """Write the page and its pictures."""
-    where, folder = sys.argv[1:3] if len(sys.argv) > 2 else ("workspace", FOLDER)
+    where, folder = sys.argv[1:3] if len(sys.argv) > 2 else ("workspace/evidence", FOLDER)
+    run, _, _ = sample(Path(where), PAPER)
     evaluation = evaluate(
-        where, sample_run(where), str(fieldguide.TRUTH_FILE), precision=PRECISION, sweep=SETTINGS,
-        seed=SEED,
+        run.job.workspace, run.key, str(fieldguide.TRUTH_FILE), precision=PRECISION,
+        sweep=SETTINGS, seed=SEED,
     )  # fmt: skip
     pictures = Path(folder) / PICTURES
     pictures.mkdir(parents=True, exist_ok=True)

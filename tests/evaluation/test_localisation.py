@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from contextlib import closing
 
 import numpy as np
@@ -23,7 +25,7 @@ from lazsl.evaluation.localisation import (
 from lazsl.evaluation.stored import StoredRun, open_stored, read_images
 from lazsl.evaluation.tally import Tally, Truth
 from lazsl.explain.evidence import Evidence
-from lazsl.explain.maps import place_maps
+from lazsl.explain.maps import place_maps, sharpened
 from lazsl.images.region_maps import explained, fitting_grid
 from lazsl.run.run import Run
 from lazsl.warehouse.opening import open_warehouse
@@ -109,6 +111,20 @@ def test_a_place_that_all_regions_show_or_none_explains_nothing() -> None:
     assert np.abs(maps).max() <= 1 + 1e-12 and maps[0, 46, 46] > 0 > maps[0, 5, 2]
     assert (explained(boxes, np.ones((3, 2)), (60, 60), (6, 6)) == 0).all()
     assert explained(boxes[:0], np.ones((0, 2)), (60, 60), (6, 5)).shape == (2, 5, 6)
+
+
+def test_similarities_of_small_regions_are_drawn_apart_whatever_the_scale_of_a_model() -> None:
+    values, size = GENERATOR.normal(size=(40, 2)), (120, 90)
+    boxes = np.array([[0, 0, 45, 45]] * 20 + [[0, 0, 46, 46]] * 20)
+    drawn = sharpened(boxes, values, size)
+    for n in range(2):
+        column = values[:, n].tolist()
+        mean, deviation = statistics.fmean(column), statistics.pstdev(column)
+        wanted = [math.exp((value - mean) / (2 * deviation)) for value in column]
+        np.testing.assert_allclose(drawn[:, n], wanted)
+    np.testing.assert_allclose(sharpened(boxes, 0.2 + 0.01 * values, size), drawn)
+    assert (sharpened(boxes, np.full((40, 2), 0.3), size) == 1).all()
+    np.testing.assert_array_equal(sharpened(boxes[1:], values[1:], size), values[1:])
 
 
 def test_a_planted_place_is_found_where_contributions_and_the_centre_miss_it() -> None:

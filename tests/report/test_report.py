@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from lazsl.cli.commands import app
 from lazsl.errors import UserError
+from lazsl.explain.maps import sharpened
 from lazsl.fieldguide import LABELS_FILE
 from lazsl.images.region_maps import explained
 from lazsl.labelset.reading import load_labelset, write_labels
@@ -205,7 +206,8 @@ def test_the_average_map_of_a_single_image_is_its_own(site: Path) -> None:
         cells = np.frombuffer(base64.b64decode(image["plans"][0]["cells"]), "<i2")
         similarity = cells.reshape(len(boxes), -1).astype(float)
         grid = (packed["grid"], packed["grid"])
-        places = explained(boxes, similarity, tuple(image["size"]), grid).clip(0)
+        size = tuple(image["size"])
+        places = explained(boxes, sharpened(boxes, similarity, size), size, grid).clip(0)
         levels = [
             np.frombuffer(base64.b64decode(encoded), np.uint8) for encoded in packed["levels"]
         ]

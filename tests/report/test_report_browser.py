@@ -24,7 +24,7 @@ from reported import HOSTILE_CLASSES, Two, hostile_run, two_runs
 
 from lazsl.explain.evidence import Evidence, every_region
 from lazsl.explain.localised import localised, permutation
-from lazsl.explain.maps import place_maps
+from lazsl.explain.maps import place_maps, sharpened
 from lazsl.explain.side_by_side import pair
 from lazsl.explain.words import reasons
 from lazsl.report.make import make_report
@@ -301,6 +301,12 @@ def test_a_page_shuffles_as_the_picture_of_explain_does(
     for draw in (1, 50, 99):
         drawn = page.evaluate(f"lazsl.maps.permutation({draw}, {count})")
         assert drawn == permutation(draw, count).tolist()
+    values = np.random.default_rng(count).normal(size=count)
+    for side in (40, 60):
+        boxes = np.array([[0, 0, side, side]] * count)
+        given = [boxes.ravel().tolist(), values.tolist(), [120, 100]]
+        apart = page.evaluate("(given) => lazsl.maps.sharpened(...given)", given)
+        assert apart == pytest.approx(sharpened(boxes, values[:, None], (120, 100))[:, 0])
 
 
 def test_an_image_shows_every_method_and_what_else_it_might_be(

@@ -86,7 +86,8 @@
       find("lit").textContent = `${texts(view.plan)[view.attribute]}: not localised, no place stands out for it.`;
       return;
     }
-    maps.paint(canvas, maps.positive(places(similar)), cellsOf, maps.lit);
+    const mapped = view.attribute < 0 ? similar : maps.sharpened(image.boxes, similar, image.size);
+    maps.paint(canvas, maps.positive(places(mapped)), cellsOf, maps.lit);
     const strongest = similar.indexOf(Math.max(...similar));
     outline(context, image.boxes.slice(4 * strongest, 4 * strongest + 4), 2);
     const what = view.attribute < 0 ? names[image.classes[view.plan].class] : texts(view.plan)[view.attribute];

@@ -1,10 +1,11 @@
 "use strict";
 /* From a plan to lit pixels: where an attribute was found is told by how far showing a place
-   explains why regions differ. The same as `explained` in lazsl/evidence.py. */
+   explains why regions differ. The same as `explained` in lazsl/images/region_maps.py. */
 
 lazsl.maps = (() => {
   const LONGEST = 160;
   const BORDER = 1 / 16;
+  const SHARPNESS = 2;
 
   /* Anchors of a scale whose lightness grows evenly, from dark to bright. */
   const HEAT = [
@@ -76,6 +77,16 @@ lazsl.maps = (() => {
       const possible = variance > 1e-9 && spread > 1e-18;
       return possible ? Math.sign(product) * product * product / (variance * spread) : 0;
     });
+  }
+
+  /* Values of one attribute as its map has them: `sharpened` in lazsl/explain/maps.py. */
+  function sharpened(boxes, values, size) {
+    const small = values.filter((_, r) => boxes[4 * r + 2] - boxes[4 * r] <= Math.min(...size) / 2);
+    if (2 * small.length < values.length) return values;
+    const count = Math.max(1, values.length);
+    const mean = values.reduce((sum, value) => sum + value, 0) / count;
+    const spread = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / count);
+    return values.map((value) => (spread > 1e-9 ? Math.exp((value - mean) / spread / SHARPNESS) : 1));
   }
 
   function heat(t) {
@@ -151,7 +162,7 @@ lazsl.maps = (() => {
   function localised(boxes, values, size) {
     const scale = 24 / Math.max(...size);
     const cellsOf = size.map((side) => Math.max(1, Math.round(side * scale)));
-    const left = withoutSize(boxes, values);
+    const left = sharpened(boxes, withoutSize(boxes, values), size);
     const peak = (some) => explained(boxes, some, size, cellsOf).reduce((a, b) => Math.max(a, b), -Infinity);
     const found = peak(left);
     let asHigh = 1;
@@ -162,5 +173,5 @@ lazsl.maps = (() => {
     return true;
   }
 
-  return { localised, permutation, decode, cells, grid, explained, paint, positive, signed, lit, contrasting, heat };
+  return { localised, permutation, decode, cells, grid, explained, sharpened, paint, positive, signed, lit, contrasting, heat };
 })();

@@ -1,0 +1,160 @@
+"""Ten explanations, good, wrong and odd, and whether a reader sees from the picture what decided.
+
+python -m studies.pages.ten_explanations FOLDER PAGES    # labels the sample in FOLDER first
+
+Writes `ten_explanations.md` and its pictures into PAGES (docs/research/evaluation). What a reader
+made of the pictures without words stands in `ten_readings.json` beside the templates, by the
+pictures' digest: a picture that is drawn otherwise has to be read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from lazsl import fieldguide
+from lazsl.explain.explanation import Explanation, explain
+from lazsl.explain.lookup import find_image, find_run
+from lazsl.explain.picture.canvas import Canvas, Style, height
+from lazsl.explain.picture.draw import draw
+from lazsl.explain.picture.places import places
+from lazsl.explain.picture.scene import MARGIN, WIDTH, make_scene
+from lazsl.explain.pixels import read_pixels
+from lazsl.explain.words import because, headline
+from lazsl.run.run import Run
+from lazsl.store.folder import Folder
+from lazsl.warehouse.opening import open_warehouse
+from studies.guide import all_phrases
+from studies.pages.cookbook import labelled
+from studies.pages.filled import filled
+
+READINGS = Path(__file__).with_name("templates") / "ten_readings.json"
+PART_OF = {phrase.text: phrase.part for phrase in all_phrases()}
+GOOD, WRONG, TEN = 4, 3, 10
+COLOURS = 128
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An explanation with its picture, the same without words, and the parts that decided."""
+
+    kind: str
+    explanation: Explanation
+    picture: bytes
+    wordless: bytes
+    parts: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Of what a reader sees."""
+        pixels = Image.open(io.BytesIO(self.wordless)).convert("RGB")
+        return hashlib.sha256(pixels.tobytes()).hexdigest()[:16]
+
+
+class Wordless(Canvas):
+    """A page that leaves out all words but the numbers of badges."""
+
+    def text(
+        self, left: float, top: float, lines: list[str], style: Style, align: str = "left"
+    ) -> float:
+        if all(line.isdigit() for line in lines):
+            return super().text(left, top, lines, style, align)
+        return height(lines, style)
+
+
+def main() -> None:
+    """Write the page and its pictures."""
+    logging.disable(logging.INFO)
+    folder, pages = Path(sys.argv[1]), Folder(sys.argv[2])
+    run = labelled(folder, str(fieldguide.LABELS_FILE), preset="parts", shard_size=64)
+    shown = [explained(run, kind, key) for kind, key in chosen(run)]
+    for number, of_ten in enumerate(shown, start=1):
+        pages.write_bytes(f"pictures/explanation-{number}.png", few_colours(of_ten.picture))
+        pages.write_bytes(f"pictures/wordless-{number}.png", few_colours(of_ten.wordless))
+    readings = json.loads(READINGS.read_text(encoding="utf-8"))
+    pages.write_bytes("ten_explanations.md", page(shown, readings).encode())
+
+
+def chosen(run: Run) -> list[tuple[str, str]]:
+    """Kind and key of ten images: right ones from sure to unsure, wrong ones, and odd files."""
+    with closing(open_warehouse(run.job.warehouse_path)) as connection:
+        rows = connection.execute(
+            "select key, margin, correct from labelled where run = ? and truth is not null "
+            "order by margin desc, key",
+            [run.key],
+        ).fetchall()
+    plates = [(key, right) for key, _, right in rows if not key.startswith(("odd/", "desk/"))]
+    good = [key for key, right in plates if right]
+    wrong = [key for key, right in plates if not right][:WRONG]
+    spread = [good[round(k * (len(good) - 1) / (GOOD - 1))] for k in range(GOOD)]
+    odd = sorted(key for key, _, _ in rows if key.startswith("odd/"))
+    rest = odd[: TEN - len(spread) - len(wrong)]
+    return [
+        *(("right", key) for key in spread),
+        *(("wrong", key) for key in wrong),
+        *(("odd", key) for key in rest),
+    ]
+
+
+def explained(run: Run, kind: str, key: str) -> Shown:
+    """One of the ten."""
+    with closing(open_warehouse(run.job.warehouse_path)) as connection:
+        of_run = find_run(connection, run.key, run.job.workspace)
+        image = find_image(connection, run.key, key)
+        explanation = explain(connection, of_run, image)
+    pixels = read_pixels(image, run.job.max_pixels)
+    assert not isinstance(pixels, str), pixels
+    scene = make_scene(explanation, pixels)
+    band = places(scene)
+    canvas = Wordless(WIDTH, 2 * MARGIN + band.height)
+    band.draw(canvas, MARGIN)
+    parts = tuple(PART_OF[spoken.text] for spoken in scene.decisive)
+    return Shown(kind, explanation, draw(explanation, pixels), canvas.png(), parts)
+
+
+def few_colours(picture: bytes) -> bytes:
+    """A smaller file of the same picture."""
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    file = io.BytesIO()
+    # Pillow dithers only towards a palette that it is given.
+    image.quantize(palette=image.quantize(COLOURS)).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def page(shown: Sequence[Shown], readings: dict[str, dict[str, str]]) -> str:
+    """The page in Markdown."""
+    sections, named, read = [], 0, 0
+    for number, this in enumerate(shown, start=1):
+        reading = readings.get(this.digest)
+        parts = ", ".join(this.parts) or "none: " + "nothing of its own decided"
+        if reading is None:
+            judged = "Not read yet."
+        else:
+            read += 1
+            hit = bool(this.parts) and reading["part"] == this.parts[0]
+            named += hit
+            agreed = "as it was" if hit else "it was not"
+            judged = f"Read without words: {reading['part']}, {agreed}. {reading['note']}"
+        scene_pairs = make_scene(this.explanation, None).pairs
+        sections.append(
+            f"## {number}. {this.kind}: `{this.explanation.image.key}`\n\n"
+            f"![what decided](pictures/explanation-{number}.png)\n\n"
+            f"{headline(this.explanation)}: {because(this.explanation, scene_pairs)} Parts that "
+            f"decided: {parts}.\n{judged} ([without words](pictures/wordless-{number}.png))\n"
+        )
+    return filled(
+        "ten_explanations.md", sections="\n".join(sections), named=named, read=read, ten=len(shown)
+    )
+
+
+if __name__ == "__main__":
+    main()
