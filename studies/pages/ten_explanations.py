@@ -75,7 +75,7 @@ def main() -> None:
     """Write the page and its pictures."""
     logging.disable(logging.INFO)
     folder, pages = Path(sys.argv[1]), Folder(sys.argv[2])
-    run = labelled(folder, str(fieldguide.LABELS_FILE), preset="parts", shard_size=64)
+    run = labelled(folder, str(fieldguide.LABELS_FILE), preset="parts")
     shown = [explained(run, kind, key) for kind, key in chosen(run)]
     for number, of_ten in enumerate(shown, start=1):
         pages.write_bytes(f"pictures/explanation-{number}.png", few_colours(of_ten.picture))
