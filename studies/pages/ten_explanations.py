@@ -22,6 +22,7 @@ from pathlib import Path
 from PIL import Image
 
 from lazsl import fieldguide
+from lazsl.archive.named_archives import note
 from lazsl.explain.explanation import Explanation, explain
 from lazsl.explain.lookup import find_image, find_run
 from lazsl.explain.picture.canvas import Canvas, Style, height
@@ -76,6 +77,7 @@ def main() -> None:
     logging.disable(logging.INFO)
     folder, pages = Path(sys.argv[1]), Folder(sys.argv[2])
     run = labelled(folder, str(fieldguide.LABELS_FILE), preset="parts")
+    note(run.job.archive)
     shown = [explained(run, kind, key) for kind, key in chosen(run)]
     for number, of_ten in enumerate(shown, start=1):
         pages.write_bytes(f"pictures/explanation-{number}.png", few_colours(of_ten.picture))
