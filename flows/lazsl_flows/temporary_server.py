@@ -13,11 +13,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import httpx
 from prefect.context import refresh_global_settings_context
@@ -36,6 +36,8 @@ _AS_PREFECT_DOES = {
 """What Prefect tells a temporary server of its own."""
 _LONGEST = 180.0
 """Seconds that a server may take as long as it lives: on a busy machine a first start is slow."""
+_LIVES = 3
+"""Times that a server that dies is started again."""
 _PATIENCE = 6.0
 """Seconds in which a server that is named must answer."""
 
@@ -83,14 +85,15 @@ def starting_api() -> Iterator[Callable[[], None]]:
     # httpx and websockets would ask a proxy for what is on this machine.
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"]))
-    process, log = _started(port)
+    server = _Server(port)
     answers = False
 
     def wait() -> None:
         nonlocal answers
         url = f"http://127.0.0.1:{port}/api"
-        _wait(f"{url}/health", process, log, home)
+        _wait(f"{url}/health", server, home)
         answers = True
+        server.keep()
         os.environ["PREFECT_API_URL"] = url
         refresh_global_settings_context()
 
@@ -99,7 +102,56 @@ def starting_api() -> Iterator[Callable[[], None]]:
     finally:
         # What Prefect has still to tell a server that was used, it tells as the process ends.
         if not answers:
-            _stop(process)
+            server.stop()
+
+
+class _Server:
+    """A temporary server: its process, and the file that holds what it writes."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._start()
+        atexit.register(self.stop)
+
+    def _start(self) -> None:
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 (written as long as the server lives)
+        settings = get_current_settings().to_environment_variables(exclude_unset=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lazsl_flows.temporary_server_process", str(self.port)],
+            env={**os.environ, **_AS_PREFECT_DOES, **settings},
+            stdin=subprocess.PIPE,
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,  # Ctrl-C is for the command, which still tells it how it ended
+        )
+
+    def keep(self) -> None:
+        """Start it again where it dies: the system kills what takes much memory. Its history is in
+        its database, and Prefect's clients ask again for a minute."""
+        threading.Thread(target=self._keep, daemon=True).start()
+
+    def _keep(self) -> None:
+        for _ in range(_LIVES):
+            self.process.wait()
+            with self._lock:
+                if self._stopped:
+                    return
+                self._start()
+
+    def stop(self) -> None:
+        """End it, for good."""
+        with self._lock:
+            self._stopped = True
+            if self.process.stdin is not None:
+                self.process.stdin.close()
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
 
 
 def server_failed(error: Exception) -> UserError:
@@ -134,35 +186,19 @@ def _check_named(url: str) -> None:
             ) from None
 
 
-def _started(port: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    """A new server's process, and what it writes."""
-    log = tempfile.TemporaryFile()  # noqa: SIM115 (written as long as the server lives)
-    settings = get_current_settings().to_environment_variables(exclude_unset=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lazsl_flows.temporary_server_process", str(port)],
-        env={**os.environ, **_AS_PREFECT_DOES, **settings},
-        stdin=subprocess.PIPE,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,  # Ctrl-C is for the command, which still tells it how it ended
-    )
-    atexit.register(_stop, process)
-    return process, log
-
-
-def _wait(health: str, process: subprocess.Popen[bytes], log: IO[bytes], home: Path) -> None:
+def _wait(health: str, server: _Server, home: Path) -> None:
     deadline = time.monotonic() + _LONGEST
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and server.process.poll() is None:
         try:
             if httpx.get(health, timeout=2).status_code == 200:
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.1)
-    slow = process.poll() is None
-    _stop(process)
-    log.seek(0)
-    written = log.read().decode(errors="replace")
+    slow = server.process.poll() is None
+    server.stop()
+    server.log.seek(0)
+    written = server.log.read().decode(errors="replace")
     if slow:
         raise UserError(
             f"Prefect's temporary server did not answer in {_LONGEST:.0f} s "
@@ -174,14 +210,3 @@ def _wait(health: str, process: subprocess.Popen[bytes], log: IO[bytes], home: P
         f"its home is {home} (PREFECT_HOME names another), which holds only Prefect's own history: "
         f"move {home / 'prefect.db'} away, or make room, and run again"
     )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    process.terminate()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
