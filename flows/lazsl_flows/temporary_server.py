@@ -7,6 +7,7 @@ where it cannot start.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import secrets
 import socket
@@ -27,6 +28,8 @@ from lazsl.errors import UserError, in_one_line
 from lazsl.store.private import private_folder
 from lazsl.store.urls import reason
 from lazsl_flows.startup_checks import check_database, check_proxies, proxy_of, reason_in
+
+log = logging.getLogger("lazsl.server")
 
 _AS_PREFECT_DOES = {
     "PREFECT_UI_ENABLED": "0",
@@ -133,11 +136,19 @@ class _Server:
         threading.Thread(target=self._keep, daemon=True).start()
 
     def _keep(self) -> None:
+        # Prefect writes a page for every event that a server which is away does not hear.
+        logging.getLogger("prefect._internal.concurrency").addFilter(
+            lambda record: "EventsWorker" not in record.getMessage()
+        )
         for _ in range(_LIVES):
             self.process.wait()
             with self._lock:
                 if self._stopped:
                     return
+                log.warning(
+                    "Prefect's temporary server was ended from outside, is started again, and the "
+                    "work goes on; only its history misses what happened meanwhile"
+                )
                 self._start()
 
     def stop(self) -> None:

@@ -120,7 +120,9 @@ def in_words(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> R:
-        logging.getLogger("lazsl").addHandler(_notes)
+        notes = logging.getLogger("lazsl")
+        notes.setLevel(_notes.level)  # Prefect is told to be quiet, and tells every logger
+        notes.addHandler(_notes)
         try:
             with interruptible():
                 return function(*args, **kwargs)
