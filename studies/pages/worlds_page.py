@@ -31,6 +31,9 @@ SHOWN = (
 )
 """Rows: title, way, method."""
 
+UNREAD = 0.5
+"""Of the pictures in the right family, below which a world is called unread."""
+
 POINTED = (
     ("LaZSL as published", PAPER),
     ("`parts-fast`", FAST),
@@ -103,6 +106,11 @@ def page(measured: Table) -> str:
         count=len(WORLDS),
         fast_ahead=len(ahead_of_published(FAST.name, "one-sided")),
         full_ahead=len(ahead_of_published(FULL.name, "one-sided")),
+        unread=" and ".join(
+            f"`{world}`"
+            for world in WORLDS
+            if np.mean(measured[FULL.name][world].family["one-sided"]) < UNREAD
+        ),
         kept=", ".join(
             f"`{world}` {kept(world, PAPER.name, 'lazsl')} (`parts`: "
             f"{kept(world, FULL.name, 'one-sided')})"

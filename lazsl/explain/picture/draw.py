@@ -59,7 +59,9 @@ def _footnote(scene: Scene) -> Band:
 
 def reading(scene: Scene) -> str:
     """How to read what is drawn; nothing is explained that is not there."""
-    sentences = ["Framed crops: the region that speaks most for an attribute."]
+    sentences = [
+        "Framed crops: the region most like an attribute, around the place where it was found."
+    ]
     maps = [
         scene.maps(evidence)
         for evidence in (scene.explanation.this, scene.explanation.other)

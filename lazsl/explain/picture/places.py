@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image as Pixels
 
+from lazsl.explain.evidence import Evidence
 from lazsl.explain.picture.canvas import DPI, Canvas, Frame, Style, wrap
 from lazsl.explain.picture.overlay import THIS, dimmed
 from lazsl.explain.picture.scene import GAP, INNER, MARGIN, SMALL, Band, Scene
@@ -40,18 +41,21 @@ def places(scene: Scene) -> Band:
         for number, pair in enumerate(shown):
             assert pair.this is not None
             crop = Frame(beside, top + number * (side + 0.14), side, side)
-            draw_crop(canvas, crop, scene, pair.this, THIS)
+            draw_crop(canvas, crop, scene, scene.explanation.this, pair.this, THIS)
             draw_badge(canvas, crop.left, crop.top, number)
             _say(canvas, crop, room - side, scene, pair)
 
     return Band(tall, draw)
 
 
-def draw_crop(canvas: Canvas, frame: Frame, scene: Scene, spoken: Spoken, colour: str) -> None:
-    """What the region that speaks most for an attribute shows, framed."""
-    left, top, right, bottom = spoken.box
+def draw_crop(
+    canvas: Canvas, frame: Frame, scene: Scene, evidence: Evidence, spoken: Spoken, colour: str
+) -> None:
+    """What the region that shows an attribute of a class best shows, framed."""
+    box = scene.region(evidence, spoken)
+    left, top, right, bottom = box
     fitted = frame.fitted((right - left) / (bottom - top))
-    crop = scene.crop(spoken.box)
+    crop = scene.crop(box)
     if crop is None:
         picture = dimmed(None, fitted.pixels)
     else:

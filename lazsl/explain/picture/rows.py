@@ -72,7 +72,7 @@ def _attribute(
     if spoken is None:
         canvas.text(left, top + _SIDE / 2 - 0.1, ["nothing like it"], NOTE)
         return
-    draw_crop(canvas, Frame(left, top, _SIDE, _SIDE), scene, spoken, colour)
+    draw_crop(canvas, Frame(left, top, _SIDE, _SIDE), scene, evidence, spoken, colour)
     place = Frame(left + _SIDE + 0.1, top, _SIDE, _SIDE).fitted(scene.aspect)
     maps = scene.maps(evidence)
     peak = maps.peak(spoken.index)

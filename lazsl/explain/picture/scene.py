@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image as Pixels
 
-from lazsl.explain.evidence import Evidence
+from lazsl.explain.evidence import Evidence, every_region
 from lazsl.explain.explanation import Explanation
 from lazsl.explain.localised import localised
 from lazsl.explain.maps import place_maps
@@ -22,6 +22,8 @@ INNER = WIDTH - 2 * MARGIN
 
 HEAD, NOTE, SMALL = Style(10.5, True), Style(8, colour=FAINT), Style(8.5)
 
+Box = tuple[int, int, int, int]
+_INSIDE = 0.15  # of a region's side, from its border: what is shown whole
 _SHARPEST = 1600  # pixels of the image's longer side that are kept to draw with
 _CELLS = 96  # of a map's longer side
 
@@ -93,7 +95,24 @@ class Scene:
         """Of one of the two classes."""
         return self._maps[evidence.label]
 
-    def crop(self, box: tuple[int, int, int, int]) -> Pixels.Image | None:
+    def region(self, evidence: Evidence, spoken: Spoken) -> Box:
+        """The region that shows an attribute best: of those around the place where it was found,
+        the one most like it; where it was found nowhere, the one that contributes most."""
+        peak = self.maps(evidence).peak(spoken.index)
+        if peak is None:
+            return spoken.box
+        boxes, similarity = every_region(evidence)
+        place = np.array(peak) * self.size
+        sides = boxes[:, 2:] - boxes[:, :2]
+        depth = np.minimum(place - boxes[:, :2], boxes[:, 2:] - place) / sides
+        around = (depth >= _INSIDE).all(axis=1)
+        if not around.any():
+            return spoken.box
+        best = np.where(around, similarity[:, spoken.index], -np.inf).argmax()
+        left, top, right, bottom = boxes[best].tolist()
+        return left, top, right, bottom
+
+    def crop(self, box: Box) -> Pixels.Image | None:
         """What a region shows, from the image at drawing size."""
         if self.pixels is None:
             return None
