@@ -20,7 +20,7 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.filters["as"] = format  # {{ accuracy | as(".1%") }}, as in a format string
 _FIRST = (
-    "the first field guide, flat shapes on clutter (`LAZSL_FIELDGUIDE=tests/data/first_guide` in the "
+    "the first field guide, flat shapes on clutter (LAZSL_FIELDGUIDE=tests/data/first_guide in the "
     "environment of the command)"
 )
 _PLATES = "the field guide that is shipped, drawn by `studies/plates`"
