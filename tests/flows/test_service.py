@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from connections import connections, logging_connections, unguarded
 from lazsl_flows.summary import table
 from playwright.sync_api import Browser, Page, expect
 from processes import made_once
@@ -198,7 +199,8 @@ def service(
     url = f"http://127.0.0.1:{port}"
     environment |= {
         "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONPATH": f"{code}:{code / 'flows'}",
+        "DO_NOT_TRACK": "1",  # for Prefect's own commands; the service itself must do without
+        **logging_connections(home, f"{code}:{code / 'flows'}"),
         "PREFECT_API_URL": f"{url}/api",
         "LAZSL_WEBHOOK_URL": f"http://127.0.0.1:{listener.server_port}/{SECRET}",
     }
@@ -211,7 +213,12 @@ def service(
     ]
     with (home / "log").open("w") as log:
         process = subprocess.Popen(
-            command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True
+            command,
+            cwd=home,
+            env=unguarded(environment),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         wait_for(lambda: "lazsl serves" in (home / "log").read_text() or process.poll() is not None)
@@ -614,6 +621,12 @@ def test_secrets_are_in_no_log_parameter_or_artifact(service: Service) -> None:
         texts.append(json.dumps(service.ask(f"{path}/filter", {"limit": 200})))
     assert len(texts) > 8 and all(len(text) > 2 for text in texts)
     assert not [text for text in texts if SECRET in text or service.key in text]
+
+
+def test_the_service_and_its_workers_connected_to_this_machine_only(service: Service) -> None:
+    count, outside = connections(service.home)
+    assert count > 10
+    assert not outside
 
 
 def words_of(process: psutil.Process, home: Path) -> list[str]:

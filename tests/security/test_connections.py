@@ -1,147 +1,115 @@
-"""Where a run of the sample connects to, process by process: this machine, and nowhere else."""
+"""Where a run of the sample connects to, process by process: this machine, and nowhere else; and
+who gets an answer from the Prefect server beside it.
+
+What the service connects to is looked at where it works longest: tests/flows/test_service.py.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import socket
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+import psutil
 import pytest
+from connections import connections, logging_connections, unguarded
+from sample import copy_sample
 
 from lazsl import fieldguide
 
-LOG = """
-import json, os, socket, sys
 
-def _log(event, arguments):
-    if event in ("socket.connect", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname"):
-        address = arguments[1] if event in ("socket.connect", "socket.sendto") else arguments[0]
-        line = json.dumps([event, os.path.basename(sys.argv[0] if sys.argv else ""), address],
-                          default=repr)
-        file = os.open(os.environ["CONNECTION_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.write(file, (line + "\\n").encode())
-        os.close(file)
+@dataclass(frozen=True)
+class Commands:
+    """A folder in which commands ran, and how the server beside the first answered a stranger."""
 
-sys.addaudithook(_log)
-"""
-HERE = {"127.0.0.1", "::1", "localhost", "0.0.0.0", "", None}
+    home: Path
+    answers: list[int]
 
 
-@pytest.fixture
-def logged(tmp_path: Path, prefect_home: Callable[[Path], Path]) -> tuple[dict[str, str], Path]:
-    """An environment in which every Python process writes down what it connects to."""
-    (tmp_path / "hook").mkdir()
-    (tmp_path / "hook" / "sitecustomize.py").write_text(LOG)
-    log = tmp_path / "connections"
-    plain = {
-        k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "LAZSL_", "AWS_"))
-    }
-    for name in ("DO_NOT_TRACK", "HF_HUB_OFFLINE"):  # lazsl must see to it by itself
-        plain.pop(name, None)
-    path = f"{tmp_path / 'hook'}:{os.environ.get('PYTHONPATH', '')}"
-    return plain | {
-        "PYTHONPATH": path,
-        "CONNECTION_LOG": str(log),
-        "PREFECT_HOME": str(prefect_home(tmp_path / "prefect")),
+@pytest.fixture(scope="module")
+def commands(
+    tmp_path_factory: pytest.TempPathFactory, prefect_home: Callable[[Path], Path]
+) -> Commands:
+    """Label, relabel, report and evaluate; nothing but lazsl keeps them to this machine."""
+    home = tmp_path_factory.mktemp("commands")
+    ours = ("PREFECT_", "LAZSL_", "AWS_")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    environment = unguarded(environment) | {
+        **logging_connections(home, os.environ.get("PYTHONPATH", "")),
+        "PREFECT_HOME": str(prefect_home(home / "prefect")),
         "COLUMNS": "200",
-    }, log
+    }
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "lazsl.cli", *arguments]
+        return subprocess.Popen(
+            command,
+            cwd=home,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def end(process: subprocess.Popen[str]) -> None:
+        _, errors = process.communicate(timeout=500)
+        assert process.returncode == 0, errors
+
+    archive = copy_sample(home / "archive", 6, odd=False)
+    truth = f"--truth={fieldguide.TRUTH_FILE}"
+    labels = f"--labels={fieldguide.LABELS_FILE}"
+    model = ("--model=fieldguide", "--regions=4")
+    label = start("label", str(archive), labels, *model, truth, "--open-set")
+    answers = answers_to_a_stranger(label)
+    end(label)
+    run = next(path.name for path in (home / "workspace" / "runs").iterdir())
+    end(start("relabel", run, labels, "--theta=0.3"))
+    end(start("report", run, "--output", "site"))
+    end(start("evaluate", run))
+    return Commands(home, answers)
 
 
-def strangers(log: Path) -> tuple[int, list[str]]:
-    """How many connections were written down, and those that leave this machine."""
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    outside = [
-        str(line)
-        for line in lines
-        if (line[2][0] if isinstance(line[2], list) and line[2] else line[2]) not in HERE
-        and not str(line[2]).startswith(("/", "b'\\x00", "127."))
-        and line[2] != socket.gethostname()
-    ]
-    return len(lines), outside
+def answers_to_a_stranger(label: subprocess.Popen[str]) -> list[int]:
+    """What the server of a command answers whoever has no key, while the command runs."""
+    answers: list[int] = []
+    deadline = time.monotonic() + 240
+    while label.poll() is None and not answers and time.monotonic() < deadline:
+        with suppress(psutil.Error, httpx.HTTPError):
+            for child in psutil.Process(label.pid).children(recursive=True):
+                if port := re.search(r"server_process (\d+)", " ".join(child.cmdline())):
+                    url = f"http://127.0.0.1:{port[1]}/api/block_documents/filter"
+                    answers.append(httpx.post(url, json={}, timeout=10).status_code)
+        time.sleep(0.05)
+    return answers
 
 
-def test_the_log_sees_connections_of_child_processes(
-    logged: tuple[dict[str, str], Path], tmp_path: Path
-) -> None:
-    environment, log = logged
+def test_the_log_sees_connections_of_child_processes(tmp_path: Path) -> None:
+    environment = os.environ | logging_connections(tmp_path)
     # A documentation address that leads nowhere; the attempt is what is written down.
     script = (
         "import socket; s = socket.socket(); s.setblocking(False); s.connect_ex(('192.0.2.1', 9))"
     )
     inner = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {script!r}])"
     subprocess.run([sys.executable, "-c", inner], env=environment, check=True)
-    count, outside = strangers(log)
+    count, outside = connections(tmp_path)
     assert count == 1 and "192.0.2.1" in outside[0]
 
 
-def test_label_relabel_report_and_evaluate_connect_to_this_machine_only(
-    logged: tuple[dict[str, str], Path], tmp_path: Path
-) -> None:
-    environment, log = logged
-
-    def lazsl(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "lazsl.cli", *arguments],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=500,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    images = tmp_path / "archive"
-    images.mkdir()
-    for file in sorted(fieldguide.IMAGES_DIR.rglob("plate-*.jpg"))[:6]:
-        (images / file.parent.name).mkdir(exist_ok=True)
-        (images / file.parent.name / file.name).write_bytes(file.read_bytes())
-    truth = f"--truth={fieldguide.TRUTH_FILE}"
-    labels = f"--labels={fieldguide.LABELS_FILE}"
-    lazsl("label", str(images), labels, "--model=fieldguide", "--regions=4", truth, "--open-set")
-    run = next(path.name for path in (tmp_path / "workspace" / "runs").iterdir())
-    lazsl("relabel", run, labels, "--theta=0.3")
-    lazsl("report", run, "--output", "site")
-    lazsl("evaluate", run)
-    count, outside = strangers(log)
+def test_label_relabel_report_and_evaluate_connect_to_this_machine_only(commands: Commands) -> None:
+    count, outside = connections(commands.home)
     assert count > 0, "the log saw nothing, not even Prefect's own server"
     assert not outside
 
 
-def test_the_service_connects_to_this_machine_only(
-    logged: tuple[dict[str, str], Path], tmp_path: Path
+def test_while_an_archive_is_labelled_its_prefect_server_answers_nobody_else(
+    commands: Commands,
 ) -> None:
-    environment, log = logged
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "lazsl_flows.serve", f"--port={port}"]
-    (tmp_path / "prefect").rename(tmp_path / "home")
-    with (tmp_path / "log").open("w") as output:
-        service = subprocess.Popen(
-            [*command, f"--home={tmp_path / 'home'}"],
-            cwd=tmp_path,
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-        try:
-            deadline = time.monotonic() + 300
-            while "lazsl serves" not in (tmp_path / "log").read_text():
-                assert service.poll() is None, (tmp_path / "log").read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.5)
-            time.sleep(5)  # the workers ask the server now and then
-        finally:
-            service.send_signal(signal.SIGTERM)
-            service.wait(60)
-    count, outside = strangers(log)
-    assert count > 10
-    assert not outside
+    assert commands.answers == [401]
+    assert (commands.home / "prefect").stat().st_mode & 0o077 == 0
