@@ -32,6 +32,7 @@ import boto3
 import pytest
 import torch
 from filelock import FileLock
+from installed import build_wheel
 from moto.server import ThreadedMotoServer
 from playwright.sync_api import Browser, sync_playwright
 from prefect import settings as prefect_settings
@@ -147,6 +148,14 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Run:
         if job.warehouse_path.exists():
             return open_run(job)
         return label_plainly(job, home / "scratch")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The product's wheel."""
+    folder = shared_folder(tmp_path_factory) / "wheel"
+    with FileLock(f"{folder}.lock"):
+        return next(folder.glob("*.whl"), None) or build_wheel(folder)
 
 
 @pytest.fixture(scope="module")

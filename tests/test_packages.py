@@ -34,3 +34,21 @@ def test_every_package_is_looked_at() -> None:
         file.parent for top in ("lazsl", "flows", "studies") for file in (ROOT / top).rglob("*.py")
     }
     assert folders == {file.parent for file in PACKAGES}
+
+
+def test_no_test_file_imports_another() -> None:
+    """What several need is in tests/support: a file can then be run, moved and read alone."""
+    imported = [
+        f"{file.name}: {name}"
+        for file in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+        if name.rpartition(".")[2].startswith("test_")
+    ]
+    assert not imported

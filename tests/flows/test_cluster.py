@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from distributed import LocalCluster
+from flow_runs import block, flow_run_of, plan_only, task_runs
 from lazsl_flows.cluster import _runner, label_on_cluster
 from sample import content, copy_sample, label_plainly, small_job
-from test_flows import block, flow_run_of, plan_only, task_runs
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from flow_runs import block, flow_run_of, plan_only, put_into, task_runs
 from lazsl_flows.attempts import STARTED_AGAIN
 from lazsl_flows.batches import LABEL_BATCH, cancel_batches, label_batch, plan_archive
 from lazsl_flows.label import label_archive, relabel
@@ -20,8 +19,6 @@ from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
     ArtifactFilterKey,
-    TaskRunFilter,
-    TaskRunFilterFlowRunId,
 )
 from prefect.client.schemas.objects import FlowRun
 from prefect.flow_engine import run_flow
@@ -35,48 +32,12 @@ from lazsl.errors import DamagedError
 from lazsl.run import models, steps
 from lazsl.run.run import Run, open_run
 from lazsl.run.status import run_status
-from lazsl.settings import Job
-from lazsl.store import paths
 from lazsl.store.folder import Folder
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_sample(tmp_path_factory.mktemp("flows") / "archive", 10)
-
-
-def task_runs(flow_run_id: Any) -> dict[str, list[str]]:
-    """States of the task runs of a flow run, by task and number: {"embed 2": ["Completed"]}."""
-    of_flow_run = TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[flow_run_id]))
-    with get_client(sync_client=True) as client:
-        runs = client.read_task_runs(task_run_filter=of_flow_run)
-    states: dict[str, list[str]] = {}
-    for run in sorted(runs, key=lambda run: str(run.start_time)):
-        states.setdefault(run.name.split(" (")[0], []).append(run.state_name or "")
-    return states
-
-
-def flow_run_of(state: Any) -> Any:
-    return state.state_details.flow_run_id
-
-
-def block(job: Job, number: int) -> Path:
-    """Make one shard impossible to write: a folder lies where its embeddings belong."""
-    run = open_run(job)
-    shard = steps.archive_shards(run)[number - 1]
-    name = paths.region_embeddings(run.encoder, run.regions, shard)
-    poison = Path(job.workspace) / name
-    poison.mkdir(parents=True)
-    return poison
-
-
-def plan_only(job: Job) -> None:
-    from lazsl.archive.manifest import plan_shards
-
-    run = open_run(job)
-    plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
 
 
 def test_a_job_labels_everything_and_names_its_tasks_after_shards(
@@ -145,26 +106,12 @@ def test_retry_of_a_failed_run_does_only_the_missing_shard(
     assert (half["shards_done"], half["missing"], half["loaded"]) == (2, 8, True)
 
     poison.rmdir()
-    retried = subprocess.run(
-        [
-            Path(sys.executable).with_name("prefect"),
-            "flow-run",
-            "retry",
-            str(flow_run_of(state)),
-            "--entrypoint",
-            "flows/lazsl_flows/label.py:label_archive",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert retried.returncode == 0, retried.stdout + retried.stderr
     with get_client(sync_client=True) as client:
-        after = client.read_flow_run(flow_run_of(state))
-    assert after.state is not None and after.state.is_completed(), after.state
-    assert after.state.message.startswith("3 shards done, 1 of them in this run")
+        client.set_flow_run_state(flow_run_of(state), AwaitingRetry(), force=True)
+        flow_run = client.read_flow_run(flow_run_of(state))
+    after = run_flow(label_archive, flow_run=flow_run, parameters={"job": job}, return_type="state")
+    assert after.is_completed(), after.message
+    assert after.message.startswith("3 shards done, 1 of them in this run")
     states = task_runs(flow_run_of(state))
     assert len(states["embed 1"]) == 1 and len(states["embed 3"]) == 1
     assert sorted(states["embed 2"]) == ["Completed", "Failed"]
@@ -366,14 +313,6 @@ def test_a_store_that_fails_at_every_first_request_loses_and_doubles_no_image(
     again = label_archive(job, return_state=True)
     assert again.message.startswith("3 shards done, 0 of them in this run")
     assert not [path for path in faulty_s3.gets + faulty_s3.heads if "/archive/" in path]
-
-
-def put_into(archive: Path, url: str) -> None:
-    """Copy an archive into a bucket."""
-    whole = Folder(url)
-    for file in archive.rglob("*"):
-        if file.is_file():
-            whole.write_bytes(str(file.relative_to(archive)), file.read_bytes())
 
 
 def _labels(path: Path) -> list[tuple[Any, ...]]:

@@ -1,15 +1,16 @@
-"""The service as its operator has it: server, workers, deployments, and Retry in a real browser."""
+"""The service as its operator has it: server, workers, deployments, and Retry in a real browser.
+
+It runs from an installed wheel, outside of the checkout.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,11 +24,12 @@ import httpx
 import psutil
 import pytest
 from connections import connections, logging_connections, unguarded
+from flow_runs import block, plan_only, put_into
+from installed import ROOT, install, outside, packages_of
 from lazsl_flows.summary import table
 from playwright.sync_api import Browser, Page, expect
 from processes import made_once
 from sample import content, copy_sample, label_plainly, small_job
-from test_flows import block, plan_only, put_into
 
 from lazsl.run import steps
 from lazsl.run.run import open_run
@@ -36,21 +38,20 @@ from lazsl.settings import Job
 from lazsl.store.folder import Folder
 from lazsl.store.paths import done_shards
 
-ROOT = Path(__file__).parents[2]
 SECRET = "s3cr3t-4711"
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 @dataclass(frozen=True)
 class Service:
-    """A running service: its URL, its home, what its webhook was told, and where its code is."""
+    """A running service: its URL, its home, what its webhook was told, and its programs."""
 
     url: str
     client: httpx.Client
     home: Path
     notices: list[dict[str, Any]]
     environment: dict[str, str]
-    code: Path
+    programs: Path
     key: str
     signed_in: Any
 
@@ -74,8 +75,7 @@ class Service:
 
     def prefect(self, *arguments: str) -> str:
         """What the command says."""
-        command = Path(sys.executable).with_name("prefect")
-        return run_to_end([command, *arguments], self.environment, self.home)
+        return run_to_end([self.programs / "prefect", *arguments], self.environment, self.home)
 
     def deployment(self, name: str) -> Any:
         return self.ask(f"deployments/name/{name}/{name}")
@@ -96,7 +96,7 @@ class Service:
     @contextmanager
     def changed(self, old: str, new: str) -> Iterator[None]:
         """Flow processes that start meanwhile work through shards by changed code."""
-        file = self.code / "flows" / "lazsl_flows" / "shards.py"
+        file = packages_of(self.programs) / "lazsl_flows" / "shards.py"
         right = file.read_text()
         assert right.count(old) == 1
         file.write_text(right.replace(old, new))
@@ -185,6 +185,7 @@ def service(
     s3_server: str,
     browser: Browser,
     prefect_home: Callable[[Path], Path],
+    wheel: Path,
 ) -> Iterator[Service]:
     made_once("service", tmp_path_factory)
     home = tmp_path_factory.mktemp("service")
@@ -192,25 +193,19 @@ def service(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    programs = install(wheel, home / "installed")
     ours = ("PREFECT_", "LAZSL_", "AWS_")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    environment = {k: v for k, v in outside(programs).items() if not k.startswith(ours)}
     listener, notices = listen()
-    code = code_of_its_own(home / "code")
     url = f"http://127.0.0.1:{port}"
     environment |= {
         "CUDA_VISIBLE_DEVICES": "",
         "DO_NOT_TRACK": "1",  # for Prefect's own commands; the service itself must do without
-        **logging_connections(home, f"{code}:{code / 'flows'}"),
+        **logging_connections(home),
         "PREFECT_API_URL": f"{url}/api",
         "LAZSL_WEBHOOK_URL": f"http://127.0.0.1:{listener.server_port}/{SECRET}",
     }
-    command = [
-        sys.executable,
-        "-m",
-        "lazsl_flows.serve",
-        f"--port={port}",
-        f"--home={home / 'home'}",
-    ]
+    command = [programs / "lazsl", "serve", f"--port={port}", f"--home={home / 'home'}"]
     with (home / "log").open("w") as log:
         process = subprocess.Popen(
             command,
@@ -228,14 +223,14 @@ def service(
         store |= {"AWS_SECRET_ACCESS_KEY": SECRET}
         key = (home / "home" / "api-key").read_text().strip()
         environment["PREFECT_API_AUTH_STRING"] = key
-        keep = [sys.executable, "-m", "lazsl_flows.credentials"]
+        keep = [programs / "python", "-m", "lazsl_flows.credentials"]
         assert SECRET not in run_to_end(keep, environment | store, home)
         # One client, whose making is dear; but no connection is kept, as the server ends idle ones.
         unkept = httpx.Limits(max_keepalive_connections=0)
         asked_for = tuple(key.split(":"))
         with httpx.Client(timeout=30, limits=unkept, auth=asked_for) as client:
             signed_in = sign_in(browser, url, key)
-            yield Service(url, client, home, notices, environment, home / "code", key, signed_in)
+            yield Service(url, client, home, notices, environment, programs, key, signed_in)
     finally:
         listener.shutdown()
         process.send_signal(signal.SIGTERM)
@@ -257,21 +252,12 @@ def sign_in(browser: Browser, url: str, key: str) -> Any:
     return kept
 
 
-def code_of_its_own(place: Path) -> Path:
-    """A checkout whose flows a test may break and mend."""
-    place.mkdir()
-    for name in ("lazsl", "sql", "infra"):
-        (place / name).symlink_to(ROOT / name)
-    shutil.copytree(ROOT / "flows", place / "flows", ignore=shutil.ignore_patterns("__pycache__"))
-    return place
-
-
 @pytest.fixture(scope="module")
 def elsewhere(service: Service) -> Iterator[psutil.Process]:
     """A second worker, in a directory of its own, as on another machine."""
     place = service.home / "elsewhere"
     place.mkdir()
-    command = [Path(sys.executable).with_name("prefect"), "worker", "start", "--pool", "lazsl"]
+    command = [service.programs / "prefect", "worker", "start", "--pool", "lazsl"]
     with (place / "log").open("w") as log:
         process = subprocess.Popen(
             [*command, "--name", "elsewhere", "--limit", "1"],
@@ -532,7 +518,7 @@ def test_one_run_goes_on_after_a_code_fix_on_another_worker_and_after_a_cancel(
     first.suspend()
     try:
         with service.slow():
-            service.prefect("flow-run", "retry", flow_run)
+            service.set_state(flow_run, "SCHEDULED", "AwaitingRetry")
             wait_for(lambda: len(done_shards(run.workspace, run.key)) >= 1)
         service.set_state(flow_run, "CANCELLING", "Cancelling")
         wait_for(lambda: service.state(flow_run)["type"] == "CANCELLED")

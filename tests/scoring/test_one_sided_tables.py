@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pytest
 import reference
-from scored import REGIONS, SIZES, World, index, of_image, score, world
+from scored import (
+    ONE_SIDED,
+    REGIONS,
+    SIZES,
+    World,
+    index,
+    of_image,
+    score,
+    texts_of,
+    with_texts,
+    world,
+)
 
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.scoring.presence import measure_presence
 from lazsl.scoring.rivals import without_names
-from lazsl.store import schemas
-
-HOW: dict[str, Any] = {"aligner": "one-sided", "epsilon": 0.05, "presence_temperature": 0.02}
 
 
 def solved(w: World, image: int, c: int) -> reference.Solution:
-    return reference.one_sided(w.images[image], w.attributes[c], HOW["epsilon"])
+    return reference.one_sided(w.images[image], w.attributes[c], ONE_SIDED["epsilon"])
 
 
 def test_scores_evidence_and_plans_are_those_of_the_closed_form_and_add_up() -> None:
     w = world()
-    tables = score(w, top_k=5, plans=3, **HOW)
+    tables = score(w, top_k=5, plans=3, **ONE_SIDED)
     for image, row in enumerate(tables["predictions"]):
         expected = np.array([solved(w, image, c).score for c in range(len(SIZES))])
         order = np.argsort(-expected)
@@ -64,25 +70,11 @@ def test_papers_plans_say_nothing_of_presence() -> None:
     assert {row["gap"] for row in tables["predictions"]} == {None}
 
 
-def with_texts(w: World, texts: list[list[str]]) -> World:
-    """The same sentences, said to be of these attributes."""
-    flat = iter([text for class_texts in texts for text in class_texts])
-    within = w.labels["attribute_index"].to_pylist()
-    column = pa.array([None if j < 0 else next(flat) for j in within], pa.string())
-    place = w.labels.schema.get_field_index("attribute")
-    return w._replace(labels=w.labels.set_column(place, schemas.attributes(24).field(3), column))
-
-
-def texts_of(w: World) -> list[list[str]]:
-    """Some attributes are those of several classes, and some classes have none of their own."""
-    return [[f"trait {(3 * c + j) % 17}" for j in range(size)] for c, size in enumerate(SIZES)]
-
-
 def test_presence_is_held_against_the_nearest_attributes_that_no_class_shares() -> None:
     w = world(seed=3)
     texts = texts_of(w)
-    tables = score(with_texts(w, texts), top_k=4, plans=0, **HOW)
-    tau = HOW["presence_temperature"]
+    tables = score(with_texts(w, texts), top_k=4, plans=0, **ONE_SIDED)
+    tau = ONE_SIDED["presence_temperature"]
     names = sorted({text for class_texts in texts for text in class_texts})
     together = {(first, second) for row in texts for first in row for second in row}
     place = [(c, j) for c, size in enumerate(SIZES) for j in range(size)]
@@ -139,7 +131,7 @@ def test_presence_asks_nothing_of_words_but_whether_they_are_the_same(kind: str)
         [LANGUAGES[kind].format(text.removeprefix("trait "), name=name) for text in row]
         for name, row in zip(names, texts, strict=True)
     ]
-    expected, tables = (score(with_texts(w, t), top_k=4, **HOW) for t in (texts, other))
+    expected, tables = (score(with_texts(w, t), top_k=4, **ONE_SIDED) for t in (texts, other))
     for row, same in zip(tables["predictions"], expected["predictions"], strict=True):
         assert row.pop("shown") != same.pop("shown"), "these are texts"
         assert row == same
@@ -160,31 +152,31 @@ def test_names_that_are_all_that_is_said_are_rivals_of_one_another() -> None:
 
 
 def test_an_attribute_without_rivals_is_there() -> None:
-    tables = score(world(sizes=(3,)), **HOW)
+    tables = score(world(sizes=(3,)), **ONE_SIDED)
     assert {row["presence"] for row in tables["evidence"]} == {1.0}
     assert {(row["presence"], row["gap"]) for row in tables["predictions"]} == {(1.0, 0.0)}
 
 
 def test_an_image_is_scored_alike_among_others_and_alone() -> None:
     w = world(images=9)
-    together = score(w, **HOW)
+    together = score(w, **ONE_SIDED)
     for image in (0, 4, 8):
         rows = w.regions.slice(image * (REGIONS + 1), REGIONS + 1)
-        for name, table in score(w._replace(regions=rows), **HOW).items():
+        for name, table in score(w._replace(regions=rows), **ONE_SIDED).items():
             assert table == of_image(together[name], f"image-{image}")
 
 
 @pytest.mark.parametrize("memory_bytes", [1, 2**20])
 def test_little_memory_gives_the_same_tables(memory_bytes: int) -> None:
     w = world(images=40, sizes=tuple(1 + n % 7 for n in range(60)))
-    assert score(w, memory_bytes, plans=2, **HOW) == score(w, plans=2, **HOW)
+    assert score(w, memory_bytes, plans=2, **ONE_SIDED) == score(w, plans=2, **ONE_SIDED)
 
 
 def test_a_class_that_is_added_moves_no_other() -> None:
     w = world(sizes=(*SIZES, 4))
     before = w._replace(labels=w.labels.slice(0, w.labels.num_rows - 5))
-    more = score(w, top_k=9, plans=9, **HOW)
-    less = score(before, top_k=8, plans=8, **HOW)
+    more = score(w, top_k=9, plans=9, **ONE_SIDED)
+    less = score(before, top_k=8, plans=8, **ONE_SIDED)
     for table in ("scores", "plans"):
         names = {"rank", "crop_mean_score", "dclip_score", "clip_score"}
         rows = {

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
-from scored import SIZES, score, world
-from test_one_sided_tables import HOW, texts_of, with_texts
+from scored import ONE_SIDED, SIZES, score, texts_of, with_texts, world
 
 from lazsl.scoring.strongest_attributes import MOST
 
-ALIGNERS: list[dict[str, Any]] = [{}, {"theta": 0.3}, HOW]
+ALIGNERS: list[dict[str, Any]] = [{}, {"theta": 0.3}, ONE_SIDED]
 
 
 @pytest.mark.parametrize("settings", ALIGNERS, ids=["paper", "theta", "one-sided"])
@@ -27,8 +26,8 @@ def test_the_strongest_attributes_of_all_classes_are_kept(settings: dict[str, An
         mean = theta * regions[1:].mean(axis=0) + (1 - theta) * regions[0]
         by_text = defaultdict(list)
         for c in range(len(SIZES)):
-            if settings is HOW:
-                solved = reference.one_sided(regions, w.attributes[c], HOW["epsilon"])
+            if settings is ONE_SIDED:
+                solved = reference.one_sided(regions, w.attributes[c], ONE_SIDED["epsilon"])
                 strength = (solved.plan * solved.similarity).sum(axis=0) * SIZES[c]
             else:
                 strength = w.attributes[c] @ mean

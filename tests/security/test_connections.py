@@ -6,6 +6,7 @@ What the service connects to is looked at where it works longest: tests/flows/te
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -23,6 +24,18 @@ from connections import connections, logging_connections, unguarded
 from sample import copy_sample
 
 from lazsl import fieldguide
+
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from pathlib import Path
+from lazsl.cli.commands import app
+for command, *options in json.loads(sys.argv[1]):
+    runs = [path.name for path in sorted(Path("workspace/runs").glob("*"))]
+    arguments = [command, *runs[:1], *options] if runs else [command, *options]
+    assert not app(arguments, standalone_mode=False)
+assert len(runs) == 2 and Path("site/index.html").is_file()
+"""
+"""Commands in one process, which imports what they need once; all but the first name a run."""
 
 
 @dataclass(frozen=True)
@@ -47,32 +60,26 @@ def commands(
         "COLUMNS": "200",
     }
 
-    def start(*arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "lazsl.cli", *arguments]
-        return subprocess.Popen(
-            command,
-            cwd=home,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def end(process: subprocess.Popen[str]) -> None:
-        _, errors = process.communicate(timeout=500)
-        assert process.returncode == 0, errors
-
     archive = copy_sample(home / "archive", 6, odd=False)
-    truth = f"--truth={fieldguide.TRUTH_FILE}"
-    labels = f"--labels={fieldguide.LABELS_FILE}"
-    model = ("--model=fieldguide", "--regions=4")
-    label = start("label", str(archive), labels, *model, truth, "--open-set")
-    answers = answers_to_a_stranger(label)
-    end(label)
-    run = next(path.name for path in (home / "workspace" / "runs").iterdir())
-    end(start("relabel", run, labels, "--theta=0.3"))
-    end(start("report", run, "--output", "site"))
-    end(start("evaluate", run))
+    truth, labels = f"--truth={fieldguide.TRUTH_FILE}", f"--labels={fieldguide.LABELS_FILE}"
+    few = ("--model=fieldguide", "--regions=4", "--open-set")
+    lines = [
+        ("label", str(archive), labels, truth, *few),
+        ("relabel", labels, "--theta=0.3"),
+        ("report", "--output=site"),
+        ("evaluate",),
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(lines)],
+        cwd=home,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    answers = answers_to_a_stranger(process)
+    _, errors = process.communicate(timeout=500)
+    assert process.returncode == 0, errors
     return Commands(home, answers)
 
 

@@ -33,7 +33,8 @@ def logging_connections(folder: Path, path: str = "") -> dict[str, str]:
     hook = folder / "hook"
     hook.mkdir(parents=True)
     (hook / "sitecustomize.py").write_text(LOG)
-    return {"PYTHONPATH": f"{hook}:{path}", "CONNECTION_LOG": str(folder / "connections")}
+    places = ":".join(filter(None, (str(hook), path)))
+    return {"PYTHONPATH": places, "CONNECTION_LOG": str(folder / "connections")}
 
 
 def connections(folder: Path) -> tuple[int, list[str]]:

@@ -16,6 +16,11 @@ from lazsl.store import schemas
 DIMENSION, REGIONS = 24, 14
 SIZES = (1, 3, 5, 2, 11, 2, 4, 1)
 ROOMY = 2**28
+ONE_SIDED: dict[str, Any] = {
+    "aligner": "one-sided",
+    "epsilon": 0.05,
+    "presence_temperature": 0.02,
+}
 Row = dict[str, Any]
 
 
@@ -97,6 +102,20 @@ def label_table(names: np.ndarray, attributes: list[np.ndarray]) -> pa.Table:
                 }
             )
     return pa.Table.from_pylist(rows, schema=schemas.attributes(names.shape[1]))
+
+
+def with_texts(w: World, texts: list[list[str]]) -> World:
+    """The same sentences, said to be of these attributes."""
+    flat = iter([text for class_texts in texts for text in class_texts])
+    within = w.labels["attribute_index"].to_pylist()
+    column = pa.array([None if j < 0 else next(flat) for j in within], pa.string())
+    place = w.labels.schema.get_field_index("attribute")
+    return w._replace(labels=w.labels.set_column(place, schemas.attributes(24).field(3), column))
+
+
+def texts_of(w: World) -> list[list[str]]:
+    """Some attributes are those of several classes, and some classes have none of their own."""
+    return [[f"trait {(3 * c + j) % 17}" for j in range(size)] for c, size in enumerate(SIZES)]
 
 
 def score(w: World, memory_bytes: int = ROOMY, **settings: Any) -> dict[str, list[Row]]:
