@@ -32,7 +32,15 @@ def interruptible() -> Iterator[None]:
             _handle_again(reading)
             raise KeyboardInterrupt from None
         finally:
-            signal.set_wakeup_fd(before)
+            _tell_again(before)
+
+
+def _tell_again(descriptor: int) -> None:
+    """Have signals told to a descriptor as before, unless whoever it was of closed it meanwhile."""
+    try:
+        signal.set_wakeup_fd(descriptor)
+    except (OSError, ValueError):  # closed, or another's that was opened under its number
+        signal.set_wakeup_fd(-1)
 
 
 def _handle_again(reading: socket.socket) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import duckdb
 import httpx
@@ -56,6 +58,22 @@ def test_within_a_flow_it_is_what_prefects_own_handler_raises() -> None:
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
         with pytest.raises(TerminationSignal):
             in_words(lambda: connection.execute(ENDLESS))()
+
+
+def test_a_descriptor_that_was_closed_meanwhile_fails_no_command(tmp_path: Path) -> None:
+    """An event loop that was closed may leave its own to be told of signals."""
+    reading, writing = socket.socketpair()
+    with closing(reading), closing(writing):
+        writing.setblocking(False)
+        signal.set_wakeup_fd(writing.fileno())
+        number = writing.fileno()
+    with (tmp_path / "file").open("wb") as file:
+        os.dup2(file.fileno(), number)  # the number is another's now, and written to by no signal
+        try:
+            assert application.in_words(lambda: "done")() == "done"
+        finally:
+            signal.set_wakeup_fd(-1)
+            os.close(number)
 
 
 class Deaf:

@@ -45,12 +45,12 @@ def test_every_file_and_command_of_the_page_works(
         if language == "console":
             for entry in text.split("$ ")[1:]:
                 command, _, shown = entry.partition("\n")
-                assert said(command) == shown.rstrip("\n")
+                assert printed(command) == shown.rstrip("\n")
                 run += 1
         if language == "sh":
             for line in text.splitlines():
                 if line.startswith("lazsl "):
-                    assert not said(line.partition(" > ")[0]).endswith("[exit code 2]")
+                    assert not printed(line.partition(" > ")[0]).endswith("[exit code 2]")
                     run += 1
     server.close()
     assert run == 13 and sorted(set(server.asked())) == [
@@ -61,11 +61,13 @@ def test_every_file_and_command_of_the_page_works(
     assert load_labelset("pond.yaml").review == "pending"
 
 
-def said(command: str) -> str:
+def printed(command: str) -> str:
     """What a command prints, as the page shows it: notes and results, and an exit code above 0."""
     program, *arguments = shlex.split(command, comments=True)
     assert program == "lazsl"
     result = CliRunner().invoke(app, arguments)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception  # no command ends so
     lines = [line.rstrip() for line in result.output.splitlines()]
     if result.exit_code:
         lines.append(f"[exit code {result.exit_code}]")
