@@ -121,8 +121,8 @@ class Results:
 
         run = find_run(self.connection, self.run, self.workspace)
         vector = embed_sentence(run, sentence)
-        workspace, progress = Folder(self.workspace), (lambda done, of: None) if index else None
-        return find_similar(self.connection, workspace, run, vector, count, by, progress)
+        progress = (lambda done, of: None) if index else None
+        return find_similar(self.connection, run, vector, count, by, progress)
 
     def close(self) -> None:
         """Let go of the warehouse."""

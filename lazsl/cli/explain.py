@@ -174,7 +174,6 @@ def _what_if(run: RunOfImage, image: Image, edits: list[str]) -> WhatIf:
     from lazsl.explain.whatif import stored_labelset, what_if
     from lazsl.model.checkpoints import find_recorded_model
     from lazsl.model.encoder import choose_device, load_encoder
-    from lazsl.store.folder import Folder
 
     def embed(sentences: list[str]) -> torch.Tensor:
         source = find_recorded_model(run.job.model, run.job.precision)
@@ -185,9 +184,8 @@ def _what_if(run: RunOfImage, image: Image, edits: list[str]) -> WhatIf:
             )
         return load_encoder(source, choose_device("auto"), "text").encode_sentences(sentences)
 
-    folder = Folder(run.job.workspace)
-    embedded = read_attributes(folder, run)
-    stored = read_stored(folder, run, image)
+    embedded = read_attributes(run)
+    stored = read_stored(run, image)
     unseen = run.job.regions.count + 1 - stored.regions.num_rows
     if unseen:
         err.print(

@@ -70,9 +70,7 @@ def find(
         from lazsl.explain.similar import answer_table, embed_sentence, find_similar
 
         vector = embed_sentence(about, sentence)
-        matches = find_similar(
-            connection, Folder(workspace), about, vector, count, compared, _say if index else None
-        )
+        matches = find_similar(connection, about, vector, count, compared, _say if index else None)
     if as_json:
         import sys
 

@@ -212,8 +212,8 @@ def relabel(
     folder = Folder(workspace)
     record = read_run_record(folder, embedding_run(folder, run))
     check_model(record, changes)
-    check_labels(record, workspace, changes)
-    job = make_job(**taken_over(record, workspace, changes))
+    check_labels(record, folder, changes)
+    job = make_job(**taken_over(record, folder, changes))
     _refuse_early(job, archive=False)
     with followed("scoring", talk) as follow:
         from lazsl_flows.label import relabel as relabel_flow

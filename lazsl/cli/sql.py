@@ -132,14 +132,13 @@ def _register_similar(connection: Any, named: str, workspace: str) -> None:
 
     from lazsl.explain.lookup import find_run
     from lazsl.explain.similar import embed_sentence, similarities
-    from lazsl.store.folder import Folder
 
     name, _, sentence = named.partition("=")
     if not re.fullmatch(r"[A-Za-z_]\w*", name) or not sentence:
         raise UserError(f"--find {named!r} is not NAME=SENTENCE, such as crests='a red crest'")
     run = find_run(connection, None, workspace)
     vector = embed_sentence(run, sentence)
-    tables = list(similarities(connection, Folder(workspace), run, vector))
+    tables = list(similarities(connection, run, vector))
     if not tables:
         raise UserError(f"run {run.key} has no loaded shard; load it first")
     table = pa.concat_tables(tables)

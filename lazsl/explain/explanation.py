@@ -10,7 +10,6 @@ from lazsl.explain.lookup import Image, RunOfImage, Verdict, read_verdict
 from lazsl.explain.recomputed import align, read_attributes, read_stored
 from lazsl.nearest_names import nearest
 from lazsl.scoring.embedded import EmbeddedLabels
-from lazsl.store.folder import Folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
@@ -65,9 +64,8 @@ def explain(
     evidence = {plan.label: plan for plan in kept}
     missing = [name for name in wanted if name not in evidence]
     if missing:
-        folder = Folder(run.job.workspace)
-        labels = EmbeddedLabels.from_table(read_attributes(folder, run))
-        stored = read_stored(folder, run, image)
+        labels = EmbeddedLabels.from_table(read_attributes(run))
+        stored = read_stored(run, image)
         made = align(stored, labels, run.job.scoring, missing, run.job.scoring_memory)
         evidence.update({plan.label: plan for plan in made})
     rival = None if other is None else evidence[other]

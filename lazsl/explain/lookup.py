@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 
 from lazsl.errors import UserError
 from lazsl.settings import Job, make_job
+from lazsl.store.folder import Folder
 from lazsl.warehouse import run_keys, sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
@@ -20,6 +22,11 @@ class RunOfImage:
     regions: str
     labels: str
     job: Job
+
+    @cached_property
+    def workspace(self) -> Folder:
+        """Where the run's artifacts live."""
+        return Folder(self.job.workspace)
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,8 @@ def find_run(connection: Connection, run: str | None, workspace: str) -> RunOfIm
         UserError: the warehouse has no such run, or several that begin so.
     """
     key = run_keys.find_run(connection, run)
-    found_run = sqlfiles.run(connection, "explain/run.sql", run=key).fetchall()
-    encoder, regions, labels, job = found_run[0]
+    rows = sqlfiles.run(connection, "explain/run.sql", run=key).fetchall()
+    encoder, regions, labels, job = rows[0]
     return RunOfImage(
         key,
         encoder,

@@ -24,7 +24,6 @@ from lazsl.scoring.passed_over import PassedOver, passed_over
 from lazsl.scoring.presence import measure_presence
 from lazsl.settings import ScoringSettings
 from lazsl.store import paths
-from lazsl.store.folder import Folder
 from lazsl.store.vectors import boxes_of, vectors_of
 
 
@@ -46,7 +45,7 @@ class StoredImage:
         return torch.from_numpy(vectors_of(self.regions).astype(np.float32))[None]
 
 
-def read_stored(folder: Folder, run: RunOfImage, image: Image) -> StoredImage:
+def read_stored(run: RunOfImage, image: Image) -> StoredImage:
     """The image's stored embeddings.
 
     Raises:
@@ -54,27 +53,27 @@ def read_stored(folder: Folder, run: RunOfImage, image: Image) -> StoredImage:
     """
     name = paths.region_embeddings(run.encoder, run.regions, image.shard)
     try:
-        shard = folder.read_table(name)
+        shard = run.workspace.read_table(name)
     except FileNotFoundError:
         raise UserError(
-            f"the embeddings of {image.key!r} are not in {folder.url}; name the workspace "
+            f"the embeddings of {image.key!r} are not in {run.workspace.url}; name the workspace "
             f"of run {run.key} with --workspace, or label the archive again"
         ) from None
     of_image = shard.filter(pc.equal(shard["image_id"], pa.scalar(image.image_id)))
     return StoredImage(image, of_image.sort_by("region"))
 
 
-def read_attributes(folder: Folder, run: RunOfImage) -> pa.Table:
+def read_attributes(run: RunOfImage) -> pa.Table:
     """The run's embedded label set, `schemas.attributes(D)`.
 
     Raises:
         UserError: the workspace does not have it (any more).
     """
     try:
-        return folder.read_table(paths.attributes(run.encoder, run.labels))
+        return run.workspace.read_table(paths.attributes(run.encoder, run.labels))
     except FileNotFoundError:
         raise UserError(
-            f"the embedded label set of run {run.key} is not in {folder.url}; name the "
+            f"the embedded label set of run {run.key} is not in {run.workspace.url}; name the "
             "run's workspace with --workspace"
         ) from None
 

@@ -20,7 +20,6 @@ from lazsl.errors import UserError
 from lazsl.explain import sketches
 from lazsl.explain.lookup import Image, RunOfImage
 from lazsl.store import paths
-from lazsl.store.folder import Folder
 from lazsl.store.read_ahead import AheadThreads
 from lazsl.store.vectors import vectors_of
 from lazsl.warehouse import sqlfiles
@@ -85,7 +84,6 @@ def shards_of(connection: Connection, run: RunOfImage) -> list[str]:
 
 def similarities(
     connection: Connection,
-    workspace: Folder,
     run: RunOfImage,
     sentence: np.ndarray,
     shards: Sequence[str] | None = None,
@@ -94,7 +92,6 @@ def similarities(
 
     Args:
         connection: of the warehouse.
-        workspace: where the run's embeddings are.
         run: the run.
         sentence: of `embed_sentence`.
         shards: those that are read; None: all of the run.
@@ -106,9 +103,9 @@ def similarities(
     def compare(shard: str) -> pa.Table:
         name = paths.region_embeddings(run.encoder, run.regions, shard)
         try:
-            return _compared(workspace.read_table(name), sentence)
+            return _compared(run.workspace.read_table(name), sentence)
         except FileNotFoundError:
-            raise _no_embeddings(workspace, run) from None
+            raise _no_embeddings(run) from None
 
     threads = os.cpu_count() or 1
     with AheadThreads(threads, thread_name_prefix="similar") as pool:
@@ -123,10 +120,10 @@ def similarities(
             yield table.add_column(0, "shard", pa.array([shard] * table.num_rows, pa.string()))
 
 
-def _no_embeddings(workspace: Folder, run: RunOfImage) -> UserError:
+def _no_embeddings(run: RunOfImage) -> UserError:
     return UserError(
-        f"the embeddings of run {run.key} are not in {workspace.url}; name its workspace with "
-        "--workspace, or label the archive again"
+        f"the embeddings of run {run.key} are not in {run.workspace.url}; name its workspace "
+        "with --workspace, or label the archive again"
     )
 
 
@@ -163,7 +160,6 @@ def _compared(regions: pa.Table, sentence: np.ndarray) -> pa.Table:
 
 def find_similar(
     connection: Connection,
-    workspace: Folder,
     run: RunOfImage,
     sentence: np.ndarray,
     count: int = 20,
@@ -180,9 +176,9 @@ def find_similar(
     """
     column = "similarity" if by == "region" else "whole"
     best: pa.Table | None = None
-    near = None if index is None else _near(connection, workspace, run, sentence, count, by, index)
+    near = None if index is None else _near(connection, run, sentence, count, by, index)
     shards = None if near is None else sorted({str(shard) for shard in near["shard"].to_pylist()})
-    for table in similarities(connection, workspace, run, sentence, shards):
+    for table in similarities(connection, run, sentence, shards):
         if near is not None:
             table = table.filter(pc.is_in(table["image_id"], near["image_id"].combine_chunks()))
         both = table if best is None else pa.concat_tables([best, table])
@@ -208,7 +204,6 @@ def find_similar(
 
 def _near(
     connection: Connection,
-    workspace: Folder,
     run: RunOfImage,
     sentence: np.ndarray,
     count: int,
@@ -217,11 +212,13 @@ def _near(
 ) -> pa.Table:
     shards = shards_of(connection, run)
     try:
-        sketches.sketch_shards(workspace, run.encoder, run.regions, shards, progress)
+        sketches.sketch_shards(run.workspace, run.encoder, run.regions, shards, progress)
     except FileNotFoundError:
-        raise _no_embeddings(workspace, run) from None
+        raise _no_embeddings(run) from None
     return sketches.nearest_images(
-        workspace, run.encoder, run.regions, shards, sentence, COMPARED * count, by == "image"
+        *(run.workspace, run.encoder, run.regions, shards, sentence),
+        COMPARED * count,
+        by == "image",
     )
 
 

@@ -74,5 +74,5 @@ def recorded_job(folder: Folder, run: str, path: str | None = None) -> tuple[Job
     """
     record = paths.read_run_record(folder, run)
     given = {} if path is None else {"warehouse": str(Path(path))}
-    fields = taken_over(record, folder.url, given)
+    fields = taken_over(record, folder, given)
     return make_job(**fields), record["run"], record["archive"]

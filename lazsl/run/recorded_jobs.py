@@ -22,20 +22,20 @@ _OF_THE_MACHINE = ("scratch", "warehouse", "workspace")
 
 
 def taken_over(
-    record: Mapping[str, Any], workspace: str, given: Mapping[str, Any]
+    record: Mapping[str, Any], workspace: Folder, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Fields of the job of a record, with what a person gave in their place.
 
     Args:
         record: from `paths.read_run_record`.
-        workspace: where the caller found it.
+        workspace: the one it is in, as the caller reaches it.
         given: fields of the Job; `warehouse` may be None, which means the workspace's own.
 
     Raises:
         UserError: the record names another warehouse than the workspace's own, and none was given.
     """
     kept = {k: v for k, v in record["job"].items() if k not in _OF_THE_MACHINE}
-    fields = {**kept, "workspace": workspace, **given}
+    fields = {**kept, "workspace": workspace.url, **given}
     if "labels" not in given:
         fields["labels"] = _labels(record, workspace)
     recorded = record["job"].get("warehouse")
@@ -44,13 +44,13 @@ def taken_over(
     return fields
 
 
-def _labels(record: Mapping[str, Any], workspace: str) -> str:
+def _labels(record: Mapping[str, Any], workspace: Folder) -> str:
     """The label set of a run: its file or, where that is no longer there, the workspace's copy."""
     labels = str(record["job"].get("labels"))
     if "://" in labels or os.path.exists(labels.partition("#")[0]):
         return labels
-    folder, name = Folder(workspace), paths.kept_labels(str(record["labels"]))
-    return f"{folder.url}/{name}" if folder.exists(name) else labels
+    name = paths.kept_labels(str(record["labels"]))
+    return f"{workspace.url}/{name}" if workspace.exists(name) else labels
 
 
 def check_model(record: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -61,7 +61,7 @@ def check_model(record: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         check_recorded_model(str(record["job"].get("model")))
 
 
-def check_labels(record: Mapping[str, Any], workspace: str, given: Mapping[str, Any]) -> None:
+def check_labels(record: Mapping[str, Any], workspace: Folder, given: Mapping[str, Any]) -> None:
     """Raise UserError unless the label set that a record names, or the workspace's copy of it, is
     the one that the run was made with.
 

@@ -120,8 +120,8 @@ def open_relabelling(workspace: Folder, run: str, changes: dict[str, Any]) -> Ru
     """
     record = paths.read_run_record(workspace, run)
     check_model(record, changes)
-    job = taken_over(record, workspace.url, changes)
-    check_labels(record, workspace.url, changes)
+    job = taken_over(record, workspace, changes)
+    check_labels(record, workspace, changes)
     archive = None if {"archive", "only"} & changes.keys() else record["archive"]
     if "scoring" not in changes and load_labelset(job["labels"]).key != record["labels"]:
         job["scoring"] = uncalibrated(job["scoring"])

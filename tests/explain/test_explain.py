@@ -185,8 +185,8 @@ def test_a_class_without_a_kept_plan_is_aligned_anew_from_stored_embeddings(
 
 def test_a_plan_made_anew_is_the_plan_that_was_kept(connection: Connection, labelled: Run) -> None:
     kept = case(connection, labelled, ROTATED)
-    labels = EmbeddedLabels.from_table(read_attributes(labelled.workspace, kept.run))
-    stored = read_stored(labelled.workspace, kept.run, kept.image)
+    labels = EmbeddedLabels.from_table(read_attributes(kept.run))
+    stored = read_stored(kept.run, kept.image)
     assert kept.other is not None
     names = [kept.this.label, kept.other.label]
     for made, plan in zip(

@@ -125,8 +125,8 @@ def ask(run: Run, *edits: str) -> tuple[WhatIf, list[str]]:
 
     with closing(open_warehouse(run.job.warehouse_path)) as connection:
         of = find_run(connection, run.key, run.job.workspace)
-        stored = read_stored(run.workspace, of, find_image(connection, run.key, IMAGE))
-    embedded = read_attributes(run.workspace, of)
+        stored = read_stored(of, find_image(connection, run.key, IMAGE))
+    embedded = read_attributes(of)
     labels = stored_labelset(embedded, "labels")
     return what_if(stored, embedded, labels, edits, run.job.scoring, embed), requests
 

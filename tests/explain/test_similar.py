@@ -94,13 +94,11 @@ def test_the_index_finds_what_is_exact_and_makes_only_what_is_missing(
     shards = steps.archive_shards(labelled)
     made: list[tuple[int, int]] = []
     with closing(open_warehouse(labelled.job.warehouse_path)) as connection:
-        run = find_run(connection, labelled.key, labelled.job.workspace)
+        run = find_run(connection, labelled.key, workspace.url)
         text = embed_sentence(run, SENTENCE)
 
         def find(count: int, by: By = "region") -> list[tuple[str, float, int]]:
-            matches = find_similar(
-                connection, workspace, run, text, count, by, lambda *of: made.append(of)
-            )
+            matches = find_similar(connection, run, text, count, by, lambda *of: made.append(of))
             return [(m.image.image_id, m.similarity, m.region) for m in matches]
 
         # A quarter of the images is asked for: all are compared, and the answer is the exact one.

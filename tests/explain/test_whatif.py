@@ -40,7 +40,7 @@ def embedded(labelled: Run) -> pa.Table:
 def stored(labelled: Run) -> StoredImage:
     with closing(open_warehouse(labelled.job.warehouse_path)) as connection:
         run = find_run(connection, labelled.key, labelled.job.workspace)
-        return read_stored(labelled.workspace, run, find_image(connection, run.key, IMAGE))
+        return read_stored(run, find_image(connection, run.key, IMAGE))
 
 
 @pytest.fixture(scope="module")
