@@ -108,8 +108,7 @@ class _Notes(logging.Handler):
     """Shows what the library has to say besides, such as what was damaged and is made anew."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = escape(record.getMessage())
-        err.print(f"[yellow]note:[/] {text}", soft_wrap=True, highlight=False)
+        err.note(record.getMessage())
 
 
 _notes = _Notes(logging.WARNING)
@@ -152,7 +151,7 @@ def in_words(function: Callable[P, R]) -> Callable[P, R]:
 
 def _refused(sentence: str) -> typer.Exit:
     """The end of a command that cannot be done, once it is said why."""
-    err.print(f"[bold red]lazsl:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
+    err.say(f"[bold red]lazsl:[/] {escape(sentence)}", markup=True)
     return typer.Exit(2)
 
 

@@ -83,19 +83,11 @@ def sample(
         }
     Folder(place).write_files(files, force)
     counted = len(set(drawn["stratum"].to_pylist()))
-    out.print(
+    out.say(
         f"sample {drawn['sample'][0]} of run {run}: {drawn.num_rows} images from {counted} strata, "
-        f"written to {output}" + (f" (interface: {config})" if form == "label-studio" else ""),
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
+        f"written to {output}" + (f" (interface: {config})" if form == "label-studio" else "")
     )
-    out.print(
-        f"To judge in the report instead: lazsl report {run}, then its page Judge",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
-    )
+    out.say(f"To judge in the report instead: lazsl report {run}, then its page Judge")
 
 
 @audit_app.command("import", epilog="Example: lazsl audit import audit.csv --reviewer Ada")
@@ -132,12 +124,7 @@ def import_file(
     )
     verdicts = ", ".join(f"{n} {verdict}" for verdict, n in imported.verdicts.items())
     known = "" if imported.new else "; this file was imported before, nothing changed"
-    out.print(
-        f"{imported.judgements} judgements ({verdicts}) in {path}{known}",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
-    )
+    out.say(f"{imported.judgements} judgements ({verdicts}) in {path}{known}")
 
 
 @audit_app.command(epilog="Example: lazsl audit estimate --json")

@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleDimensions
+from rich.markup import escape
 from rich.segment import Segment
 
 from lazsl.secret_names import hidden
@@ -38,6 +39,14 @@ class SafeConsole(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         """As rich's. Cells of a table are data, and shown as they are."""
         super().print(*(hidden(o) if isinstance(o, str) else o for o in objects), **options)
+
+    def say(self, text: str, markup: bool = False) -> None:
+        """Print a text as one line, however long, with its markup or as it is."""
+        self.print(text, markup=markup, highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Print what a person should know besides."""
+        self.say(f"[yellow]note:[/] {escape(text)}", markup=True)
 
     def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
         """The segments, with control characters of texts written out, such as ‹U+001B›."""

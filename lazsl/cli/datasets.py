@@ -49,7 +49,7 @@ def show(name: Name) -> None:
     out.print(
         f"{dataset.classes:,} classes; public descriptors: {dataset.descriptors}", highlight=False
     )
-    out.print(escape(cleandoc(dataset.layout)), highlight=False, soft_wrap=True)
+    out.say(escape(cleandoc(dataset.layout)), markup=True)
 
 
 @datasets_app.command(
@@ -109,14 +109,9 @@ def prepare(
     )
     datasets.write(prepared, output, force)
     note(prepared.notes)
-    out.print(
+    out.say(
         f"{prepared.dataset.title}, {prepared.dataset.split}: {prepared.truth.num_rows:,} images "
-        f"of {len(prepared.joined):,} classes joined by name; see {output}/classes.csv",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"of {len(prepared.joined):,} classes joined by name; see {output}/classes.csv"
     )
     out.print("Label it, with the model you want:", highlight=False)
-    out.print(
-        f"  {escape(datasets.label_command(prepared, output))}", highlight=False, soft_wrap=True
-    )
+    out.say(f"  {escape(datasets.label_command(prepared, output))}", markup=True)

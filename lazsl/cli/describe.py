@@ -204,11 +204,10 @@ def _show(described: Described, work: Work, output: str) -> None:
         out.print("there was nothing to describe", highlight=False)
     where = escape(visible(output))
     if described.labels.review == "pending":
-        out.print(
+        out.say(
             f"[bold]{where}[/] is to be reviewed: read and correct it, set review to reviewed, "
             f"then run\n  lazsl labels check {escape(shlex.quote(visible(output)))}",
-            highlight=False,
-            soft_wrap=True,
+            markup=True,
         )
     _show_failures(described)
 
@@ -217,20 +216,18 @@ def _show_failures(described: Described) -> None:
     """Classes without attributes, and why. All of it may be somebody else's text: no markup."""
     if not described.failures:
         return
-    err.print(
+    err.say(
         f"[bold red]{counted(len(described.failures), 'class')} failed[/]; run the same command "
         "again to ask only about what is missing",
-        highlight=False,
-        soft_wrap=True,
+        markup=True,
     )
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for failure in described.failures:
         table.add_row(Text(f"  {short(failure.label, 32)}", "bold"), Text(visible(failure.reason)))
     err.print(table)
     if described.unasked:
-        err.print(
+        err.say(
             f"{counted(len(described.unasked), 'class')} not asked about, because no question had "
             "an answer",
-            highlight=False,
-            soft_wrap=True,
+            markup=True,
         )

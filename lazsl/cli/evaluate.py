@@ -116,12 +116,11 @@ def evaluate(
         print(json.dumps({**evaluation.about(), **sections}, indent=1, ensure_ascii=False))
         return
     for notice in evaluation.known.notices:
-        err.print(f"[yellow]note:[/] {escape(notice)}", highlight=False)
+        err.note(notice)
     for section in evaluation.sections:
         section.show(out)
-    out.print(
+    out.say(
         f"run {evaluation.stored.key}, {evaluation.seconds:.1f} s; the page is "
         f"[bold]{escape(where)}/evaluation.md[/]",
-        highlight=False,
-        soft_wrap=True,
+        markup=True,
     )

@@ -109,14 +109,10 @@ def _draw(explanation: Explanation, output: Path | None) -> None:
         output = Path(f"explanation-{file_name(image.key.rpartition('.')[0] or image.key)}.png")
     pixels = read_pixels(image, explanation.run.job.max_pixels)
     if isinstance(pixels, str):
-        err.print(
-            f"[yellow]note:[/] drawn without the image, which cannot be read: {escape(pixels)}",
-            soft_wrap=True,
-            highlight=False,
-        )
+        err.note(f"drawn without the image, which cannot be read: {pixels}")
     picture = draw(explanation, None if isinstance(pixels, str) else pixels)
     Folder(str(output.parent)).write_bytes(output.name, picture)
-    out.print(f"\ndrawn: [bold]{escape(str(output))}[/]", highlight=False, soft_wrap=True)
+    out.say(f"\ndrawn: [bold]{escape(str(output))}[/]", markup=True)
 
 
 def _show(explanation: Explanation) -> None:
@@ -188,11 +184,9 @@ def _what_if(run: RunOfImage, image: Image, edits: list[str]) -> WhatIf:
     stored = read_stored(run, image)
     unseen = run.job.regions.count + 1 - stored.regions.num_rows
     if unseen:
-        err.print(
-            f"[yellow]note:[/] {unseen} crops of this image were not embedded, because its own "
-            "label was settled (regions.doubt); with other words they may count",
-            soft_wrap=True,
-            highlight=False,
+        err.note(
+            f"{unseen} crops of this image were not embedded, because its own "
+            "label was settled (regions.doubt); with other words they may count"
         )
     return what_if(
         stored,

@@ -36,9 +36,4 @@ def export(
     folder = Folder(workspace)
     record = read_run_record(folder, run)
     images, vectors = export_embeddings(folder, record, Folder(output), form, crops)
-    out.print(
-        f"{vectors:,} vectors of {images:,} images written to {output}",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
-    )
+    out.say(f"{vectors:,} vectors of {images:,} images written to {output}")

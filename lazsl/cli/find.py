@@ -98,10 +98,10 @@ def find(
         sheet, missing = draw_sheet(matches, about.job.max_pixels)
         Folder(str(output.parent)).write_bytes(output.name, sheet)
         if missing:
-            err.print(f"[yellow]note:[/] {missing} images cannot be read now", highlight=False)
+            err.note(f"{missing} images cannot be read now")
     else:
         export.write_result(answer_table(matches).to_reader(), output)
-    err.print(f"written: {output}", markup=False, highlight=False, soft_wrap=True)
+    err.say(f"written: {output}")
 
 
 def _say(done: int, of: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from lazsl import fieldguide
 from lazsl.cli.app import (
@@ -290,7 +289,7 @@ def _say_notices(run: Any) -> None:
 
     cut = cut_sentences(run)
     for notice in [*notices(run.job, run.labelset, run.source), *([cut] if cut else [])]:
-        err.print(f"[yellow]note:[/] {escape(notice)}")
+        err.note(notice)
 
 
 def _warn_of_other_trust(url: str | None, run: Any) -> None:
@@ -299,7 +298,7 @@ def _warn_of_other_trust(url: str | None, run: Any) -> None:
     from lazsl.evaluation.trust_file import read_trust, trust_notices
 
     for notice in trust_notices(read_trust(url), run):
-        err.print(f"[yellow]note:[/] {escape(notice)}")
+        err.note(notice)
 
 
 def _set(settings: list[str] | None) -> dict[str, Any]:

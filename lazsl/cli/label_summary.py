@@ -52,7 +52,7 @@ def show_labelled(run: Any) -> None:
     out.print("\nSee why: explain one image, or build a report of all of them:\n")
     for arguments in (["explain", image], ["report"]):
         line = shlex.join([*arguments, *_where(run.job)])
-        out.print(f"  {command} {line}", soft_wrap=True, markup=False, highlight=False)
+        out.say(f"  {command} {line}")
     out.print(f"\nThe warehouse is [bold]{escape(str(path))}[/]. Three queries to try:\n")
     for query in (
         "select label, count(*) as images, round(avg(margin), 3) as margin "
@@ -61,7 +61,7 @@ def show_labelled(run: Any) -> None:
         f"select * from close_calls('{run.key}', 0.005) limit 10",
     ):
         line = f"{command} sql{option} {_word(query)}"
-        out.print(f"  {line}", soft_wrap=True, markup=False, highlight=False)
+        out.say(f"  {line}")
 
 
 def _word(text: str) -> str:

@@ -61,7 +61,7 @@ def import_(
     write_labels(labels, output)
     note([*notes, *filter(None, [labels.spoken_note()])])
     out.print(f"read {escape(visible(file))} as {form_read}: {_size(labels)}", highlight=False)
-    out.print(f"wrote [bold]{escape(visible(output))}[/]", highlight=False, soft_wrap=True)
+    out.say(f"wrote [bold]{escape(visible(output))}[/]", markup=True)
 
 
 @labels_app.command(
@@ -87,10 +87,9 @@ def export(
     lost = export_labels(labels, form, output)
     if lost:
         note([f"{form} cannot hold {', '.join(lost)}; {visible(file)} still does"])
-    out.print(
+    out.say(
         f"wrote [bold]{escape(visible(output))}[/] as {form}: {counted(len(labels), 'class')}",
-        highlight=False,
-        soft_wrap=True,
+        markup=True,
     )
 
 
@@ -159,7 +158,7 @@ def check(
             out.print(_table(findings[: limit or None]))
             if limit and len(findings) > limit:
                 note([f"{len(findings) - limit:,} more; --limit 0 prints all, --summary counts"])
-        out.print(_summary(read.labels, findings), highlight=False, soft_wrap=True)
+        out.say(_summary(read.labels, findings), markup=True)
         if fix is None and (easy := sum(finding.mended is not None for finding in findings)):
             note([f"{easy:,} of them can be put right by --fix FILE"])
     if findings:
@@ -186,10 +185,9 @@ def _mend(read: Read, url: str, force: bool) -> Read:
         problem = mended.read.problems[0]
         raise UserError(f"nothing was written: {problem.reason}; {problem.suggestion}")
     write_labels(mended.labels, url)
-    err.print(
+    err.say(
         f"put right {len(mended.changes):,} texts; wrote [bold]{escape(visible(url))}[/]",
-        highlight=False,
-        soft_wrap=True,
+        markup=True,
     )
     return read_labels(url)
 
@@ -261,7 +259,7 @@ def counted(number: int, noun: str) -> str:
 def note(notes: Sequence[str]) -> None:
     """What a person should know, on standard error."""
     for note in notes:
-        err.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
+        err.note(note)
 
 
 def is_there(url: str) -> bool:

@@ -65,9 +65,8 @@ def tree(
         table.add_row(Text(visible(parent)), Text(short(", ".join(below), 200)))
     out.print(table)
     members = sum(map(len, groups.values()))
-    out.print(
+    out.say(
         f"{counted(members, 'class')} in {counted(len(groups), 'group')}; wrote "
         f"[bold]{escape(visible(output))}[/]",
-        highlight=False,
-        soft_wrap=True,
+        markup=True,
     )

@@ -83,4 +83,4 @@ def report(
     if made.missing:
         summary += f"; {made.missing:,} could not be read again and show why instead of a picture"
     out.print(summary, highlight=False)
-    out.print(f"Open [bold]{escape(made.index)}[/] in a browser.", soft_wrap=True, highlight=False)
+    out.say(f"Open [bold]{escape(made.index)}[/] in a browser.", markup=True)

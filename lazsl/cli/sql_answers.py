@@ -138,9 +138,7 @@ def _show_rows(reader: pa.RecordBatchReader, limit: int) -> None:
     cut = len(read) > limit
     counted = f"{'the first ' * cut}{len(shown)} row{'s' * (len(shown) != 1)}"
     counted += f", {len(names)} column{'s' * (len(names) != 1)}"
-    out.print(
-        counted + "; --rows shows more, --output writes all" * cut, highlight=False, soft_wrap=True
-    )
+    out.say(counted + "; --rows shows more, --output writes all" * cut, markup=True)
 
 
 def _styled(cell: str) -> str:

@@ -66,12 +66,7 @@ def load(
             f"there is no run in {workspace}; label an archive, or name another workspace"
         )
     loaded = publishing.load(folder, path, rebuild=rebuild)
-    out.print(
-        f"{loaded.shards} shards, {loaded.images} images loaded into {path}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    out.say(f"{loaded.shards} shards, {loaded.images} images loaded into {path}")
 
 
 @app.command(epilog="Example: lazsl check --workspace s3://bucket/lazsl")
@@ -91,21 +86,15 @@ def check(workspace: Workspace = "workspace") -> None:
     if not checked.artifacts and not checked.damaged:
         raise UserError(f"there is nothing of lazsl in {workspace}; name a workspace")
     for shard in noted:
-        out.print(
+        out.say(
             f"{shard}: the note of its rejects to be tried again was gone; the next lazsl label "
-            "tries them",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+            "tries them"
         )
     for error in checked.damaged:
-        out.print(f"{error.name}: {error.why}", markup=False, highlight=False, soft_wrap=True)
-    out.print(
+        out.say(f"{error.name}: {error.why}")
+    out.say(
         f"{checked.artifacts} artifacts read, {checked.unsealed} of them without a seal (made by "
-        f"an older lazsl), {len(checked.damaged)} damaged",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"an older lazsl), {len(checked.damaged)} damaged"
     )
     if checked.damaged:
         raise typer.Exit(1)
