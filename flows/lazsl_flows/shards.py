@@ -26,10 +26,11 @@ from prefect.utilities.annotations import quote
 
 from lazsl.archive.litter import passed_over_sentence
 from lazsl.archive.manifest import Plan
-from lazsl.archive.staging import Staged, unstage
+from lazsl.archive.staging import unstage
 from lazsl.model.towers import Towers
 from lazsl.run import steps
 from lazsl.run.run import Run, notices, open_run, record_run
+from lazsl.run.staged_shard import StagedShard
 from lazsl.run.todo import ToDo, missing_shards, to_label, to_score
 from lazsl.settings import Job
 from lazsl.store.folder import DAMAGED
@@ -67,7 +68,7 @@ def attributes(run: Run, towers: Towers = "both") -> bool:
 @in_words
 def stage(
     run: Run, number: int, shard: str, directory: Path, again: tuple[str, ...] = ()
-) -> tuple[Staged, float]:
+) -> tuple[StagedShard, float]:
     """Fetch a shard's images to the local disk, or those that are tried again."""
     started = time.perf_counter()
     return steps.stage_shard(run, shard, directory, again), time.perf_counter() - started
@@ -75,7 +76,7 @@ def stage(
 
 @task(name="embed", task_run_name="embed {number} ({shard})", cache_policy=NO_CACHE)
 @in_words
-def embed(run: Run, number: int, shard: str, staged: tuple[Staged, float]) -> State[Any]:
+def embed(run: Run, number: int, shard: str, staged: tuple[StagedShard, float]) -> State[Any]:
     """Cut regions and embed them. The staged images are removed afterwards."""
     images, seconds = staged
     total = len(images.table)

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from lazsl.archive.staging import Staged, unstage
+from lazsl.archive.staging import unstage
 from lazsl.errors import UserError
 from lazsl.run import steps, todo
 from lazsl.run.into_warehouse import load_run
 from lazsl.run.run import Run, record_run
+from lazsl.run.staged_shard import StagedShard
 from lazsl.run.status import check_complete
 from lazsl.run.todo import ToDo
 from lazsl.store.folder import DAMAGED
@@ -116,9 +117,9 @@ class _Ahead:
     ) -> None:
         self._run, self._scratch, self._pool = run, scratch, pool
         self._waiting = [work for work in missing if work.embeds]
-        self._staging: dict[str, Future[tuple[Staged, float]]] = {}
+        self._staging: dict[str, Future[tuple[StagedShard, float]]] = {}
 
-    def take(self, shard: str) -> tuple[Staged, float]:
+    def take(self, shard: str) -> tuple[StagedShard, float]:
         """The shard's images on the local disk, and the seconds it took to fetch them.
 
         Raises:
@@ -129,7 +130,7 @@ class _Ahead:
             self._staging[work.shard] = self._pool.submit(self._stage, work)
         return self._staging.pop(shard).result()
 
-    def _stage(self, work: ToDo) -> tuple[Staged, float]:
+    def _stage(self, work: ToDo) -> tuple[StagedShard, float]:
         started = time.perf_counter()
         where = self._scratch / work.shard
         staged = steps.stage_shard(self._run, work.shard, where, work.again)

@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 from lazsl.archive import named_archives
 from lazsl.archive.manifest import (
     Plan,
-    listed_images,
     mend_manifest,
     plan_shards,
     shard_images,
@@ -39,6 +38,7 @@ from lazsl.run.changed_looks import changed_rows
 from lazsl.run.into_warehouse import check_folders
 from lazsl.run.models import load_model
 from lazsl.run.run import Run, now
+from lazsl.run.staged_shard import StagedShard
 from lazsl.run.todo import ToDo
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.scoring.tables import score_table
@@ -147,8 +147,8 @@ def cut_sentences(run: Run) -> str | None:
     )
 
 
-def stage_shard(run: Run, shard: str, directory: Path, again: Sequence[str] = ()) -> Staged:
-    """The shard's images on the local disk, with their rows of the manifest.
+def stage_shard(run: Run, shard: str, directory: Path, again: Sequence[str] = ()) -> StagedShard:
+    """The shard's images on the local disk, with its rows of the manifest.
 
     Args:
         run: the run.
@@ -160,17 +160,19 @@ def stage_shard(run: Run, shard: str, directory: Path, again: Sequence[str] = ()
         UserError: the store kept failing.
     """
     rows = shard_images(run.workspace, run.archive, shard)
+    wanted = rows
     if again:
-        rows = rows.filter(pc.is_in(rows["image_id"], value_set=pa.array(again, pa.string())))
+        wanted = rows.filter(pc.is_in(rows["image_id"], value_set=pa.array(again, pa.string())))
     job = run.job
     largest = largest_file(job.max_pixels)
-    return stage(rows, job.archive, directory, job.fetchers, links=job.links, largest=largest)
+    staged = stage(wanted, job.archive, directory, job.fetchers, links=job.links, largest=largest)
+    return StagedShard(staged.directory, staged.table, rows)
 
 
 def embed_shard(
     run: Run,
     shard: str,
-    staged: Staged,
+    staged: StagedShard,
     stage_seconds: float = 0.0,
     progress: Callable[[int], None] | None = None,
 ) -> None:
@@ -199,7 +201,7 @@ def embed_shard(
         "model": embedded.model_seconds,
     }
     images, regions = embedded.images, embedded.regions
-    if older or len(images) < len(shard_images(run.workspace, run.archive, shard)):
+    if older or not staged.is_whole:
         stored, vectors = _read_embeddings(run, shard)
         kept = recoloured.with_notes(stored)
         if older:
@@ -209,8 +211,7 @@ def embed_shard(
             return
         spent = _added(spent, _spent(stored))
         rejects.forget_scores(run.workspace, run.encoder, run.regions, [shard])
-    listed = listed_images(run.workspace, run.archive, shard)
-    _check_rejects(shard, images, listed, run.job.reject_ceiling)
+    _check_rejects(shard, images, staged.listed, run.job.reject_ceiling)
     run.workspace.write_table(paths.region_embeddings(run.encoder, run.regions, shard), regions)
     rejects.note(run.workspace, run.encoder, run.regions, shard, images)
     images = images.replace_schema_metadata({"spent": json.dumps(spent)})
