@@ -48,8 +48,8 @@ def in_words(function: Callable[P, R]) -> Callable[P, R | State[Any]]:
 
 def _words(error: BaseException) -> str:
     """What an error says: our own sentences whole, what others say as far as a person reads it."""
-    ours = isinstance(error, (UserError, FailedRun))
-    return masked(in_one_line(error)) if ours else reason(error)
+    expected = isinstance(error, (UserError, FailedRun))
+    return masked(in_one_line(error)) if expected else reason(error)
 
 
 class _Sentence(logging.Filter):

@@ -59,8 +59,8 @@ def plan_archive(
     """
     run, shards = prepare(job, "text")
     missing = [work.shard for work in to_label(run, shards)]
-    taken = _under_way(run.key)
-    free = [shard for shard in missing if shard not in taken]
+    under_way = _under_way(run.key)
+    free = [shard for shard in missing if shard not in under_way]
     batches = [free[start : start + batch_shards] for start in range(0, len(free), batch_shards)]
     numbers = numbered(shards)
     for batch in batches:
@@ -78,13 +78,13 @@ def plan_archive(
             timeout=0,
             as_subflow=False,
         )
-    if not batches and not taken:
+    if not batches and not under_way:
         _ask_for_load(run.job, run.key)
     stopping = f"; to stop them, run cancel-batches with {run.key}"
     return Completed(
         message=f"{len(shards)} shards, {len(missing)} missing: {len(batches)} batches "
-        f"started, {len(taken & set(missing))} shards are under way already"
-        + (stopping if batches or taken else "")
+        f"started, {len(under_way & set(missing))} shards are under way already"
+        + (stopping if batches or under_way else "")
     )
 
 
@@ -105,17 +105,17 @@ def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
             "set, the model or its precision here differs; plan the archive again"
         )
     numbers = numbered(steps.archive_shards(opened))
-    if gone := [shard for shard in shards if shard not in numbers]:
+    if strays := [shard for shard in shards if shard not in numbers]:
         raise UserError(
-            f"{len(gone)} of the {len(shards)} shards of this batch are in no manifest of the "
+            f"{len(strays)} of the {len(shards)} shards of this batch are in no manifest of the "
             "archive any more; plan the archive again"
         )
     worked = mending(opened, lambda: work(opened, shards, numbers, label_shard))
     _ask_for_load(job, run)
     if worked.failed:
         raise UserError(failure_sentence(worked.failed, len(shards), worked.reasons))
-    now = len(worked.missing)
-    return Completed(message=f"{len(shards)} shards done, {now} of them in this run")
+    done_now = len(worked.missing)
+    return Completed(message=f"{len(shards)} shards done, {done_now} of them in this run")
 
 
 @flow(name="cancel-batches", flow_run_name="cancel batches of {run}")

@@ -104,8 +104,8 @@ def serve(port: int, workers: int, home: Path) -> int:
                 time.sleep(_BETWEEN_LOOKS)
                 for name in [name for name, worker in running.items() if worker.poll() is not None]:
                     print(f"lazsl: {name} ended by itself and is started again", file=sys.stderr)
-                    again = _running(name, commands[name], environment, logs)
-                    running[name] = stack.enter_context(again)
+                    restarted = _running(name, commands[name], environment, logs)
+                    running[name] = stack.enter_context(restarted)
             print(f"lazsl: the server ended by itself; see {logs}", file=sys.stderr)
             return 1
     except KeyboardInterrupt:

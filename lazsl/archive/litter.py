@@ -70,9 +70,9 @@ def passed_over_sentence(kinds: Mapping[str, int], most: int = 6) -> str:
     if not kinds:
         return ""
     ordered = Counter(kinds).most_common()
-    named = [f"{count:,} {kind}" for kind, count in ordered[:most]]
+    parts = [f"{count:,} {kind}" for kind, count in ordered[:most]]
     if len(ordered) > most:
-        named.append(f"{sum(count for _, count in ordered[most:]):,} of other kinds")
+        parts.append(f"{sum(count for _, count in ordered[most:]):,} of other kinds")
     total = sum(kinds.values())
     were = "object was" if total == 1 else "objects were"
-    return f"{total:,} other {were} not listed: {', '.join(named)}"
+    return f"{total:,} other {were} not listed: {', '.join(parts)}"

@@ -85,16 +85,16 @@ def picture_column(schema: pa.Schema, path: str) -> str:
             inner = field.type.get_field_index("bytes")
             if inner >= 0 and _is_binary(field.type.field(inner).type):
                 columns[field.name] = f"{field.name}.bytes"
-    named = [name for name in COLUMNS if name in columns]
-    if not named and len(columns) == 1:
-        named = list(columns)
-    if not named:
+    present = [name for name in COLUMNS if name in columns]
+    if not present and len(columns) == 1:
+        present = list(columns)
+    if not present:
         raise UserError(
             f"{path} has no column of pictures (bytes in a column called {', '.join(COLUMNS)}, or "
             f"in the only one with bytes); it has {', '.join(schema.names)}. If it lists paths or "
             f"URLs, give it as list://::{path}"
         )
-    return columns[named[0]]
+    return columns[present[0]]
 
 
 def _is_binary(kind: pa.DataType) -> bool:

@@ -53,12 +53,12 @@ def read_truth(
         return _from_folders(keys, labels, open_set)
     table = read_keyed(url, "truth", "label")
     names = table["label"].unique().to_pylist()
-    called = {name: labels.called.get(name, name) for name in names if name is not None}
+    class_of = {name: labels.called.get(name, name) for name in names if name is not None}
     known = set(labels.classes)
-    unknown = [name or "" for name in names if called.get(name) not in known]
+    unknown = [name or "" for name in names if class_of.get(name) not in known]
     if unknown and not open_set:
         raise _unknown(f"truth {url!r}", unknown, labels)
-    classes = [called.get(name, "") for name in table["label"].to_pylist()]
+    classes = [class_of.get(name, "") for name in table["label"].to_pylist()]
     return pa.table({"key": table["key"], "label": pa.array(classes, pa.string())})
 
 

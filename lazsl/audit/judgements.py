@@ -76,17 +76,19 @@ def import_judgements(
         raise UserError(f"{where} does not say who judged; add --reviewer NAME")
     publishing.load(workspace, path, runs=[])  # a sample that was just drawn
     with closing(opening.open_warehouse(path)) as connection:
-        named = _same([judgement.sample or sample for judgement in judgements], "sample", where)
+        sample_name = _same(
+            [judgement.sample or sample for judgement in judgements], "sample", where
+        )
         judged_run = run or _same([judgement.run for judgement in judgements], "run", where)
-        run, archive = _drawn_from(connection, named, judged_run)
+        run, archive = _drawn_from(connection, sample_name, judged_run)
         classes = classes_of(connection, run)
         images = _images(
-            connection, run, named, [judgement.image for judgement in judgements], where
+            connection, run, sample_name, [judgement.image for judgement in judgements], where
         )
     batch = keys.digest(
-        "reviews", archive, named, reviewer, hashlib.sha256(data).hexdigest(), length=16
+        "reviews", archive, sample_name, reviewer, hashlib.sha256(data).hexdigest(), length=16
     )
-    now = datetime.now(UTC).replace(tzinfo=None)
+    moment = datetime.now(UTC).replace(tzinfo=None)
     rows = []
     for judgement, image in zip(judgements, images, strict=True):
         judged = _class_of(judgement.answer, classes, where)
@@ -99,11 +101,11 @@ def import_judgements(
                 "judged_label": judged,
                 "verdict": verdict,
                 "reviewer": judgement.reviewer or reviewer,
-                "judged_at": judgement.judged_at or now,
+                "judged_at": judgement.judged_at or moment,
                 "comment": judgement.comment,
                 "source": kind,
                 "run": run,
-                "sample": named,
+                "sample": sample_name,
             }
         )
     _check_contradictions(rows, where)
@@ -113,7 +115,7 @@ def import_judgements(
         workspace.write_table(file, pa.Table.from_pylist(rows, schema=schemas.REVIEWS))
     publishing.load(workspace, path, runs=[])
     verdicts = {v: sum(row["verdict"] == v for row in rows) for v in ("right", "wrong", "none")}
-    return Imported(batch, named, len(rows), verdicts, new)
+    return Imported(batch, sample_name, len(rows), verdicts, new)
 
 
 def classes_of(connection: Connection, run: str) -> list[str]:

@@ -231,8 +231,8 @@ def _read_label_studio(tasks: list[dict[str, Any]], name: str) -> Iterator[Judge
             if annotation.get("was_cancelled") or not chosen:
                 continue
             if image is None or len(chosen) > 1:
-                what = "names no image_id and no key" if image is None else "has two choices"
-                raise UserError(f"task {at} of {name!r} {what}; correct it and export anew")
+                fault = "names no image_id and no key" if image is None else "has two choices"
+                raise UserError(f"task {at} of {name!r} {fault}; correct it and export anew")
             comment = values.get("comment", {}).get("text", [])
             yield Judgement(
                 str(image),

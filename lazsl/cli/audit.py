@@ -159,9 +159,9 @@ def estimate(
     for column in table.columns[1:]:
         column.justify = "right"
 
-    def add(name: str, of: Estimate, style: str = "") -> None:
-        interval = f"{of.low:.1%} – {of.high:.1%}"
-        table.add_row(escape(name), f"{of.value:.1%}", interval, f"{of.judged:,}", style=style)
+    def add(name: str, part: Estimate, style: str = "") -> None:
+        interval = f"{part.low:.1%} – {part.high:.1%}"
+        table.add_row(escape(name), f"{part.value:.1%}", interval, f"{part.judged:,}", style=style)
 
     add("all labels", estimated.accuracy, "bold")
     for name, of in sorted(estimated.classes.items(), key=lambda item: (item[1].value, item[0])):

@@ -137,8 +137,8 @@ def check(
     read = read_labels(file)
     if fix is not None:
         read = _mend(read, fix, force)
-    every = _findings(read, model, device)
-    findings = [finding for finding in every if not kind or finding.kind in kind]
+    all_findings = _findings(read, model, device)
+    findings = [finding for finding in all_findings if not kind or finding.kind in kind]
     if as_json:
         document = {
             "file": without_signature(file if fix is None else fix),
@@ -241,9 +241,9 @@ def _table(findings: list[Finding]) -> Table:
 
 def _summary(labels: LabelSet, findings: list[Finding]) -> str:
     kinds = Counter(finding.kind for finding in findings)
-    each = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    parts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     summary = f"{_size(labels)}, {counted(len(findings), 'finding')}"
-    return f"{summary}: {each}" if each else summary
+    return f"{summary}: {parts}" if parts else summary
 
 
 def _size(labels: LabelSet) -> str:

@@ -66,10 +66,10 @@ def _by_alias(classes: Names, labels: Sequence[str], aliases: Mapping[str, str])
         keys = [key for key in classes if name == key]
         keys = keys or [key for key, names in classes.items() if name in names]
         if len(keys) != 1:
-            every = [*classes, *(name for names in classes.values() for name in names)]
-            what = "is no class" if not keys else f"means {len(keys)} classes ({', '.join(keys)})"
+            spellings = [*classes, *(name for names in classes.values() for name in names)]
+            fault = "is no class" if not keys else f"means {len(keys)} classes ({', '.join(keys)})"
             raise UserError(
-                f"alias {name!r} {what} of the data set{nearest(name, every, spelling)}"
+                f"alias {name!r} {fault} of the data set{nearest(name, spellings, spelling)}"
             )
         if label not in labels:
             raise UserError(
@@ -84,16 +84,16 @@ def _claim(
     label_of: dict[str, str], names: Names, labels: Sequence[str], form: Callable[[str], str]
 ) -> None:
     """Give every class the one free label that a name of it means, where it alone claims it."""
-    taken = set(label_of.values())
+    used = set(label_of.values())
     free: dict[str, set[str]] = {}
     for label in labels:
-        if label not in taken:
+        if label not in used:
             free.setdefault(form(label), set()).add(label)
     claims: dict[str, list[str]] = {}
-    for key, called in names.items():
-        meant = {label for name in called for label in free.get(form(name), ())}
-        if key not in label_of and len(meant) == 1:
-            claims.setdefault(meant.pop(), []).append(key)
+    for key, spellings in names.items():
+        candidates = {label for name in spellings for label in free.get(form(name), ())}
+        if key not in label_of and len(candidates) == 1:
+            claims.setdefault(candidates.pop(), []).append(key)
     label_of.update({keys[0]: label for label, keys in claims.items() if len(keys) == 1})
 
 
@@ -101,13 +101,13 @@ def _described(
     key: str, names: tuple[str, ...], labels: Sequence[str], label_of: Mapping[str, str]
 ) -> str:
     """A class without a label, and what is in its way or near."""
-    called = repr(key) if names[0] == key else f"{key} ({', '.join(names)})"
+    shown_name = repr(key) if names[0] == key else f"{key} ({', '.join(names)})"
     spelled = {plain(name) for name in names}
     owners = {label: other for other, label in label_of.items()}
-    meant = [label for label in labels if plain(label) in spelled]
-    ways = [f"{label!r} is {owners[label]}" for label in meant if label in owners]
+    alike = [label for label in labels if plain(label) in spelled]
+    ways = [f"{label!r} is {owners[label]}" for label in alike if label in owners]
     if ways:
-        return f"{called}, where {', '.join(ways)}"
-    if meant:
-        return f"{called}, which could be {', '.join(map(repr, meant))} like another class"
-    return f"{called}{nearest(names[0], labels, spelling)}"
+        return f"{shown_name}, where {', '.join(ways)}"
+    if alike:
+        return f"{shown_name}, which could be {', '.join(map(repr, alike))} like another class"
+    return f"{shown_name}{nearest(names[0], labels, spelling)}"

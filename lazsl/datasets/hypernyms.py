@@ -145,5 +145,5 @@ def _ids(labels: LabelSet) -> dict[str, str]:
 def _names(labels: LabelSet, hypernyms: Hypernyms, wnids: Mapping[str, None]) -> dict[str, str]:
     """A name for every parent, which no class and no other parent has."""
     words = {wnid: hypernyms.words.get(wnid, wnid) for wnid in wnids}
-    taken = Counter(words.values()) + Counter(list(labels.called))
-    return {wnid: word if taken[word] == 1 else f"{word} ({wnid})" for wnid, word in words.items()}
+    times = Counter(words.values()) + Counter(list(labels.called))
+    return {wnid: word if times[word] == 1 else f"{word} ({wnid})" for wnid, word in words.items()}

@@ -181,8 +181,8 @@ def _labelled(
         given, notes = _bare(split), ["without --labels, the classes have names and no attributes"]
     else:
         given, _, notes = import_labels(url, form)
-    every = {**split.classes, **split.others}
-    label_of = join_classes(every, given.classes, split.classes, _read_aliases(aliases))
+    classes = {**split.classes, **split.others}
+    label_of = join_classes(classes, given.classes, split.classes, _read_aliases(aliases))
     joined = {name: label_of[name] for name in split.classes}
     kept = set(joined.values())
     if len(kept) < len(given):

@@ -45,13 +45,13 @@ class ForwardPasses:
 
     def add(self, crops: torch.Tensor) -> Iterator[np.ndarray]:
         """Float16 embeddings (n, D) of crops that were added before, as their batches come back."""
-        taken = 0
+        begun = 0
         self.crops += len(crops)
-        while taken < len(crops):
+        while begun < len(crops):
             buffer = self._buffers[0]
-            step = min(len(buffer) - self._filled, len(crops) - taken)
-            buffer[self._filled : self._filled + step] = crops[taken : taken + step]
-            taken, self._filled = taken + step, self._filled + step
+            step = min(len(buffer) - self._filled, len(crops) - begun)
+            buffer[self._filled : self._filled + step] = crops[begun : begun + step]
+            begun, self._filled = begun + step, self._filled + step
             if self._filled == len(buffer):
                 yield from self._run()
 
@@ -87,13 +87,13 @@ def fetching(vectors: torch.Tensor, encoder: Encoder) -> Callable[[], np.ndarray
     if not encoder.device.startswith("cuda"):
         return lambda: vectors.cpu().to(torch.float16).numpy()
     stored = vectors.to(torch.float16)
-    here = torch.empty(stored.shape, dtype=stored.dtype, pin_memory=True)
-    here.copy_(stored, non_blocking=True)
+    pinned = torch.empty(stored.shape, dtype=stored.dtype, pin_memory=True)
+    pinned.copy_(stored, non_blocking=True)
     copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
     copied.record(torch.cuda.current_stream(encoder.device))
 
     def wait() -> np.ndarray:
         copied.synchronize()
-        return here.numpy()
+        return pinned.numpy()
 
     return wait

@@ -136,13 +136,13 @@ def compare(answers: Answers, methods: Sequence[Method], left_out: dict[str, str
             counts,
         )
 
-    called = answers.best[REFERENCE][known, 0]
+    best = answers.best[REFERENCE][known, 0]
     return Comparison(
         int(known.sum()),
         answers.classes,
         tuple(map(result, methods)),
         left_out,
-        confusions(answers.truth[known], called),
+        confusions(answers.truth[known], best),
         ASSUMED if cluster is None else CLUSTERED,
     )
 

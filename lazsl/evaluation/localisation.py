@@ -225,10 +225,10 @@ def deleted(
     behind = np.asarray(blurred).reshape(-1, 3)
     versions = []
     for fraction in fractions:
-        gone = pixels.reshape(-1, 3).copy()
+        erased = pixels.reshape(-1, 3).copy()
         chosen = order[: round(fraction * len(order))]
-        gone[chosen] = behind[chosen]
-        versions.append(gone.reshape(pixels.shape))
+        erased[chosen] = behind[chosen]
+        versions.append(erased.reshape(pixels.shape))
     return versions
 
 

@@ -32,8 +32,8 @@ def mcnemar(right: np.ndarray, other: np.ndarray, cluster: np.ndarray | None = N
     """
     only_this, only_other = int((right & ~other).sum()), int((other & ~right).sum())
     if cluster is not None:
-        more = np.bincount(cluster, right.astype(int) - other.astype(int))
-        only_this, only_other = int((more > 0).sum()), int((more < 0).sum())
+        gained = np.bincount(cluster, right.astype(int) - other.astype(int))
+        only_this, only_other = int((gained > 0).sum()), int((gained < 0).sum())
     discordant = only_this + only_other
     p = binomtest(only_this, discordant).pvalue if discordant else 1.0
     return McNemar(only_this, only_other, float(p))
@@ -64,7 +64,7 @@ class PerClass:
         return float(np.nanmean(self.accuracy))
 
 
-def per_class(truth: np.ndarray, called: np.ndarray, classes: int) -> PerClass:
+def per_class(truth: np.ndarray, predicted: np.ndarray, classes: int) -> PerClass:
     """Counts by class.
 
     Args:
@@ -75,8 +75,8 @@ def per_class(truth: np.ndarray, called: np.ndarray, classes: int) -> PerClass:
     known = truth >= 0
     return PerClass(
         np.bincount(truth[known], minlength=classes),
-        np.bincount(truth[known & (truth == called)], minlength=classes),
-        np.bincount(called, minlength=classes),
+        np.bincount(truth[known & (truth == predicted)], minlength=classes),
+        np.bincount(predicted, minlength=classes),
     )
 
 
@@ -90,14 +90,16 @@ class Confusion:
     of: int
 
 
-def confusions(truth: np.ndarray, called: np.ndarray) -> tuple[Confusion, ...]:
+def confusions(truth: np.ndarray, predicted: np.ndarray) -> tuple[Confusion, ...]:
     """Every confused pair, the most images first, then by class."""
     known = truth >= 0
     shown = dict(
         zip(*(a.tolist() for a in np.unique(truth[known], return_counts=True)), strict=True)
     )
-    wrong = known & (truth != called)
-    pairs, counts = np.unique(np.stack([truth[wrong], called[wrong]]), axis=1, return_counts=True)
+    wrong = known & (truth != predicted)
+    pairs, counts = np.unique(
+        np.stack([truth[wrong], predicted[wrong]]), axis=1, return_counts=True
+    )
     order = np.argsort(-counts, kind="stable")
     return tuple(
         Confusion(int(t), int(c), int(n), int(shown[t]))

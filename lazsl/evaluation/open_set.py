@@ -35,21 +35,21 @@ def open_set_split(
     names = sorted({group_of[label] for label in labelset.classes})
     count = max(1, round(fraction * len(names))) if 0 < fraction < 1 else 0
     out = set(random.Random(seed).sample(names, count))
-    gone = tuple(label for label in labelset.classes if group_of[label] in out)
+    unknown = tuple(label for label in labelset.classes if group_of[label] in out)
     kept = [i for i, label in enumerate(labelset.classes) if group_of[label] not in out]
-    if not gone or len(kept) < 2:
+    if not unknown or len(kept) < 2:
         raise UserError(
             f"a fraction of {fraction} of {len(labelset)} classes was to be taken out; take out "
             "one or more, and leave two or more"
         )
     known = replace(
         labelset,
-        name=f"{labelset.name}-without-{len(gone)}",
+        name=f"{labelset.name}-without-{len(unknown)}",
         classes=tuple(labelset.classes[i] for i in kept),
         attributes=tuple(labelset.attributes[i] for i in kept),
-        synonyms={k: v for k, v in labelset.synonyms.items() if k not in gone},
-        spoken_names={k: v for k, v in labelset.spoken_names.items() if k not in gone},
-        parents={k: v for k, v in labelset.parents.items() if k not in gone},
-        sources={k: v for k, v in labelset.sources.items() if k not in gone},
+        synonyms={k: v for k, v in labelset.synonyms.items() if k not in unknown},
+        spoken_names={k: v for k, v in labelset.spoken_names.items() if k not in unknown},
+        parents={k: v for k, v in labelset.parents.items() if k not in unknown},
+        sources={k: v for k, v in labelset.sources.items() if k not in unknown},
     )
-    return known, gone
+    return known, unknown

@@ -63,16 +63,16 @@ def read_trust(url: str) -> TrustFile:
         UserError: the file is missing or holds something else.
     """
     where = f"trust file {url!r}"
-    what = "give a trust.json that lazsl evaluate wrote"
-    data = read_given(url, where, what)
+    advice = "give a trust.json that lazsl evaluate wrote"
+    data = read_given(url, where, advice)
     try:
         return TrustFile.model_validate(json.loads(data))
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"])) or "it"
-        raise UserError(f"{where} cannot be used: {place}: {problem['msg']}; {what}") from None
+        raise UserError(f"{where} cannot be used: {place}: {problem['msg']}; {advice}") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where} is not JSON ({in_one_line(error)}); {what}") from None
+        raise UserError(f"{where} is not JSON ({in_one_line(error)}); {advice}") from None
 
 
 def trust_notices(measured: TrustFile, run: Run) -> list[str]:
@@ -85,8 +85,8 @@ def trust_notices(measured: TrustFile, run: Run) -> list[str]:
         **{name: (measured.scoring.get(name), scoring[name]) for name in scoring},
     }
     return [
-        f"the trust file was measured with {name} {before}, this run has {now}: its threshold may "
-        "not keep what it promises; evaluate this run and take its own"
-        for name, (before, now) in compared.items()
-        if before != now and name != "plans"
+        f"the trust file was measured with {name} {before}, this run has {after}: its threshold "
+        "may not keep what it promises; evaluate this run and take its own"
+        for name, (before, after) in compared.items()
+        if before != after and name != "plans"
     ]

@@ -120,10 +120,10 @@ def what_if(
     """
     before_labels = EmbeddedLabels.from_table(embedded)
     before = _scored(stored, before_labels, scoring, memory_bytes)
-    called = before.top[0][0]
-    edited, touched = labels, [called]
+    label = before.top[0][0]
+    edited, touched = labels, [label]
     for text in edits:
-        edited, name = edit(edited, text, called)
+        edited, name = edit(edited, text, label)
         touched.append(name)
     after_labels = EmbeddedLabels.from_table(_embedded(edited, embedded, embed))
     after = _scored(stored, after_labels, scoring, memory_bytes)

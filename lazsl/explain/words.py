@@ -15,10 +15,14 @@ def headline(explanation: Explanation) -> str:
     """What the image was called, and whether that is right."""
     verdict = explanation.verdict
     label = short(verdict.label)
-    called = f"no label (best guess: {label})" if verdict.abstained else label
+    verdict_text = f"no label (best guess: {label})" if verdict.abstained else label
     if verdict.right is None:
-        return called
-    return f"{called}  ✓" if verdict.right else f"{called}  ✗  truly {short(verdict.truth or '')}"
+        return verdict_text
+    return (
+        f"{verdict_text}  ✓"
+        if verdict.right
+        else f"{verdict_text}  ✗  truly {short(verdict.truth or '')}"
+    )
 
 
 def facts(explanation: Explanation) -> list[str]:
@@ -47,9 +51,9 @@ def because(explanation: Explanation, pairs: list[Pair]) -> str:
 
 def reasons(rival: str, pairs: list[Pair]) -> str:
     """What decided against another class: `rather than Wren, because of a hooked bill ...`."""
-    named = short(rival)
-    sentences = [_reason(p, named) for p in decisive(pairs)]
-    return f"rather than {named}, because of {_listed(sentences)}."
+    rival_name = short(rival)
+    sentences = [_reason(p, rival_name) for p in decisive(pairs)]
+    return f"rather than {rival_name}, because of {_listed(sentences)}."
 
 
 def number(value: float) -> str:

@@ -98,11 +98,11 @@ def _open_tifffile(data: bytes, notes: list[str], complaint: str = "") -> Opened
     width, height = int(page.imagewidth), int(page.imagelength)
     samples = int(page.samplesperpixel)
     _check(page, tags, complaint)
-    each = page.dtype.itemsize * samples
+    pixel_bytes = page.dtype.itemsize * samples
 
     def pixels(_: int) -> Upright:
-        with tifffile.TiffFile(io.BytesIO(data)) as again:
-            values = _values(again.pages.first)
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            values = _values(file.pages.first)
         orientation = orientation_of(tags.get(_ORIENTATION, 1))
         if tags.get(_PHOTOMETRIC) == 8:
             rgb = lab_to_srgb(values)
@@ -112,7 +112,7 @@ def _open_tifffile(data: bytes, notes: list[str], complaint: str = "") -> Opened
         return Upright(upright(Image.fromarray(rgb), orientation), orientation)
 
     # The values, once more while their planes are put beside each other, and the picture twice.
-    return Opened("TIFF", width, height, per_pixel(width, height, 2 * each + 12), pixels)
+    return Opened("TIFF", width, height, per_pixel(width, height, 2 * pixel_bytes + 12), pixels)
 
 
 def _check(page: Any, tags: dict[int, Any], complaint: str) -> None:

@@ -146,7 +146,7 @@ def _classes(labels: LabelSet, at: Lines) -> Iterator[Finding]:
 
 
 def _attributes(labels: LabelSet, at: Lines) -> Iterator[Finding]:
-    named = labels.template is None or "{class}" in labels.template
+    has_names = labels.template is None or "{class}" in labels.template
     for label, attributes, prompts in zip(
         labels.classes, labels.attributes, labels.prompts, strict=True
     ):
@@ -165,7 +165,7 @@ def _attributes(labels: LabelSet, at: Lines) -> Iterator[Finding]:
                     "",
                 )
             seen.add(text)
-            if named and name in f" {text} ":
+            if has_names and name in f" {text} ":
                 yield Finding(
                     "names-class",
                     label,
@@ -225,23 +225,23 @@ def _contents(labels: LabelSet, at: Lines) -> Iterator[Finding]:
 
 def _language(labels: LabelSet) -> Iterator[Finding]:
     """At most one: the language of most attributes, or names, is not that of the template."""
-    named = not any(labels.attributes)
-    if labels.template == WHOLE and not named:
+    only_names = not any(labels.attributes)
+    if labels.template == WHOLE and not only_names:
         return
-    frame = " ".join(labels.name_templates) if named else labels.template or ""
+    frame = " ".join(labels.name_templates) if only_names else labels.template or ""
     texts = (
         list(labels.spoken)
-        if named
+        if only_names
         else [attribute for attributes in labels.attributes for attribute in attributes]
     )
     spoken = language(texts)
     if spoken is None or (frame and _same_language(frame, spoken)):
         return
-    field, what = ("name_templates", "names") if named else ("template", "attributes")
+    field, kind = ("name_templates", "names") if only_names else ("template", "attributes")
     yield Finding(
         "other-language",
         "",
-        f"most {what} are in another language than the sentences made of them ({spoken}), such as "
+        f"most {kind} are in another language than the sentences made of them ({spoken}), such as "
         f"{(labels.prompts[0][0])!r}",
         f"set {field} to a sentence in that language",
     )

@@ -124,8 +124,8 @@ def differences(before: LabelSet, after: LabelSet) -> Iterator[str]:
         "the provenance of classes": (dict(before.sources), dict(after.sources)),
         "the state of review": (before.review, after.review),
     }
-    for name, (ours, theirs) in names.items():
-        if ours != theirs and ours:
+    for name, (native, foreign) in names.items():
+        if native != foreign and native:
             yield name
 
 

@@ -95,8 +95,8 @@ class LabelSet:
             return None
         label, name = next(iter(self.spoken_names.items()))
         many = f"{len(self.spoken_names)} names are" if len(self.spoken_names) > 1 else "1 name is"
-        more = ", ..." if len(self.spoken_names) > 1 else ""
-        return f"{many} said otherwise to the model: {label!r} as {name!r}{more}"
+        ellipsis = ", ..." if len(self.spoken_names) > 1 else ""
+        return f"{many} said otherwise to the model: {label!r} as {name!r}{ellipsis}"
 
     @property
     def key(self) -> str:

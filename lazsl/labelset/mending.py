@@ -35,15 +35,15 @@ def mend(read: Read) -> Mended:
     changes: list[tuple[str, str, str]] = []
     attributes = dict(zip(labels.classes, map(list, labels.attributes), strict=True))
     left = []
-    again = dict.fromkeys(label for label, entry in read.again if entry is None)
+    repeats = dict.fromkeys(label for label, entry in read.again if entry is None)
     for problem in read.problems:
-        merged = problem.kind == "repeated-class" and problem.label not in again
+        merged = problem.kind == "repeated-class" and problem.label not in repeats
         if problem.kind not in _DROPPED and not merged:
             left.append(problem)
         else:
             changes.append((problem.label, problem.attribute or problem.label, ""))
-    for label, more in read.again:
-        attributes[label] += more or ()
+    for label, further in read.again:
+        attributes[label] += further or ()
     labels = replace(labels, attributes=tuple(map(tuple, attributes.values())))
     for _ in range(_ROUNDS):
         labels, changed = _once(labels)

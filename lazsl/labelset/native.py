@@ -154,14 +154,14 @@ def native_form(labels: LabelSet) -> dict[str, Any]:
     unasked = spoken(labels.classes)
     for label, attributes in zip(labels.classes, labels.attributes, strict=True):
         spoken_name = labels.spoken_names.get(label, label)
-        more = {
+        extras = {
             "said": None if spoken_name == unasked.get(label, label) else spoken_name,
             "parent": labels.parents.get(label),
             "synonyms": list(labels.synonyms.get(label, ())) or None,
             "provenance": labels.sources.get(label),
         }
-        more = {field: value for field, value in more.items() if value is not None}
-        classes[label] = {**more, "attributes": list(attributes)} if more else list(attributes)
+        extras = {field: value for field, value in extras.items() if value is not None}
+        classes[label] = {**extras, "attributes": list(attributes)} if extras else list(attributes)
     return {field: value for field, value in about.items() if value is not None} | {
         "classes": classes
     }

@@ -114,5 +114,5 @@ def _name(labels: LabelSet, members: list[int], number: int) -> str:
     everywhere = Counter(text for texts in labels.attributes for text in dict.fromkeys(texts))
     shared = [text for text, count in counts.items() if count >= _SHARED * len(members)]
     shared.sort(key=lambda text: (everywhere[text] / counts[text], -counts[text]))
-    what = ", ".join(shared[:3]) or f"{labels.classes[members[0]]} and the like"
-    return f"group {number} ({what})"
+    description = ", ".join(shared[:3]) or f"{labels.classes[members[0]]} and the like"
+    return f"group {number} ({description})"

@@ -275,9 +275,9 @@ def _through(block: Any, y: Tensor, patches: Tensor, bias: Tensor) -> Tensor:
     width, heads = y.shape[1], attention.num_heads
     weight, shift = attention.in_proj_weight, attention.in_proj_bias
     tokens = linear(block.ln_1(y), weight, shift).float()
-    theirs = linear(block.ln_1(patches), weight[width:], shift[width:]).float()
+    keys_and_values = linear(block.ln_1(patches), weight[width:], shift[width:]).float()
     query, key, value = (by_head(x, heads) for x in torch.split(tokens, width, 1))
-    keys, values = (by_head(x, heads) for x in torch.split(theirs, width, 1))
+    keys, values = (by_head(x, heads) for x in torch.split(keys_and_values, width, 1))
     scale = query.shape[2] ** -0.5
     itself = (query * key).sum(2, keepdim=True) * scale
     weights = torch.cat([itself, query @ keys.mT * scale + bias], 2).softmax(2)

@@ -14,13 +14,15 @@ _ELSEWHERE = ("workspace", "warehouse", "truth", "scratch", "archive")
 """Settings that say where things lie, and change no label."""
 
 
-def settings_that_differ(before: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, str, str]]:
+def settings_that_differ(
+    before: dict[str, Any], after: dict[str, Any]
+) -> list[tuple[str, str, str]]:
     """Name, value before and value now of every setting that differs; empty text: it was not set.
 
     Args:
         before, now: jobs, as runs record them.
     """
-    flat = [_flat(before), _flat(now)]
+    flat = [_flat(before), _flat(after)]
     names = [name for name in {**flat[0], **flat[1]} if name.partition(".")[0] not in _ELSEWHERE]
     pairs = [(name, flat[0].get(name), flat[1].get(name)) for name in names]
     return [(name, _value(a), _value(b)) for name, a, b in pairs if a != b]
@@ -42,14 +44,14 @@ def _flat(job: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return values
 
 
-def words_that_differ(connection: Connection, before: str, now: str) -> dict[str, Any]:
+def words_that_differ(connection: Connection, before: str, after: str) -> dict[str, Any]:
     """How the label sets of two runs differ.
 
     `classes` has, for each of the first `LISTED` classes that differ, its name, the attributes that
     only the run before has and those that only the run of now has; a class that one of them lacks
     says so in `only`. `others` counts the classes that differ and are not among them.
     """
-    old, new = _label_set(connection, before), _label_set(connection, now)
+    old, new = _label_set(connection, before), _label_set(connection, after)
     different = []
     for name in {**old, **new}:
         was, is_now = old.get(name), new.get(name)

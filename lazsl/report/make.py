@@ -84,8 +84,8 @@ def make_report(
     with ExitStack() as stack:
         connection, plans = (stack.enter_context(closing(open_warehouse(warehouse))) for _ in "12")
         about = _about(connection, run)
-        for each in (connection, plans):
-            sqlfiles.run(each, "report/memory.sql")
+        for opened in (connection, plans):
+            sqlfiles.run(opened, "report/memory.sql")
         before = None if against is None else _about(connection, against)
         if before is not None:
             _check_comparable(about, before)

@@ -75,9 +75,10 @@ class KnownContent:
         merged = np.concatenate([self._sorted, fresh])
         merged = merged[np.lexsort((merged["rest"], merged["digest"]))]
         content = merged[["digest", "rest"]]
-        again = np.zeros(len(merged), bool)  # what was embedded several times; the first one stays
-        again[1:] = content[1:] == content[:-1]
-        self._sorted = merged[~again]
+        # Of what was embedded several times the first one stays.
+        repeated = np.zeros(len(merged), bool)
+        repeated[1:] = content[1:] == content[:-1]
+        self._sorted = merged[~repeated]
         sizes = np.fromiter(self._fresh_sizes, np.int64, len(self._fresh_sizes))
         self._sizes = np.union1d(self._sizes, sizes)
         self._waiting.clear()

@@ -252,8 +252,8 @@ def with_later(kind: str, schema: pa.Schema, table: pa.Table) -> pa.Table:
     """The table with the columns of LATER that it lacks, as what they mean; others are kept."""
     for column in LATER.get(kind, {}).keys() - set(table.column_names):
         field = schema.field(column)
-        meant = pa.repeat(pa.scalar(LATER[kind][column], field.type), len(table))
-        table = table.append_column(field, meant)
+        default = pa.repeat(pa.scalar(LATER[kind][column], field.type), len(table))
+        table = table.append_column(field, default)
     return table
 
 

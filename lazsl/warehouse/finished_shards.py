@@ -154,14 +154,14 @@ def relations(shards: Sequence[Shard]) -> dict[str, pa.Table]:
     }
     for name in shards[0].tables:
         parts = [shard.tables[name].replace_schema_metadata() for shard in shards]
-        named = [
+        markers = [
             pa.DictionaryArray.from_arrays(
                 pa.repeat(pa.scalar(at, pa.int32()), len(part)), [s.name for s in shards]
             )
             for at, part in enumerate(parts)
         ]
         whole = pa.concat_tables(parts)
-        relations_by_name[name] = whole.append_column("shard", pa.chunked_array(named))
+        relations_by_name[name] = whole.append_column("shard", pa.chunked_array(markers))
     return relations_by_name
 
 

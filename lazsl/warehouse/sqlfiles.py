@@ -37,12 +37,12 @@ def folder() -> Path:
     Raises:
         UserError: when they are in neither place, which means a broken installation.
     """
-    here = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parent.parent
     # The package's own folder first: beside an installed package, `sql` may be anybody's.
-    for place in (here / "sql", here.parent / "sql"):
+    for place in (package / "sql", package.parent / "sql"):
         if (place / "schema.sql").is_file():
             return place
-    raise UserError(f"the SQL files are missing from {here / 'sql'}; install lazsl again")
+    raise UserError(f"the SQL files are missing from {package / 'sql'}; install lazsl again")
 
 
 def names() -> list[str]:

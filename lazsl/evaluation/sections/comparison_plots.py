@@ -97,9 +97,11 @@ def _classes(axes: Any, comparison: Comparison) -> None:
         loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8,
         borderaxespad=0.2,
     )  # fmt: skip
-    of = len(comparison.hardest)
+    count = len(comparison.hardest)
     classes = (
-        f"the {len(chosen)} hardest of {of:,} classes" if len(chosen) < of else f"{of} classes"
+        f"the {len(chosen)} hardest of {count:,} classes"
+        if len(chosen) < count
+        else f"{count} classes"
     )
     axes.set_title(f"{classes} (images)", fontsize=10, loc="left")
 

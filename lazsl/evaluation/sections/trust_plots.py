@@ -45,9 +45,9 @@ def _reliability(axes: Any, trust: Trust) -> None:
     percent(axes.yaxis)
     axes.legend(loc="lower right", frameon=False, fontsize=9)
     known = trust.images - trust.unknown
-    each = round(known / len(trust.bins_after))
+    per_bin = round(known / len(trust.bins_after))
     axes.set_title(
-        f"Can confidence be believed? {known:,} images, about {each} per point", fontsize=11
+        f"Can confidence be believed? {known:,} images, about {per_bin} per point", fontsize=11
     )
 
 

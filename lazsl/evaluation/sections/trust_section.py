@@ -132,8 +132,10 @@ class TrustSection:
 
     def _facts(self) -> list[tuple[str, str]]:
         assert self.trust is not None
-        more = [("presence of attributes", self.without_presence)] if self.without_presence else []
-        return _facts(self.trust) + more
+        further = (
+            [("presence of attributes", self.without_presence)] if self.without_presence else []
+        )
+        return _facts(self.trust) + further
 
     @property
     def _head(self) -> str:

@@ -117,7 +117,9 @@ def _about_the_rest(pairs: list[Pair], other: Evidence | None) -> str:
     if shared:
         together = sum(p.difference for p in pairs if p.shared)
         sentences.append(f"Both have {'; '.join(shared)} (difference {signed(together)}).")
-    more = sum(not p.shared for p in pairs) if other is not None else len(pairs)
-    if more:
-        sentences.append(f"{more} more attribute{'s' * (more > 1)}, which lazsl explain lists.")
+    unshared = sum(not p.shared for p in pairs) if other is not None else len(pairs)
+    if unshared:
+        sentences.append(
+            f"{unshared} more attribute{'s' * (unshared > 1)}, which lazsl explain lists."
+        )
     return " ".join(sentences)
