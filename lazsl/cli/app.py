@@ -22,8 +22,9 @@ from lazsl.settings import Job, make_job
 from lazsl.warehouse.interruption import interruptible
 
 _ORDER = (
-    *("estimate", "label", "relabel", "status", "runs", "load", "sql"),
-    *("explain", "find", "report", "audit", "evaluate", "labels", "settings", "serve"),
+    *("estimate", "label", "relabel", "status", "runs", "load", "check", "sql"),
+    *("explain", "find", "report", "export", "audit", "evaluate"),
+    *("labels", "datasets", "settings", "serve"),
 )
 
 

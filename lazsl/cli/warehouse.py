@@ -74,7 +74,7 @@ def load(
 def check(workspace: Workspace = "workspace") -> None:
     """Read every artifact of a workspace, and set aside what is damaged. Exit code 1 if any is.
 
-    What is set aside is kept below damaged/, and the next lazsl label makes it anew.
+    What is damaged is kept below damaged/, and the next `lazsl label` makes it anew.
     """
     from lazsl.run.rejects import note_again
     from lazsl.store.checking import check_workspace
