@@ -31,6 +31,7 @@ from playwright.sync_api import Browser, Page, expect
 from processes import made_once
 from sample import content, copy_sample, label_plainly, small_job
 
+from lazsl import fieldguide
 from lazsl.run import steps
 from lazsl.run.run import open_run
 from lazsl.run.status import run_status
@@ -196,6 +197,7 @@ def service(
     programs = install(wheel, home / "installed")
     ours = ("PREFECT_", "LAZSL_", "AWS_")
     environment = {k: v for k, v in outside(programs).items() if not k.startswith(ours)}
+    environment["LAZSL_FIELDGUIDE"] = str(fieldguide.HOME)  # the one these tests compare with
     listener, notices = listen()
     url = f"http://127.0.0.1:{port}"
     environment |= {
