@@ -5,11 +5,13 @@ What the service connects to is looked at where it works longest: tests/flows/te
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from connections import connections, logging_connections, unguarded
@@ -54,10 +56,15 @@ def test_label_relabel_report_and_evaluate_connect_to_this_machine_only(
         "COLUMNS": "200",
     }
     archive = copy_sample(tmp_path / "archive", 6, odd=False)
-    truth, labels = f"--truth={fieldguide.TRUTH_FILE}", f"--labels={fieldguide.LABELS_FILE}"
-    few = ("--model=fieldguide", "--regions=4", "--open-set")
+    classes = json.loads(fieldguide.LABELS_FILE.read_text(encoding="utf-8"))
+    with fieldguide.TRUTH_FILE.open(encoding="utf-8") as file:
+        shown = {row["label"] for row in islice(csv.DictReader(file), 6)}
+    few = {"classes": {name: classes["classes"][name] for name in shown}}
+    (tmp_path / "few.json").write_text(json.dumps(few), encoding="utf-8")
+    truth, labels = f"--truth={fieldguide.TRUTH_FILE}", "--labels=few.json"
+    model = ("--model=fieldguide", "--regions=4", "--open-set")
     lines = [
-        ("label", str(archive), labels, truth, *few),
+        ("label", str(archive), labels, truth, *model),
         ("relabel", labels, "--theta=0.3"),
         ("report", "--output=site"),
         ("evaluate",),
