@@ -181,42 +181,68 @@ CASES: dict[Callable[[Here], dict[str, str]], str] = {
 }
 
 
-STARTED = """
-import json, time
+STARTER = """
+import json, os, sys, time
+from prefect.context import refresh_global_settings_context
 from lazsl.errors import UserError
 from lazsl_flows.temporary_server import keep_to_this_command, starting_api
-started, said = time.monotonic(), ""
-try:
-    keep_to_this_command()
-    with starting_api() as wait:
-        wait()
-except UserError as error:
-    said = str(error)
-print(json.dumps([said, time.monotonic() - started]))
+
+def start():
+    try:
+        keep_to_this_command()
+        with starting_api() as wait:
+            wait()
+    except UserError as error:
+        return str(error)
+    return ""
+
+for line in sys.stdin:
+    if os.fork():
+        os.wait()
+        print("ended", flush=True)
+        continue
+    os.environ.clear()
+    os.environ.update(json.loads(line))
+    refresh_global_settings_context()
+    started = time.monotonic()
+    sentence = start()
+    print(json.dumps([sentence, time.monotonic() - started]), flush=True)
+    break
 """
+"""A process that starts Prefect anew for every environment that it is given, in a copy of itself
+that has imported what that needs."""
 
 
-def start_prefect(here: Here, **environment: str) -> tuple[str, float]:
+@pytest.fixture(scope="module")
+def starter() -> Iterator[subprocess.Popen[str]]:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", STARTER], cwd=ROOT, text=True, **pipes) as process:  # type: ignore[call-overload]
+        yield process
+        process.stdin.close()
+
+
+Start = Callable[..., tuple[str, float]]
+
+
+@pytest.fixture
+def start_prefect(here: Here, starter: subprocess.Popen[str]) -> Start:
     """What a start of Prefect says, and after how many seconds; the imports are not counted."""
-    done = subprocess.run(
-        [sys.executable, "-c", STARTED],
-        cwd=ROOT,
-        env=here.environment | environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    document, seconds = json.loads(done.stdout.splitlines()[-1])
-    return document, seconds
+
+    def start(**environment: str) -> tuple[str, float]:
+        assert starter.stdin and starter.stdout
+        print(json.dumps(here.environment | environment), file=starter.stdin, flush=True)
+        sentence, seconds = json.loads(starter.stdout.readline())
+        assert starter.stdout.readline() == "ended\n"
+        return sentence, seconds
+
+    return start
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_what_keeps_prefect_from_starting_is_named_within_seconds(
-    case: Callable[[Here], dict[str, str]], here: Here
+    case: Callable[[Here], dict[str, str]], here: Here, start_prefect: Start
 ) -> None:
-    output, seconds = start_prefect(here, **case(here))
+    output, seconds = start_prefect(**case(here))
     assert CASES[case] in output and "try again" not in output, output
     # A server that is started and refuses must be imported first, which a busy machine takes long
     # for; nothing waits for a timeout.
@@ -230,7 +256,7 @@ def test_a_command_says_it_in_one_sentence(here: Here) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
-def test_a_full_disk_is_named(here: Here) -> None:
+def test_a_full_disk_is_named(here: Here, start_prefect: Start) -> None:
     home = Path(here.environment["PREFECT_HOME"])
     home.mkdir()
     mounted = subprocess.run(
@@ -240,14 +266,14 @@ def test_a_full_disk_is_named(here: Here) -> None:
         pytest.skip(f"cannot mount: {mounted.stderr.decode()}")
     try:
         (home / "full").write_bytes(bytes(1_800_000))
-        output, seconds = start_prefect(here)
+        output, seconds = start_prefect()
         assert f"home {home} cannot be written: No space left" in output and seconds < SOON, output
     finally:
         subprocess.run(["umount", str(home)], check=True)
 
 
-def test_the_database_is_mended_as_the_sentence_says(here: Here) -> None:
+def test_the_database_is_mended_as_the_sentence_says(here: Here, start_prefect: Start) -> None:
     broken_database(here)
     (Path(here.environment["PREFECT_HOME"]) / "prefect.db").rename(here.home / "away.db")
-    output, _ = start_prefect(here)
+    output, _ = start_prefect()
     assert output == "" and here.none_left(within=PATIENCE)

@@ -36,6 +36,7 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with other programs in it."""
     folder = tmp_path_factory.mktemp("readers")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command.append("--no-compile")  # most of it is never imported
     done = subprocess.run(
         [*command, "--target", str(folder), *READERS], capture_output=True, text=True, check=False
     )
