@@ -52,9 +52,9 @@ def spline(points: Sequence[Point] | np.ndarray, closed: bool = True) -> skia.Pa
     path = skia.Path()
     path.moveTo(*around[1].tolist())
     for i in range(1, count + 1 if closed else count):
-        before, here, there, after = around[i - 1 : i + 3]
-        first, second = here + (there - before) / 6, there - (after - here) / 6
-        path.cubicTo(*first.tolist(), *second.tolist(), *there.tolist())
+        before, here, following, after = around[i - 1 : i + 3]
+        first, second = here + (following - before) / 6, following - (after - here) / 6
+        path.cubicTo(*first.tolist(), *second.tolist(), *following.tolist())
     if closed:
         path.close()
     return path
@@ -133,15 +133,15 @@ class Pen:
         for canvas in (self.canvas, self.map):
             canvas.concat(matrix)
 
-    def draw(self, path: skia.Path, how: skia.Paint, number: int | None = None) -> None:
+    def draw(self, path: skia.Path, paint: skia.Paint, number: int | None = None) -> None:
         """A path; `number` is what its pixels show from now on, if they show something else."""
-        self.canvas.drawPath(path, how)
+        self.canvas.drawPath(path, paint)
         if number is not None:
             plain = skia.Paint(AntiAlias=False, Color=skia.Color(0, 0, 0, number))
             plain.setBlendMode(skia.BlendMode.kSrc)
-            plain.setStyle(how.getStyle())
-            plain.setStrokeWidth(how.getStrokeWidth())
-            plain.setStrokeCap(how.getStrokeCap())
+            plain.setStyle(paint.getStyle())
+            plain.setStrokeWidth(paint.getStrokeWidth())
+            plain.setStrokeCap(paint.getStrokeCap())
             self.map.drawPath(path, plain)
 
     def within(self, path: skia.Path) -> _Clip:

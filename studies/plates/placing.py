@@ -28,14 +28,14 @@ def several(traits: Traits, framing: Framing, rng: np.random.Generator) -> Cast:
     poses = []
     y = rng.uniform(min(tall * scale + 8, 0.8 * height), height - 0.25 * scale)
     for k in range(count):
-        own = scale * rng.uniform(0.88, 1.0)
+        length = scale * rng.uniform(0.88, 1.0)
         x = (k + 0.5) * step + rng.uniform(-0.08, 0.08) * step
         left = bool(rng.integers(2))
         x = float(
-            np.clip(x, (0.95 if left else 1.05) * own, width - (1.05 if left else 0.95) * own)
+            np.clip(x, (0.95 if left else 1.05) * length, width - (1.05 if left else 0.95) * length)
         )
         foot = (x, y + slope * (x - width / 2))
-        poses.append(Pose(foot, own, slope, rng.uniform(-0.1, 0.18), left))
+        poses.append(Pose(foot, length, slope, rng.uniform(-0.1, 0.18), left))
     return Cast((width, height), tuple(poses))
 
 

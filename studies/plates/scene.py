@@ -179,19 +179,19 @@ def _window(
     left, top = max(0, x), max(0, y)
     right, bottom = min(shape[1], x + wide), min(shape[0], y + high)
     picture = (slice(top, max(top, bottom)), slice(left, max(left, right)))
-    own = (slice(top - y, max(top, bottom) - y), slice(left - x, max(left, right) - x))
-    return picture, own
+    part = (slice(top - y, max(top, bottom) - y), slice(left - x, max(left, right) - x))
+    return picture, part
 
 
 def _place(image: np.ndarray, shown: np.ndarray, bird: Cutout) -> None:
-    picture, own = _window(bird, image.shape)
-    cover = bird.cover[own][..., None]
-    image[picture] = image[picture] * (1 - cover) + shown[own] * cover
+    picture, part = _window(bird, image.shape)
+    cover = bird.cover[part][..., None]
+    image[picture] = image[picture] * (1 - cover) + shown[part] * cover
 
 
 def _place_ids(ids: np.ndarray, shown: np.ndarray, bird: Cutout) -> None:
-    picture, own = _window(bird, ids.shape)
-    ids[picture] = np.where(bird.cover[own] > 0.5, shown[own], ids[picture])
+    picture, part = _window(bird, ids.shape)
+    ids[picture] = np.where(bird.cover[part] > 0.5, shown[part], ids[picture])
 
 
 def _in_front(
