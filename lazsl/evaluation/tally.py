@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,6 +67,11 @@ class Tally:
         self.pointing.extend(pointing_game(maps[seen], at).tolist())
         self.thing.extend(pointing_game(maps[seen], truth.on_grid(None, grid)[None]).tolist())
         self.energy.extend(energy_inside(maps[seen], at).tolist())
+
+    def of(self, parts: Collection[str]) -> Tally:
+        """What was counted of these parts."""
+        kept = [place for place, part in enumerate(self.parts) if part in parts]
+        return Tally(*([values[place] for place in kept] for values in vars(self).values()))
 
     def figures(self, what: str, part: str | None = None) -> tuple[float, float, float]:
         """Mean of a measure and the ends of its 95 % interval: of one part, or of all."""

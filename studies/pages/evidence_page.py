@@ -17,7 +17,6 @@ import numpy as np
 
 from lazsl.evaluation.sections.section import table
 from lazsl.evaluation.stored import read_images
-from lazsl.evaluation.tally import Tally
 from lazsl.evaluation.trust import measure_trust
 from lazsl.store.folder import Folder
 from studies.fieldguide.sample import FIRST_GUIDE
@@ -114,8 +113,8 @@ def page(
         all_parts=figure(place),
         all_near=figure(full.near),
         small_parts=", ".join(small),
-        small=figure(only(place, small)),
-        small_near=figure(only(full.near, small)),
+        small=figure(place.of(small)),
+        small_near=figure(full.near.of(small)),
         fixed=table(("regions", "passes", "top-1", "LaZSL, 91 : it", "p"), fixed),
         trust=table(
             ("preset", "temperature", "ECE", "labelled at 95 %", "held out: labelled", "right"),
@@ -130,18 +129,6 @@ def page(
         penalties=table(
             ("regions", *(f"rho = {rho:g}" for rho in row_penalty.PENALTIES)), penalties
         ),
-    )
-
-
-def only(tally: Tally, parts: list[str]) -> Tally:
-    """What was counted of some parts."""
-    kept = [number for number, part in enumerate(tally.parts) if part in parts]
-    return Tally(
-        [tally.images[k] for k in kept],
-        [tally.parts[k] for k in kept],
-        [tally.pointing[k] for k in kept],
-        [tally.thing[k] for k in kept],
-        [tally.energy[k] for k in kept],
     )
 
 

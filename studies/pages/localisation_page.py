@@ -42,8 +42,9 @@ from lazsl.scoring.aligned import taking_part
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import ScoringSettings
 from studies.guide import PARTS, all_phrases, sample_key, sample_scene
+from studies.pages import sharpness
 from studies.pages.filled import filled
-from studies.pages.ways import PRESETS, sample
+from studies.pages.ways import DRAWS, PRESETS, sample
 
 PICTURES = 240
 DELETION_PICTURES, DELETION_REGIONS = 16, 8
@@ -69,7 +70,7 @@ def main() -> None:
         print(preset, file=sys.stderr, flush=True)
         _, stored, known = sample(folder, PRESETS[preset][0])
         by_preset[preset] = localise(stored, known, truths, species)
-    print(page(by_preset, truths), end="")
+    print(page(by_preset, truths, list(sharpness.rows(folder))), end="")
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,10 @@ def localise(
     return Localised(tallies, marked, controlled, *deletion, len(birds))
 
 
-def page(by_preset: dict[str, Localised], truths: dict[str, Truth]) -> str:
-    """The page in Markdown."""
+def page(
+    by_preset: dict[str, Localised], truths: dict[str, Truth], sharper: list[tuple[str, ...]]
+) -> str:
+    """The page in Markdown; `sharper` are rows of `sharpness`."""
     shares = {
         part: float(np.mean([s for t in truths.values() if (s := t.share(part)) > 0]))
         for part in PARTS[1:]
@@ -201,6 +204,19 @@ def page(by_preset: dict[str, Localised], truths: dict[str, Truth]) -> str:
             text_columns=2,
         ),
         controls=_by_preset(by_preset, controls),
+        sharper=table(
+            (
+                "values of regions",
+                "small parts",
+                "all",
+                "small parts, judged",
+                "all, judged",
+                "crops",
+            ),
+            sharper,
+        ),
+        chosen_on=" and ".join(map(str, sharpness.CHOSEN_ON)),
+        judged_on=" and ".join(map(str, DRAWS)),
     )
 
 
