@@ -40,7 +40,8 @@ PICTURES = 1
 """Of each species, in each world and draw."""
 
 READ: tuple[World, ...] = ("photo", "painting", "clutter")
-"""Worlds of the table of all ways: the model reads them, and they have the same scenes."""
+"""Worlds of the table of all ways, in both draws: the model reads them, and they have the same
+scenes. The others are shown in the first draw."""
 
 PART_OF = {phrase.text: phrase.part for phrase in all_phrases()}
 _ONE_SIDED = {"aligner": "one-sided"}
@@ -154,10 +155,14 @@ Table = dict[str, dict[World, Measured]]
 """By the name of a way, by world."""
 
 
+def draws_of(world: World) -> tuple[int, ...]:
+    """In which draws a world is measured."""
+    return DRAWS if world in READ else DRAWS[:1]
+
+
 def measure_all(
     folder: Path,
     families: Callable[[int], dict[str, str]],
-    draws: Sequence[int] = DRAWS,
     worlds: Sequence[World] = tuple(WORLDS),
 ) -> Table:
     """What every way does in every world; what is drawn and embedded stays in the folder."""
@@ -167,7 +172,7 @@ def measure_all(
             if not (way.everywhere or world in READ):
                 continue
             measured = table[way.name].setdefault(world, Measured())
-            for draw in draws:
+            for draw in draws_of(world):
                 print(world, way.name, draw, file=sys.stderr, flush=True)
                 measure(folder, draw, world, way, measured, families(draw))
     return table
@@ -260,12 +265,12 @@ def point(
 
 
 def measure_control(
-    folder: Path, families: Callable[[int], dict[str, str]], draws: Sequence[int] = DRAWS
+    folder: Path, families: Callable[[int], dict[str, str]]
 ) -> dict[World, Measured]:
     """The evidence layout with attributes shuffled between classes."""
     by_world: dict[World, Measured] = {}
     for world in READ:
-        for draw in draws:
+        for draw in DRAWS:
             print(world, "shuffled", draw, file=sys.stderr, flush=True)
             measured = by_world.setdefault(world, Measured())
             measure(folder, draw, world, FULL, measured, families(draw), shuffled)
