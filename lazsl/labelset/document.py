@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from lazsl.errors import in_one_line
+
 Place = tuple[str | int, ...]
 """The way to a value: keys of mappings and indices of lists, from the outside in."""
 
@@ -74,7 +76,7 @@ def read_yaml(text: str) -> Document:
         where = f" at line {mark.line + 1}" if mark else ""
         raise Unreadable(f"is not YAML: {error.problem}{where}") from None
     except yaml.YAMLError as error:
-        raise Unreadable(f"is not YAML: {' '.join(str(error).split())}") from None
+        raise Unreadable(f"is not YAML: {in_one_line(error)}") from None
 
 
 @dataclass(frozen=True)

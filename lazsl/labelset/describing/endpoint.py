@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from lazsl.errors import UserError
+from lazsl.errors import UserError, in_one_line
 from lazsl.labelset.describing.answers import Answer
 from lazsl.labelset.describing.asking import SCHEMA, Asking
 from lazsl.labelset.describing.reply import BadReply, read_completion
@@ -193,7 +193,7 @@ class Asker:
         )
         cause = error.__cause__
         if status is None and cause is not None:
-            message = f"{message} ({' '.join(str(cause).split()) or type(cause).__name__})"
+            message = f"{message} ({in_one_line(cause)})"
         if self._endpoint.key:
             message = message.replace(self._endpoint.key, "***")
         where = f"{self._endpoint.shown} answered {status}" if status else self._endpoint.shown
