@@ -6,7 +6,25 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from lazsl.warehouse.sqlfiles import Connection
+
+_ENDING = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGALRM))
+_watched: WeakSet[Connection] = WeakSet()
+
+
+def watched(connection: Connection) -> Connection:
+    """The connection, whose queries end at a signal within `interruptible`.
+
+    By itself DuckDB ends a query between two of its tasks, of which a join may have a single one.
+    """
+    _watched.add(connection)
+    return connection
 
 
 @contextmanager
@@ -20,19 +38,34 @@ def interruptible() -> Iterator[None]:
         yield  # where no signal comes to
         return
     reading, writing = socket.socketpair()
-    with closing(reading), closing(writing):
-        reading.setblocking(False)
-        writing.setblocking(False)
-        before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-        try:
-            yield
-        except RuntimeError as error:
-            if str(error) != "Query interrupted":
-                raise
-            _handle_again(reading)
-            raise KeyboardInterrupt from None
-        finally:
-            _tell_again(before)
+    numbers: SimpleQueue[int] = SimpleQueue()
+    watch = threading.Thread(target=_interrupt, args=(reading, numbers), daemon=True)
+    with closing(reading):
+        with closing(writing):
+            writing.setblocking(False)
+            watch.start()
+            before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+            try:
+                yield
+            except RuntimeError as error:
+                if str(error) != "Query interrupted":
+                    raise
+                _handle_again(numbers)
+                raise KeyboardInterrupt from None
+            finally:
+                _tell_again(before)
+        watch.join()  # it reads to the end
+
+
+def _interrupt(reading: socket.socket, numbers: SimpleQueue[int]) -> None:
+    """Note the numbers of signals as they come, and end queries at those that end a command."""
+    while data := reading.recv(64):
+        for number in data:
+            numbers.put(number)
+        if _ENDING.intersection(data):
+            for connection in list(_watched):
+                with suppress(Exception):  # closed meanwhile
+                    connection.interrupt()
 
 
 def _tell_again(descriptor: int) -> None:
@@ -43,12 +76,12 @@ def _tell_again(descriptor: int) -> None:
         signal.set_wakeup_fd(-1)
 
 
-def _handle_again(reading: socket.socket) -> None:
-    """Call the handler of the last signal that came."""
-    try:
-        number = reading.recv(4096)[-1]
-    except BlockingIOError:
-        return
-    handler = signal.getsignal(number)
-    if callable(handler):
-        handler(number, None)
+def _handle_again(numbers: SimpleQueue[int]) -> None:
+    """Call the handlers of the signals that came."""
+    with suppress(Empty):
+        number = numbers.get(timeout=1)  # another thread reads it
+        while True:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                handler(number, None)
+            number = numbers.get_nowait()

@@ -15,6 +15,7 @@ import duckdb
 from lazsl.errors import DamagedError, UserError
 from lazsl.store.private import spill_folder
 from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.interruption import watched
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
 
 SCHEMA_VERSION = 5
@@ -90,7 +91,8 @@ def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
     # connection of this process has open, even after a newer one was published.
     # What does not fit in memory goes to a folder of its own, which is made when it is needed.
     spill = spill_folder() / uuid.uuid4().hex
-    connection = duckdb.connect(":memory:", config={**CONFIG, "temp_directory": str(spill)})
+    config = {**CONFIG, "temp_directory": str(spill)}
+    connection = watched(duckdb.connect(":memory:", config=config))
     try:
         sqlfiles.run(connection, "open/attach.sql", path=str(path.resolve()))
         sizes = sqlfiles.run(connection, "open/size.sql").fetchall()
