@@ -70,9 +70,9 @@ device-wheels: ## what `make device` needs on a machine without a network, into 
 device-page: ## keep the figures of the last `make device`, and make docs/research/device.md anew
 	$(or $(wildcard $(BIN)/python),python3) -m benchmarks.device.keep device-figures/device.json
 
-fieldguide: install ## draw the sample archive anew and train the embedded model (under an hour on 2 cores)
-	$(BIN)/python -m studies.fieldguide.sample
-	$(BIN)/python -m studies.fieldguide.training
+fieldguide: install ## draw the sample archive anew and train the embedded model (an hour on 2 cores)
+	$(BIN)/python -m studies.plates.sample
+	$(BIN)/python -m studies.plates.training workspace/pool --checkpoint workspace/checkpoint.pt
 
 cookbook: install ## label the sample twice and write docs/sql.md with every query's answer (2 min)
 	$(BIN)/python -m studies.pages.cookbook

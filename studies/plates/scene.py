@@ -25,8 +25,8 @@ class Framing:
     """How large the bird is: the range of its span (beak to tail) over the shorter side; and the
     sides, in pixels, that a picture may have."""
 
-    smallest: float = 0.38
-    largest: float = 0.66
+    smallest: float = 0.32
+    largest: float = 0.56
     sides: tuple[int, ...] = SIDES
 
 

@@ -10,7 +10,7 @@ import pytest
 from studies.fieldguide.drawing import Scene
 from studies.fieldguide.sample import sample_species
 from studies.fieldguide.traits import PARTS, VALUES, attribute_phrases
-from studies.plates import pool, training
+from studies.plates import batches, crops, pool
 from studies.plates.palette import PLUMAGE
 from studies.plates.worlds import PLACES, WORLDS, World, world_scene
 
@@ -99,10 +99,10 @@ def test_worlds_of_placing_are_what_they_say(scenes: dict[World, list[Scene]]) -
 
 
 def test_training_is_told_no_colours_of_a_sketch_and_all_shapes() -> None:
-    sketches = training.single_hand_pool("sketch", 3, 5)
+    sketches = batches.single_hand_pool("sketch", 3, 5)
     rng = np.random.default_rng(0)
-    judged = training.judge(sketches, np.repeat(np.arange(3), 40), rng, vary=False)
-    coloured = training._NAMES_COLOUR
+    judged = crops.judge(sketches, np.repeat(np.arange(3), 40), rng, vary=False)
+    coloured = crops.NAMES_COLOUR
     assert not judged.truth[:, coloured].any() and judged.truth[:, ~coloured].any()
     # That a part of another shape is not there may be said whatever its colour.
     assert judged.known[:, coloured].any()

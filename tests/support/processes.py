@@ -12,7 +12,7 @@ TOGETHER = {
     # What waits most comes first, so that something can be done beside it.
     "test_service": "service",
     # One Prefect server serves these.
-    "test_fieldguide": "prefect",
+    "test_shipped_guide": "prefect",
     "test_cluster": "prefect",
     "test_flows": "prefect",
     "test_made_anew": "prefect",
