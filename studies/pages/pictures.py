@@ -30,7 +30,6 @@ from studies.pages.filled import DOCS
 PICTURES = DOCS / "pictures"
 EXPLAINED = "1858/plate-019.jpg"
 WINDOW = ViewportSize(width=1180, height=860)
-COLOURS = 256
 
 
 def main(folder: Path) -> None:
@@ -77,10 +76,8 @@ def _pages(site: Path) -> dict[str, bytes]:
 
 
 def _write(name: str, picture: bytes) -> None:
-    image = Image.open(io.BytesIO(picture)).convert("RGB")
-    # Pillow dithers only towards a palette that it is given.
-    few = image.quantize(palette=image.quantize(COLOURS))
-    few.save(PICTURES / f"{name}.png", optimize=True)
+    # All colours are kept: of few, a bird loses its own to the water behind it.
+    Image.open(io.BytesIO(picture)).convert("RGB").save(PICTURES / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

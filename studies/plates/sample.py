@@ -13,6 +13,7 @@ from studies.fieldguide.drawing import Scene
 from studies.fieldguide.sample import (
     MEMBERS,
     PICTURES,
+    QUALITY,
     SEED,
     Shown,
     order,
@@ -22,7 +23,7 @@ from studies.fieldguide.sample import (
 )
 from studies.fieldguide.species import Species
 from studies.plates.scene import draw_scene
-from studies.plates.worlds import FRAMING, QUALITY, world_scene
+from studies.plates.worlds import FRAMING, world_scene
 
 SHIPPED = Path(fieldguide.__file__).parent
 
