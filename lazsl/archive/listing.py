@@ -13,17 +13,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.access import with_access
-from lazsl.archive.containers import Container, advice, archive_url
-from lazsl.archive.entries import each_entry, nowhere, unlistable
+from lazsl.archive.containers import Container, advice
+from lazsl.archive.entries import each_entry
 from lazsl.archive.litter import AS_LITTER, EXCLUDED, Excluded, is_litter, kind_of_key
+from lazsl.archive.reaching import open_archive
 from lazsl.archive.selection import Selection
 from lazsl.archive.versions import version_of
 from lazsl.errors import UserError
 from lazsl.settings import Links
 from lazsl.store import schemas
-from lazsl.store.folder import Folder
-from lazsl.store.urls import canonical_url, masked
+from lazsl.store.urls import canonical_url
 
 LISTING = pa.schema([schemas.MANIFEST.field(n) for n in ("key", "uri", "size", "version")])
 """What `list_archive` returns: these columns of `schemas.MANIFEST`."""
@@ -161,36 +160,6 @@ def in_utf8(name: str) -> str:
         return name
     except UnicodeEncodeError:
         return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def check_archive(url: str) -> None:
-    """Ask the store whether the archive is there at all, without listing it.
-
-    Raises:
-        UserError: it is missing or out of reach.
-    """
-    archive = open_archive(url)
-    try:
-        exists = archive.fs.exists(archive.path(""))
-    except Exception as error:  # every store has its own; each is told in one sentence
-        raise UserError(unlistable(archive.url, error)) from None
-    if not exists:
-        raise UserError(nowhere(archive.url))
-
-
-def open_archive(url: str) -> Folder:
-    """The archive as a folder; nothing is listed yet. What is no folder is opened by
-    `containers.archive_url`.
-
-    Raises:
-        UserError: the scheme is unknown, or the host cannot be reached.
-    """
-    try:
-        return with_access(Folder(archive_url(url)))
-    except UserError as error:
-        raise UserError(masked(str(error), url)) from None
-    except Exception as error:  # some stores connect at once, and each has its own errors
-        raise UserError(unlistable(url, error)) from None
 
 
 def _no_image(url: str, passed_over: Counter[str], ends: tuple[str, ...]) -> str:

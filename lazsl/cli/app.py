@@ -87,6 +87,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM ends the command, and not only what a prompt is at, as Ctrl-C does."""
+
+
 _terminated: list[int] = []
 """SIGTERM, once it ended this command."""
 _REMINDER = 10.0
@@ -102,7 +106,7 @@ def terminate(number: int, frame: object) -> None:
     _terminated.append(signal.SIGTERM)
     signal.signal(signal.SIGALRM, terminate)
     signal.setitimer(signal.ITIMER_REAL, _REMINDER)
-    raise KeyboardInterrupt
+    raise Terminated
 
 
 class _Notes(logging.Handler):
@@ -238,6 +242,19 @@ TopK = Annotated[int | None, typer.Option(help=meaning("scoring.top_k"))]
 def warehouse_of(workspace: str, warehouse: Path | None) -> Path:
     """The DuckDB file a command reads: the one that was named, or the workspace's own."""
     return warehouse or make_job(archive="-", labels="-", workspace=workspace).warehouse_path
+
+
+def present_warehouse(workspace: str, warehouse: Path | None) -> Path:
+    """The same where the file has to be there. Ask it before DuckDB is imported.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    from lazsl.warehouse.present import check_present
+
+    path = warehouse_of(workspace, warehouse)
+    check_present(path)
+    return path
 
 
 def assigned(given: list[str] | None, option: str, example: str) -> dict[str, Any]:

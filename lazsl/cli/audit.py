@@ -10,7 +10,16 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import Force, WarehouseFile, Workspace, app, in_words, out, warehouse_of
+from lazsl.cli.app import (
+    Force,
+    WarehouseFile,
+    Workspace,
+    app,
+    in_words,
+    out,
+    present_warehouse,
+    warehouse_of,
+)
 from lazsl.cli.completing import RunKey
 from lazsl.errors import UserError
 
@@ -52,6 +61,8 @@ def sample(
     Fill in `judged_label` with the class that the image shows, or with `(none of these)`; leave it
     empty if you cannot tell. Then run `lazsl audit import FILE`.
     """
+    path = present_warehouse(workspace, warehouse)
+
     from lazsl.audit import judgements, judging_files
     from lazsl.audit import sample as audit
     from lazsl.store.folder import Folder
@@ -62,7 +73,7 @@ def sample(
         form = "label-studio" if output.endswith(".json") else "csv"
     if form not in judging_files.FORMATS:
         raise UserError(f"--format {form!r} is not one of {', '.join(judging_files.FORMATS)}")
-    folder, path = Folder(workspace), warehouse_of(workspace, warehouse)
+    folder = Folder(workspace)
     strata = [] if by == "none" else by.split(",")
     with closing(opening.open_warehouse(path)) as connection:
         run = run_keys.find_run(connection, run)
@@ -115,6 +126,11 @@ def import_file(
     warehouse: WarehouseFile = None,
 ) -> None:
     """Import judgements. They are permanent: later runs and imports never overwrite them."""
+    from lazsl.store.named_files import read_given
+
+    # Before the import of DuckDB and Arrow: a wrong name should be quick.
+    read_given(file, f"what was judged in {file!r}", "pass the file you filled in")
+
     from lazsl.audit.judgements import import_judgements
     from lazsl.store.folder import Folder
 
@@ -142,10 +158,11 @@ def estimate(
 
     The same judgements serve any run over the archive, whichever run the sample was drawn from.
     """
+    path = present_warehouse(workspace, warehouse)
+
     from lazsl.warehouse.opening import open_warehouse
     from lazsl.warehouse.run_keys import find_run
 
-    path = warehouse_of(workspace, warehouse)
     with closing(open_warehouse(path)) as connection:
         run = find_run(connection, run)
     # Imported where the run is known: SciPy comes with it, and a wrong key should be quick.

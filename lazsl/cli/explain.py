@@ -10,7 +10,16 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import Archive, WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
+from lazsl.cli.app import (
+    Archive,
+    WarehouseFile,
+    Workspace,
+    app,
+    err,
+    in_words,
+    out,
+    present_warehouse,
+)
 from lazsl.cli.completing import RunOption, class_names, image_keys
 from lazsl.errors import UserError
 from lazsl.visible_text import short, visible
@@ -71,19 +80,21 @@ def explain(
 
     With --what-if, print what the label would be with an edited label set; no picture is drawn.
     """
-    from lazsl.archive.named_archives import note
-    from lazsl.explain.lookup import find_image, find_run
-    from lazsl.warehouse.opening import open_warehouse
-
     if edits and (against is not None or output is not None):
         raise UserError(
             "--what-if prints and draws no picture; leave --against and --output out, or ask twice"
         )
     if output is not None and output.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG file, not {output.name!r}; name it so, as in a.png")
+    path = present_warehouse(workspace, warehouse)
+
+    from lazsl.archive.named_archives import note
+    from lazsl.explain.lookup import find_image, find_run
+    from lazsl.warehouse.opening import open_warehouse
+
     if archive is not None:
         note(archive)
-    with closing(open_warehouse(warehouse_of(workspace, warehouse))) as connection:
+    with closing(open_warehouse(path)) as connection:
         run_of_image = find_run(connection, run, workspace)
         image_of_run = find_image(connection, run_of_image.key, image)
         if not edits:

@@ -29,11 +29,12 @@ def export(
     workspace: Workspace = "workspace",
 ) -> None:
     """Write a run's embeddings for Spark, pandas, polars, NumPy and vector stores."""
-    from lazsl.embedding.export import export_embeddings
     from lazsl.store.folder import Folder
     from lazsl.store.paths import read_run_record
 
     folder = Folder(workspace)
     record = read_run_record(folder, run)
+    from lazsl.embedding.export import export_embeddings
+
     images, vectors = export_embeddings(folder, record, Folder(output), form, crops)
     out.say(f"{vectors:,} vectors of {images:,} images written to {output}")

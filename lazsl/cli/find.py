@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
+from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, present_warehouse
 from lazsl.cli.completing import RunOption
 from lazsl.errors import UserError
 from lazsl.visible_text import visible
@@ -53,18 +53,20 @@ def find(
     many images are faster with --index. In SQL: `lazsl sql --find crests="a red crest" "from
     crests"`.
     """
+    if by not in ("region", "image"):
+        raise UserError(f"--by {by!r} is not region or image")
+    path = present_warehouse(workspace, warehouse)
+
     from lazsl.explain.lookup import find_run
     from lazsl.store.folder import Folder
     from lazsl.warehouse import export
     from lazsl.warehouse.opening import open_warehouse
 
-    if by not in ("region", "image"):
-        raise UserError(f"--by {by!r} is not region or image")
     compared: Literal["region", "image"] = "region" if by == "region" else "image"
     suffixes = (*export.SUFFIXES, ".png")
     if output is not None and output.suffix.lower() not in suffixes:
         raise UserError(f"--output {output} must end in {', '.join(suffixes)}")
-    with closing(open_warehouse(warehouse_of(workspace, warehouse))) as connection:
+    with closing(open_warehouse(path)) as connection:
         about = find_run(connection, run, workspace)
         # Imported where the run is known: PyTorch comes with it, and a wrong key should be quick.
         from lazsl.explain.similar import answer_table, embed_sentence, find_similar

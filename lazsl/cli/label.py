@@ -185,7 +185,6 @@ def relabel(
     The abstention threshold is not carried over, because it only holds for the label set and
     settings it was measured with. Re-run `lazsl evaluate` and pass --trust.
     """
-    from lazsl.run.recorded_jobs import check_labels, check_model, taken_over
     from lazsl.store.folder import Folder
     from lazsl.store.paths import embedding_run, read_run_record
 
@@ -210,6 +209,9 @@ def relabel(
     talk = Talk(quiet, verbose, log_json)
     folder = Folder(workspace)
     record = read_run_record(folder, embedding_run(folder, run))
+
+    from lazsl.run.recorded_jobs import check_labels, check_model, taken_over
+
     check_model(record, changes)
     check_labels(record, folder, changes)
     job = make_job(**taken_over(record, folder, changes))
@@ -324,13 +326,16 @@ def _refuse_early(job: Job, archive: bool) -> None:
     from lazsl.labelset.reading import load_labelset
 
     labelset = load_labelset(job.labels)
-    from lazsl.archive.listing import check_archive
-    from lazsl.archive.truth import FOLDERS, read_truth
+    from lazsl.archive.reaching import check_archive
 
     if archive:
         check_archive(job.archive)
+    if job.truth is None:
+        return
+    from lazsl.archive.truth import FOLDERS, read_truth
+
     # Folders are known once the archive is listed; planning checks them.
-    if job.truth not in (None, FOLDERS):
+    if job.truth != FOLDERS:
         read_truth(job.truth, labelset, job.open_set)
 
 

@@ -9,7 +9,16 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lazsl.cli.app import Archive, WarehouseFile, Workspace, app, err, in_words, out, warehouse_of
+from lazsl.cli.app import (
+    Archive,
+    WarehouseFile,
+    Workspace,
+    app,
+    err,
+    in_words,
+    out,
+    present_warehouse,
+)
 from lazsl.cli.completing import RunKey, run_keys
 
 
@@ -51,12 +60,13 @@ def report(
     warehouse: WarehouseFile = None,
 ) -> None:
     """Build a static site to browse a run: every label and the regions behind it."""
+    path = present_warehouse(workspace, warehouse)
+
     from lazsl.report.make import make_report
     from lazsl.report.site import in_bytes
     from lazsl.warehouse.opening import open_warehouse
     from lazsl.warehouse.run_keys import find_run
 
-    path = warehouse_of(workspace, warehouse)
     with closing(open_warehouse(path)) as connection:
         chosen = find_run(connection, run)
         other = None if against is None else find_run(connection, against)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lazsl.cli.app import WarehouseFile, Workspace, app, in_words, out, warehouse_of
+from lazsl.cli.app import WarehouseFile, Workspace, app, in_words, out, present_warehouse
 from lazsl.errors import UserError, in_one_line
 
 
@@ -75,17 +75,18 @@ def sql(
     Without a query on a terminal it opens a prompt, with history and completion. `lazsl sql
     --schema` lists what can be asked, and docs/sql.md has queries to start from.
     """
+    chosen = {"csv": as_csv, "json": as_json, "markdown": as_markdown}
+    if sum(chosen.values()) + (output is not None) > 1:
+        raise UserError("--csv, --json, --markdown and --output exclude each other; give one")
+    path = present_warehouse(workspace, warehouse)
+
     from lazsl.cli.sql_answers import Form, show, show_schema, write
     from lazsl.warehouse import sqlfiles
     from lazsl.warehouse.opening import open_warehouse
     from lazsl.warehouse.statements import answers
 
-    chosen = {"csv": as_csv, "json": as_json, "markdown": as_markdown}
     forms: list[Form] = [name for name, wanted in chosen.items() if wanted]  # type: ignore[misc]
-    if len(forms) + (output is not None) > 1:
-        raise UserError("--csv, --json, --markdown and --output exclude each other; give one")
     form = forms[0] if forms else "table"
-    path = warehouse_of(workspace, warehouse)
     with closing(open_warehouse(path)) as connection:
         for named in tables or []:
             _register(connection, named)

@@ -15,7 +15,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
 
-from lazsl.cli.app import err, out
+from lazsl.cli.app import Terminated, err, out
 from lazsl.cli.console import harmless
 from lazsl.cli.sql_answers import show, show_schema
 from lazsl.errors import UserError
@@ -121,6 +121,8 @@ def converse(
     while True:
         try:
             text = session.prompt().strip()
+        except Terminated:
+            raise
         except KeyboardInterrupt:
             continue
         except EOFError:
@@ -132,8 +134,9 @@ def converse(
                 _carry_out(connection, text, rows)
         except UserError as error:
             err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        except Terminated:
+            raise
         except KeyboardInterrupt:
-            connection.interrupt()
             err.print("stopped")
 
 

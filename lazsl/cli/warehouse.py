@@ -57,7 +57,6 @@ def load(
     """Load finished shards into the warehouse. Safe while a run is in progress."""
     from lazsl.store.folder import Folder
     from lazsl.store.paths import runs
-    from lazsl.warehouse import publishing
 
     folder = Folder(workspace)
     path = warehouse_of(workspace, warehouse)
@@ -65,6 +64,8 @@ def load(
         raise UserError(
             f"there is no run in {workspace}; label an archive, or name another workspace"
         )
+    from lazsl.warehouse import publishing
+
     loaded = publishing.load(folder, path, rebuild=rebuild)
     out.say(f"{loaded.shards} shards, {loaded.images} images loaded into {path}")
 

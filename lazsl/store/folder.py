@@ -13,18 +13,19 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fsspec
-import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from lazsl.errors import UserError
-from lazsl.store import artifacts, seals
 from lazsl.store.bounded_reading import read_whole
 from lazsl.store.private import check_links
 from lazsl.store.temporary_names import temporary_name
 from lazsl.store.urls import leaves_folder, reason, trimmed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 BUCKETS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
@@ -240,26 +241,36 @@ class Folder:
 
     def read_record(self, name: str, fields: Sequence[str] = ()) -> dict[str, Any]:
         """A sealed record; see `artifacts.read_record`."""
+        from lazsl.store import artifacts  # it imports Arrow, which few refusals need
+
         return artifacts.read_record(self, name, fields)
 
     def write_record(self, name: str, value: dict[str, Any]) -> None:
         """Publish a sealed record."""
+        from lazsl.store import seals
+
         self.write_bytes(name, seals.sealed_json(value))
 
     def read_table(
         self, name: str, columns: list[str] | None = None, written: str | None = None
     ) -> pa.Table:
         """A Parquet artifact, or some columns of it; see `artifacts.read_table`."""
+        from lazsl.store import artifacts
+
         return artifacts.read_table(self, name, columns, written)
 
     def write_table(self, name: str, table: pa.Table) -> str:
         """Publish a sealed Parquet artifact; its seal, which speaks for every byte."""
+        from lazsl.store import seals
+
         data, seal = seals.sealed_parquet(table)
         self.write_bytes(name, data)
         return seal
 
     def create_table(self, name: str, table: pa.Table) -> bool:
         """The same unless there is one of this name; True if it was published."""
+        from lazsl.store import seals
+
         return self.create_bytes(name, seals.sealed_parquet(table)[0])
 
     @contextmanager

@@ -16,6 +16,7 @@ from lazsl.errors import DamagedError, UserError
 from lazsl.store.private import spill_folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.interruption import watched
+from lazsl.warehouse.present import check_present
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
 
 SCHEMA_VERSION = 5
@@ -74,12 +75,7 @@ def open_warehouse(path: Path, folders: Sequence[Path] = ()) -> Connection:
 
 def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
     """The same, also of an older version."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name the warehouse's file, such as {path}/w.duckdb")
-    if not path.is_file():
-        raise UserError(
-            f"there is no warehouse at {path}; label an archive first, or run `lazsl load`"
-        )
+    check_present(path)
     check_no_log(path)
     quoted = shlex.quote(str(path))
     if not path.stat().st_size:

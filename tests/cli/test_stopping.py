@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import duckdb
 import httpx
@@ -20,10 +22,15 @@ from lazsl_flows.attempts import in_words
 from prefect.exceptions import TerminationSignal
 from prefect.states import Failed
 from prefect.utilities.engine import capture_sigterm
+from typer.testing import CliRunner
 
 from lazsl.cli import app as application
+from lazsl.cli.commands import app
 from lazsl.cli.flow import failure
+from lazsl.cli.sql_shell import converse
+from lazsl.run.run import Run
 from lazsl.warehouse.interruption import watched
+from lazsl.warehouse.opening import open_warehouse
 
 ENDLESS = "select count(*) from range(100000) a, range(100000) b where (a.range * b.range) % 7 = 3"
 """Most of a minute; a single task of DuckDB's, at whose end it would look for signals."""
@@ -77,6 +84,32 @@ def test_a_descriptor_that_was_closed_meanwhile_fails_no_command(tmp_path: Path)
         finally:
             signal.set_wakeup_fd(-1)
             os.close(number)
+
+
+def test_sql_ends_at_once_in_the_middle_of_a_join(labelled: Run) -> None:
+    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    started = time.monotonic()
+    ended = CliRunner().invoke(app, ["sql", ENDLESS, "-w", labelled.job.workspace])
+    assert ended.exit_code == 128 + signal.SIGTERM, ended.stderr
+    assert "stopped" in ended.stderr and time.monotonic() - started < 20
+
+
+def test_a_prompt_of_sql_ends_too(labelled: Run) -> None:
+    """Ctrl-C ends a statement there, and SIGTERM the prompt."""
+
+    class Session:
+        texts = iter((KeyboardInterrupt, application.Terminated))
+
+        def prompt(self) -> str:
+            raise next(self.texts)
+
+    with closing(open_warehouse(labelled.job.warehouse_path)) as connection:
+        with pytest.raises(application.Terminated):
+            converse(connection, labelled.job.warehouse_path, 5, cast(Any, Session()))
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        asking = SimpleNamespace(prompt=lambda: ENDLESS)
+        with pytest.raises(application.Terminated):
+            converse(connection, labelled.job.warehouse_path, 5, cast(Any, asking))
 
 
 class Deaf:
