@@ -109,6 +109,10 @@ def _plain_form(schema: dict[str, Any]) -> None:
             del field["default"]
 
 
+def _processors() -> int:
+    return max(1, os.cpu_count() or 1)
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_plain_form)
 
@@ -547,8 +551,15 @@ class Job(_Frozen):
         Field(ge=1, le=65_536, description="Crops per forward pass (default: by the device, 256)."),
     ] = None
     decoders: Annotated[
-        int, Field(ge=1, le=256, description="Threads that decode and crop ahead of the model.")
-    ] = max(1, os.cpu_count() or 1)
+        int,
+        Field(
+            ge=1,
+            le=256,
+            description="Threads that decode and crop ahead of the model; default: one per "
+            "processor of the machine that labels.",
+        ),
+        # As a plain default, the form of a run would send what the machine has that it was made on.
+    ] = Field(default_factory=_processors)
     cut_on: Annotated[
         CutOn | None,
         Field(

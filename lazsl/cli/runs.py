@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 import typer
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from rich.markup import escape
 from rich.table import Table
@@ -94,12 +95,15 @@ def described(model: type[BaseModel], prefix: str = "") -> Iterator[dict[str, st
             continue
         yield {
             "name": f"{prefix}{name}",
-            "default": _default(field.default),
+            "default": _default(field),
             "meaning": field.description or "",
         }
 
 
-def _default(value: Any) -> str:
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if field.default_factory is not None:
+        return "by the machine"
     if value is PydanticUndefined:
         return "(needed)"
     if value is None:

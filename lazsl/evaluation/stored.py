@@ -311,7 +311,9 @@ def _image_notices(
     if without:
         yield (
             f"{len(without)} of {len(usable)} embedded images have no truth and are left out, "
-            f"such as {without[0]!r}"
+            f"such as {without[0]!r}; accuracy, intervals and thresholds hold for all of them only "
+            "if those with truth were drawn at random (lazsl audit sample --by none), and not if "
+            "somebody chose them"
         )
     missing = sum(not inside for inside in stored.listing["embedded"].to_pylist())
     if missing:

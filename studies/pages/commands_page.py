@@ -18,8 +18,6 @@ from lazsl.settings import Job
 from studies.pages.filled import DOCS, filled
 
 PAGE = DOCS / "commands.md"
-BY_MACHINE = {"decoders": "one per processor"}
-"""Defaults that depend on the machine."""
 
 
 def main() -> None:
@@ -36,9 +34,7 @@ def page() -> str:
         reference = reference.replace(code, character)
     reference = re.sub(r"^# `lazsl`$.*?(?=^## )", "", reference, flags=re.M | re.S)
     reference = re.sub(r"^(Example: )(.+)$", r"\1`\2`", reference, flags=re.M)
-    settings = [
-        {**row, "default": BY_MACHINE.get(row["name"], row["default"])} for row in described(Job)
-    ]
+    settings = list(described(Job))
     return filled("commands.md", reference=reference.strip(), settings=settings)
 
 

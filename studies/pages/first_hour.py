@@ -1,15 +1,17 @@
 """Record a newcomer's first hour: the commands of README and quick start, to the letter.
 
     python -m studies.pages.first_hour           # clones this checkout, builds its wheel
-    python -m studies.pages.first_hour FOLDER    # the same in another folder
+    python -m studies.pages.first_hour FOLDER    # the same in a folder, which is kept
 
 Both ways in are recorded: a fresh clone, by README's commands, and an installed wheel, by those of
 the quick start's rehearsal. Every block runs as it stands on its page, each in an environment that
-knows nothing of this one; what it printed and how long it took is written to docs/first-hour.md.
+knows nothing of this one; what it printed and how long it took is written to docs/first-hour.md. Of
+a recording that was broken off, a folder keeps the way in that was recorded to its end.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -17,8 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from studies.pages.filled import DOCS, filled
@@ -131,12 +133,21 @@ def wheel(home: Path) -> list[Step]:
     ]
 
 
+def _recorded(home: Path, part: Callable[[Path], list[Step]]) -> list[Step]:
+    """The steps of a part, which are kept in its folder once it is recorded to its end."""
+    kept = home / "steps.json"
+    if not kept.exists():
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        kept.write_text(json.dumps([asdict(step) for step in part(home)]), encoding="utf-8")
+    return [Step(**step) for step in json.loads(kept.read_text(encoding="utf-8"))]
+
+
 def main() -> None:
     """Record both, and write the page."""
     given = sys.argv[1:]
     home = Path(given[0] if given else tempfile.mkdtemp(prefix="first-hour-"))
-    home.mkdir(parents=True, exist_ok=True)
-    recorded = {"clone": clone(home), "wheel": wheel(home)}
+    recorded = {part.__name__: _recorded(home / part.__name__, part) for part in (wheel, clone)}
     (DOCS / "first-hour.md").write_text(filled("first_hour.md", **recorded), encoding="utf-8")
     if not given:
         shutil.rmtree(home)

@@ -153,6 +153,7 @@ def test_what_does_not_match_is_told_and_left_out(stored: StoredRun, tmp_path: P
     strange, without = known.notices
     assert "1 of the 31 keys" in strange and "nearest: '1858/plate-001.jpg'" in strange
     assert "13 of 43 embedded images have no truth" in without
+    assert "only if those with truth were drawn at random" in without
 
 
 def test_an_unknown_class_is_refused_or_kept_as_of_no_known_class(

@@ -27,6 +27,8 @@ def test_what_most_people_set_comes_first_and_no_field_asks_for_a_type(
 ) -> None:
     fields = schema["definitions"]["Job"]["properties"]
     assert list(fields)[:5] == ["archive", "labels", "model", "preset", "truth"]
+    assert "default" not in fields["decoders"], "the form would send its machine's processors along"
+    assert schema["definitions"]["Job"]["required"] == ["archive", "labels"]
     for name in ("regions", "scoring", "suffixes"):
         folded, unfolded = fields[name]["anyOf"]
         assert folded["type"] == "null" and "default" not in fields[name], "it is unfolded"
