@@ -7,7 +7,7 @@ the answer is exact; memory is bounded by a few shards and the answer.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -86,7 +86,7 @@ def similarities(
     connection: Connection,
     run: RunOfImage,
     sentence: np.ndarray,
-    shards: Sequence[str] | None = None,
+    near: pa.Table | None = None,
 ) -> Iterator[pa.Table]:
     """A table per shard: shard, image_id and `COLUMNS` of every labelled image that is listed.
 
@@ -94,7 +94,7 @@ def similarities(
         connection: of the warehouse.
         run: the run.
         sentence: of `embed_sentence`.
-        shards: those that are read; None: all of the run.
+        near: shard and image_id of those that are compared; None: all of the run.
 
     Raises:
         UserError: the workspace does not have the embeddings (any more).
@@ -103,13 +103,22 @@ def similarities(
     def compare(shard: str) -> pa.Table:
         name = paths.region_embeddings(run.encoder, run.regions, shard)
         try:
-            return _compared(run.workspace.read_table(name), sentence)
+            regions = run.workspace.read_table(name)
         except FileNotFoundError:
             raise _no_embeddings(run) from None
+        if near is not None:  # before the arithmetic, which takes longer than the reading
+            wanted = near["image_id"].combine_chunks()
+            regions = regions.filter(pc.is_in(regions["image_id"], wanted))
+        return _compared(regions, sentence)
+
+    if near is None:
+        shards = shards_of(connection, run)
+    else:
+        shards = sorted({str(shard) for shard in near["shard"].to_pylist()})
 
     threads = os.cpu_count() or 1
     with AheadThreads(threads, thread_name_prefix="similar") as pool:
-        waiting = iter(shards_of(connection, run) if shards is None else shards)
+        waiting = iter(shards)
         ahead = [(shard, pool.submit(compare, shard)) for shard in islice(waiting, 2 * threads)]
         while ahead:
             shard, compared = ahead.pop(0)
@@ -177,10 +186,7 @@ def find_similar(
     column = "similarity" if by == "region" else "whole"
     best: pa.Table | None = None
     near = None if index is None else _near(connection, run, sentence, count, by, index)
-    shards = None if near is None else sorted({str(shard) for shard in near["shard"].to_pylist()})
-    for table in similarities(connection, run, sentence, shards):
-        if near is not None:
-            table = table.filter(pc.is_in(table["image_id"], near["image_id"].combine_chunks()))
+    for table in similarities(connection, run, sentence, near):
         both = table if best is None else pa.concat_tables([best, table])
         order = both.sort_by([(column, "descending"), ("image_id", "ascending")])
         best = order.slice(0, count).combine_chunks()
