@@ -13,7 +13,7 @@ from os import PathLike, fspath
 from typing import Any
 
 from lazsl.api.results import Results
-from lazsl.archive.reaching import check_archive
+from lazsl.archive.archive_presence import check_archive
 from lazsl.archive.truth import FOLDERS, read_truth
 from lazsl.run.in_process import Progress, label_archive, relabel_archive
 from lazsl.run.run import Run, notices, open_relabelling, open_run, rescoring

@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lazsl.archive.archive_presence import open_archive
 from lazsl.archive.containers import Container, advice
 from lazsl.archive.entries import each_entry
 from lazsl.archive.litter import AS_LITTER, EXCLUDED, Excluded, is_litter, kind_of_key
-from lazsl.archive.reaching import open_archive
 from lazsl.archive.selection import Selection
 from lazsl.archive.versions import version_of
 from lazsl.errors import UserError

@@ -24,9 +24,9 @@ import pyarrow as pa
 from botocore.exceptions import FlexibleChecksumError
 from fsspec.implementations.local import LocalFileSystem
 
+from lazsl.archive.archive_presence import open_archive
 from lazsl.archive.containers import Container
 from lazsl.archive.entries import leads_outside
-from lazsl.archive.reaching import open_archive
 from lazsl.archive.versions import UNVERSIONED, version_of
 from lazsl.errors import DamagedError, UserError
 from lazsl.images.budget import FILES, largest_file

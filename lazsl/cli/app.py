@@ -250,7 +250,7 @@ def present_warehouse(workspace: str, warehouse: Path | None) -> Path:
     Raises:
         UserError: there is no such file.
     """
-    from lazsl.warehouse.present import check_present
+    from lazsl.warehouse.warehouse_presence import check_present
 
     path = warehouse_of(workspace, warehouse)
     check_present(path)

@@ -83,7 +83,7 @@ def estimate(
 
 
 def _refuse_early(job: Job) -> None:
-    from lazsl.archive.reaching import check_archive
+    from lazsl.archive.archive_presence import check_archive
     from lazsl.labelset.reading import load_labelset
 
     load_labelset(job.labels)

@@ -326,7 +326,7 @@ def _refuse_early(job: Job, archive: bool) -> None:
     from lazsl.labelset.reading import load_labelset
 
     labelset = load_labelset(job.labels)
-    from lazsl.archive.reaching import check_archive
+    from lazsl.archive.archive_presence import check_archive
 
     if archive:
         check_archive(job.archive)

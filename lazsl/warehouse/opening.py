@@ -16,8 +16,8 @@ from lazsl.errors import DamagedError, UserError
 from lazsl.store.private import spill_folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.interruption import watched
-from lazsl.warehouse.present import check_present
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
+from lazsl.warehouse.warehouse_presence import check_present
 
 SCHEMA_VERSION = 5
 """Raised, as in `sql/schema.sql`, when tables change so that older code cannot read them."""
