@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _FOOTER = 2**16  # bytes of a file's end that are fetched at once; a Parquet footer fits in
 _NEAR = 2**16  # bytes between wanted ones that are fetched too, rather than asked for separately
+_SMALL = 2**22  # bytes of a file below which threads cost more than they save
 _READINGS = 3  # a byte may have been garbled on its way, not where it lies
 _PAUSE = 0.2  # seconds before another reading of a remote file
 
@@ -100,7 +101,9 @@ def _read(folder: Folder, name: str, columns: list[str] | None, written: str | N
         file = data if whole else _with_columns(folder, name, data, size, metadata, wanted)
         if seal is not None:
             seals.check_columns(file, footer, wanted)
-        table = pq.read_table(pa.BufferReader(file), columns=wanted)
+        # A third of the work of `pq.read_table`, which counts where there are thousands of them.
+        opened = pq.ParquetFile(pa.BufferReader(file), metadata=metadata)
+        table = opened.read(wanted, use_threads=len(file) > _SMALL)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         # The bytes are in memory: neither a disk nor a store is to blame.
         raise Broken(in_one_line(error)) from None

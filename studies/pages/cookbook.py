@@ -66,7 +66,6 @@ CHAPTERS = {
     "What do attributes and regions do?": (
         "attributes",
         "silent_attributes",
-        "shown",
         "together",
         "small_regions",
         "region_sizes",
