@@ -223,7 +223,7 @@ def _area_rows(
                     np.mean(relatives),
                 )
             )
-        unknown, accuracy, *others, relative = np.mean(figures, axis=0)
+        unknown, accuracy, *others, relative = np.mean(np.array(figures, float), axis=0)
         cells = (f"{area:.3f}" for area in others)
         yield preset, kind, f"{unknown:.0f}", f"{accuracy:.1%}", *cells, f"{relative:.0%}"
 

@@ -176,17 +176,19 @@ def measure_all(folder: Path, families: Callable[[int], dict[str, str]]) -> Tabl
 
 def drawn(folder: Path, world: World, way: Way, draw: int) -> tuple[Run, StoredRun, Known]:
     """The pictures of one world and draw, embedded by a way's layout."""
-    settings = {"regions": way.regions, "scoring": way.scoring}
-    return embedded_world(folder, world, PICTURES, draw, **settings)
+    return embedded_world(folder, world, PICTURES, draw, regions=way.regions, scoring=way.scoring)
 
 
 def sample(
     folder: Path, way: Way, home: Path = fieldguide.HOME, model: str = "fieldguide"
 ) -> tuple[Run, StoredRun, Known]:
     """The same of a sample archive, by default the one that is shipped."""
-    files = (home / "sample" / name for name in ("images", "labels.json", "truth.csv"))
-    settings = {"regions": way.regions, "scoring": way.scoring}
-    return embedded_archive(folder, *files, model=model, **settings)
+    images, labels, truth = (
+        home / "sample" / name for name in ("images", "labels.json", "truth.csv")
+    )
+    return embedded_archive(
+        folder, images, labels, truth, model, regions=way.regions, scoring=way.scoring
+    )
 
 
 def measure(
