@@ -60,7 +60,7 @@ DIMENSION, SHARD = 512, 256
 WANTED, NEW = 0.5, 1.0  # of the speed of reading: labelling anew, and one new class
 FAST, FEW = 30, 60
 """Regions and classes of the one-sided plans."""
-ONE_SIDED = {"aligner": "one-sided", "epsilon": 0.025, "presence_temperature": 0.01}
+ONE_SIDED: dict[str, Any] = {"aligner": "one-sided", "epsilon": 0.025, "presence_temperature": 0.01}
 QUICK = ("--images", "512", "--rounds", "1", "--classes", "60")
 
 
@@ -74,7 +74,7 @@ def make_embeddings(folder: Path, images: int, crops: int = synthetic.CROPS) -> 
         count = min(SHARD, images - number * SHARD)
         table = synthetic.images_table(number, count, SHARD, rejects=False)
         boxes = synthetic.boxes_table(table, np.random.default_rng(number))
-        boxes = boxes.filter(pc.less_equal(boxes["region"], crops))
+        boxes = boxes.filter(pc.less_equal(boxes["region"], pa.scalar(crops, pa.int16())))
         flat = pa.array(vectors[:count].astype(np.float16).ravel())
         embedding = pa.FixedSizeListArray.from_arrays(flat, DIMENSION)
         regions = pa.Table.from_arrays(
