@@ -78,12 +78,18 @@ def _gather(
     matching: Matching,
 ) -> Batch:
     most = int(kept[chosen_images].max())
-    positions = keep[chosen_images].to(torch.uint8).argsort(dim=1, descending=True, stable=True)
-    positions = positions[:, :most]
-    present = torch.arange(most, device=keep.device) < kept[chosen_images, None]
-    chosen = torch.where(present, positions, positions[:, :1])
-    rows = regions[chosen_images[:, None], chosen].to(matching.dtype)
-    rows = torch.lerp(whole[chosen_images, None].to(matching.dtype), rows, matching.theta)
+    if most == keep.shape[1] == int(kept[chosen_images].min()):
+        positions = torch.arange(most, device=keep.device).expand(len(chosen_images), most)
+        present = torch.ones_like(positions, dtype=torch.bool)
+        rows = regions[chosen_images].to(matching.dtype)
+    else:
+        order = keep[chosen_images].to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+        positions = order[:, :most]
+        present = torch.arange(most, device=keep.device) < kept[chosen_images, None]
+        chosen = torch.where(present, positions, positions[:, :1])
+        rows = regions[chosen_images[:, None], chosen].to(matching.dtype)
+    if matching.theta < 1:
+        rows = torch.lerp(whole[chosen_images, None].to(matching.dtype), rows, matching.theta)
     count = (
         torch.full_like(chosen_images, keep.shape[1])
         if valid is None

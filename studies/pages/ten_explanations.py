@@ -80,6 +80,7 @@ def main() -> None:
     note(run.job.archive)
     shown = [explained(run, kind, key) for kind, key in chosen(run)]
     for number, of_ten in enumerate(shown, start=1):
+        print(number, of_ten.explanation.image.key, of_ten.digest, file=sys.stderr)
         pages.write_bytes(f"pictures/explanation-{number}.png", few_colours(of_ten.picture))
         pages.write_bytes(f"pictures/wordless-{number}.png", few_colours(of_ten.wordless))
     readings = json.loads(READINGS.read_text(encoding="utf-8"))
@@ -87,23 +88,24 @@ def main() -> None:
 
 
 def chosen(run: Run) -> list[tuple[str, str]]:
-    """Kind and key of ten images: right ones from sure to unsure, wrong ones, and odd files."""
+    """Kind and key of ten images: right ones from sure to unsure, wrong ones (the closest right
+    ones where there are too few), and files as archives have them."""
     with closing(open_warehouse(run.job.warehouse_path)) as connection:
         rows = connection.execute(
-            "select key, margin, correct from labelled where run = ? and truth is not null "
-            "order by margin desc, key",
+            "select key, correct from labelled where run = ? and truth is not null and "
+            "key not like 'desk/%' order by margin desc, key",
             [run.key],
         ).fetchall()
-    plates = [(key, right) for key, _, right in rows if not key.startswith(("odd/", "desk/"))]
-    good = [key for key, right in plates if right]
-    wrong = [key for key, right in plates if not right][:WRONG]
+    good = [key for key, right in rows if right and not key.startswith("odd/")]
     spread = [good[round(k * (len(good) - 1) / (GOOD - 1))] for k in range(GOOD)]
-    odd = sorted(key for key, _, _ in rows if key.startswith("odd/"))
-    rest = odd[: TEN - len(spread) - len(wrong)]
+    wrong = [key for key, right in rows if not right][:WRONG]
+    close = good[-1 - WRONG + len(wrong) : -1]
+    odd = sorted(key for key, right in rows if right and key.startswith("odd/"))
     return [
         *(("right", key) for key in spread),
         *(("wrong", key) for key in wrong),
-        *(("odd", key) for key in rest),
+        *(("right, and close", key) for key in close),
+        *(("odd", key) for key in odd[: TEN - GOOD - WRONG]),
     ]
 
 
@@ -137,7 +139,7 @@ def page(shown: Sequence[Shown], readings: dict[str, dict[str, str]]) -> str:
     sections, named, read = [], 0, 0
     for number, this in enumerate(shown, start=1):
         reading = readings.get(this.digest)
-        parts = ", ".join(this.parts) or "none: " + "nothing of its own decided"
+        parts = ", ".join(this.parts) or "none of its own"
         if reading is None:
             judged = "Not read yet."
         else:
