@@ -41,7 +41,7 @@ from studies.pages.filled import filled
 READINGS = Path(__file__).with_name("templates") / "ten_readings.json"
 PART_OF = {phrase.text: phrase.part for phrase in all_phrases()}
 GOOD, WRONG, TEN = 4, 3, 10
-COLOURS = 128
+QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def main() -> None:
     shown = [explained(run, kind, key) for kind, key in chosen(run)]
     for number, of_ten in enumerate(shown, start=1):
         print(number, of_ten.explanation.image.key, of_ten.digest, file=sys.stderr)
-        pages.write_bytes(f"pictures/explanation-{number}.png", few_colours(of_ten.picture))
-        pages.write_bytes(f"pictures/wordless-{number}.png", few_colours(of_ten.wordless))
+        pages.write_bytes(f"pictures/explanation-{number}.webp", small_file(of_ten.picture))
+        pages.write_bytes(f"pictures/wordless-{number}.webp", small_file(of_ten.wordless))
     readings = json.loads(READINGS.read_text(encoding="utf-8"))
     pages.write_bytes("ten_explanations.md", page(shown, readings).encode())
 
@@ -125,12 +125,10 @@ def explained(run: Run, kind: str, key: str) -> Shown:
     return Shown(kind, explanation, draw(explanation, pixels), canvas.png(), parts)
 
 
-def few_colours(picture: bytes) -> bytes:
-    """A smaller file of the same picture."""
-    image = Image.open(io.BytesIO(picture)).convert("RGB")
+def small_file(picture: bytes) -> bytes:
+    """The same picture in a file of a tenth of the size."""
     file = io.BytesIO()
-    # Pillow dithers only towards a palette that it is given.
-    image.quantize(palette=image.quantize(COLOURS)).save(file, "PNG", optimize=True)
+    Image.open(io.BytesIO(picture)).convert("RGB").save(file, "WEBP", quality=QUALITY)
     return file.getvalue()
 
 
@@ -151,9 +149,9 @@ def page(shown: Sequence[Shown], readings: dict[str, dict[str, str]]) -> str:
         scene_pairs = make_scene(this.explanation, None).pairs
         sections.append(
             f"## {number}. {this.kind}: `{this.explanation.image.key}`\n\n"
-            f"![what decided](pictures/explanation-{number}.png)\n\n"
+            f"![what decided](pictures/explanation-{number}.webp)\n\n"
             f"{headline(this.explanation)}: {because(this.explanation, scene_pairs)} Parts that "
-            f"decided: {parts}.\n{judged} ([without words](pictures/wordless-{number}.png))\n"
+            f"decided: {parts}.\n{judged} ([without words](pictures/wordless-{number}.webp))\n"
         )
     return filled(
         "ten_explanations.md", sections="\n".join(sections), named=named, read=read, ten=len(shown)
