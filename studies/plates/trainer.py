@@ -124,7 +124,7 @@ class Trainer:
             lr=rate,
             betas=(0.9, 0.98),
         )
-        warmup = min(100, steps // 4)
+        warmup = max(1, min(100, steps // 4))
 
         def share(step: int) -> float:
             return min((step + 1) / warmup, 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.01)
