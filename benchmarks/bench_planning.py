@@ -3,8 +3,7 @@
 The store is simulated: it gives pages of a thousand keys as S3 does and holds none of them, so what
 is measured is the listing, the manifest and the shards. For every size, in a process of its own:
 the first plan, a second one that finds nothing new, and the rows of one shard. Wanted: at most 6 s
-of processor per million keys where nothing is new, and 1.5 GB at any size. The second is missed:
-the manifest is held in memory whole, as Arrow.
+of processor per million keys where nothing is new, and 1.5 GB at any size.
 
     python benchmarks/bench_planning.py [--json] [--keys 1000000 10000000]
 """

@@ -141,11 +141,12 @@ class Container(AbstractFileSystem):  # type: ignore[misc]
 
     def find(self, path: str = "", *_: Any, **__: Any) -> dict[str, dict[str, Any]]:
         """Every entry by its key, with `size` and, as `etag`, its version."""
-        return {
-            key: info
-            for file, details in self.files().items()
-            for key, info in self.entries(file, details)
-        }
+        return dict(self.each_entry())
+
+    def each_entry(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The same one after the other, file by file."""
+        for file, details in self.files().items():
+            yield from self.entries(file, details)
 
     def entries(self, file: str, info: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Keys and what is known of each entry of a file."""

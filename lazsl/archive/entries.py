@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from lazsl.archive.access import ACCESS
-from lazsl.archive.containers import outside
+from lazsl.archive.containers import Container, outside
 from lazsl.errors import UserError
 from lazsl.settings import Links
 from lazsl.store.folder import Folder
@@ -62,7 +62,8 @@ def _in_bucket(archive: Folder) -> Iterator[Entry]:
         page = archive.fs.call_s3("list_objects_v2", **asked)
         for item in page.get("Contents", ()):
             count += 1
-            yield f"{bucket}/{item['Key']}", {**item, "size": item["Size"], "type": "file"}
+            item["size"] = item["Size"]
+            yield f"{bucket}/{item['Key']}", item
         if not page.get("IsTruncated"):
             break
         asked["ContinuationToken"] = page["NextContinuationToken"]
@@ -71,6 +72,9 @@ def _in_bucket(archive: Folder) -> Iterator[Entry]:
 
 
 def _elsewhere(archive: Folder) -> Iterator[Entry]:
+    if isinstance(archive.fs, Container):
+        yield from archive.fs.each_entry()
+        return
     entries = archive.fs.find(archive.path(""), detail=True)
     if entries.get(archive.root, {"type": "directory"}).get("type") != "directory":
         raise _a_file(archive)

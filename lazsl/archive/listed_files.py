@@ -3,7 +3,7 @@
 Relative paths count from the list's folder; only a list on this machine may name files of it, and
 what lies neither below its folder nor on the web is a link that leads outside (`links`), and no
 store is asked about it. Every other entry is asked for what changes with it (an HTTP HEAD, a time);
-where nothing is told, or the entry does not answer, changes go unseen.
+where nothing is told, changes go unseen, and where nobody answers, it is as it was known before.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from lazsl.archive.containers import Container, entry, outside
+from lazsl.archive.hosts import WAITING, Hosts, host_of, is_answer
 from lazsl.archive.versions import UNVERSIONED, version_of
 from lazsl.errors import UserError
 from lazsl.store.folder import BUCKETS
@@ -29,7 +30,11 @@ from lazsl.store.urls import leaves_folder
 COLUMNS = ("path", "url", "uri", "image", "file", "key")
 """Names of columns with entries; the first that is there counts."""
 
+SILENT = "silent"
+"""In what is known of an entry: nobody answered when it was asked for."""
+
 _ASKED_AT_ONCE = 16
+_OTHERS = 8  # hosts that are asked whether it is the network that is gone
 
 
 class ListedFiles(Container):
@@ -39,6 +44,10 @@ class ListedFiles(Container):
     suffix = ".csv"
     any_name = True
     reads_together = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.hosts = Hosts()
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
@@ -68,11 +77,34 @@ class ListedFiles(Container):
     def _entry(self, key: str) -> tuple[str, dict[str, Any]]:
         if not self.asks_outside and self.leads_outside(key):
             return entry(key, None, UNVERSIONED)  # rejected when it is fetched
+        silent: tuple[str, dict[str, Any]] = (
+            key,
+            entry(key, None, UNVERSIONED)[1] | {SILENT: True},
+        )
+        if self.hosts.is_silent(key):
+            return silent
         try:
             info = self._info(key)
-        except Exception:  # of any store's kind: what is the matter is told when it is fetched
-            return entry(key, None, UNVERSIONED)
+        except Exception as error:  # of any store's kind; what it is is told when it is fetched
+            self.hosts.failed(key, error)
+            answered = is_answer(error) or not host_of(key)
+            return entry(key, None, UNVERSIONED) if answered else silent
+        self.hosts.answered(key)
         return entry(key, info.get("size"), version_of(info))
+
+    def another_answers(self) -> bool:
+        """Whether any host of the list answers, of those that were not asked in vain already."""
+        others: dict[str, str] = {}
+        for key in self._listed():
+            if host_of(key) and not self.hosts.has_failed(key):
+                others.setdefault(host_of(key), key)
+        for key in list(others.values())[:_OTHERS]:
+            try:
+                self._info(key)
+                self.hosts.answered(key)
+            except Exception as error:  # of any kind
+                self.hosts.failed(key, error)
+        return self.hosts.any_answered()
 
     def leads_outside(self, key: str) -> bool:
         """Whether an entry is neither below the list's folder nor on the web.
@@ -111,7 +143,7 @@ class ListedFiles(Container):
         if "::" in key or (scheme in ("file", "local") and not local):
             raise PermissionError(f"{key} may not stand in this list")
         if scheme is not None:
-            fs, place = fsspec.core.url_to_fs(key, use_listings_cache=False)
+            fs, place = fsspec.core.url_to_fs(key, use_listings_cache=False, **_patience(key))
             return fs, str(place)
         if key.startswith("/") and local:
             return self.inner, key
@@ -137,6 +169,15 @@ class ListedFiles(Container):
             raise UserError(f"list {self.root} has the columns {columns}; {_WANTED}")
         entries = table[name].cast(pa.string()).to_pylist()
         return list(dict.fromkeys(str(entry) for entry in entries if entry))
+
+
+def _patience(key: str) -> dict[str, Any]:
+    """How long a web host is waited for."""
+    if not host_of(key):
+        return {}
+    from aiohttp import ClientTimeout
+
+    return {"client_kwargs": {"timeout": ClientTimeout(**WAITING)}}
 
 
 def _key(path: str) -> str:

@@ -5,9 +5,11 @@ An image is one version of one object.
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,12 +18,16 @@ import pyarrow.compute as pc
 from lazsl.archive.archive_presence import open_archive
 from lazsl.archive.containers import Container, advice
 from lazsl.archive.entries import each_entry
+from lazsl.archive.listed_files import SILENT
 from lazsl.archive.litter import AS_LITTER, EXCLUDED, Excluded, is_litter, kind_of_key
 from lazsl.archive.selection import Selection
+from lazsl.archive.spool import Spool
 from lazsl.archive.versions import version_of
 from lazsl.errors import UserError
 from lazsl.settings import Links
 from lazsl.store import schemas
+from lazsl.store.private import spill_folder
+from lazsl.store.scratch import scratch_folder
 from lazsl.store.urls import canonical_url
 
 LISTING = pa.schema([schemas.MANIFEST.field(n) for n in ("key", "uri", "size", "version")])
@@ -30,11 +36,50 @@ LISTING = pa.schema([schemas.MANIFEST.field(n) for n in ("key", "uri", "size", "
 
 @dataclass(frozen=True)
 class Listing:
-    """What an archive holds: `images` has the schema LISTING; `passed_over` counts what else is
-    there, by the end of the name (`.txt`), or as `litter` or `excluded`."""
+    """What an archive holds: `passed_over` counts what is there besides images, by the end of the
+    name (`.txt`), or as `litter` or `excluded`."""
 
-    images: pa.Table
+    root: str
+    rows: Spool
+    only: frozenset[str] | None
     passed_over: dict[str, int]
+    silent: tuple[str, ...] = ()
+    """Keys of entries that nobody answered for."""
+    before: pa.Table | None = None
+    """Key, size and version of those of them that were listed before: so they are still."""
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The images in bytewise order of the key, some at a time: LISTING."""
+        begin: Any = pa.scalar(f"{self.root}/")
+        wanted = None if self.only is None else pa.array(sorted(self.only), pa.string())
+        for rows in self.rows.tables():
+            if wanted is not None:
+                rows = rows.filter(pc.is_in(rows["key"], value_set=wanted))
+            if self.before is not None:
+                rows = _as_before(rows, self.before)
+            uris: Any = pc.binary_join_element_wise(begin, rows["key"], pa.scalar(""))
+            yield rows.add_column(1, LISTING.field("uri"), uris)
+
+    @property
+    def images(self) -> pa.Table:
+        """All of them at once."""
+        return pa.concat_tables([LISTING.empty_table(), *self.tables()]).combine_chunks()
+
+    def check(self, only: Selection, url: str) -> None:
+        """Raise UserError if a key of the selection is not among the images."""
+        listed = sum(len(rows) for rows in self.tables())
+        if listed < len(only.keys):
+            each = (rows["key"].to_pylist() for rows in self.rows.tables())
+            only.check([str(key) for keys in each for key in keys], url)
+
+
+def _as_before(rows: pa.Table, before: pa.Table) -> pa.Table:
+    """Rows of a listing, with size and version from before where these are known."""
+    at = pc.index_in(rows["key"], value_set=before["key"].combine_chunks())
+    for name in ("size", "version"):
+        column: Any = pc.if_else(pc.is_valid(at), before[name].take(at), rows[name])
+        rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), column)
+    return rows
 
 
 def list_archive(
@@ -44,8 +89,9 @@ def list_archive(
     links: Links = "inside",
     exclude: tuple[str, ...] = (),
 ) -> pa.Table:
-    """The images of `look_through`."""
-    return look_through(url, suffixes, only, links, exclude).images
+    """All images of `look_through` at once: LISTING."""
+    with scratch_folder(f"list-{uuid.uuid4().hex}") as scratch:
+        return look_through(url, suffixes, only, links, exclude, scratch).images
 
 
 def look_through(
@@ -54,6 +100,7 @@ def look_through(
     only: Selection | None = None,
     links: Links = "inside",
     exclude: tuple[str, ...] = (),
+    scratch: Path | None = None,
 ) -> Listing:
     """The images below a folder, bucket or prefix, in bytewise order of the key, and how much else
     is there.
@@ -71,6 +118,8 @@ def look_through(
         links: which links of a local archive are followed. One that leads elsewhere is listed as
             what it is itself, and staging rejects it.
         exclude: globs of keys that are left out, as `litter.Excluded` has them.
+        scratch: a folder for what does not fit into memory, as long as the listing is read; None:
+            one that is there until the process ends.
 
     Raises:
         UserError: the archive is missing, a file, out of reach or partly unreadable, or holds no
@@ -84,8 +133,9 @@ def look_through(
     any_name = isinstance(archive.fs, Container) and archive.fs.any_name
     ends = ("",) if any_name else tuple(suffix.lower() for suffix in suffixes)
     left_out = Excluded(exclude)
-    rows = _Rows()
+    rows = Spool(scratch or spill_folder())
     passed_over: Counter[str] = Counter()
+    silent: list[str] = []
     for path, info in each_entry(archive, links):
         if path.endswith("/"):
             continue  # a placeholder of a folder
@@ -97,60 +147,17 @@ def look_through(
         elif not key.lower().endswith(ends):
             passed_over[kind_of_key(in_utf8(key))] += 1
         else:
-            rows.add(in_utf8(key), info)
-    images = rows.in_order()
-    if not len(images):
+            rows.add(in_utf8(key), info["size"], version_of(info))
+            if info.get(SILENT):
+                silent.append(in_utf8(key))
+    rows.done()
+    if not rows.count:
         raise UserError(_no_image(archive.url, passed_over, ends))
+    keys = None if only is None else only.keys
+    listing = Listing(canonical_url(archive.url), rows, keys, dict(passed_over), tuple(silent))
     if only is not None:
-        only.check([str(key) for key in images["key"].to_pylist()], url)
-        images = images.filter(pc.is_in(images["key"], value_set=pa.array(sorted(only.keys))))
-    base: Any = pa.scalar(f"{canonical_url(archive.url)}/")
-    uris: Any = pc.binary_join_element_wise(base, images["key"], pa.scalar(""))
-    return Listing(images.add_column(1, LISTING.field("uri"), uris), dict(passed_over))
-
-
-class _Rows:
-    """Rows of a listing without `uri`, kept as Arrow keeps them: a tenth of Python's objects."""
-
-    _SCHEMA = pa.schema([LISTING.field(name) for name in ("key", "size", "version")])
-    _TOGETHER = 1 << 16
-
-    def __init__(self) -> None:
-        self._batches: list[pa.RecordBatch] = []
-        self._rows: list[tuple[str, int | None, str]] = []
-
-    def add(self, key: str, info: dict[str, Any]) -> None:
-        """Add an object, of which fsspec says this."""
-        self._rows.append((key, info["size"], version_of(info)))
-        if len(self._rows) == self._TOGETHER:
-            self._flush()
-
-    def in_order(self) -> pa.Table:
-        """All rows in bytewise order of the key; of several with one key the last."""
-        self._flush()
-        table = pa.Table.from_batches(self._batches, self._SCHEMA)
-        # Buckets are listed in this order, and sorting copies everything.
-        if not _in_order(table["key"], pc.less_equal):
-            table = table.sort_by("key")
-        if not _in_order(table["key"], pc.less):
-            last: Any = pc.not_equal(table["key"].slice(0, len(table) - 1), table["key"].slice(1))
-            table = table.filter(pa.chunked_array([*last.chunks, pa.array([True])]))
-        return table
-
-    def _flush(self) -> None:
-        columns = zip(*self._rows, strict=True) if self._rows else ((), (), ())
-        arrays = [
-            pa.array(column, field.type)
-            for column, field in zip(columns, self._SCHEMA, strict=True)
-        ]
-        self._batches.append(pa.record_batch(arrays, schema=self._SCHEMA))
-        self._rows = []
-
-
-def _in_order(keys: pa.ChunkedArray[Any], compare: Callable[..., Any]) -> bool:
-    """Whether every key compares so with the next one."""
-    ordered = pc.all(compare(keys.slice(0, max(0, len(keys) - 1)), keys.slice(1)), min_count=0)
-    return bool(ordered.as_py())
+        listing.check(only, url)
+    return listing
 
 
 def in_utf8(name: str) -> str:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from fnmatch import translate
+from functools import lru_cache
 
 LITTER = (
     "._*",
@@ -31,13 +32,22 @@ LITTER = (
 AS_LITTER = "litter"
 EXCLUDED = "excluded"
 
+_FIRST = frozenset(name[0].lower() for name in LITTER)
 _NAMES = "|".join(re.escape(name).replace(r"\*", "[^/]*") for name in LITTER)
 _LITTER = re.compile(f"(?:^|/)(?:{_NAMES})(?:/|$)", re.IGNORECASE)
 
 
 def is_litter(key: str) -> bool:
     """Whether a key, or a folder on its way, is one of LITTER."""
-    return _LITTER.search(key) is not None
+    folder, _, name = key.rpartition("/")
+    if name[:1].lower() in _FIRST and _LITTER.search(name):
+        return True
+    return _is_litter(folder)
+
+
+@lru_cache(maxsize=4096)
+def _is_litter(folder: str) -> bool:
+    return _LITTER.search(folder) is not None
 
 
 class Excluded:

@@ -27,10 +27,20 @@ from fsspec.implementations.local import LocalFileSystem
 from lazsl.archive.archive_presence import open_archive
 from lazsl.archive.containers import Container
 from lazsl.archive.entries import leads_outside
+from lazsl.archive.hosts import behind, host_of, is_answer, status_of
+from lazsl.archive.listed_files import ListedFiles
 from lazsl.archive.versions import UNVERSIONED, version_of
 from lazsl.errors import DamagedError, UserError
 from lazsl.images.budget import FILES, largest_file
-from lazsl.images.reasons import CHANGED, MISSING, OUTSIDE, TOO_MANY_BYTES, UNREADABLE, Reject
+from lazsl.images.reasons import (
+    CHANGED,
+    MISSING,
+    OUTSIDE,
+    TOO_MANY_BYTES,
+    UNREACHABLE,
+    UNREADABLE,
+    Reject,
+)
 from lazsl.settings import MAX_PIXELS, Links
 from lazsl.store import schemas
 from lazsl.store.bounded_reading import read_whole
@@ -50,6 +60,9 @@ _UNKNOWN = 2**26  # bytes that an object is taken to have at most whose store do
 # Answers about one object. Every other refusal (an expired key, a wrong region) is about them all.
 _OBJECT_CODES = {"AccessDenied", "AllAccessDisabled", "Forbidden", "403"}
 _OBJECT_CODES |= {"InvalidObjectState", "InvalidRequest"}  # in cold storage; customer's own key
+
+_GONE, _LATER = {404, 410}, {408, 425, 429}
+"""HTTP statuses: of what is not there, and of what may be had later."""
 
 _OF_ITS_NAME = {errno.ELOOP, errno.ENAMETOOLONG}
 
@@ -165,7 +178,7 @@ def stage(
             try:
                 if archive.is_local:
                     return [_point_at(archive, image, links)]
-                reject = _outside(archive, image["key"], links)
+                reject = _not_asked(archive, image["key"], links)
                 if reject is not None:
                     return [reject] * len(images)
                 if _reads_together(archive):
@@ -173,10 +186,13 @@ def stage(
                 return [_fetch_alone(archive, image, directory, largest)]
             except UserError:
                 raise
-            except Exception as error:  # every store has its own; each is judged, none is lost
+            except Exception as raised:  # every store has its own; each is judged, none is lost
+                error = behind(raised)
                 reject = _about_object(error, image)
                 if reject is None and attempt == attempts and isinstance(error, _NEVER_WHOLE):
                     reject = Reject(UNREADABLE, f"not as listed in {attempts} attempts: {error}")
+                if reject is None and isinstance(archive.fs, ListedFiles):
+                    reject = _of_its_host(archive.fs, image["key"], error, attempt == attempts)
                 if reject is not None:
                     return [reject] * len(images)
                 longest = min(_LONGEST_PAUSE, pause * 2 ** (attempt - 1))
@@ -203,6 +219,7 @@ def stage(
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    _check_hosts(archive, rows, outcomes)
     table = _table(images, outcomes)
     # Written last: a directory without it is half staged.
     Folder(str(directory.absolute())).write_table(_MARKER, table)
@@ -300,6 +317,8 @@ def _fetch(archive: Folder, image: dict[str, Any], largest: int) -> bytes | Reje
         )
     fs, path = archive.fs, archive.path(image["key"])
     data = read_whole(*(fs.place_of(path) if isinstance(fs, Container) else (fs, path)), largest)
+    if isinstance(fs, ListedFiles):
+        fs.hosts.answered(image["key"])
     # The etag of a plain upload is the MD5 of its bytes; any other needs a question to the store.
     if hashlib.md5(data, usedforsecurity=False).hexdigest() == image["version"]:
         return data
@@ -316,8 +335,10 @@ def _reads_together(archive: Folder) -> bool:
     return isinstance(archive.fs, Container) and archive.fs.reads_together
 
 
-def _outside(archive: Folder, key: str, links: Links) -> Reject | None:
-    """Why an entry of a container is not looked at, if it lies elsewhere."""
+def _not_asked(archive: Folder, key: str, links: Links) -> Reject | None:
+    """Why an entry of a container is not looked at: it lies elsewhere, or its host is gone."""
+    if isinstance(archive.fs, ListedFiles) and archive.fs.hosts.is_silent(key):
+        return Reject(UNREACHABLE, "its host does not answer")
     if leaves_folder(key) and archive.url.partition("://")[0] not in BUCKETS:
         return Reject(OUTSIDE, "its key leads out of the archive")
     if not isinstance(archive.fs, Container):
@@ -362,6 +383,11 @@ def _about_object(error: Exception, image: dict[str, Any]) -> Reject | None:
     code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
     if isinstance(error, FileNotFoundError | NotADirectoryError) and code != "NoSuchBucket":
         return Reject(MISSING, f"listed with {image['size']} bytes, but no longer there")
+    status = status_of(error)
+    if status in _GONE:
+        return Reject(MISSING, f"its host says that it is gone (status {status})")
+    if status is not None and 400 <= status < 500 and status not in _LATER:
+        return Reject(UNREADABLE, f"its host refuses it: {reason(error)}")
     if isinstance(error, zipfile.BadZipFile | zlib.error) or _is_locked(error):
         return Reject(UNREADABLE, f"the zip does not give it: {reason(error)}")
     if isinstance(error, OSError) and error.errno in _OF_ITS_NAME:
@@ -370,6 +396,31 @@ def _about_object(error: Exception, image: dict[str, Any]) -> Reject | None:
     if denied or code in _OBJECT_CODES:
         return Reject(UNREADABLE, f"the store refuses it: {reason(error)}")
     return None
+
+
+def _of_its_host(files: ListedFiles, key: str, error: Exception, is_last: bool) -> Reject | None:
+    """Why an entry of a list is a reject whose host fails; None where it is tried again, or is on
+    no web host."""
+    if not host_of(key):
+        return None
+    files.hosts.failed(key, error)
+    if files.hosts.is_silent(key) or (is_last and not is_answer(error)):
+        return Reject(UNREACHABLE, f"its host does not answer: {reason(error)}")
+    return Reject(UNREADABLE, f"its host fails: {reason(error)}") if is_last else None
+
+
+def _check_hosts(archive: Folder, rows: list[dict[str, Any]], outcomes: list[str | Reject]) -> None:
+    """Raise UserError where it is not some host of a list that is gone but all of them, or the
+    network."""
+    if not isinstance(archive.fs, ListedFiles):
+        return
+    kinds = [outcome.reason if isinstance(outcome, Reject) else "" for outcome in outcomes]
+    if UNREACHABLE in kinds and "" not in kinds and not archive.fs.another_answers():
+        at = kinds.index(UNREACHABLE)
+        raise UserError(
+            f"{rows[at]['key']} of archive {archive.url} could not be fetched, and no host of the "
+            "list answers; check the network, then retry"
+        )
 
 
 def _is_locked(error: Exception) -> bool:

@@ -70,7 +70,7 @@ def export_embeddings(
 def _shards(workspace: Folder, record: dict[str, Any]) -> Iterator[tuple[str, pa.Table]]:
     """The rows of listed images of every embedded shard, with their keys."""
     place = (record["encoder"], record["regions"])
-    listed = read_listed(workspace, record["archive"])
+    listed = read_listed(workspace, record["archive"], ["image_id", "key", "shard"])
     keys = dict(zip(listed["image_id"].to_pylist(), listed["key"].to_pylist(), strict=True))
     embedded = paths.embedded_shards(workspace, *place)
     for shard in sorted(embedded & set(listed["shard"].to_pylist())):

@@ -110,10 +110,10 @@ class StoredRun:
     @cached_property
     def listing(self) -> pa.Table:
         """Columns image_id, key, shard and embedded (bool) of the images that are listed now."""
-        listed = read_listed(self.folder, self.archive)
+        listed = read_listed(self.folder, self.archive, ["image_id", "key", "shard"])
         embedded = paths.embedded_shards(self.folder, self.encoder, self.regions)
         inside = pc.is_in(listed["shard"], value_set=pa.array(sorted(embedded), pa.string()))
-        return listed.select(["image_id", "key", "shard"]).append_column("embedded", inside)
+        return listed.append_column("embedded", inside)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ TOO_MANY_BYTES = "too-many-bytes"
 TOO_SMALL = "too-small"
 TOO_MUCH_WORK = "too-much-work"
 UNREADABLE = "unreadable"
+UNREACHABLE = "unreachable"
 MISSING = "missing"
 CHANGED = "changed"
 OUTSIDE = "outside-the-archive"
@@ -36,6 +37,7 @@ REASONS = {
     TOO_MUCH_WORK: "a JPEG whose scans go over it so often that decoding would take minutes",
     TOO_SMALL: "a side is shorter than 2 pixels, so there is nothing to see",
     UNREADABLE: "the store gives this one object to nobody with these credentials, or never whole",
+    UNREACHABLE: "an entry of a list whose host does not answer, while others do",
     MISSING: "the object was deleted since it was listed",
     CHANGED: "the object was replaced since it was listed; the next run finds its new version",
     OUTSIDE: "a link that leads out of the archive, or a path that does; links=anywhere follows it",
@@ -43,7 +45,7 @@ REASONS = {
 }
 """Every stable reason code and what it means."""
 
-OF_THE_MOMENT = frozenset({UNREADABLE, MISSING, CHANGED, EXTRA_MISSING})
+OF_THE_MOMENT = frozenset({UNREADABLE, UNREACHABLE, MISSING, CHANGED, EXTRA_MISSING})
 """Reasons that may be gone another time: the next run tries these images again."""
 
 EXTRA = "pip install 'lazsl[formats]'"

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
-
 from lazsl.archive.manifest import read_listed
 from lazsl.archive.truth import FOLDERS, read_truth
 from lazsl.labelset.labels import LabelSet
@@ -33,15 +31,15 @@ def load_run(workspace: Folder, job: Job, run: str, archive: str) -> Loaded:
     Raises:
         UserError: as `read_truth` and `publishing.load`.
     """
-    listed = read_listed(workspace, archive)
     truth = None
     if job.truth is not None:
-        truth = read_truth(job.truth, load_labelset(job.labels), job.open_set, _keys(listed))
+        keys = _keys(workspace, archive)
+        truth = read_truth(job.truth, load_labelset(job.labels), job.open_set, keys)
     return publishing.load(
         workspace,
         job.warehouse_path,
         [run],
-        listed={archive: listed.select(["image_id"])},
+        listed={archive: read_listed(workspace, archive, ["image_id"])},
         truth=truth,
         archive=archive,
     )
@@ -54,11 +52,11 @@ def check_folders(workspace: Folder, job: Job, labels: LabelSet, archive: str) -
         UserError: as `read_truth`.
     """
     if job.truth == FOLDERS:
-        read_truth(FOLDERS, labels, job.open_set, _keys(read_listed(workspace, archive)))
+        read_truth(FOLDERS, labels, job.open_set, _keys(workspace, archive))
 
 
-def _keys(listed: pa.Table) -> list[str]:
-    return [str(key) for key in listed["key"].to_pylist()]
+def _keys(workspace: Folder, archive: str) -> list[str]:
+    return [str(key) for key in read_listed(workspace, archive, ["key"])["key"].to_pylist()]
 
 
 def recorded_job(folder: Folder, run: str, path: str | None = None) -> tuple[Job, str, str]:

@@ -42,7 +42,7 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
     record = paths.read_run_record(folder, run)
     key = record["run"]
     done = done_versions(folder, key)
-    listed = read_listed(folder, record["archive"])
+    listed = read_listed(folder, record["archive"], ["image_id", "shard"])
     finished = pc.is_in(listed["shard"], value_set=pa.array(list(done), pa.string()))
     images = listed.select(["image_id", "shard"]).append_column("done", finished)
     shards = {str(shard) for shard in listed["shard"].unique().to_pylist()}
@@ -51,7 +51,7 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
     job = make_job(**{**record["job"], "workspace": folder.url})
     path = path or job.warehouse_path
     of_done = int(images["done"].to_numpy().sum())
-    loaded = run_keys.status_of_listed(path, key, images) if path.is_file() else {}
+    loaded = run_keys.status_of_listed(path, key, images) if path.exists() else {}
     counts: dict[str, Any] = {"labelled": 0, "rejected": 0, "waiting": of_done} | loaded
     counts["missing"] = images.num_rows - of_done
     parts = ("labelled", "rejected", "waiting", "missing")

@@ -21,7 +21,6 @@ from lazsl.archive.manifest import (
     mend_manifest,
     plan_shards,
     shard_images,
-    still_listed,
 )
 from lazsl.archive.manifest import count_images as count_shard_images
 from lazsl.archive.selection import select
@@ -31,6 +30,7 @@ from lazsl.embedding.label_set import Remembering, embed_labels, embedded_before
 from lazsl.embedding.shard import Embedded, embed_images, replace_images
 from lazsl.errors import DamagedError, UserError
 from lazsl.images.budget import largest_file
+from lazsl.images.reasons import UNREACHABLE
 from lazsl.model.encoder import choose_device, count_tokens, load_tokenizer
 from lazsl.model.towers import Towers
 from lazsl.run import by_content, recoloured, rejects
@@ -72,8 +72,7 @@ def archive_shards(run: Run) -> list[str]:
 
     A manifest that is damaged is mended first.
     """
-    listed = still_listed(mend_manifest(run.workspace, run.archive))
-    return [str(shard) for shard in listed["shard"].unique().to_pylist()]
+    return mend_manifest(run.workspace, run.archive)
 
 
 def count_images(run: Run, shards: list[str]) -> int:
@@ -383,9 +382,14 @@ def embedded_labels(folder: Folder, encoder: str, labels: str) -> EmbeddedLabels
 
 
 def _check_rejects(shard: str, images: pa.Table, listed: set[str], ceiling: float) -> None:
-    """Raise UserError if too many of the images that are still listed are rejects."""
+    """Raise UserError if too many of the images that are still listed are rejects. A host that is
+    gone says nothing of the archive: a list may name all of its pictures in one place."""
     columns = (images[name].to_pylist() for name in ("image_id", "reason", "detail"))
-    unusable = [row[1:] for row in zip(*columns, strict=True) if row[1] and row[0] in listed]
+    unusable = [
+        row[1:]
+        for row in zip(*columns, strict=True)
+        if row[1] and row[1] != UNREACHABLE and row[0] in listed
+    ]
     reasons = Counter(reason for reason, _ in unusable)
     if reasons.total() > ceiling * len(listed):
         why = ", ".join(f"{times} {reason}" for reason, times in reasons.most_common(4))

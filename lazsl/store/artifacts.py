@@ -51,7 +51,11 @@ def read_record(folder: Folder, name: str, fields: Sequence[str] = ()) -> dict[s
 
 
 def read_table(
-    folder: Folder, name: str, columns: list[str] | None = None, written: str | None = None
+    folder: Folder,
+    name: str,
+    columns: list[str] | None = None,
+    written: str | None = None,
+    every_byte: bool = False,
 ) -> pa.Table:
     """A Parquet artifact; of a remote one only the wanted columns travel.
 
@@ -60,11 +64,12 @@ def read_table(
         name: of the artifact.
         columns: None: all. Columns that its kind did not always have may be missing.
         written: what `Folder.write_table` said when it was written, or an older lazsl (SHA-256).
+        every_byte: columns that are not wanted are checked too.
 
     Raises:
         DamagedError: it is not what was written, or not what artifacts of its kind hold.
     """
-    return _whole(folder, name, lambda: _read(folder, name, columns, written))
+    return _whole(folder, name, lambda: _read(folder, name, columns, written, every_byte))
 
 
 def _whole(folder: Folder, name: str, read: Callable[[], T]) -> T:
@@ -82,9 +87,11 @@ def _whole(folder: Folder, name: str, read: Callable[[], T]) -> T:
         raise DamagedError(sentence, name, str(error)) from None
 
 
-def _read(folder: Folder, name: str, columns: list[str] | None, written: str | None) -> pa.Table:
+def _read(
+    folder: Folder, name: str, columns: list[str] | None, written: str | None, every_byte: bool
+) -> pa.Table:
     old = written is not None and not written.startswith(seals.KIND)
-    whole = columns is None or old
+    whole = columns is None or old or every_byte
     size = 0 if whole else folder.size(name)
     data = folder.read_bytes(name) if whole else _ending(folder, name, size)
     if old and hashlib.sha256(data).hexdigest() != written:
@@ -100,10 +107,12 @@ def _read(folder: Folder, name: str, columns: list[str] | None, written: str | N
         wanted = schema.names if columns is None else [c for c in columns if c in schema.names]
         file = data if whole else _with_columns(folder, name, data, size, metadata, wanted)
         if seal is not None:
-            seals.check_columns(file, footer, wanted)
+            seals.check_columns(file, footer, schema.names if every_byte else wanted)
+        # Without a seal, damage shows where a column is decoded.
+        decoded = schema.names if every_byte and seal is None else wanted
         # A third of the work of `pq.read_table`, which counts where there are thousands of them.
         opened = pq.ParquetFile(pa.BufferReader(file), metadata=metadata)
-        table = opened.read(wanted, use_threads=len(file) > _SMALL)
+        table = opened.read(decoded, use_threads=len(file) > _SMALL).select(wanted)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         # The bytes are in memory: neither a disk nor a store is to blame.
         raise Broken(in_one_line(error)) from None

@@ -252,12 +252,16 @@ class Folder:
         self.write_bytes(name, seals.sealed_json(value))
 
     def read_table(
-        self, name: str, columns: list[str] | None = None, written: str | None = None
+        self,
+        name: str,
+        columns: list[str] | None = None,
+        written: str | None = None,
+        every_byte: bool = False,
     ) -> pa.Table:
         """A Parquet artifact, or some columns of it; see `artifacts.read_table`."""
         from lazsl.store import artifacts
 
-        return artifacts.read_table(self, name, columns, written)
+        return artifacts.read_table(self, name, columns, written, every_byte)
 
     def write_table(self, name: str, table: pa.Table) -> str:
         """Publish a sealed Parquet artifact; its seal, which speaks for every byte."""

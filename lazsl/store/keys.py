@@ -20,6 +20,8 @@ _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 SAFE = f"^{_SAFE.pattern}$"
 """What a name in an artifact may look like: no slash, so that it names a file in its folder."""
 
+_quoted = json.encoder.encode_basestring
+
 _CUT = 2  # how fast crops are cut; one more when that changes, because embeddings do too
 
 
@@ -85,7 +87,9 @@ def begun(begin: str, known: Sequence[str], noun: str, where: str, advice: str =
 
 def image_id(uri: str, version: str) -> str:
     """Name of one version of one object (32 hexadecimal digits)."""
-    return digest("image", uri, version, length=32)
+    # What `digest` makes of the three, in a fifth of its time: every image that is listed is named.
+    text = f'["image",{_quoted(uri)},{_quoted(version)}]'
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def shard_id(archive: str, image_ids: list[str]) -> str:

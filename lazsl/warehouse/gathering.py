@@ -51,7 +51,7 @@ def gather(workspace: Folder, runs: Sequence[str] | None, listed: Mapping[str, p
     for archive in sorted(archives | judged):
         try:
             if archive in archives and archive not in listings:
-                manifest = read_manifest(workspace, archive)
+                manifest = read_manifest(workspace, archive, ["image_id", "event"])
                 if len(manifest):
                     listings[archive] = still_listed(manifest).select(["image_id"])
         except DamagedError as error:

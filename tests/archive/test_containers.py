@@ -9,6 +9,7 @@ import csv
 import io
 import os
 import signal
+import socket
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -31,7 +32,14 @@ from lazsl.archive.staging import Staged, stage
 from lazsl.archive.versions import UNVERSIONED
 from lazsl.errors import UserError
 from lazsl.fieldguide import IMAGES_DIR, LABELS_FILE
-from lazsl.images.reasons import CHANGED, EMPTY, MISSING, UNREADABLE
+from lazsl.images.reasons import (
+    CHANGED,
+    EMPTY,
+    MISSING,
+    OF_THE_MOMENT,
+    UNREACHABLE,
+    UNREADABLE,
+)
 from lazsl.run import steps
 from lazsl.run.run import open_run, record_run
 from lazsl.settings import make_job
@@ -343,6 +351,8 @@ class Server(BaseHTTPRequestHandler):
         self.answer(page.get(name) or self.pictures.get(name.removeprefix("all/"), b""))
 
     def answer(self, body: bytes) -> None:
+        if self.path == "/forbidden":
+            return self.send_error(403)
         name = self.path.lstrip("/").removeprefix("all/")
         data = body if name in ("", "all") else self.pictures.get(name)
         self.send_response(404 if data is None else 200)
@@ -385,6 +395,44 @@ def test_a_list_of_urls_is_asked_what_changes_and_the_dead_are_rejects(
     Server.pictures["0.jpg"] = pictures["0.jpg"][:-1] + b"x"
     changed = plan_shards(workspace, url, SUFFIXES, 100)
     assert (changed.added, changed.removed) == (1, 1)
+
+
+def test_a_dead_host_in_a_list_costs_its_own_pictures_for_now_and_no_host_at_all_the_run(
+    server: str, tmp_path: Path, pictures: Pictures
+) -> None:
+    with socket.socket() as free:  # bound, and nobody listens
+        free.bind(("127.0.0.1", 0))
+        dead = f"http://127.0.0.1:{free.getsockname()[1]}"
+        file, workspace = tmp_path / "urls.csv", Folder(str(tmp_path / "workspace"))
+        alive = [f"{server}/{key}" for key in pictures]
+        gone = [f"{dead}/{number}.jpg" for number in range(20)]
+        file.write_text("\n".join(["url", *alive, f"{server}/forbidden", *gone]))
+        plan = plan_shards(workspace, str(file), SUFFIXES, 10)
+        items: list[bytes | str] = []
+        for shard in plan.shards:  # some of which have pictures of the dead host alone
+            images = shard_images(workspace, plan.archive, shard)
+            copies = stage(images, str(file), tmp_path / shard, 4, attempts=2, pause=0)
+            items += outcomes(copies)
+        assert items.count(UNREACHABLE) == 20 and items.count(UNREADABLE) == 1
+        assert sorted(x for x in items if isinstance(x, bytes)) == sorted(pictures.values())
+        assert UNREACHABLE in OF_THE_MOMENT
+        file.write_text("\n".join(["url", *gone]))
+        plan = plan_shards(Folder(str(tmp_path / "other")), str(file), SUFFIXES, 100)
+        images = shard_images(Folder(str(tmp_path / "other")), plan.archive, plan.shards[0])
+        with pytest.raises(UserError, match="no host of the list answers; check the network"):
+            stage(images, str(file), tmp_path / "none", 4, attempts=2, pause=0)
+
+
+def test_pictures_whose_host_is_silent_for_a_while_stay_what_they_were(
+    server: str, tmp_path: Path, pictures: Pictures
+) -> None:
+    file, workspace = tmp_path / "urls.csv", Folder(str(tmp_path / "workspace"))
+    file.write_text("\n".join(["url", *(f"{server}/{key}" for key in pictures)]))
+    first = plan_shards(workspace, str(file), SUFFIXES, 100)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Server, "do_HEAD", lambda self: self.connection.close())
+        again = plan_shards(workspace, str(file), SUFFIXES, 100)
+    assert (again.added, again.removed, again.shards) == (0, 0, first.shards)
 
 
 def test_a_list_from_elsewhere_names_no_file_of_this_machine(tmp_path: Path) -> None:
