@@ -176,6 +176,14 @@ Workspace = Annotated[
     typer.Option("--workspace", "-w", help=meaning("workspace")),
 ]
 WarehouseFile = Annotated[Path | None, typer.Option("--warehouse", help=meaning("warehouse"))]
+LakeFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--lake",
+        help="Lake in place of the warehouse: a folder of Parquet files, for many millions of "
+        "images. --warehouse takes it too, in every command.",
+    ),
+]
 Archive = Annotated[
     str | None,
     typer.Option(
@@ -239,20 +247,28 @@ AlignerName = Annotated[
 TopK = Annotated[int | None, typer.Option(help=meaning("scoring.top_k"))]
 
 
-def warehouse_of(workspace: str, warehouse: Path | None) -> Path:
-    """The DuckDB file a command reads: the one that was named, or the workspace's own."""
+def warehouse_of(workspace: str, warehouse: Path | None, lake: Path | None = None) -> Path:
+    """The DuckDB file or lake a command reads: the one that was named, or the workspace's own.
+
+    Raises:
+        UserError: both were named.
+    """
+    if lake is not None:
+        if warehouse is not None:
+            raise UserError("--warehouse and --lake exclude each other; give one")
+        return lake
     return warehouse or make_job(archive="-", labels="-", workspace=workspace).warehouse_path
 
 
-def present_warehouse(workspace: str, warehouse: Path | None) -> Path:
-    """The same where the file has to be there. Ask it before DuckDB is imported.
+def present_warehouse(workspace: str, warehouse: Path | None, lake: Path | None = None) -> Path:
+    """The same where it has to be there. Ask it before DuckDB is imported.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file or lake, or both were named.
     """
     from lazsl.warehouse.warehouse_presence import check_present
 
-    path = warehouse_of(workspace, warehouse)
+    path = warehouse_of(workspace, warehouse, lake)
     check_present(path)
     return path
 

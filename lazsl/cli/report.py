@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lazsl.cli.app import (
     Archive,
+    LakeFolder,
     WarehouseFile,
     Workspace,
     app,
@@ -58,9 +59,10 @@ def report(
     archive: Archive = None,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
+    lake: LakeFolder = None,
 ) -> None:
     """Build a static site to browse a run: every label and the regions behind it."""
-    path = present_warehouse(workspace, warehouse)
+    path = present_warehouse(workspace, warehouse, lake)
 
     from lazsl.report.make import make_report
     from lazsl.report.site import in_bytes

@@ -10,7 +10,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lazsl.cli.app import WarehouseFile, Workspace, app, in_words, out, present_warehouse
+from lazsl.cli.app import (
+    LakeFolder,
+    WarehouseFile,
+    Workspace,
+    app,
+    in_words,
+    out,
+    present_warehouse,
+)
 from lazsl.errors import UserError, in_one_line
 
 
@@ -40,6 +48,7 @@ def sql(
     ] = False,
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
+    lake: LakeFolder = None,
     tables: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,7 +87,7 @@ def sql(
     chosen = {"csv": as_csv, "json": as_json, "markdown": as_markdown}
     if sum(chosen.values()) + (output is not None) > 1:
         raise UserError("--csv, --json, --markdown and --output exclude each other; give one")
-    path = present_warehouse(workspace, warehouse)
+    path = present_warehouse(workspace, warehouse, lake)
 
     from lazsl.cli.sql_answers import Form, show, show_schema, write
     from lazsl.warehouse import sqlfiles

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lazsl.cli.app import (
+    LakeFolder,
     WarehouseFile,
     Workspace,
     app,
@@ -47,6 +48,7 @@ def status(
 def load(
     workspace: Workspace = "workspace",
     warehouse: WarehouseFile = None,
+    lake: LakeFolder = None,
     rebuild: Annotated[
         bool,
         typer.Option(
@@ -59,13 +61,16 @@ def load(
     from lazsl.store.paths import runs
 
     folder = Folder(workspace)
-    path = warehouse_of(workspace, warehouse)
+    path = warehouse_of(workspace, warehouse, lake)
     if not runs(folder):
         raise UserError(
             f"there is no run in {workspace}; label an archive, or name another workspace"
         )
     from lazsl.warehouse import publishing
+    from lazsl.warehouse.lake import begin_lake
 
+    if lake is not None:
+        begin_lake(lake)
     loaded = publishing.load(folder, path, rebuild=rebuild)
     out.say(f"{loaded.shards} shards, {loaded.images} images loaded into {path}")
 

@@ -55,9 +55,30 @@ def load_shards(
     set aside, so that it counts as missing and is made anew.
     """
     unsure = unloaded(connection, news)
-    same = _unchanged(news.workspace, unsure)
+    same = unchanged(news.workspace, unsure)
     todo = [finished for finished in unsure if finished not in same]
     boxed = set(sqlfiles.run(connection, "load/boxes_done.sql").fetchall())
+    loaded, images, refused = load_these(connection, news, todo, boxed, progress)
+    note_versions(connection, news, unsure)
+    return loaded, images, refused
+
+
+def load_these(
+    connection: Connection,
+    news: News,
+    todo: Sequence[Finished],
+    boxed: set[tuple[str, str, str]],
+    progress: Callable[[int, int], None] | None,
+) -> tuple[int, int, list[str]]:
+    """What `load_shards` returns, of these shards.
+
+    Args:
+        connection: to the loader's file.
+        news: what they are of.
+        todo: the shards.
+        boxed: encoder, regions and shard of boxes that are there already.
+        progress: called after every shard with the shards done and the shards to do.
+    """
     jobs = news.records
     anew = {(finished.run, finished.shard) for finished in todo if finished.row is not None}
     for finished in todo:
@@ -84,22 +105,24 @@ def load_shards(
                 progress(done, len(todo))
     loaded = done - len(refused)
     doubled = [sentence for run in jobs for sentence in _refuse_doubled(connection, news, run)]
-    for run in jobs:
+    return loaded - len(doubled), images, refused + doubled
+
+
+def note_versions(connection: Connection, news: News, finished: Sequence[Finished]) -> None:
+    """Remember as which versions the markers of these shards were looked at."""
+    for run in news.records:
         rows = [
-            {"shard": finished.shard, "version": finished.version}
-            for finished in unsure
-            if finished.run == run
+            {"shard": each.shard, "version": each.version} for each in finished if each.run == run
         ]
         versions = pa.Table.from_pylist(rows, schema=_VERSIONS)
         with sqlfiles.registered(connection, {"new_versions": versions}):
             sqlfiles.run(connection, "load/versions.sql", run=run)
-    return loaded - len(doubled), images, refused + doubled
 
 
 _VERSIONS = pa.schema([("shard", pa.string()), ("version", pa.string())])
 
 
-def _unchanged(workspace: Folder, unsure: Sequence[Finished]) -> set[Finished]:
+def unchanged(workspace: Folder, unsure: Sequence[Finished]) -> set[Finished]:
     """Those of the shards whose marker says what the warehouse has, whatever file it is in now."""
 
     def same(finished: Finished) -> bool:
@@ -135,18 +158,25 @@ def _refuse_doubled(connection: Connection, news: News, run: str) -> list[str]:
     """Take out again what brought an image into the run a second time; a sentence for each."""
     sentences = []
     while doubled := sqlfiles.run(connection, "load/doubled.sql", run=run).fetchall():
-        shard, images, example, other = doubled[0]
-        with sqlfiles.transaction(connection):
-            _forget(connection, run, pa.table({"shard": [shard]}))
-        sentences.append(
-            f"shard {shard} of run {run}: {images} of its images, such as {example}, are in shard "
-            f"{other} already (two planners once cut the archive at the same time?); to leave it "
-            f"out, delete {news.workspace.path(paths.marker(run, shard))}"
-        )
+        sentences.append(refuse_double(connection, news, run, *doubled[0]))
     return sentences
 
 
-def _forget(connection: Connection, run: str, shards: pa.Table) -> None:
+def refuse_double(
+    connection: Connection, news: News, run: str, shard: str, images: int, example: str, other: str
+) -> str:
+    """Take out again a shard that brought images into the run a second time; a sentence on it."""
+    with sqlfiles.transaction(connection):
+        forget(connection, run, pa.table({"shard": [shard]}))
+    return (
+        f"shard {shard} of run {run}: {images} of its images, such as {example}, are in shard "
+        f"{other} already (two planners once cut the archive at the same time?); to leave it "
+        f"out, delete {news.workspace.path(paths.marker(run, shard))}"
+    )
+
+
+def forget(connection: Connection, run: str, shards: pa.Table) -> None:
+    """Take out what was loaded of some shards of a run."""
     with sqlfiles.registered(connection, {"forgotten": shards}):
         for table in (*schemas.RUN_TABLES, "rejects", "shards"):
             sqlfiles.run(connection, f"load/forget_{table}.sql", run=run)
@@ -230,7 +260,7 @@ def _load_together(
                 )
             )
         if len(replaced):
-            _forget(connection, run, replaced)
+            forget(connection, run, replaced)
         _load_run(connection, workspace, job)
         sqlfiles.run(connection, "load/images.sql", archive=archive)
         sqlfiles.run(connection, "load/images_decoded.sql", archive=archive)

@@ -16,8 +16,9 @@ from lazsl.errors import DamagedError, UserError
 from lazsl.store.private import spill_folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.interruption import watched
+from lazsl.warehouse.lake import open_lake
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
-from lazsl.warehouse.warehouse_presence import check_present
+from lazsl.warehouse.warehouse_presence import check_present, is_lake
 
 SCHEMA_VERSION = 5
 """Raised, as in `sql/schema.sql`, when tables change so that older code cannot read them."""
@@ -75,6 +76,8 @@ def open_warehouse(path: Path, folders: Sequence[Path] = ()) -> Connection:
 
 def open_any_version(path: Path, folders: Sequence[Path] = ()) -> Connection:
     """The same, also of an older version."""
+    if is_lake(path):
+        return open_lake(path, current_definitions(), SCHEMA_VERSION, folders)
     check_present(path)
     check_no_log(path)
     quoted = shlex.quote(str(path))

@@ -11,6 +11,8 @@ A load that finds the loader's file goes on in it; otherwise it starts from a co
 file. When every finished shard is in, the loader's file is closed and renamed over the published
 one. Readers keep the version they opened. A shard is one transaction, so a kill at any moment costs
 the work on one shard at most. Disk: one file at rest, two during a load.
+
+A warehouse may be a lake instead (`lake.py`), a folder to which loads only add.
 """
 
 from __future__ import annotations
@@ -34,9 +36,11 @@ from lazsl.store.folder import Folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.gathering import gather, keep_truth
 from lazsl.warehouse.interruption import interruptible
+from lazsl.warehouse.lake_loading import load_lake
 from lazsl.warehouse.loading import load_shards
 from lazsl.warehouse.not_loaded import News, check_truth, mark, unloaded, would_mark
 from lazsl.warehouse.opening import (
+    SCHEMA_VERSION,
     Busy,
     current_definitions,
     definitions_of,
@@ -44,6 +48,7 @@ from lazsl.warehouse.opening import (
     open_any_version,
 )
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
+from lazsl.warehouse.warehouse_presence import is_lake
 
 PATIENCE = 900.0
 """Seconds that a load waits for another one."""
@@ -112,9 +117,16 @@ def load(
     if truth is not None and archive is not None:
         keep_truth(workspace, archive, truth)
     path = path.resolve()
+    lake = is_lake(path)
     working = path.with_name(f"{path.stem}.loading{path.suffix}")
     with _only_loader(path, patience), _in_words(path), interruptible():
         news = gather(workspace, runs, dict(listed or {}))
+        if lake:
+            if rebuild:
+                _set_lake_aside(path)
+            counts = load_lake(path, current_definitions(), SCHEMA_VERSION, news, progress)
+            _complain(news, counts.unmarked, counts.shards, counts.refused)
+            return Loaded(counts.shards, counts.images, counts.published)
         if rebuild:
             set_aside(path, working)
         elif _is_damaged(path):
@@ -130,6 +142,12 @@ def load(
             unmarked = mark(connection, news)
             connection.checkpoint()
         _publish(working, path)
+    _complain(news, unmarked, loaded, refused)
+    return Loaded(loaded, images, published=True)
+
+
+def _complain(news: News, unmarked: list[str], loaded: int, refused: list[str]) -> None:
+    """Raise UserError if something of the workspace could not be loaded; all else is."""
     wrong = [*news.damaged, *unmarked]
     if refused:
         wrong.append(
@@ -140,7 +158,15 @@ def load(
         )
     if wrong:
         raise UserError("; ".join(wrong[:3]))
-    return Loaded(loaded, images, published=True)
+
+
+def _set_lake_aside(path: Path) -> None:
+    """Rename a lake's folder, so that the next load makes it from the workspace alone."""
+    if path.exists():
+        aside = path.with_name(f"{path.stem}.before-rebuild{path.suffix}")
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(path, aside)
+        log.warning("the lake that was there is kept as %s", aside)
 
 
 # The one loader, its file, and how that file is published

@@ -1,0 +1,365 @@
+"""How finished shards get into a lake.
+
+Some shards at a time go through the loader of a warehouse, into a file that holds nothing else,
+and from there into files of the lake; the catalog comes last. What a load costs is what is new, not
+what is there. Files with shards that were made anew are written again without them, and of many
+small files one is made.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.lake import (
+    LARGE,
+    SMALL,
+    TABLES,
+    UNLISTED,
+    Lake,
+    columns_now,
+    file_of,
+    is_own,
+    open_lake,
+    read_lake,
+    write_lake,
+)
+from lazsl.warehouse.loading import load_these, note_versions, refuse_double, unchanged
+from lazsl.warehouse.news import Finished, News, mark, unloaded
+from lazsl.warehouse.sqlfiles import CONFIG, Connection
+
+_SHARDS = 256  # that go into one file of every table
+_SMALL_FILES = 32  # of one table, before they become one
+_SMALL_BYTES = 1 << 24
+_GRACE = 86_400.0  # seconds that a reader may go on with files that are the lake no longer
+_GROUPS = {"plans": 16_384, "regions": 16_384}
+"""Rows in a row group, where rows are large: a condition on the shard passes groups over."""
+
+_WRITING = {**CONFIG, "memory_limit": "1GB"}
+_KEYS = {"images": ("archive", "shard"), "regions": ("encoder", "regions", "shard")}
+_RUN_KEYS = ("run", "shard")
+
+
+@dataclass
+class Counts:
+    """What one load did: shards and images loaded, and a sentence for every shard refused and for
+    everything of samples and judgements that cannot be read."""
+
+    shards: int = 0
+    images: int = 0
+    published: bool = False
+    refused: list[str] = field(default_factory=list)
+    unmarked: list[str] = field(default_factory=list)
+
+
+def load_lake(
+    path: Path,
+    definitions: str,
+    version: int,
+    news: News,
+    progress: Callable[[int, int], None] | None,
+) -> Counts:
+    """Bring into a lake what it lacks.
+
+    Args:
+        path: the lake's folder, made if need be.
+        definitions: digest of the views and macros.
+        version: of the tables.
+        news: what there is.
+        progress: called after every shard with the shards done and the shards to do.
+    """
+    loader = _Loader(path, definitions, version, news)
+    path.mkdir(parents=True, exist_ok=True)
+    loader.sweep()
+    todo, same = loader.todo()
+    for begin in range(0, len(todo), _SHARDS):
+        part = todo[begin : begin + _SHARDS]
+
+        def count(done: int, _: int, before: int = begin) -> None:
+            if progress is not None:
+                progress(before + done, len(todo))
+
+        loader.load(part, count)
+    loader.mark(same)
+    return loader.counts
+
+
+class _Loader:
+    def __init__(self, path: Path, definitions: str, version: int, news: News) -> None:
+        self._path = path
+        self._opened_as = (definitions, version)
+        self._news = news
+        self._working = path / ".loading.duckdb"
+        self.counts = Counts()
+
+    def sweep(self) -> None:
+        """Remove what killed loads left, and files that have not been the lake's for a day."""
+        names = read_lake(self._path).names
+        for file in self._path.iterdir():
+            table, _, rest = file.name.partition(".")
+            name = rest.removesuffix(".parquet")
+            gone = is_own(name) and name not in names.get(table, ())
+            if gone and file.stat().st_mtime < time.time() - _GRACE:
+                file.unlink()
+
+    def todo(self) -> tuple[list[Finished], list[Finished]]:
+        """Shards that the lake lacks or has otherwise, and those of which only the file of the
+        marker is another one."""
+        lake = read_lake(self._path)
+        with self._lake(lake) as present, self._file(present, ("runs", "shards")) as connection:
+            unsure = unloaded(connection, self._news)
+        same = unchanged(self._news.workspace, unsure)
+        return [each for each in unsure if each not in same], [e for e in unsure if e in same]
+
+    def load(self, part: Sequence[Finished], progress: Callable[[int, int], None]) -> None:
+        """Bring some shards in: all of their tables, or nothing."""
+        lake = read_lake(self._path)
+        with (
+            self._lake(lake) as present,
+            self._file(present, ("runs", "shards", "attributes")) as connection,
+        ):
+            embedded = set() if present is None else set(_all(present, "lake/embedded.sql"))
+            boxed = {(encoder, regions, shard) for _, encoder, regions, shard in embedded}
+            imaged = {(archive, shard) for archive, _, _, shard in embedded}
+            before = self._images_before(present, part, imaged)
+            connection.from_arrow(before).insert_into("images")
+            loaded, images, refused = load_these(connection, self._news, part, {*boxed}, progress)
+            fresh = self._fresh(connection, part)
+            doubled = self._refuse_doubled(connection, present, fresh)
+            note_versions(connection, self._news, part)
+            new = _NewFiles(self._path, lake, connection)
+            anew = {(e.run, e.shard) for e in part if e.row is not None} & fresh.keys()
+            for table in LARGE:
+                if table == "images":
+                    new.replace(table, _changed(connection, before), imaged)
+                elif table == "regions":
+                    new.replace(table, boxed & _keys_in(connection, table), set())
+                else:
+                    new.replace(table, anew, set())
+            new.write_small(("runs", "shards", "attributes"))
+            new.compact()
+            write_lake(self._path, new.lake)
+        self.counts.shards += loaded - len(doubled)
+        self.counts.images += images
+        self.counts.refused += refused + doubled
+        self.counts.published = True
+
+    def mark(self, same: Sequence[Finished]) -> None:
+        """Bring listings, samples, judgements and truth up to date, and versions of markers."""
+        lake = read_lake(self._path)
+        with self._lake(lake) as present, self._file(present, SMALL) as connection:
+            self.counts.unmarked = mark(connection, replace(self._news, listed={}))
+            note_versions(connection, self._news, same)
+            connection.from_arrow(self._unlisted(present)).insert_into(UNLISTED)
+            new = _NewFiles(self._path, lake, connection)
+            if new.write_small((*SMALL, UNLISTED)):
+                write_lake(self._path, new.lake)
+                self.counts.published = True
+
+    def _unlisted(self, present: Connection | None) -> pa.Table:
+        """What is no longer listed: of archives of which nothing is new, as it was."""
+        with closing(duckdb.connect(":memory:", config=CONFIG)) as empty:
+            sqlfiles.run(empty, "lake/unlisted_table.sql")
+            nothing: pa.Table = empty.table(UNLISTED).to_arrow_table()
+        if present is None:
+            return nothing
+        parts = [nothing]
+        known = sqlfiles.table(present, "lake/unlisted_known.sql")
+        marked = pa.array(list(self._news.listed), pa.string())
+        others = pc.invert(pc.is_in(known["archive"], value_set=marked))
+        parts.append(known.filter(others))
+        for archive, listed in self._news.listed.items():
+            with sqlfiles.registered(present, {"new_listed": listed}):
+                parts.append(sqlfiles.table(present, "lake/unlisted.sql", archive=archive))
+        return pa.concat_tables([part.cast(nothing.schema) for part in parts])
+
+    def _images_before(
+        self, present: Connection | None, part: Sequence[Finished], imaged: set[tuple[str, str]]
+    ) -> pa.Table:
+        """The images of these shards that the lake has, of another run for instance."""
+        archives = {run: record["archive"] for run, record in self._news.records.items()}
+        asked = sorted({(archives[each.run], each.shard) for each in part} & imaged)
+        if present is None:
+            with closing(duckdb.connect(":memory:", config=CONFIG)) as empty:
+                sqlfiles.run(empty, "schema.sql")
+                nothing: pa.Table = empty.table("images").to_arrow_table()
+                return nothing
+        with sqlfiles.registered(present, {"asked": _as_table(("archive", "shard"), asked)}):
+            return sqlfiles.table(present, "lake/known_images.sql")
+
+    def _fresh(
+        self, connection: Connection, part: Sequence[Finished]
+    ) -> dict[tuple[str, str], pa.Table]:
+        """The images of every shard (run, shard) that was loaded now."""
+        shards: dict[tuple[str, str], pa.Table] = {}
+        for run in sorted({each.run for each in part}):
+            images = sqlfiles.table(connection, "lake/fresh.sql", run=run)
+            for shard in map(str, images["shard"].unique().to_pylist()):
+                of_shard: Any = pc.equal(images["shard"], pa.scalar(shard))
+                shards[run, shard] = images.filter(of_shard)
+        return shards
+
+    def _refuse_doubled(
+        self,
+        connection: Connection,
+        present: Connection | None,
+        fresh: dict[tuple[str, str], pa.Table],
+    ) -> list[str]:
+        """Take out again what would bring an image into a run a second time."""
+        sentences: list[str] = []
+        if present is None:
+            return sentences
+        for run in sorted({run for run, _ in fresh}):
+            images = pa.concat_tables([rows for (of, _), rows in fresh.items() if of == run])
+            with sqlfiles.registered(present, {"fresh": images}):
+                doubled = sqlfiles.run(present, "lake/doubled.sql", run=run).fetchall()
+            sentences += [refuse_double(connection, self._news, run, *row) for row in doubled]
+        return sentences
+
+    @contextmanager
+    def _lake(self, lake: Lake) -> Iterator[Connection | None]:
+        """The lake as it is; None while it is empty."""
+        if not any(lake.names.values()):
+            yield None
+            return
+        with closing(open_lake(self._path, *self._opened_as)) as connection:
+            yield connection
+
+    @contextmanager
+    def _file(self, present: Connection | None, tables: Sequence[str]) -> Iterator[Connection]:
+        """The loader's file, which has of the lake these small tables alone."""
+        self._remove_file()
+        try:
+            with closing(duckdb.connect(self._working, config=_WRITING)) as connection:
+                sqlfiles.run(connection, "schema.sql")
+                sqlfiles.run(connection, "lake/unlisted_table.sql")
+                for table in tables if present is not None else ():
+                    rows = present.table(table).to_arrow_reader()  # type: ignore[union-attr]
+                    connection.from_arrow(rows).insert_into(table)
+                yield connection
+        finally:
+            self._remove_file()
+
+    def _remove_file(self) -> None:
+        for file in self._path.glob(f"{self._working.name}*"):
+            file.unlink()
+
+
+class _NewFiles:
+    """Files that are added to a lake; `lake` is what it is with them."""
+
+    def __init__(self, path: Path, lake: Lake, connection: Connection) -> None:
+        self._path = path
+        self._connection = connection
+        mixed = lake.mixed or (any(lake.names.values()) and lake.columns != columns_now())
+        names = {table: list(lake.names.get(table, ())) for table in TABLES}
+        self._names: dict[str, list[str]] = names
+        self.lake = replace(
+            lake, names=names, columns=columns_now(), mixed=mixed, digests=dict(lake.digests)
+        )
+
+    def replace(self, table: str, dead: set[Any], passed: set[Any]) -> None:
+        """Add the rows of a table, without those whose keys are passed over unless they are dead;
+        in the files that are there, keys that are dead have no rows any more."""
+        keys = _KEYS.get(table, _RUN_KEYS)
+        gone = _as_table(keys, sorted(dead))
+        for at, name in enumerate(self._names[table]) if dead else ():
+            rows = self._connection.read_parquet(str(file_of(self._path, table, name)))
+            if _joined(self._connection, rows, gone, keys, "semi").limit(1).fetchall():
+                kept = _joined(self._connection, rows, gone, keys, "anti")
+                self._names[table][at] = self._write(table, kept)
+        left = _as_table(keys, sorted(passed - dead))
+        rows = _joined(self._connection, self._connection.table(table), left, keys, "anti")
+        if rows.limit(1).fetchall():
+            self._names[table].append(self._write(table, rows))
+
+    def write_small(self, tables: Sequence[str]) -> bool:
+        """Write these tables whole, where they hold something else than was last written."""
+        written = False
+        for table in tables:
+            rows = self._connection.table(table)
+            digest = "-".join(map(str, _digest(self._connection, table)))
+            if self.lake.digests.get(table) != digest:
+                self._names[table][:] = [self._write(table, rows)]
+                self.lake.digests[table] = digest  # type: ignore[index]
+                written = True
+        return written
+
+    def compact(self) -> None:
+        """Make one file of many small ones."""
+        for table in LARGE:
+            small = [
+                name
+                for name in self._names[table]
+                if is_own(name) and file_of(self._path, table, name).stat().st_size < _SMALL_BYTES
+            ]
+            if len(small) > _SMALL_FILES:
+                files = [str(file_of(self._path, table, name)) for name in small]
+                rows = self._connection.read_parquet(files, union_by_name=True)
+                self._names[table][:] = [n for n in self._names[table] if n not in small]
+                self._names[table].append(self._write(table, rows))
+
+    def _write(self, table: str, rows: duckdb.DuckDBPyRelation) -> str:
+        number = self.lake.loads + 1
+        self.lake = replace(self.lake, loads=number)
+        name = f"load-{number:06d}"
+        file = file_of(self._path, table, name)
+        rows.write_parquet(
+            str(file), compression="zstd", row_group_size=_GROUPS.get(table, 122_880)
+        )
+        return name
+
+
+def _joined(
+    connection: Connection,
+    rows: duckdb.DuckDBPyRelation,
+    keys: pa.Table,
+    names: Sequence[str],
+    kind: str,
+) -> duckdb.DuckDBPyRelation:
+    """Rows whose keys are (kind `semi`) or are not (`anti`) in a table of keys."""
+    if not len(keys) and kind == "anti":
+        return rows
+    condition = " and ".join(f"rows.{name} = keys.{name}" for name in names)
+    return rows.set_alias("rows").join(
+        connection.from_arrow(keys).set_alias("keys"), condition, how=kind
+    )
+
+
+def _as_table(names: Sequence[str], rows: Sequence[tuple[str, ...]]) -> pa.Table:
+    columns = [[row[at] for row in rows] for at in range(len(names))]
+    return pa.table([pa.array(column, pa.string()) for column in columns], names=list(names))
+
+
+def _all(connection: Connection, name: str) -> list[Any]:
+    return sqlfiles.run(connection, name).fetchall()
+
+
+def _keys_in(connection: Connection, table: str) -> set[Any]:
+    names = ", ".join(_KEYS[table])
+    return set(connection.table(table).project(names).distinct().fetchall())
+
+
+def _changed(connection: Connection, before: pa.Table) -> set[Any]:
+    """Shards (archive, shard) that the lake has, of which more is known of an image now."""
+    if not len(before):
+        return set()
+    with sqlfiles.registered(connection, {"before": before}):
+        return set(_all(connection, "lake/changed_images.sql"))
+
+
+def _digest(connection: Connection, table: str) -> tuple[int, int]:
+    """How many rows a table has, and a number that is another one where they are others."""
+    rows = connection.table(table)
+    hashes = rows.project(f"hash({', '.join(rows.columns)}) as hash")
+    count, mixed = hashes.aggregate("count(*), bit_xor(hash)").fetchall()[0]
+    return int(count), int(mixed or 0)
