@@ -34,7 +34,7 @@ from lazsl.warehouse.lake import (
     write_lake,
 )
 from lazsl.warehouse.loading import load_these, note_versions, refuse_double, unchanged
-from lazsl.warehouse.news import Finished, News, mark, unloaded
+from lazsl.warehouse.not_loaded import Finished, News, mark, unloaded
 from lazsl.warehouse.sqlfiles import CONFIG, Connection
 
 _SHARDS = 256  # that go into one file of every table
