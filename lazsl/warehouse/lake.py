@@ -26,6 +26,7 @@ from lazsl.errors import DamagedError, UserError
 from lazsl.store.folder import Folder
 from lazsl.store.private import spill_folder
 from lazsl.warehouse import sqlfiles
+from lazsl.warehouse.interruption import watched
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
 from lazsl.warehouse.warehouse_presence import CATALOG, is_lake
 
@@ -148,7 +149,8 @@ def open_lake(
     if not any(lake.names.values()):
         raise UserError(f"there is no lake at {path}; make one with lazsl load --lake {path}")
     spill = spill_folder() / uuid.uuid4().hex
-    connection = duckdb.connect(":memory:", config={**CONFIG, "temp_directory": str(spill)})
+    config = {**CONFIG, "temp_directory": str(spill)}
+    connection = watched(duckdb.connect(":memory:", config=config))
     try:
         sqlfiles.run(connection, "lake/begin.sql")
         templates = _templates()
