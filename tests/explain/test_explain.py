@@ -403,6 +403,21 @@ def test_a_ring_lies_where_the_attribute_that_decided_was_found(place: tuple[int
     assert abs(across - place[0]) < 40 and abs(down - place[1]) < 40
 
 
+def test_the_framed_crop_shows_the_place_though_a_region_elsewhere_is_more_like_the_attribute() -> (
+    None
+):
+    this = shown_at((310, 220), noise=0.01)
+    around = (this.boxes[:, :2] < (310, 220)) & (this.boxes[:, 2:] > (310, 220))
+    elsewhere = int(np.flatnonzero(~around.all(axis=1))[0])
+    similarity = this.similarity.copy()
+    similarity[elsewhere, 0] = 0.34
+    this = replace(this, similarity=similarity)
+    (first, _) = spoken(this)
+    assert first.box == tuple(this.boxes[elsewhere])
+    left, top, right, bottom = make_scene(explanation(this, None), None).region(this, first)
+    assert left < 310 < right and top < 220 < bottom
+
+
 def test_a_map_no_better_than_chance_has_no_ring_and_says_so() -> None:
     drawn = shown_at((100, 80), noise=0.02)
     assert localised(drawn).tolist() == [True, False]
