@@ -66,6 +66,7 @@ CHAPTERS = {
     "What do attributes and regions do?": (
         "attributes",
         "silent_attributes",
+        "shown",
         "together",
         "small_regions",
         "region_sizes",

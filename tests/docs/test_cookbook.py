@@ -254,6 +254,27 @@ def test_attributes_carry_and_fire_and_speak_together(kitchen: Kitchen) -> None:
         assert row["images"] == pairs[row["attribute"], row["together_with"]]
 
 
+def test_what_is_shown_and_not_said_is_counted_over_all_classes(kitchen: Kitchen) -> None:
+    words = defaultdict(set)
+    for row in kitchen.of("evidence", rank=1):
+        words[row["image_id"]].add(row["attribute"])
+    strengths: dict[str, list[float]] = defaultdict(list)
+    classes: dict[str, set[str]] = defaultdict(set)
+    for image in kitchen.images():
+        for text, strength in list(zip(image["shown"], image["shown_strength"], strict=True))[:3]:
+            if text not in words[image["image_id"]]:
+                strengths[text].append(strength)
+                classes[text].add(image["best"])
+    order = sorted(strengths, key=lambda text: (-len(strengths[text]), text))[:20]
+    assert order and len(strengths) > len(order)
+    wanted = [
+        {"attribute": text, "images": len(strengths[text]), "called_classes": len(classes[text]),
+         "strength": fmean(strengths[text])}
+        for text in order
+    ]  # fmt: skip
+    same(kitchen.answer("shown"), wanted)
+
+
 def plan_cells(kitchen: Kitchen) -> list[tuple[Row, Row, float, float]]:
     """Image, box, mass and contribution of every cell of the best classes' plans."""
     files = {r["image_id"]: r for r in kitchen.tables["images"]}
