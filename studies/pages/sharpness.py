@@ -24,17 +24,19 @@ Values = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def _apart(deviations: float) -> Values:
-    return lambda own, _: np.exp((own - own.mean(0)) / (deviations * own.std(0)))
+    return lambda similarity, _: np.exp(
+        (similarity - similarity.mean(0)) / (deviations * similarity.std(0))
+    )
 
 
 KINDS: dict[str, Values] = {
-    "as they are": lambda own, _: own,
+    "as they are": lambda similarity, _: similarity,
     "exp(z / 3)": _apart(3),
     "exp(z / 2), shown to people": _apart(2),
     "exp(z / 1.5)": _apart(1.5),
     "exp(z)": _apart(1),
-    "exp((S - half of the rivals' mean) / 0.3)": lambda own, rivals: np.exp(
-        (own - rivals / 2) / 0.3
+    "exp((S - half of the rivals' mean) / 0.3)": lambda similarity, rivals: np.exp(
+        (similarity - rivals / 2) / 0.3
     ),
 }
 
@@ -61,12 +63,12 @@ def _tallies(folder: Path, way: Way, draws: tuple[int, ...]) -> dict[str, Tally]
         for number, image in enumerate(read_images(stored, set(known.class_index), 1)):
             truth = Truth(1000 * draw + number, read_parts(archive, image.keys[0]), PARTS)
             shown = known.class_index[image.image_ids[0]]
-            own, rivals = _similarities(image, stored.embedded_labels, shown)
+            similarity, rivals = _similarities(image, stored.embedded_labels, shown)
             meant = [PART_OF[text] for text in stored.embedded_labels.attributes[shown]]
             size = (int(image.sizes[0, 0]), int(image.sizes[0, 1]))
             boxes = np.concatenate([[[0, 0, *size]], image.boxes[0]])
             for kind, values in KINDS.items():
-                maps = explained(boxes, values(own, rivals), size, fitting_grid(size))
+                maps = explained(boxes, values(similarity, rivals), size, fitting_grid(size))
                 tallies[kind].add(maps, meant, truth)
     return tallies
 
