@@ -47,6 +47,9 @@ _OPENERS: dict[str, Callable[[bytes, list[str]], Opened]] = {
 }
 """How the header of a format is read; of all others, by Pillow."""
 
+_SHORT = re.compile(r"truncated|failed to read \d+ bytes, got \d+", re.IGNORECASE)
+"""What decoders say of bytes that end too early; the second is tifffile's."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -209,7 +212,7 @@ def _unknown(data: bytes) -> Reject:
 
 def _broken(kind: str, data: bytes, error: Exception) -> Reject:
     complaint = unquoting(in_one_line(error))
-    if "truncated" in complaint.lower() or _ends_early(kind, data):
+    if _SHORT.search(complaint) or _ends_early(kind, data):
         return Reject(TRUNCATED, f"{kind} of {len(data)} bytes that ends too early: {complaint}")
     return Reject(CORRUPT, f"{kind} of {len(data)} bytes that cannot be decoded: {complaint}")
 

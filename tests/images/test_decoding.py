@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 
 from lazsl.images import reasons
@@ -272,6 +273,13 @@ def test_half_a_file_is_truncated(name: str, part: float) -> None:
     data = FILES[name]
     expected = {"truncated", "corrupt"} if name == "tiff lzw" else {"truncated"}
     assert reason(data[: int(len(data) * part)]) in expected
+
+
+def test_half_of_a_picture_that_only_tifffile_reads_is_truncated() -> None:
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.full((64, 64, 3), 1 << 14, np.uint16), photometric="rgb")
+    assert isinstance(decode(file.getvalue(), max_pixels=10**6), Picture)
+    assert reason(file.getvalue()[:9000]) == "truncated"
 
 
 def test_a_file_that_lost_only_its_later_frames_still_shows_the_first() -> None:
