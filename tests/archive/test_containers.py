@@ -430,7 +430,8 @@ def test_pictures_whose_host_is_silent_for_a_while_stay_what_they_were(
     file.write_text("\n".join(["url", *(f"{server}/{key}" for key in pictures)]))
     first = plan_shards(workspace, str(file), SUFFIXES, 100)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Server, "do_HEAD", lambda self: self.connection.close())
+        for question in ("do_HEAD", "do_GET"):
+            patch.setattr(Server, question, lambda self: self.wfile.close())
         again = plan_shards(workspace, str(file), SUFFIXES, 100)
     assert (again.added, again.removed, again.shards) == (0, 0, first.shards)
 
