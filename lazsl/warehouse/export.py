@@ -77,7 +77,7 @@ def batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 
 def write_csv(reader: pa.RecordBatchReader, file: IO[str]) -> int:
     """Rows written as CSV, with a line of names first."""
-    writer = csv.writer(file)
+    writer = csv.writer(file, lineterminator="\n")  # programs that read a pipe take \r for text
     writer.writerow(map(guarded, reader.schema.names))
     rows = 0
     for batch in batches(reader):
