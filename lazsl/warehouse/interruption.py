@@ -41,20 +41,22 @@ def interruptible() -> Iterator[None]:
     numbers: SimpleQueue[int] = SimpleQueue()
     watch = threading.Thread(target=_interrupt, args=(reading, numbers), daemon=True)
     with closing(reading):
-        with closing(writing):
-            writing.setblocking(False)
-            watch.start()
-            before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-            try:
-                yield
-            except RuntimeError as error:
-                if str(error) != "Query interrupted":
-                    raise
-                _handle_again(numbers)
-                raise KeyboardInterrupt from None
-            finally:
-                _tell_again(before)
-        watch.join()  # it reads to the end
+        try:
+            with closing(writing):
+                writing.setblocking(False)
+                watch.start()
+                before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+                try:
+                    yield
+                except RuntimeError as error:
+                    if str(error) != "Query interrupted":
+                        raise
+                    _handle_again(numbers)
+                    raise KeyboardInterrupt from None
+                finally:
+                    _tell_again(before)
+        finally:
+            watch.join()  # it reads to the end, before its socket is closed
 
 
 def _interrupt(reading: socket.socket, numbers: SimpleQueue[int]) -> None:
