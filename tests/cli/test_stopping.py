@@ -29,7 +29,7 @@ from lazsl.cli.commands import app
 from lazsl.cli.flow import failure
 from lazsl.cli.sql_shell import converse
 from lazsl.run.run import Run
-from lazsl.warehouse.interruption import watched
+from lazsl.warehouse.interruption import interruptible, watched
 from lazsl.warehouse.opening import open_warehouse
 
 ENDLESS = "select count(*) from range(100000) a, range(100000) b where (a.range * b.range) % 7 = 3"
@@ -110,6 +110,15 @@ def test_a_prompt_of_sql_ends_too(labelled: Run) -> None:
         asking = SimpleNamespace(prompt=lambda: ENDLESS)
         with pytest.raises(application.Terminated):
             converse(connection, labelled.job.warehouse_path, 5, cast(Any, asking))
+
+
+def test_a_command_that_fails_leaves_no_thread_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    for _ in range(200):
+        with pytest.raises(ValueError), interruptible():
+            raise ValueError
+    assert not failures
 
 
 class Deaf:
