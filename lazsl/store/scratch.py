@@ -98,7 +98,10 @@ def _held(path: Path) -> FileLock:
 
 def _is_own(folder: Path) -> bool:
     """Whether this user made the folder: others may plant what looks like one."""
-    status = folder.lstat()
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:  # its owner ended meanwhile
+        return False
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
 
 

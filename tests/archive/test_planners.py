@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from lazsl.archive import manifest
-from lazsl.archive.listing import Listing
+from lazsl.archive.known_images import Compared, Names
 from lazsl.archive.manifest import Plan, mend_manifest, plan_shards, read_manifest, shard_images
 from lazsl.errors import DamagedError, UserError
 from lazsl.store import paths, schemas
@@ -81,18 +81,23 @@ def test_a_planner_that_was_overtaken_plans_on_top_of_the_faster_one(
     archive, workspace = str(tmp_path / "archive"), Folder(place)
     fill(archive, list("abcd"))
     faster: list[Plan] = []
-    listing = manifest.look_through
+    published: list[bytes] = []
+    compare = manifest.compare
 
-    def overtaken(*arguments: object) -> Listing:
-        seen: Listing = listing(*arguments)  # type: ignore[arg-type]
+    def first(planned: Plan) -> str:
+        return f"{paths.manifests(planned.archive)}/000001.parquet"
+
+    def overtaken(listed: Names, known: Names) -> Compared:
         if not faster:
             faster.append(Plan("", (), 0, 0, 0, 0))
             fill(archive, list("efgh"))
             faster[0] = plan(workspace, archive, 2)
-        return seen
+            published.append(workspace.read_bytes(first(faster[0])))
+        return compare(listed, known)
 
-    monkeypatch.setattr(manifest, "look_through", overtaken)
+    monkeypatch.setattr(manifest, "compare", overtaken)
     slower = plan(workspace, archive, 3)
+    assert published == [workspace.read_bytes(first(slower))], "a published generation stays"
     # What it listed lacked four images; the manifest keeps their shards for when they are listed.
     assert set(slower.shards) < set(faster[0].shards)
     assert plan(workspace, archive, 3).shards == faster[0].shards

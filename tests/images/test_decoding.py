@@ -243,6 +243,7 @@ def test_every_reason_has_a_meaning_of_one_line() -> None:
         "empty", "not-an-image", "format-not-allowed", "truncated", "corrupt",
         "too-many-pixels", "too-small", "unreadable", "missing", "changed", "not-finite",
         "too-much-work", "too-many-bytes", "outside-the-archive", "kind-not-read", "extra-missing",
+        "unreachable",
     }  # fmt: skip
     assert all(meaning and "\n" not in meaning for meaning in reasons.REASONS.values())
 

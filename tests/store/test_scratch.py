@@ -62,6 +62,14 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     assert other.is_dir()
 
 
+def test_a_folder_that_goes_meanwhile_stops_no_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "lazsl-plan-0" / scratch._LOCK
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([gone]))
+    assert sweep_scratch(tmp_path) == []
+
+
 def test_a_folder_in_use_is_not_used_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process = holder(tmp_path)
     acquire = scratch.FileLock.acquire
