@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,8 @@ from lazsl.store.temporary_names import is_abandoned
 
 PREFIX = "lazsl-"
 _LOCK = ".lazsl-scratch.lock"
+_ENDING = 3.0
+"""Seconds in which threads that an owner leaves behind may still write."""
 
 
 @contextmanager
@@ -52,8 +55,18 @@ def scratch_folder(name: str, parent: str | Path | None = None) -> Iterator[Path
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        _remove(path)
         lock.release()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder into which threads that are about to end may write."""
+    deadline = time.monotonic() + _ENDING
+    while True:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists() or time.monotonic() > deadline:
+            return
+        time.sleep(0.05)
 
 
 def sweep_scratch(parent: Path) -> list[Path]:

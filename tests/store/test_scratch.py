@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,6 +53,25 @@ def test_the_folder_of_a_killed_owner_is_removed_and_that_of_a_living_one_is_not
         process.kill()
         process.wait()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_thread_still_writes_at_the_end_is_removed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a shard that is being staged when a run is terminated."""
+    removed = []
+    rmtree = shutil.rmtree
+
+    def beside_a_writer(folder: Path, ignore_errors: bool) -> None:
+        rmtree(folder, ignore_errors=ignore_errors)
+        if not removed:
+            (folder / "shard").mkdir(parents=True)
+        removed.append(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", beside_a_writer)
+    with scratch_folder("mine", tmp_path) as folder:
+        pass
+    assert not folder.exists() and removed == [folder, folder]
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
