@@ -9,6 +9,7 @@ are measured again that way, and the tests run over it.
 from typing import TYPE_CHECKING
 
 from lazsl import fieldguide
+from studies.drawn_archive import read_parts
 from studies.fieldguide.sample import (
     FIRST_GUIDE,
     PICTURES,
@@ -18,7 +19,6 @@ from studies.fieldguide.sample import (
     sample_species,
 )
 from studies.fieldguide.traits import PARTS, all_phrases
-from studies.fieldguide.worlds import read_parts
 
 if TYPE_CHECKING or fieldguide.HOME != FIRST_GUIDE:
     from studies.plates.sample import sample_scene

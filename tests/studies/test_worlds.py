@@ -14,6 +14,7 @@ from PIL import Image
 from scipy.ndimage import binary_dilation, label
 
 from lazsl.errors import UserError
+from studies.drawn_archive import read_parts, world_key
 from studies.fieldguide import sample
 from studies.fieldguide.drawing import Scene
 from studies.fieldguide.traits import COLOURS, PARTS
@@ -23,8 +24,6 @@ from studies.fieldguide.worlds import (
     WORLDS,
     World,
     draw_world,
-    read_parts,
-    world_key,
     world_scene,
     world_scenes,
 )
