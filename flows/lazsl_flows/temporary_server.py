@@ -146,8 +146,8 @@ class _Server:
                 if self._stopped:
                     return
                 log.warning(
-                    "Prefect's temporary server was ended from outside, is started again, and the "
-                    "work goes on; only its history misses what happened meanwhile"
+                    "Prefect's temporary server was killed; it is being restarted, and the run "
+                    "continues. Only Prefect's own history lacks what happened in between"
                 )
                 self._start()
 

@@ -76,7 +76,7 @@ TRIED = {
     "Prefect's home": "flows/test_processes.py::test_a_full_disk_is_named",
     "Prefect's database": "flows/test_processes.py"
     "::test_the_database_is_mended_as_the_sentence_says",
-    "temporary server was ended from outside": "security/test_temporary_server.py"
+    "temporary server was killed": "security/test_temporary_server.py"
     "::test_while_an_archive_is_labelled_its_prefect_server_answers_nobody_else",
     "temporary server cannot start": "flows/test_processes.py"
     "::test_what_keeps_prefect_from_starting_is_named_within_seconds",

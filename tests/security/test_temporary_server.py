@@ -54,7 +54,7 @@ def test_while_an_archive_is_labelled_its_prefect_server_answers_nobody_else(
     assert label.returncode == 0, output
     assert answers == [401]
     assert len(killed) == 1, "the command ended before its server could be killed"
-    assert "server was ended from outside, is started again" in output
+    assert "server was killed; it is being restarted" in output
     assert "5 of 5 (100%)" in output
     assert "EventsWorker" not in output, "Prefect's own pages hide what the command says"
     assert (tmp_path / "prefect").stat().st_mode & 0o077 == 0
