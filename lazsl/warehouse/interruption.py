@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _ENDING = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGALRM))
 _watched: WeakSet[Connection] = WeakSet()
+_lock = threading.Lock()  # a set that grows cannot be gone through
 
 
 def watched(connection: Connection) -> Connection:
@@ -23,7 +24,8 @@ def watched(connection: Connection) -> Connection:
 
     By itself DuckDB ends a query between two of its tasks, of which a join may have a single one.
     """
-    _watched.add(connection)
+    with _lock:
+        _watched.add(connection)
     return connection
 
 
@@ -65,7 +67,9 @@ def _interrupt(reading: socket.socket, numbers: SimpleQueue[int]) -> None:
         for number in data:
             numbers.put(number)
         if _ENDING.intersection(data):
-            for connection in list(_watched):
+            with _lock:
+                connections = list(_watched)
+            for connection in connections:
                 with suppress(Exception):  # closed meanwhile
                     connection.interrupt()
 
