@@ -34,10 +34,11 @@ from lazsl.explain.explanation import Explanation, explain
 from lazsl.explain.file_names import file_name
 from lazsl.explain.localised import localised
 from lazsl.explain.lookup import Image, Verdict, find_image, find_run
-from lazsl.explain.picture.canvas import DPI, Frame, Style, text_width, wrap
+from lazsl.explain.picture.canvas import DPI, Canvas, Frame, Style, text_width, wrap
 from lazsl.explain.picture.draw import draw, reading
-from lazsl.explain.picture.places import TALLEST, WIDEST
-from lazsl.explain.picture.scene import MARGIN, make_scene
+from lazsl.explain.picture.overlay import THIS
+from lazsl.explain.picture.places import TALLEST, WIDEST, places
+from lazsl.explain.picture.scene import MARGIN, WIDTH, make_scene
 from lazsl.explain.pixels import read_pixels
 from lazsl.explain.recomputed import align, read_attributes, read_stored
 from lazsl.explain.side_by_side import Pair, Spoken, pair, spoken
@@ -416,6 +417,23 @@ def test_the_framed_crop_shows_the_place_though_a_region_elsewhere_is_more_like_
     assert first.box == tuple(this.boxes[elsewhere])
     left, top, right, bottom = make_scene(explanation(this, None), None).region(this, first)
     assert left < 310 < right and top < 220 < bottom
+
+
+@pytest.mark.parametrize("place", [(100, 80), (310, 220)])
+def test_a_ring_in_the_framed_crop_lies_on_the_same_place(
+    place: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rings, frames = [], []
+    monkeypatch.setattr(Canvas, "ring", lambda _, *ring: rings.append(ring))
+    monkeypatch.setattr(Canvas, "outline", lambda _, frame, *style: frames.append((frame, style)))
+    scene = make_scene(explanation(shown_at(place), None), None)
+    places(scene).draw(Canvas(WIDTH, 8), 0.0)
+    crop = next(frame for frame, (colour, _) in frames if colour == THIS)
+    left, top, right, bottom = scene.region(scene.explanation.this, scene.decisive[0])
+    across, down, *_ = next(ring for ring in rings if ring[0] > crop.left)
+    across = left + (across - crop.left) / crop.width * (right - left)
+    down = top + (down - crop.top) / crop.height * (bottom - top)
+    assert abs(across - place[0]) < 40 and abs(down - place[1]) < 40
 
 
 def test_a_map_no_better_than_chance_has_no_ring_and_says_so() -> None:

@@ -68,7 +68,7 @@ def reading(scene: Scene) -> str:
         if evidence is not None
     ]
     if any(drawn.pointing.any() for drawn in maps):
-        sentences.append("Coloured places, and rings in the image: where the attribute was found.")
+        sentences.append("Coloured places and rings: where the attribute was found.")
     if not all(drawn.pointing.all() for drawn in maps):
         sentences.append(
             "Not localised: shuffled regions give maps as strong in 5 % of draws or more."

@@ -42,6 +42,7 @@ def places(scene: Scene) -> Band:
             assert pair.this is not None
             crop = Frame(beside, top + number * (side + 0.14), side, side)
             draw_crop(canvas, crop, scene, scene.explanation.this, pair.this, THIS)
+            _ring_in_crop(canvas, crop, scene, pair.this)
             draw_badge(canvas, crop.left, crop.top, number)
             _say(canvas, crop, room - side, scene, pair)
 
@@ -62,6 +63,19 @@ def draw_crop(
         picture = np.asarray(crop.resize(fitted.pixels, Pixels.Resampling.LANCZOS), float) / 255
     canvas.image(picture, fitted)
     canvas.outline(fitted, colour, 1.6)
+
+
+def _ring_in_crop(canvas: Canvas, frame: Frame, scene: Scene, spoken: Spoken) -> None:
+    """Where in its region an attribute was found: a region may show much else."""
+    evidence = scene.explanation.this
+    peak = scene.maps(evidence).peak(spoken.index)
+    if peak is None:
+        return
+    left, top, right, bottom = scene.region(evidence, spoken)
+    fitted = frame.fitted((right - left) / (bottom - top))
+    across = (peak[0] * scene.size[0] - left) / (right - left)
+    down = (peak[1] * scene.size[1] - top) / (bottom - top)
+    _draw_ring(canvas, fitted, across, down)
 
 
 def draw_badge(canvas: Canvas, left: float, top: float, number: int) -> None:
@@ -109,12 +123,23 @@ def _image(canvas: Canvas, frame: Frame, scene: Scene) -> None:
         peak = scene.maps(scene.explanation.this).peak(spoken.index)
         if peak is None:
             continue
-        across, down = frame.left + peak[0] * frame.width, frame.top + peak[1] * frame.height
-        radius = min(_RING, 0.2 * min(frame.width, frame.height))
-        canvas.ring(across, down, radius, "white", 4)
-        canvas.ring(across, down, radius, THIS, 2)
+        across, down, radius = _draw_ring(canvas, frame, *peak)
         badges.append(_beside(Frame(across - radius, down - radius, 0, 0), radius, badges, frame))
         draw_badge(canvas, badges[-1].left, badges[-1].top, number)
+
+
+def _draw_ring(
+    canvas: Canvas, frame: Frame, across: float, down: float
+) -> tuple[float, float, float]:
+    """Draw a ring around a place of a framed picture (0..1 each way).
+
+    Returns its centre across and down the page, and its radius, in inches.
+    """
+    centre = frame.left + across * frame.width, frame.top + down * frame.height
+    radius = min(_RING, 0.2 * min(frame.width, frame.height))
+    canvas.ring(*centre, radius, "white", 4)
+    canvas.ring(*centre, radius, THIS, 2)
+    return *centre, radius
 
 
 def _beside(ring: Frame, radius: float, badges: list[Frame], frame: Frame) -> Frame:
