@@ -188,8 +188,8 @@ Archive = Annotated[
     str | None,
     typer.Option(
         "--archive",
-        help="Archive to read pictures from, if the warehouse is somebody else's and you have "
-        "not labelled this archive yourself.",
+        help="Where the warehouse says that its pictures lie, if you have not labelled them "
+        "yourself: they are read from no place that you have not named.",
     ),
 ]
 Labels = Annotated[str | None, typer.Option("--labels", "-l", help=meaning("labels"))]
