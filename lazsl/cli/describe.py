@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -92,6 +91,8 @@ def describe(
     will do. Classes already in the output are kept, so the same command resumes where it stopped.
     Exit code 1 if a class is still without attributes.
     """
+    from rich import progress as rich_progress
+
     from lazsl.labelset.describing import answers as answers_module
     from lazsl.labelset.describing import asking as asking_module
     from lazsl.labelset.describing import describe as describe_module
@@ -115,13 +116,15 @@ def describe(
         _show_plan(work, asking, endpoint)
         return
     columns = (
-        TextColumn("describing classes"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[trouble]}", style="yellow"),
-        TimeRemainingColumn(),
+        rich_progress.TextColumn("describing classes"),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TextColumn("{task.fields[trouble]}", style="yellow"),
+        rich_progress.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    hidden = not err.is_terminal
+    bars = rich_progress.Progress(*columns, console=err, transient=True, disable=hidden)
+    with bars as progress:
         bar = progress.add_task("", total=len(work.ask), trouble="")
         failed = 0
 

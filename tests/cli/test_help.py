@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -11,6 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from lazsl.cli import MODULES
 from lazsl.cli.app import meaning
 from lazsl.cli.commands import app
 from lazsl.cli.runs import described
@@ -98,3 +100,13 @@ def test_options_that_are_settings_say_what_the_settings_say(name: str) -> None:
 def test_every_setting_has_a_sentence() -> None:
     for row in described(Job):
         assert re.match(r"[A-Z].*\.$", row["meaning"]), row
+
+
+def test_a_command_that_is_named_is_wholly_in_the_module_that_is_imported_for_it() -> None:
+    defined: dict[str, set[str]] = {}
+    for path in PATHS:
+        if (callback := find(path).callback) is not None and path:
+            defined.setdefault(path[0], set()).add(inspect.unwrap(callback).__module__)
+    assert set(MODULES) <= set(defined)
+    for name, module in MODULES.items():
+        assert defined[name] == {f"lazsl.cli.{module}"}
