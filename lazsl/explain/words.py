@@ -52,8 +52,13 @@ def because(explanation: Explanation, pairs: list[Pair]) -> str:
 def reasons(rival: str, pairs: list[Pair]) -> str:
     """What decided against another class: `rather than Wren, because of a hooked bill ...`."""
     rival_name = short(rival)
-    sentences = [_reason(p, rival_name) for p in decisive(pairs)]
-    return f"rather than {rival_name}, because of {_listed(sentences)}."
+    chosen = decisive(pairs)
+    shared = [short(p.this.text) for p in chosen if p.shared and p.this is not None]
+    telling = [_reason(p, rival_name) for p in chosen if not p.shared]
+    parts = [_listed(telling)] if telling or not shared else []
+    # A reason that speaks for the other class as well is no more than half of one.
+    parts += [f"{_listed(shared)}, which both have"] if shared else []
+    return f"rather than {rival_name}, because of {', and of '.join(parts)}."
 
 
 def number(value: float) -> str:
@@ -77,7 +82,7 @@ def _reason(pair: Pair, rival: str) -> str:
         assert pair.other is not None
         return f"no sign of {short(pair.other.text)}, which {rival} has"
     reason = short(pair.this.text)
-    if pair.other is None or pair.shared:
+    if pair.other is None:
         return reason
     return f"{reason} instead of {_other(pair.this.text, pair.other.text)}"
 

@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -25,10 +26,9 @@ from lazsl import fieldguide
 from lazsl.archive.named_archives import note
 from lazsl.explain.explanation import Explanation, explain
 from lazsl.explain.lookup import find_image, find_run
-from lazsl.explain.picture.canvas import Canvas, Style, height
+from lazsl.explain.picture.canvas import Canvas, Frame, Style, height
 from lazsl.explain.picture.draw import draw
-from lazsl.explain.picture.places import places
-from lazsl.explain.picture.scene import MARGIN, WIDTH, make_scene
+from lazsl.explain.picture.scene import make_scene
 from lazsl.explain.pixels import read_pixels
 from lazsl.explain.words import because, headline
 from lazsl.run.run import Run
@@ -40,6 +40,8 @@ from studies.pages.filled import filled
 
 READINGS = Path(__file__).with_name("templates") / "ten_readings.json"
 PART_OF = {phrase.text: phrase.part for phrase in all_phrases()}
+NAMES_PART = re.compile(rf"\b({'|'.join(sorted({text.split()[-1] for text in PART_OF}))})\b")
+BAR, HIDDEN = 1.2, "#d4d8dc"
 GOOD, WRONG, TEN = 4, 3, 10
 QUALITY = 80
 
@@ -62,13 +64,15 @@ class Shown:
 
 
 class Wordless(Canvas):
-    """A page that leaves out all words but the numbers of badges."""
+    """A page that has a grey bar instead of every text that names a part of a bird."""
 
     def text(
         self, left: float, top: float, lines: list[str], style: Style, align: str = "left"
     ) -> float:
-        if all(line.isdigit() for line in lines):
+        if NAMES_PART.search(" ".join(lines)) is None:
             return super().text(left, top, lines, style, align)
+        # As long as any other, so that its length says nothing either.
+        self.fill(Frame(left, top + 0.02, BAR, 0.7 * style.size / 72), HIDDEN)
         return height(lines, style)
 
 
@@ -92,7 +96,7 @@ def chosen(run: Run) -> list[tuple[str, str]]:
     ones where there are too few), and files as archives have them."""
     with closing(open_warehouse(run.job.warehouse_path)) as connection:
         rows = connection.execute(
-            "select key, correct from labelled where run = ? and truth is not null and "
+            "select key, correct from labelled where run = ? and listed and truth is not null and "
             "key not like 'desk/%' order by margin desc, key",
             [run.key],
         ).fetchall()
@@ -117,12 +121,9 @@ def explained(run: Run, kind: str, key: str) -> Shown:
         explanation = explain(connection, of_run, image)
     pixels = read_pixels(image, run.job.max_pixels)
     assert not isinstance(pixels, str), pixels
-    scene = make_scene(explanation, pixels)
-    band = places(scene)
-    canvas = Wordless(WIDTH, 2 * MARGIN + band.height)
-    band.draw(canvas, MARGIN)
-    parts = tuple(PART_OF[spoken.text] for spoken in scene.decisive)
-    return Shown(kind, explanation, draw(explanation, pixels), canvas.png(), parts)
+    parts = tuple(PART_OF[spoken.text] for spoken in make_scene(explanation, None).decisive)
+    wordless = draw(explanation, pixels, Wordless)
+    return Shown(kind, explanation, draw(explanation, pixels), wordless, parts)
 
 
 def small_file(picture: bytes) -> bytes:

@@ -227,6 +227,16 @@ def test_the_sentence_names_what_made_the_difference() -> None:
     assert because(explained, pair(this, other)) == (
         "this rather than other, because of a blue beak instead of a red one."
     )
+    alike = evidence(("a blue crest", "legs"), np.array([[0.29, 0.12]]), label="this")
+    rival = evidence(("a blue crest", "legs"), np.array([[0.28, 0.10]]), label="other")
+    assert because(explanation(alike, rival), pair(alike, rival)) == (
+        "this rather than other, because of legs, which both have."
+    )
+    close = evidence(("a red crest", "legs"), np.array([[0.27, 0.10]]), label="other")
+    assert because(explanation(alike, close), pair(alike, close)) == (
+        "this rather than other, because of a blue crest instead of a red one, and of legs, which "
+        "both have."
+    )
     low = explanation(this, other, abstained=True, score=0.1)
     job = low.run.job
     floored = job.model_copy(update={"scoring": job.scoring.model_copy(update={"floor": 0.125})})

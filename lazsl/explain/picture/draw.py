@@ -20,16 +20,19 @@ _COLOURS = {None: THIS, True: RIGHT, False: WRONG}
 _PLAIN = Style(11)
 
 
-def draw(explanation: Explanation, pixels: Pixels.Image | None) -> bytes:
+def draw(
+    explanation: Explanation, pixels: Pixels.Image | None, page: type[Canvas] = Canvas
+) -> bytes:
     """A PNG file.
 
     Args:
         explanation: what to draw.
         pixels: the image, upright; None draws the rest without it.
+        page: what to draw on.
     """
     scene = make_scene(explanation, pixels)
     bands = [_heading(scene), places(scene), rows(scene), _footnote(scene)]
-    canvas = Canvas(WIDTH, 2 * MARGIN + sum(band.height for band in bands))
+    canvas = page(WIDTH, 2 * MARGIN + sum(band.height for band in bands))
     top = MARGIN
     for band in bands:
         band.draw(canvas, top)

@@ -92,11 +92,11 @@ def _say(canvas: Canvas, crop: Frame, room: float, scene: Scene, pair: Pair) -> 
     left, width = crop.left + crop.width + 0.14, room - 0.14
     below = crop.top + canvas.text(left, crop.top, wrap(pair.this.text, _LARGE, width, 3), _LARGE)
     notes = []
-    if scene.explanation.other is not None and not pair.shared:
+    if scene.explanation.other is not None:
         if pair.other is not None:
-            notes.append(f"instead of {pair.other.text}")
+            notes.append("which both have" if pair.shared else f"instead of {pair.other.text}")
         margin = signed(scene.explanation.margin or 0.0)
-        notes.append(f"{signed(pair.difference)} of {margin}")
+        notes.append(f"{signed(pair.difference)} of {margin} in all")
     for note in [*notes, *doubts(scene, pair.this)]:
         below += 0.04 + canvas.text(left, below + 0.04, wrap(note, SMALL, width, 2), SMALL)
 
