@@ -42,7 +42,7 @@ from lazsl.scoring.aligned import taking_part
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.settings import ScoringSettings
 from studies.guide import PARTS, all_phrases, sample_key, sample_scene
-from studies.pages import sharpness
+from studies.pages import chance, sharpness
 from studies.pages.filled import filled
 from studies.pages.ways import DRAWS, PRESETS, sample
 
@@ -70,7 +70,8 @@ def main() -> None:
         print(preset, file=sys.stderr, flush=True)
         _, stored, known = sample(folder, PRESETS[preset][0])
         by_preset[preset] = localise(stored, known, truths, species)
-    print(page(by_preset, truths, list(sharpness.rows(folder))), end="")
+    dealt = chance.measure(folder, truths, species)
+    print(page(by_preset, truths, list(sharpness.rows(folder)), dealt), end="")
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,10 @@ def localise(
 
 
 def page(
-    by_preset: dict[str, Localised], truths: dict[str, Truth], sharper: list[tuple[str, ...]]
+    by_preset: dict[str, Localised],
+    truths: dict[str, Truth],
+    sharper: list[tuple[str, ...]],
+    dealt: chance.Chance,
 ) -> str:
     """The page in Markdown; `sharper` are rows of `sharpness`."""
     shares = {
@@ -215,6 +219,7 @@ def page(
             ),
             sharper,
         ),
+        **chance.section(dealt),
         chosen_on=" and ".join(map(str, sharpness.CHOSEN_ON)),
         judged_on=" and ".join(map(str, DRAWS)),
     )
