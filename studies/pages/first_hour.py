@@ -2,6 +2,7 @@
 
     python -m studies.pages.first_hour           # clones this checkout, builds its wheel
     python -m studies.pages.first_hour FOLDER    # the same in a folder, which is kept
+    python -m studies.pages.first_hour FOLDER "Of this recording: ..."    # and what to know of it
 
 Both ways in are recorded: a fresh clone, by README's commands, and an installed wheel, by those of
 the quick start's rehearsal. Every block runs as it stands on its page, each in an environment that
@@ -18,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -148,7 +150,9 @@ def main() -> None:
     given = sys.argv[1:]
     home = Path(given[0] if given else tempfile.mkdtemp(prefix="first-hour-"))
     recorded = {part.__name__: _recorded(home / part.__name__, part) for part in (wheel, clone)}
-    (DOCS / "first-hour.md").write_text(filled("first_hour.md", **recorded), encoding="utf-8")
+    note = textwrap.fill(" ".join(given[1:]), 105)
+    page = filled("first_hour.md", note=note, **recorded)
+    (DOCS / "first-hour.md").write_text(page, encoding="utf-8")
     if not given:
         shutil.rmtree(home)
 
