@@ -15,7 +15,10 @@ Found = dict[str, Any]
 WANTED = 0.995
 """Of the images to keep the label of all crops, at a third of the forward passes."""
 
-_COLOURS = (BLUE, GREY, ORANGE, GREEN, OLIVE)
+_COLOURS = {
+    "photo": BLUE, "sketch": GREY, "painting": ORANGE, "print": "#a4508b", "clutter": GREEN,
+    "dusk": OLIVE,
+}  # fmt: skip
 
 
 def draw(document: Found, folder: Path) -> list[Path]:
@@ -29,7 +32,8 @@ def draw(document: Found, folder: Path) -> list[Path]:
 
 
 def _agreement(axes: Any, document: Found) -> None:
-    for colour, (world, measured) in zip(_COLOURS, document["worlds"].items(), strict=False):
+    for world, measured in document["worlds"].items():
+        colour = _COLOURS[world]
         rows = measured["anytime"]
         axes.plot(
             [row["passes"] for row in rows],
@@ -58,7 +62,8 @@ def _agreement(axes: Any, document: Found) -> None:
 
 
 def _accuracy(axes: Any, document: Found) -> None:
-    for colour, (world, measured) in zip(_COLOURS, document["worlds"].items(), strict=False):
+    for world, measured in document["worlds"].items():
+        colour = _COLOURS[world]
         every, *looks = measured["dense"]
         axes.plot(
             [row["passes"] for row in looks],
