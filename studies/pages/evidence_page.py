@@ -22,7 +22,7 @@ from lazsl.evaluation.trust import measure_trust
 from lazsl.store.folder import Folder
 from studies.fieldguide.sample import FIRST_GUIDE
 from studies.guide import sample_species
-from studies.pages import row_penalty
+from studies.pages import chance, row_penalty
 from studies.pages.filled import filled
 from studies.pages.ways import (
     DRAWS,
@@ -63,7 +63,8 @@ def main() -> None:
     measured = measure_all(folder, families)
     pages.write_bytes("worlds.md", worlds_page(measured).encode())
     control = together(list(measure_control(folder, families).values()))
-    pages.write_bytes("evidence.md", page(measured, control, fixed, penalties).encode())
+    dealt = chance.dealt_accuracy(folder)
+    pages.write_bytes("evidence.md", page(measured, control, dealt, fixed, penalties).encode())
 
 
 def families(draw: int) -> dict[str, str]:
@@ -74,6 +75,7 @@ def families(draw: int) -> dict[str, str]:
 def page(
     measured: Table,
     control: Measured,
+    dealt: str,
     fixed: list[tuple[str, ...]],
     penalties: list[tuple[str, ...]],
 ) -> str:
@@ -82,6 +84,7 @@ def page(
     Args:
         measured: in all worlds.
         control: the evidence layout with shuffled attributes.
+        dealt: how often it is right over many deals of them, `chance.dealt_accuracy`.
         fixed: rows of `fixed_rows`.
         penalties: rows of `penalty_rows`.
     """
@@ -129,6 +132,8 @@ def page(
             ],
         ),
         control_right=cell(control.hits("one-sided")),
+        deals=len(chance.DEALS),
+        dealt_right=dealt,
         control_pointing=figure(control.pointing["place"]),
         penalties=table(
             ("regions", *(f"rho = {rho:g}" for rho in row_penalty.PENALTIES)), penalties
