@@ -70,7 +70,7 @@ device-wheels: ## what `make device` needs on a machine without a network, into 
 device-page: ## keep the figures of the last `make device`, and make docs/research/device.md anew
 	$(or $(wildcard $(BIN)/python),python3) -m benchmarks.device.keep device-figures/device.json
 
-fieldguide: install ## draw the sample archive anew and train the embedded model (an hour on 2 cores)
+fieldguide: install ## draw the sample archive anew, and train the embedded model on from the first one (35 min of a core)
 	$(BIN)/python -m studies.plates.sample
 	$(BIN)/python -m studies.plates.training workspace/pool --checkpoint workspace/checkpoint.pt
 
