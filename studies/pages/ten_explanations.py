@@ -3,8 +3,8 @@
 python -m studies.pages.ten_explanations FOLDER PAGES    # labels the sample in FOLDER first
 
 Writes `ten_explanations.md` and its pictures into PAGES (docs/research/evaluation). What a reader
-made of the pictures without words stands in `ten_readings.json` beside the templates, by the
-pictures' digest: a picture that is drawn otherwise has to be read again.
+made of the pictures without words stands in `ten_readings.json` beside the templates, with the
+digest of the picture that was read: the page says how many of them are others by now.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lazsl.explain.picture.canvas import Canvas, Frame, Style, height
 from lazsl.explain.picture.draw import draw
 from lazsl.explain.picture.scene import make_scene
 from lazsl.explain.pixels import read_pixels
-from lazsl.explain.words import because, headline
+from lazsl.explain.words import because
 from lazsl.run.run import Run
 from lazsl.store.folder import Folder
 from lazsl.warehouse.opening import open_warehouse
@@ -135,27 +135,33 @@ def small_file(picture: bytes) -> bytes:
 
 def page(shown: Sequence[Shown], readings: dict[str, dict[str, str]]) -> str:
     """The page in Markdown."""
-    sections, named, read = [], 0, 0
+    sections, named, read, changed = [], 0, 0, 0
     for number, this in enumerate(shown, start=1):
-        reading = readings.get(this.digest)
+        reading = readings.get(this.explanation.image.key)
         parts = ", ".join(this.parts) or "none of its own"
         if reading is None:
             judged = "Not read yet."
         else:
             read += 1
+            changed += reading["digest"] != this.digest
             hit = bool(this.parts) and reading["part"] == this.parts[0]
             named += hit
             agreed = "as it was" if hit else "it was not"
             judged = f"Read without words: {reading['part']}, {agreed}. {reading['note']}"
-        scene_pairs = make_scene(this.explanation, None).pairs
+        verdict, pairs = this.explanation.verdict, make_scene(this.explanation, None).pairs
+        truth = "" if verdict.right else f"Truly {verdict.truth}. "
         sections.append(
             f"## {number}. {this.kind}: `{this.explanation.image.key}`\n\n"
             f"![what decided](pictures/explanation-{number}.webp)\n\n"
-            f"{headline(this.explanation)}: {because(this.explanation, scene_pairs)} Parts that "
-            f"decided: {parts}.\n{judged} ([without words](pictures/wordless-{number}.webp))\n"
+            f"{truth}{because(this.explanation, pairs)} Parts that decided: {parts}.\n"
+            f"{judged} ([without words](pictures/wordless-{number}.webp))\n"
         )
     return filled(
-        "ten_explanations.md", sections="\n".join(sections), named=named, read=read, ten=len(shown)
+        "ten_explanations.md",
+        sections="\n".join(sections),
+        named=named,
+        read=read,
+        changed=changed,
     )
 
 
