@@ -110,9 +110,9 @@ def class_scores(
         return one_sided.class_means(strengths, packed)
     scores = whole.new_empty((len(whole), len(packed.means)), dtype=torch.float32)
     for batch in batches(regions, whole, keep, valid, packed, matching):
-        for block in packed.blocks:
+        for block, matrix in zip(packed.blocks, packed.matrices, strict=True):
             solved = matching.solve(
-                batch.similarity(packed, block.rows, block.size, block.matrix),
+                batch.similarity(packed, block.rows, block.size, matrix),
                 batch.keep,
                 batch.count,
                 workspace,
@@ -164,7 +164,7 @@ def top_classes(
                 bounds = _near(batch, packed, matching, workspace, batch_strengths)
             else:
                 bounds = class_bounds(batch, packed, matching, workspace)
-            solve(bounds.upper >= bounds.lower.topk(k)[0][:, -1:])
+            solve(bounds.may_be_among(k))
         else:
             solve(torch.ones_like(table, dtype=torch.bool))
         image, place = table.isfinite().nonzero(as_tuple=True)
@@ -210,6 +210,31 @@ def crop_mean_scores(
     return (mean @ packed.means.T).float()
 
 
+def near_classes(
+    strengths: Tensor, regions: int, packed: PackedAttributes, k: int, most: int
+) -> Tensor | None:
+    """(B, at most `most`) indices of the classes that may be among the k best of each image by
+    one-sided plans, ascending, then -1; None where an image has more of them.
+
+    Args:
+        strengths: (B, N), as `attribute_strengths` gives them.
+        regions: M.
+        packed: the label set.
+        k: classes, at most as many as there are.
+        most: classes.
+    """
+    near = _within_rounding(strengths, regions, packed).may_be_among(k)
+    count = near.sum(1)
+    widest = int(count.max())
+    if widest > most:
+        return None
+    image, place = near.nonzero(as_tuple=True)
+    slot = torch.arange(len(image), device=image.device) - (count.cumsum(0) - count)[image]
+    classes = torch.full((len(near), widest), -1, device=near.device)
+    classes[image, slot] = place
+    return classes
+
+
 def _bytes_of_bounds(keep: Tensor, packed: PackedAttributes, matching: Matching) -> int:
     """Twice what one image takes beside what is solved: half of the memory is for that."""
     kept = int(keep.sum(1).max()) if keep.numel() else 0
@@ -225,13 +250,18 @@ def _near(
     workspace: Workspace,
     strengths: Tensor | None,
 ) -> Bounds:
-    """Bounds of one-sided scores: the scores themselves, and what float32 may be wrong by."""
+    """Bounds of one-sided scores."""
     if strengths is None:
         strengths = one_sided.strengths(
             batch.rows.float(), batch.keep, packed, matching.epsilon, workspace
         )
+    return _within_rounding(strengths, batch.keep.shape[1], packed)
+
+
+def _within_rounding(strengths: Tensor, regions: int, packed: PackedAttributes) -> Bounds:
+    """The scores that strengths (B, N) add up to, and what float32 may be wrong by."""
     scores = one_sided.class_means(strengths, packed)
-    off = one_sided.rounding(packed.embeddings.shape[1], batch.keep.shape[1])
+    off = one_sided.rounding(packed.embeddings.shape[1], regions)
     return Bounds(scores + off, scores - off)
 
 

@@ -12,18 +12,18 @@ from torch import Tensor
 from lazsl.alignment.int8 import CodedAttributes, code_attributes
 
 _BLOCK = 4096  # attributes at most per block
+_SLICE = 1024  # attributes of a slice: their embeddings stay in a CPU's cache
 _GRID = 2.0**26
 
 
 @dataclass(frozen=True)
 class Block:
     """Classes with equally many attributes: `rows[j * C + c]` is the row, among all attributes,
-    of attribute j of class `classes[c]`; `matrix` holds those embeddings, ready to multiply."""
+    of attribute j of class `classes[c]`."""
 
     size: int
     classes: Tensor
     rows: Tensor
-    matrix: Tensor
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,21 @@ class PackedAttributes:
             same = (sizes == size).nonzero()[:, 0]
             for classes in torch.split(same, max(1, _BLOCK // size)):
                 rows = attribute_rows(starts, classes, size)
-                blocks.append(Block(size, classes, rows, operand(embeddings[rows])))
+                blocks.append(Block(size, classes, rows))
         return cls(embeddings, starts, means, tuple(blocks))
+
+    @cached_property
+    def matrices(self) -> tuple[Tensor, ...]:
+        """Every block's embeddings, ready to multiply."""
+        return tuple(operand(self.embeddings[block.rows]) for block in self.blocks)
+
+    @cached_property
+    def slices(self) -> tuple[tuple[slice, Tensor], ...]:
+        """All attributes in their order, some at a time: which, and their embeddings, ready to
+        multiply."""
+        starts = range(0, len(self.embeddings), _SLICE)
+        parts = zip(starts, torch.split(self.embeddings, _SLICE), strict=True)
+        return tuple((slice(at, at + len(part)), operand(part)) for at, part in parts)
 
     @cached_property
     def float_means(self) -> Tensor:
@@ -98,7 +111,8 @@ def on_grid(embeddings: Tensor) -> Tensor:
 
     A product of two such vectors of length up to 1.4 is exact in float64 in whatever order it is
     summed: every partial sum is a multiple of 2**-52 below 2. So its bits depend on no library,
-    device, batch or number of threads. The rounding (7e-9 at most) is below that of float32.
+    device, batch or number of threads. The rounding (7e-9 at most) is below that of float32, and
+    float16 numbers are such multiples as they are.
     """
     return (embeddings * _GRID).round_().div_(_GRID)
 

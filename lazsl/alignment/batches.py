@@ -10,9 +10,7 @@ from torch import Tensor
 
 from lazsl.alignment.attributes import PackedAttributes, on_grid, operand, product
 from lazsl.alignment.matching import Matching
-from lazsl.alignment.transport import (
-    working_bytes,
-)
+from lazsl.alignment.transport import working_bytes
 
 _CACHE_BYTES = 16 * 2**20  # similarities of one step on a CPU: larger ones leave its caches
 
@@ -24,7 +22,8 @@ class Batch:
     images: (B',), which images. positions: (B', M'), which regions, each once; the first of an
     image are its kept ones. keep: (B', M'), whether a row is a kept region. count: (B',), regions
     of the image, kept or not. rows: (B' * M', D), theta f_i + (1 - theta) f_0, where rows beyond
-    the kept ones repeat a kept one, so that they cannot change a maximum.
+    the kept ones repeat a kept one, so that they cannot change a maximum; on the grid of `on_grid`,
+    and in float32 where that holds them exactly.
     """
 
     images: Tensor
@@ -81,21 +80,42 @@ def _gather(
     if most == keep.shape[1] == int(kept[chosen_images].min()):
         positions = torch.arange(most, device=keep.device).expand(len(chosen_images), most)
         present = torch.ones_like(positions, dtype=torch.bool)
-        rows = regions[chosen_images].to(matching.dtype)
+        rows = _of_images(regions, chosen_images)
     else:
         order = keep[chosen_images].to(torch.uint8).argsort(dim=1, descending=True, stable=True)
         positions = order[:, :most]
         present = torch.arange(most, device=keep.device) < kept[chosen_images, None]
         chosen = torch.where(present, positions, positions[:, :1])
-        rows = regions[chosen_images[:, None], chosen].to(matching.dtype)
+        rows = regions[chosen_images[:, None], chosen]
     if matching.theta < 1:
-        rows = torch.lerp(whole[chosen_images, None].to(matching.dtype), rows, matching.theta)
+        mixed = whole[chosen_images, None].to(matching.dtype)
+        rows = on_grid(torch.lerp(mixed, rows.to(matching.dtype), matching.theta))
+    else:
+        rows = _exact(rows, matching)
     count = (
         torch.full_like(chosen_images, keep.shape[1])
         if valid is None
         else valid[chosen_images].sum(1)
     )
-    return Batch(chosen_images, positions, present, count, on_grid(rows).flatten(0, 1))
+    return Batch(chosen_images, positions, present, count, rows.flatten(0, 1))
+
+
+def _of_images(regions: Tensor, chosen_images: Tensor) -> Tensor:
+    """Their regions (B', M, D), without a copy where the images, which ascend, follow each other."""
+    first, last = int(chosen_images[0]), int(chosen_images[-1])
+    if last - first + 1 == len(chosen_images):
+        return regions[first : last + 1]
+    return regions[chosen_images]
+
+
+def _exact(rows: Tensor, matching: Matching) -> Tensor:
+    """Rows that are not mixed, on the grid; not to be written to. One-sided plans take them in
+    float32, which holds multiples of 2**-26 as well as float32 or float16 numbers, and widen the
+    few whose products are to be exact."""
+    on_it = rows.dtype == torch.float16
+    narrow = matching.one_sided and rows.dtype != torch.float64
+    rows = rows.to(torch.float32 if narrow else matching.dtype)
+    return rows if on_it else on_grid(rows)
 
 
 def fixed_bytes(packed: PackedAttributes, matching: Matching) -> int:

@@ -70,6 +70,10 @@ class Bounds:
     upper: Tensor
     lower: Tensor
 
+    def may_be_among(self, k: int) -> Tensor:
+        """(B, C) bool, the classes of which no k others are proved better."""
+        return self.upper >= self.lower.topk(k)[0][:, -1:]
+
 
 def class_bounds(
     batch: Batch, packed: PackedAttributes, matching: Matching, workspace: Workspace
@@ -125,9 +129,9 @@ def _in_floats(
     both = torch.cat([mean[:, None], rows], 1)
     images, height, _ = both.shape
     extents = both.new_empty((8, images, len(packed.means)))
-    for block in packed.blocks:
+    for block, matrix in zip(packed.blocks, packed.matrices, strict=True):
         for chunk in _steps(images, step // (4 * height * len(block.rows))):
-            products = product(both[chunk].flatten(0, 1), block.matrix, len(block.rows))
+            products = product(both[chunk].flatten(0, 1), matrix, len(block.rows))
             shape = (-1, height, block.size, len(block.classes))
             extents[:, chunk, block.classes] = _extents(products.view(shape))
     return extents

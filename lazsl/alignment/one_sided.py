@@ -85,17 +85,18 @@ def strengths(
     rows = rows.view(images, regions, -1)
     padded = None if bool(keep.all()) else keep[:, :, None]
     step_bytes = _STEP_BYTES if rows.device.type == "cpu" else _GPU_STEP_BYTES
-    for block in packed.blocks:
-        step = max(1, step_bytes // (4 * regions * len(block.rows)))
+    for attributes, matrix in packed.slices:
+        count = attributes.stop - attributes.start
+        step = max(1, step_bytes // (4 * regions * count))
         for start in range(0, images, step):
             chunk = slice(start, start + step)
-            similarity = product(rows[chunk].flatten(0, 1), block.matrix, len(block.rows))
-            similarity = similarity.view(-1, regions, len(block.rows))
+            similarity = product(rows[chunk].flatten(0, 1), matrix, count)
+            similarity = similarity.view(-1, regions, count)
             kept = None if padded is None else padded[chunk]
             weights = _weights(similarity, kept, epsilon, workspace)
             # Both sums overwrite what they add.
             weighted = fold(similarity.mul_(weights))
-            strengths[chunk, block.rows] = weighted / fold(weights)
+            torch.div(weighted, fold(weights), out=strengths[chunk, attributes])
     return strengths
 
 

@@ -12,7 +12,7 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from lazsl.alignment.align import WORTH, top_classes
+from lazsl.alignment.align import WORTH, near_classes, top_classes
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.batches import batches
 from lazsl.alignment.chosen import similar_pairs, solve_pairs
@@ -67,22 +67,21 @@ def plans_for(
     **settings: Unpack[Settings],
 ) -> Plans:
     """Plans of the chosen classes, (B, k) indices; other arguments as for `class_scores`. The
-    scores are those of `top_classes`, to the last bit."""
+    scores are those of `top_classes`, to the last bit.
+
+    Where an image has fewer, -1 stands for none: no plan, of a score below all.
+    """
     matching, workspace = Matching(**settings), Workspace()
-    sizes = packed.starts.diff()[classes]
+    sizes = packed.starts.diff()[classes.clamp(min=0)].where(classes >= 0, 0)
     scores, residual = torch.zeros((2, *classes.shape), device=whole.device)
+    scores.masked_fill_(classes < 0, -torch.inf)
     iterations = torch.zeros_like(classes)
     largest = int(sizes.max()) if sizes.numel() else 0
     shape = (2, *classes.shape, keep.shape[1], largest)
     plan, similarity = torch.zeros(shape, device=whole.device)
-    ranks = classes.shape[1]
-    for batch in batches(regions, whole, keep, valid, packed, matching):
-        images = len(batch.images)
-        if not ranks:
-            break
-        pair = torch.arange(images * ranks, device=whole.device)
-        image, rank = pair // ranks, pair % ranks
-        chosen = classes[batch.images].flatten()
+    for batch in batches(regions, whole, keep, valid, packed, matching) if largest else ():
+        image, rank = (classes[batch.images] >= 0).nonzero(as_tuple=True)
+        chosen = classes[batch.images][image, rank]
         for solved in solve_pairs(batch, packed, matching, image, chosen, workspace, True):
             transport = solved.transport
             assert transport.plan is not None and transport.residual is not None
@@ -108,17 +107,21 @@ def top_plans(
     strengths: Tensor | None = None,
     **settings: Unpack[Settings],
 ) -> tuple[Tensor, Plans]:
-    """The `top_classes`, (B, k) indices, and their plans. Where classes are few all are solved with
-    plans, at once; to the last bit the same."""
+    """The `top_classes`, (B, k) indices, and their plans. Where the classes that may be among them
+    are few all are solved with plans, at once; to the last bit the same."""
     many = len(packed.means)
-    if many > WORTH * k:
+    if many <= WORTH * k:
+        candidates = torch.arange(many, device=whole.device).expand(len(whole), many)
+    elif strengths is None or not len(whole):
+        candidates = None
+    else:
+        candidates = near_classes(strengths, keep.shape[1], packed, k, WORTH * k)
+    if candidates is None:
         top = top_classes(regions, whole, keep, packed, k=k, strengths=strengths, **settings)
-        classes = top.classes
-        return classes, plans_for(regions, whole, keep, packed, classes, **settings)
-    every = torch.arange(many, device=whole.device).expand(len(whole), many)
-    plans = plans_for(regions, whole, keep, packed, every, **settings)
+        return top.classes, plans_for(regions, whole, keep, packed, top.classes, **settings)
+    plans = plans_for(regions, whole, keep, packed, candidates, **settings)
     best = plans.scores.sort(dim=1, descending=True, stable=True)[1][:, :k]
-    return best, plans.at(best)
+    return candidates.gather(1, best), plans.at(best)
 
 
 @torch.no_grad()

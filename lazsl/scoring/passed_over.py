@@ -43,7 +43,8 @@ def passed_over(
     sizes = packed.starts.diff()[classes]
     if not bool(passed.any()):
         largest = int(sizes.max()) if sizes.numel() else 0
-        nothing = crops.new_zeros((*classes.shape, keep.shape[1], largest))
+        shape = (*classes.shape, keep.shape[1], largest)
+        nothing = crops.new_zeros(shape, dtype=torch.float32)
         return PassedOver(passed, nothing, sizes)
     # Every image of a batch needs a region.
     rest = torch.where(passed.any(1, keepdim=True), passed, keep)

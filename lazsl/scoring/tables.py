@@ -55,7 +55,8 @@ def score_table(
         at_once = max(1, memory_bytes // (4 * 16 * rows.shape[1] * max(1, vectors.shape[1])))
         for start in range(0, len(rows), at_once):
             chunk_rows = rows[start : start + at_once]
-            chunk = torch.from_numpy(vectors[chunk_rows].astype(np.float32)).to(device)
+            # As they are stored: torch widens float16 several times as fast as NumPy.
+            chunk = torch.from_numpy(vectors[chunk_rows]).to(device)
             ids = image_ids.take(pa.array(chunk_rows[:, 0]))
             parts.append(_score(ids, chunk, labels, settings, memory_bytes, count, tree))
     if not parts:

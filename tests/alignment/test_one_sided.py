@@ -76,6 +76,29 @@ def test_the_best_classes_are_those_of_all_exact_scores(epsilon: float) -> None:
     assert torch.equal(classes, top.classes) and torch.equal(plans.scores, top.scores)
 
 
+@pytest.mark.parametrize("copies", [1, 5])
+def test_plans_of_the_best_are_the_same_by_strengths_and_without(copies: int) -> None:
+    # Of five copies of each class so many are equally good that they are not solved at once.
+    packed = PackedAttributes.from_classes(TEXT.repeat(copies, 1), SIZES * copies)
+    stored = REGION.half()
+    given = (stored, stored[:, 0], EVERY, packed)
+    strengths = attribute_strengths(*given, **how(0.03))
+    plain, expected = top_plans(*given, 3, **how(0.03))
+    classes, plans = top_plans(*given, 3, strengths, **how(0.03))
+    assert torch.equal(classes, plain)
+    assert torch.equal(classes, top_classes(*given, k=3, skip=False, **how(0.03)).classes)
+    for name in ("sizes", "scores", "iterations", "residual", "keep"):
+        assert torch.equal(getattr(plans, name), getattr(expected, name)), name
+    for name in ("plan", "similarity"):
+        wide, narrow = (getattr(solved, name) for solved in (plans, expected))
+        most = narrow.shape[3]
+        assert torch.equal(wide[..., :most], narrow) and not wide[..., most:].any(), name
+    # float16 is on the grid of exact sums, and float32 is brought there.
+    wider = (stored.float(), stored[:, 0].float(), EVERY, packed)
+    assert torch.equal(attribute_strengths(*wider, **how(0.03)), strengths)
+    assert torch.equal(top_classes(*wider, k=3, **how(0.03)).scores, plans.scores)
+
+
 def test_a_large_epsilon_is_the_plain_mean_and_a_small_one_the_best_region() -> None:
     mean = class_scores(*GIVEN, PACKED, **how(1e4))
     assert (mean - crop_mean_scores(REGION, PACKED)).abs().max() < 1e-4
