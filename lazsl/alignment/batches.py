@@ -101,7 +101,7 @@ def _gather(
 
 
 def _of_images(regions: Tensor, chosen_images: Tensor) -> Tensor:
-    """Their regions (B', M, D), without a copy where the images, which ascend, follow each other."""
+    """Their regions (B', M, D), uncopied where the images, which ascend, follow each other."""
     first, last = int(chosen_images[0]), int(chosen_images[-1])
     if last - first + 1 == len(chosen_images):
         return regions[first : last + 1]
