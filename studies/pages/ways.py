@@ -40,8 +40,7 @@ PICTURES = 1
 """Of each species, in each world and draw."""
 
 READ: tuple[World, ...] = ("photo", "painting", "clutter")
-"""Worlds of the table of all ways, in both draws: the model reads them, and they have the same
-scenes. The others are shown in the first draw."""
+"""Worlds of the table of all ways: the model reads them, and they have the same scenes."""
 
 PART_OF = {phrase.text: phrase.part for phrase in all_phrases()}
 _ONE_SIDED = {"aligner": "one-sided"}
@@ -155,11 +154,6 @@ Table = dict[str, dict[World, Measured]]
 """By the name of a way, by world."""
 
 
-def draws_of(world: World) -> tuple[int, ...]:
-    """In which draws a world is measured."""
-    return DRAWS if world in READ else DRAWS[:1]
-
-
 def measure_all(folder: Path, families: Callable[[int], dict[str, str]]) -> Table:
     """What every way does in every world; what is drawn and embedded stays in the folder."""
     table: Table = {way.name: {} for way in WAYS}
@@ -168,7 +162,7 @@ def measure_all(folder: Path, families: Callable[[int], dict[str, str]]) -> Tabl
             if not (way.everywhere or world in READ):
                 continue
             measured = table[way.name].setdefault(world, Measured())
-            for draw in draws_of(world):
+            for draw in DRAWS:
                 print(world, way.name, draw, file=sys.stderr, flush=True)
                 measure(folder, draw, world, way, measured, families(draw))
     return table

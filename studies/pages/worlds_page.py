@@ -14,7 +14,6 @@ from studies.pages.ways import (
     FAST,
     FULL,
     PAPER,
-    READ,
     Measured,
     Table,
     cell,
@@ -73,9 +72,7 @@ def page(measured: Table) -> str:
     return filled(
         "worlds.md",
         draws=" and ".join(map(str, DRAWS)),
-        both=", ".join(READ),
         images=len(published["photo"]),
-        others=min(map(len, published.values())),
         renderings=len(RENDERINGS),
         worlds="\n".join(f"- `{world}`: {meaning}" for world, meaning in WORLDS.items()),
         accuracy=rows(lambda of_way, name: cell(of_way.hits(name), 0)),
