@@ -8,10 +8,11 @@ import io
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -22,10 +23,12 @@ from plans import class_place_map, kept_plans
 from playwright.sync_api import Browser, Page, expect
 from reported import HOSTILE_CLASSES, Two, hostile_run, two_runs
 
-from lazsl.explain.evidence import Evidence, every_region
+from lazsl.explain.evidence import Evidence
+from lazsl.explain.explanation import Explanation
 from lazsl.explain.localised import localised, permutation
 from lazsl.explain.maps import place_maps, sharpened
-from lazsl.explain.side_by_side import pair
+from lazsl.explain.picture.scene import Scene
+from lazsl.explain.side_by_side import pair, spoken
 from lazsl.explain.words import reasons
 from lazsl.report.make import make_report
 from lazsl.report.site import visible
@@ -117,6 +120,17 @@ def pixels(page: Page) -> np.ndarray:
     """(h, w, 4) red, green, blue and opacity of the light over the picture, 0..255."""
     drawn = page.evaluate("document.getElementById('light').toDataURL()").partition(",")[2]
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(drawn))).convert("RGBA"), np.float64)
+
+
+def shown_piece(page: Page, side: str, place: int, plan: Evidence) -> tuple[float, ...]:
+    """Left, top, right, bottom of what an attribute's crop shows of the picture, in its pixels."""
+    piece = page.locator(f"#attributes .{side} .crop").nth(place)
+    style = piece.evaluate("(e) => [e.style.backgroundSize, e.style.backgroundPosition]")
+    whole, before = ([float(n.removesuffix("%")) / 100 for n in text.split()] for text in style)
+    size = (plan.width, plan.height)
+    side_of = [pixels / times for pixels, times in zip(size, whole, strict=True)]
+    first = [part * (s - w) for part, s, w in zip(before, size, side_of, strict=True)]
+    return (*first, first[0] + side_of[0], first[1] + side_of[1])
 
 
 def over(map: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -227,6 +241,7 @@ def test_pointing_at_an_attribute_lights_its_pixels_and_outlines_its_regions(
     best, second = reported.evidence(key)
     assert page.locator("#label").text_content() == best.label
     pairs = sorted(pair(best, second), key=lambda p: (p.shared, -abs(p.difference)))
+    scene = Scene(cast(Explanation, SimpleNamespace(this=best, other=second)), None, pairs)
     rows = page.locator("#attributes tbody tr")
     expect(rows).to_have_count(len(pairs))
     for side, plan in (("mine", best), ("theirs", second)):
@@ -240,6 +255,11 @@ def test_pointing_at_an_attribute_lights_its_pixels_and_outlines_its_regions(
         marked = page.locator(f"#attributes .{side}").filter(has_text="not localised").count()
         assert marked == sum(not pointing[s.index] for s in spoken if s is not None)
         number = next(s.index for s in spoken if s is not None and pointing[s.index])
+        spoken_of = {s.index: s for s in spoken if s is not None}
+        for s in (s for s in spoken_of.values() if pointing[s.index]):
+            assert shown_piece(page, side, texts.index(s.text), plan) == pytest.approx(
+                scene.region(plan, s), abs=1
+            )
         place = texts.index(plan.attributes[number])
         page.locator(f"#attributes .{side}").nth(place).hover()
         expect(page.locator("#lit")).to_contain_text(plan.attributes[number])
@@ -249,9 +269,8 @@ def test_pointing_at_an_attribute_lights_its_pixels_and_outlines_its_regions(
         wanted = over(place_maps(plan)[number], opacity.shape).clip(0)
         error = np.abs(opacity - 0.65 * (1 - wanted / wanted.max()))
         assert np.quantile(error, 0.75) < 0.02
-        # White lines run along the sides of the strongest region.
-        boxes, similarity = every_region(plan)
-        left, top, right, bottom = boxes[int(similarity[:, number].argmax())]
+        # White lines run along the sides of the region that explain's picture shows, too.
+        left, top, right, bottom = scene.region(plan, spoken_of[number])
         x = (np.asarray((left, right)) * lit.shape[1] / plan.width).astype(int)
         y = (np.asarray((top, bottom)) * lit.shape[0] / plan.height).astype(int)
         white = (lit[..., :3].min(axis=-1) > 240) & (opacity > 0.98)
@@ -307,6 +326,34 @@ def test_a_page_shuffles_as_the_picture_of_explain_does(
         given = [boxes.ravel().tolist(), values.tolist(), [120, 100]]
         apart = page.evaluate("(given) => lazsl.maps.sharpened(...given)", given)
         assert apart == pytest.approx(sharpened(boxes, values[:, None], (120, 100))[:, 0])
+
+
+def test_a_page_shows_of_an_attribute_the_region_that_the_picture_of_explain_shows(
+    page: Page, reported: Reported
+) -> None:
+    best, _ = reported.evidence(keys(page)[0])
+    page.locator(".card a").first.click()
+    expect(page.locator("#because")).not_to_have_text("")
+    rng = np.random.default_rng(7)
+    for side in (30, 60):
+        corner = rng.integers(0, (120 - side, 100 - side), (91, 2))
+        boxes = np.concatenate([corner, corner + side], axis=1)
+        # Found at a place; of the regions that show it at their border, some are the most like it.
+        apart = np.minimum((40, 60) - corner, corner + side - (40, 60)).min(axis=1) / side
+        values = (
+            np.where(apart > 0, 1.0, 0.0) + 0.1 * rng.random(91) + (abs(apart - 0.05) < 0.05) / 4
+        )
+        shown = replace(
+            best, width=120, height=100, boxes=boxes, mass=np.full((91, 1), 1 / 91),
+            similarity=values[:, None], passed_boxes=None, passed_similarity=None,
+            attributes=("x",), presence=None,
+        )  # fmt: skip
+        scene = Scene(cast(Explanation, SimpleNamespace(this=shown, other=None)), None, [])
+        given = [boxes.ravel().tolist(), values.tolist(), [120, 100]]
+        number = page.evaluate("(given) => lazsl.maps.region(...given)", given)
+        (spoken_of,) = spoken(shown)
+        assert tuple(boxes[number].tolist()) == scene.region(shown, spoken_of)
+        assert number != values.argmax()
 
 
 def test_an_image_shows_every_method_and_what_else_it_might_be(

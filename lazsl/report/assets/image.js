@@ -18,6 +18,7 @@
   let pressed = null;
   let pointed = null;
   const pointing = new Map();
+  const bestRegions = new Map();
 
   const texts = (rank) => {
     const number = image.classes[rank].class;
@@ -88,11 +89,36 @@
     }
     const mapped = view.attribute < 0 ? similar : maps.sharpened(image.boxes, similar, image.size);
     maps.paint(canvas, maps.positive(places(mapped)), cellsOf, maps.lit);
-    const strongest = similar.indexOf(Math.max(...similar));
-    outline(context, image.boxes.slice(4 * strongest, 4 * strongest + 4), 2);
+    outline(context, view.attribute < 0 ? regionBox(strongest(similar)) : shownBy(view.plan, view.attribute), 2);
     const what = view.attribute < 0 ? names[image.classes[view.plan].class] : texts(view.plan)[view.attribute];
     tell("elsewhere", "found here", maps.lit);
-    find("lit").textContent = `${what}: ${total < 0 ? "takes away" : "contributes"} ${score(Math.abs(total))}; its most similar region is outlined.`;
+    find("lit").textContent = `${what}: ${total < 0 ? "takes away" : "contributes"} ${score(Math.abs(total))}; the region most like it there is outlined.`;
+  }
+
+  const strongest = (similar) => similar.indexOf(Math.max(...similar));
+  const regionBox = (number) => image.boxes.slice(4 * number, 4 * number + 4);
+
+  /* The box of the region that shows an attribute best, around the place where it was found. */
+  function shownBy(plan, attribute) {
+    const key = `${plan} ${attribute}`;
+    if (!bestRegions.has(key)) {
+      const similar = values({ plan, attribute });
+      bestRegions.set(key, localised(plan, attribute) ? maps.region(image.boxes, similar, image.size) : strongest(similar));
+    }
+    return regionBox(bestRegions.get(key));
+  }
+
+  /* What that region shows: a piece of the preview. */
+  function crop(plan, attribute) {
+    const [left, top, right, bottom] = shownBy(plan, attribute);
+    const [width, height] = image.size;
+    const piece = el("span", { class: "crop", "aria-hidden": "true" });
+    const part = (before, rest) => (rest > 0 ? (100 * before) / rest : 0);
+    piece.style.backgroundImage = `url("${index.preview({ id: image.id, file: image.file })}")`;
+    piece.style.backgroundSize = `${(100 * width) / (right - left)}% ${(100 * height) / (bottom - top)}%`;
+    piece.style.backgroundPosition = `${part(left, width - right + left)}% ${part(top, height - bottom + top)}%`;
+    piece.style.aspectRatio = `${right - left} / ${bottom - top}`;
+    return piece;
   }
 
   function tell(least, most, colour) {
@@ -131,12 +157,14 @@
       presence !== null && presence < 0.5 ? `not seen (presence ${(100 * presence).toFixed(0)}\u202f%)` : null,
       plans[rank] && !localised(rank, number) ? "not localised" : null,
     ].filter((doubt) => doubt);
+    const piece = plans[rank] && pictured() ? crop(rank, number) : null;
     const inside = [
+      piece,
       el("span", { class: "text" }, said(texts(rank)[number])),
       el("span", { class: "number" }, share),
       doubts.length ? el("span", { class: "doubt" }, doubts.join(", ")) : null,
     ];
-    const kind = `attribute ${rank ? "theirs" : "mine"}`;
+    const kind = `attribute ${rank ? "theirs" : "mine"}${piece ? " pictured" : ""}`;
     if (!plans[rank]) return el("span", { class: kind }, ...inside);
     return showing(el("button", { type: "button", class: kind }, ...inside), { plan: rank, attribute: number });
   }
@@ -263,15 +291,16 @@
 
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
+  const pictured = () => report.previews && image.missing === null;
+
   function photo() {
     const [width, height] = image.size;
-    const pictured = report.previews && image.missing === null;
-    find("photo").hidden = !pictured;
-    find("frame").classList.toggle("empty", !pictured);
+    find("photo").hidden = !pictured();
+    find("frame").classList.toggle("empty", !pictured());
     find("frame").style.aspectRatio = `${width} / ${height}`;
     find("frame").style.setProperty("--ratio", width / height);
     find("frame").querySelector(".blank")?.remove();
-    if (pictured) {
+    if (pictured()) {
       find("photo").src = index.preview({ id: image.id, file: image.file });
       find("photo").alt = `${image.key}, called ${names[image.classes[0].class]}`;
     } else {
@@ -282,6 +311,7 @@
 
   function unpack() {
     pointing.clear();
+    bestRegions.clear();
     plans = image.plans.map((plan, rank) => ({ cells: maps.cells(plan), columns: image.classes[rank].contributions.length }));
   }
 

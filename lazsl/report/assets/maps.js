@@ -15,6 +15,8 @@ lazsl.maps = (() => {
   /* Okabe and Ito's blue and vermilion, as in the pictures of lazsl explain. */
   const FOR = [0, 114, 178];
   const AGAINST = [213, 94, 0];
+  const PEAK_CELLS = 96;
+  const INSIDE = 0.15;
   const SHUFFLES = 99;
   const CHANCE = 0.05;
 
@@ -173,5 +175,22 @@ lazsl.maps = (() => {
     return true;
   }
 
-  return { localised, permutation, decode, cells, grid, explained, sharpened, paint, positive, signed, lit, contrasting, heat };
+  /* Number of the region that shows an attribute best: of those around its strongest place, the one
+     most like it. `region` in lazsl/explain/picture/scene.py. */
+  function region(boxes, values, size) {
+    const cellsOf = grid(size, PEAK_CELLS);
+    const map = explained(boxes, sharpened(boxes, values, size), size, cellsOf);
+    const peak = map.indexOf(map.reduce((a, b) => Math.max(a, b), -Infinity));
+    const cell = [peak % cellsOf[0], Math.floor(peak / cellsOf[0])];
+    const place = cell.map((number, side) => ((number + 0.5) * size[side]) / cellsOf[side]);
+    const depth = (r) => Math.min(...place.map((along, side) => {
+      const [first, last] = [boxes[4 * r + side], boxes[4 * r + side + 2]];
+      return Math.min(along - first, last - along) / (last - first);
+    }));
+    const around = values.map((value, r) => (depth(r) >= INSIDE ? value : -Infinity));
+    const most = Math.max(...around);
+    return most > -Infinity ? around.indexOf(most) : values.indexOf(Math.max(...values));
+  }
+
+  return { localised, region, permutation, decode, cells, grid, explained, sharpened, paint, positive, signed, lit, contrasting, heat };
 })();
