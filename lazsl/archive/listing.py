@@ -19,7 +19,7 @@ from lazsl.archive.archive_presence import open_archive
 from lazsl.archive.containers import Container, advice
 from lazsl.archive.entries import each_entry
 from lazsl.archive.listed_files import SILENT
-from lazsl.archive.litter import AS_LITTER, EXCLUDED, Excluded, is_litter, kind_of_key
+from lazsl.archive.litter import AS_LITTER, EXCLUDED, Excluded, is_litter, kind_of_key, most_first
 from lazsl.archive.selection import Selection
 from lazsl.archive.spool import Spool
 from lazsl.archive.versions import version_of
@@ -172,13 +172,11 @@ def in_utf8(name: str) -> str:
 def _no_image(url: str, passed_over: Counter[str], ends: tuple[str, ...]) -> str:
     if not passed_over:
         return f"archive {url} is empty; check the path"
-    others = Counter(
-        {
-            kind if kind in (AS_LITTER, EXCLUDED) else f"with {kind}": count
-            for kind, count in passed_over.items()
-        }
-    )
-    kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common(5))
+    others = {
+        kind if kind in (AS_LITTER, EXCLUDED) else f"with {kind}": count
+        for kind, count in passed_over.items()
+    }
+    kinds = ", ".join(f"{count} {kind}" for kind, count in most_first(others)[:5])
     return (
         f"no image in archive {url}: {passed_over.total()} other files ({kinds}), none "
         f"ends with {', '.join(ends)}; check the path, or add to the suffixes that count as images"

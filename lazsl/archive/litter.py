@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from fnmatch import translate
 from functools import lru_cache
@@ -75,11 +74,16 @@ def kind_of_key(key: str) -> str:
     return suffix if 1 < len(suffix) <= 12 else "no suffix"
 
 
+def most_first(kinds: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Kinds and their counts, the same whatever the order in which a disk lists its files."""
+    return sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+
+
 def passed_over_sentence(kinds: Mapping[str, int], most: int = 6) -> str:
     """How many objects were not listed, and of which kinds; empty where all were."""
     if not kinds:
         return ""
-    ordered = Counter(kinds).most_common()
+    ordered = most_first(kinds)
     parts = [f"{count:,} {kind}" for kind, count in ordered[:most]]
     if len(ordered) > most:
         parts.append(f"{sum(count for _, count in ordered[most:]):,} of other kinds")

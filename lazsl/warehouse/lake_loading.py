@@ -240,8 +240,10 @@ class _Loader:
         self._remove_file()
         try:
             with closing(duckdb.connect(self._working, config=_WRITING)) as connection:
-                sqlfiles.run(connection, "schema.sql")
-                sqlfiles.run(connection, "lake/unlisted_table.sql")
+                # Together, or the disk is waited for after each of a hundred definitions.
+                with sqlfiles.transaction(connection):
+                    sqlfiles.run(connection, "schema.sql")
+                    sqlfiles.run(connection, "lake/unlisted_table.sql")
                 for table in tables if present is not None else ():
                     rows = present.table(table).to_arrow_reader()  # type: ignore[union-attr]
                     connection.from_arrow(rows).insert_into(table)
