@@ -189,7 +189,7 @@ def test_the_memory_bound_changes_no_score(monkeypatch: pytest.MonkeyPatch) -> N
 def test_scoring_stays_within_its_memory(task, epsilon, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "_CACHE_BYTES", 2**40)  # the bound alone decides
     eight_bits_pay()  # is measured once in a process, on some megabytes
-    w = world(80 if task == "all" else 24, 16, 200, 16, 0.5, 3)
+    w = world(80 if task == "all" else 12, 16, 200, 16, 0.5, 3)
     keep = select_regions(w.regions, w.whole)
     given = (w.regions, w.whole, keep, w.packed)
     peaks = []

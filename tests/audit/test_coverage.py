@@ -80,11 +80,12 @@ def estimates(strata: World, drawn: list[int], random: np.random.Generator) -> n
     population = dict(enumerate(strata.sizes.tolist()))
     weights = estimate.stratum_weights(stratum.tolist(), population)
     everything = np.ones(len(stratum), bool)
+    different, which = np.unique(hits, axis=0, return_inverse=True)
     actual = []
-    for row in hits:
+    for row in different:
         interval = estimate.stratified(*weights, first < row[stratum], everything)
         actual.append((interval.value, interval.low, interval.high))
-    return np.array(actual)
+    return np.array(actual)[which]
 
 
 def coverage(intervals: np.ndarray, truth: float) -> float:

@@ -28,7 +28,7 @@ from studies.pages.forward_passes import (
 )
 from studies.pages.forward_passes_page import draw, page
 
-IMAGES, COUNT = 30, 36
+IMAGES, COUNT = 12, 36
 
 
 @pytest.fixture(scope="module")
