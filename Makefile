@@ -3,7 +3,6 @@
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
-WORKERS ?= 2
 BIN := $(VENV)/bin
 export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
@@ -37,11 +36,12 @@ drill: install ## kill a worker in the middle of a job on a whole topology, and 
 measure: install ## print how right each method was in the last `make label`, and how far to trust it
 	$(BIN)/lazsl evaluate
 
-test: install ## run the whole suite, in two processes (WORKERS=4: in four)
-	$(BIN)/python -m pytest -n $(WORKERS)
+# One of the three mostly waits for the service's processes.
+test: install ## run the whole suite, in three processes (WORKERS=6: in six)
+	$(BIN)/python -m pytest -n $(or $(WORKERS),3)
 
 quick: install ## run the tests that start no server, browser or process of their own
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not starts"
+	$(BIN)/python -m pytest -n $(or $(WORKERS),2) -m "not starts"
 
 check: lint types test ## what CI runs
 

@@ -31,6 +31,7 @@ from typing import Any
 import boto3
 import pytest
 import torch
+from embedded_once import embedding_once
 from filelock import FileLock
 from installed import build_wheel
 from moto.server import ThreadedMotoServer
@@ -40,14 +41,25 @@ from processes import Groups, in_order, made_once, shared_folder, starts_somethi
 from s3 import FaultyS3
 from s3fs import S3FileSystem
 from sample import copy_sample, label_plainly, small_job
+from started import started, watch
 
 from lazsl import fieldguide
 from lazsl.run.run import Run, open_run
 
 if "PYTEST_XDIST_WORKER" not in os.environ:
+    # Of the hundred processes that the suite starts, none compiles the project anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    # Temporary folders lie in memory where there is room: a warehouse often waits for its disk.
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**32:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
     # The suite notes no archive among those of the user who runs it; its processes share a place.
     os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="lazsl-tests-")
     atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
+
+
+watch()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -63,6 +75,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if starts_something(item):
             item.add_marker(pytest.mark.starts)
+
+
+@pytest.fixture(autouse=True)
+def starts_nothing_unsaid(request: pytest.FixtureRequest) -> Iterator[None]:
+    """`make quick` is what it says: what starts a server or a process is marked so."""
+    started.clear()
+    yield
+    if started and request.node.get_closest_marker("starts") is None:
+        pytest.fail(f"this starts {started[0]}: mark it `starts`")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def embedded_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Crops and sentences are embedded once, where how they are is not what is tested."""
+    with embedding_once(request.path.parent.name):
+        yield
 
 
 @pytest.fixture(scope="module")

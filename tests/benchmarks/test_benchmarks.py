@@ -52,6 +52,7 @@ def test_ways_take_turns_and_the_least_of_each_counts() -> None:
     assert order == ["a", "b", "a", "b"]
 
 
+@pytest.mark.starts
 def test_a_benchmark_that_breaks_is_told_from_one_that_misses(tmp_path: Path) -> None:
     miss = tmp_path / "bench_miss.py"
     miss.write_text(

@@ -99,6 +99,7 @@ def test_every_section_begins_although_all_together_may_take_longer(
     assert given[0] > 200 and given[-1] <= 480
 
 
+@pytest.mark.starts
 def test_a_section_that_fails_or_takes_too_long_does_not_stop_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -177,6 +178,7 @@ def test_the_wheels_are_all_that_they_ask_for() -> None:
                 assert canonicalize_name(requirement.name) in names | present, (name, requirement)
 
 
+@pytest.mark.starts
 def test_a_section_needs_nothing_that_is_neither_there_nor_a_wheel(tmp_path: Path) -> None:
     """A real one in its own process, on a machine without Prefect, DuckDB, pyarrow or a server."""
     for module in ("prefect", "duckdb", "pyarrow", "fastapi", "s3fs", "rich", "lazsl_flows"):

@@ -137,6 +137,7 @@ def judge(file: Path) -> None:
         writer.writerows({**row, "judged_label": truth[row["key"]]} for row in rows)
 
 
+@pytest.mark.starts
 @pytest.mark.filterwarnings("ignore:the embedded fieldguide model")
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if page.name not in ELSEWHERE], ids=lambda page: page.stem

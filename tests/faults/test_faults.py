@@ -33,12 +33,14 @@ if os.geteuid() == 0:
     CHEAP.append("full_disk")  # mounts small ones
 
 
+@pytest.mark.starts
 @pytest.mark.parametrize("kind", CHEAP)
 def test_every_fault_of_a_round_heals_once_what_is_said_is_done(kind: str, places: Places) -> None:
     for _, outcome, what in one_round(places, getattr(kinds, kind), f"suite {kind}"):
         assert outcome in GOOD, what
 
 
+@pytest.mark.starts
 def test_a_byte_that_nobody_checks_is_not_called_healed(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +76,7 @@ def test_a_warehouse_that_is_not_the_undisturbed_one_is_called_what_it_is() -> N
     assert difference({"predictions": [("a", 1), ("b", 3)]}, whole) == "silently wrong"
 
 
+@pytest.mark.starts
 def test_what_ends_a_copy_of_this_process_is_told() -> None:
     assert apart(lambda: 3) == 3
     with pytest.raises(Broken, match="ZeroDivisionError"):

@@ -80,6 +80,7 @@ def _label(archive: str, folder: str) -> None:
     label_plainly(small_job(archive, base / "workspace", **FEW), base / "scratch")
 
 
+@pytest.mark.starts
 def test_killed_at_random_moments_and_run_again_it_ends_the_same(
     archive: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

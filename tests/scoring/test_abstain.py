@@ -405,6 +405,7 @@ def top_scores(run: Run) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]
 
 
 @pytest.mark.usefixtures("plainly")
+@pytest.mark.starts
 def test_relabel_with_a_trust_file_abstains_as_it_was_measured(copied: Run, tmp_path: Path) -> None:
     keys, scores, right, known = top_scores(copied)
     trust = measure_trust(scores, right, known, 0.8, floored=True)

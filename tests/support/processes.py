@@ -9,7 +9,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = {
-    # What waits most comes first, so that something can be done beside it.
+    # What waits most comes first, so that something can be done beside it, then what takes longest.
     "test_service": "service",
     # One Prefect server serves these.
     "test_shipped_guide": "prefect",
@@ -20,9 +20,15 @@ TOGETHER = {
     "test_report_browser": "report",
     "test_report": "report",
     "test_warehouse": "warehouse",
+    "test_lake": "lake",
+    "test_processes": "processes",
+    "test_healing": "healing",
     "test_explain": "explain",
 }
 """Files whose tests one process runs, longest first; any other file is a group of its own."""
+
+STARTERS = ("subprocess", "ThreadingHTTPServer", "Server")
+"""Names of what starts processes and servers, in files of tests; others mark their tests."""
 
 RANKS = {name: rank for rank, name in enumerate(TOGETHER)}
 
@@ -47,11 +53,11 @@ def in_order(items: list[pytest.Item]) -> None:
 def starts_something(item: pytest.Item) -> bool:
     """True when a test starts a server, a browser or a process of its own."""
     fixtures = set(getattr(item, "fixturenames", ()))
-    if fixtures & {"s3_server", "browser", "prefect_server"}:
+    if fixtures & {"s3_server", "browser", "prefect_server", "prefect_home", "wheel"}:
         return True
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     module = getattr(item, "module", None)
-    return parameters.get("place") == "s3" or hasattr(module, "subprocess")
+    return parameters.get("place") == "s3" or any(hasattr(module, name) for name in STARTERS)
 
 
 def shared_folder(factory: pytest.TempPathFactory) -> Path:
