@@ -31,7 +31,7 @@ from lazsl.fieldguide import IMAGES_DIR, LABELS_FILE
 from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.images.fast_crops import cut_fast, cut_on_device, leave_uncut
-from lazsl.labelset.native import parse_labelset
+from lazsl.labelset.native_form import parse_labelset
 from lazsl.model.checkpoints import find_model
 from lazsl.model.dense import DenseEncoder
 from lazsl.model.encoder import Encoder, load_encoder

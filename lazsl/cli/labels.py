@@ -20,7 +20,7 @@ from lazsl.visible_text import visible
 if TYPE_CHECKING:
     from lazsl.labelset.finding import Finding
     from lazsl.labelset.labels import LabelSet
-    from lazsl.labelset.native import Read
+    from lazsl.labelset.native_form import Read
 
 labels_app = typer.Typer(
     help="Check, import, export and describe label sets.", no_args_is_help=True

@@ -21,7 +21,7 @@ from lazsl.datasets.registry import DATASETS
 from lazsl.errors import UserError
 from lazsl.labelset.formats import import_labels
 from lazsl.labelset.labels import LabelSet
-from lazsl.labelset.native import native_form, parse_labelset
+from lazsl.labelset.native_form import native_form, parse_labelset
 from lazsl.labelset.reading import dump
 from lazsl.labelset.sentences import PUBLISHED, PUBLISHED_STOPPED
 from lazsl.nearest_names import nearest

@@ -15,11 +15,11 @@ from PIL import Image
 
 from lazsl.errors import in_one_line
 from lazsl.images.budget import MEMORY, SCANNED, SCANS
-from lazsl.images.complaints import collected, joined, unquoting
+from lazsl.images.decoder_warnings import collected, joined, unquoting
 from lazsl.images.extras import open_heic, open_jxl, open_raw
-from lazsl.images.opened import Opened
-from lazsl.images.outer import without_metadata
+from lazsl.images.file_structure import without_metadata
 from lazsl.images.pillow_files import open_jpeg2000, open_pillow, open_webp
+from lazsl.images.reader import Opened
 from lazsl.images.reasons import (
     CORRUPT,
     EMPTY,

@@ -11,9 +11,9 @@ from PIL import Image
 from lazsl.images.budget import OF_THE_DECODER, WORKING
 from lazsl.images.colour import converts
 from lazsl.images.depth import Deep, to_rgb
-from lazsl.images.opened import Opened, Upright, per_pixel
-from lazsl.images.outer import jxl_size
+from lazsl.images.file_structure import jxl_size
 from lazsl.images.pillow_files import open_pillow, opened_by_pillow
+from lazsl.images.reader import Opened, Upright, per_pixel
 from lazsl.images.reasons import KIND_NOT_READ, Rejected, extra_missing
 
 PREVIEW = 1024

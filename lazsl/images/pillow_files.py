@@ -20,14 +20,14 @@ from PIL import (
 from lazsl.images.budget import bands, scans, working_bytes
 from lazsl.images.colour import converts, to_srgb
 from lazsl.images.depth import Deep, to_rgb
-from lazsl.images.opened import (
+from lazsl.images.file_structure import jp2_profile, webp_size
+from lazsl.images.reader import (
     ORIENTATION,
     Opened,
     Upright,
     orientation_of,
     upright,
 )
-from lazsl.images.outer import jp2_profile, webp_size
 from lazsl.images.reasons import KIND_NOT_READ, Rejected
 
 _WHITE_IS_ZERO, _BITS, _PHOTOMETRIC, _LARGEST_VALUE, _COLOUR_MAP = 0, 258, 262, 281, 320

@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from lazsl.errors import in_one_line
-from lazsl.images.complaints import unquoting
+from lazsl.images.cielab import lab_to_srgb
+from lazsl.images.decoder_warnings import unquoting
 from lazsl.images.depth import Deep, to_rgb
 from lazsl.images.extras import open_raw
-from lazsl.images.lab import lab_to_srgb
-from lazsl.images.opened import Opened, Upright, orientation_of, per_pixel, upright
 from lazsl.images.pillow_files import check_tile, opened_by_pillow, white_level
+from lazsl.images.reader import Opened, Upright, orientation_of, per_pixel, upright
 from lazsl.images.reasons import KIND_NOT_READ, Rejected
 
 _SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 258, 259, 262

@@ -12,7 +12,7 @@ from lazsl.labelset.contents import ClassNames, absent, language, unseen
 from lazsl.labelset.finding import Finding
 from lazsl.labelset.grammar import complaints
 from lazsl.labelset.labels import PENDING, LabelSet
-from lazsl.labelset.native import Lines, Read
+from lazsl.labelset.native_form import Lines, Read
 from lazsl.labelset.sentences import WHOLE
 from lazsl.labelset.text import folded, oddity
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from lazsl.errors import UserError
 from lazsl.labelset.labels import LabelSet
-from lazsl.labelset.native import strict, without_empty
+from lazsl.labelset.native_form import strict, without_empty
 from lazsl.labelset.reading import (
     FOLDER_NAMES,
     FOLDER_TEMPLATES,

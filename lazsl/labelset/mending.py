@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from lazsl.labelset.checks import check
 from lazsl.labelset.labels import LabelSet
-from lazsl.labelset.native import Read
+from lazsl.labelset.native_form import Read
 from lazsl.labelset.text import folded
 
 _ROUNDS = 5

@@ -18,7 +18,7 @@ from lazsl.archive.selection import select
 from lazsl.errors import DamagedError, UserError
 from lazsl.fieldguide import IMAGES_DIR
 from lazsl.labelset.labels import PENDING, LabelSet
-from lazsl.labelset.native import native_form
+from lazsl.labelset.native_form import native_form
 from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import ModelSource, find_model
 from lazsl.model.encoder import choose_device, choose_precision

@@ -23,7 +23,7 @@ import numpy as np
 from lazsl.errors import UserError
 from lazsl.labelset.checks import check
 from lazsl.labelset.labels import LabelSet
-from lazsl.labelset.native import Read
+from lazsl.labelset.native_form import Read
 from lazsl.labelset.reading import load_labelset, read_labels
 from lazsl.labelset.sentences import PUBLISHED, PUBLISHED_STOPPED
 from studies.pages.filled import filled

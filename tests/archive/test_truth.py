@@ -15,7 +15,7 @@ from lazsl import fieldguide
 from lazsl.archive.manifest import plan_shards
 from lazsl.archive.truth import read_truth
 from lazsl.errors import UserError
-from lazsl.labelset.native import parse_labelset
+from lazsl.labelset.native_form import parse_labelset
 from lazsl.labelset.reading import load_labelset
 from lazsl.run.into_warehouse import check_folders, load_run
 from lazsl.run.run import open_run, record_run

@@ -23,7 +23,7 @@ from lazsl.images import reasons
 from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.images.reasons import Reject
-from lazsl.labelset.native import parse_labelset
+from lazsl.labelset.native_form import parse_labelset
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, load_encoder
 from lazsl.settings import RegionSettings

@@ -19,7 +19,7 @@ from lazsl.explain.lookup import find_image, find_run
 from lazsl.explain.recomputed import StoredImage, read_stored
 from lazsl.explain.whatif import WhatIf, edit, stored_labelset, what_if
 from lazsl.labelset.labels import LabelSet
-from lazsl.labelset.native import parse_labelset
+from lazsl.labelset.native_form import parse_labelset
 from lazsl.model.encoder import Encoder
 from lazsl.run.models import load_model
 from lazsl.run.run import Run

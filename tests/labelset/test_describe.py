@@ -21,7 +21,7 @@ from lazsl.labelset.describing.asking import Asking, estimate
 from lazsl.labelset.describing.describe import describe, plan
 from lazsl.labelset.describing.endpoint import Endpoint, find_endpoint
 from lazsl.labelset.describing.reply import BadReply, read_reply
-from lazsl.labelset.native import parse_labelset
+from lazsl.labelset.native_form import parse_labelset
 from lazsl.labelset.reading import load_labelset
 
 KEY = "sk-very-secret-0123456789"

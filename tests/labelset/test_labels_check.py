@@ -15,7 +15,7 @@ from lazsl.fieldguide import LABELS_FILE
 from lazsl.labelset.checks import check, look_alikes
 from lazsl.labelset.finding import KINDS, Finding
 from lazsl.labelset.labels import LabelSet
-from lazsl.labelset.native import Read, parse_labelset
+from lazsl.labelset.native_form import Read, parse_labelset
 from lazsl.labelset.reading import read_labels
 
 CLEAN = """\

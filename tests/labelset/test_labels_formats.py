@@ -14,7 +14,7 @@ from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.labelset.formats import export_labels, import_labels
 from lazsl.labelset.labels import LabelSet
-from lazsl.labelset.native import parse_labelset
+from lazsl.labelset.native_form import parse_labelset
 from lazsl.labelset.reading import load_labelset, write_labels
 from lazsl.labelset.sentences import NAME_TEMPLATE, WHOLE
 

@@ -11,7 +11,7 @@ import pytest
 
 from lazsl.errors import UserError
 from lazsl.labelset.labels import LabelSet
-from lazsl.labelset.native import parse_labelset
+from lazsl.labelset.native_form import parse_labelset
 from lazsl.labelset.reading import load_labelset
 from lazsl.labelset.sentences import sentence
 

@@ -1,4 +1,4 @@
-"""Claims about what an analyst need not install: analyst.txt is enough to read a warehouse."""
+"""Claims about what an analyst need not install: requirements-analyst.txt is enough to read a warehouse."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MODULES = {
     "open_clip", "PIL", "prefect", "safetensors", "sqlalchemy", "tifffile", "timm", "tokenizers",
     "torch", "torchvision", "tqdm", "transformers", "uvicorn",
 }  # fmt: skip
-"""What the libraries that analyst.txt leaves out are imported as."""
+"""What the libraries that requirements-analyst.txt leaves out are imported as."""
 
 
 def lazsl(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,7 +50,7 @@ def declared(requirements: list[str]) -> dict[str, str]:
 def read_both() -> tuple[dict[str, str], dict[str, str]]:
     """Requirements of the product and of an analyst."""
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = (ROOT / "analyst.txt").read_text().splitlines()
+    lines = (ROOT / "requirements-analyst.txt").read_text().splitlines()
     analyst = [line for line in lines if line and not line.startswith("#")]
     return declared(project["dependencies"]), declared(analyst)
 

@@ -33,7 +33,7 @@ from lazsl.labelset.describing.asking import Asking
 from lazsl.labelset.describing.endpoint import Asker, Endpoint, Failed
 from lazsl.labelset.document import Unreadable, read_yaml
 from lazsl.labelset.grammar import complaints
-from lazsl.labelset.native import parse_labelset
+from lazsl.labelset.native_form import parse_labelset
 from lazsl.run.run import Run
 from lazsl.store.folder import Folder
 from lazsl.warehouse.export import write_csv, write_result
