@@ -1,4 +1,5 @@
-"""Claims about what an analyst need not install: requirements-analyst.txt is enough to read a warehouse."""
+"""Claims about what an analyst need not install: to read a warehouse, requirements-analyst.txt is
+enough."""
 
 from __future__ import annotations
 
