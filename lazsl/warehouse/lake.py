@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
@@ -145,6 +145,25 @@ def open_lake(
     Raises:
         UserError: there is no lake, or one of its files is missing or damaged.
     """
+
+    def define(connection: Connection) -> None:
+        for name in ("views.sql", "macros.sql"):
+            sqlfiles.run(connection, name)
+        sqlfiles.run(connection, "lake/about.sql", version=version, definitions=definitions)
+        _comment(connection)
+
+    return _opened(path, define, folders)
+
+
+def open_tables(path: Path) -> Connection:
+    """The same with the lake's tables alone, in a third of the time: what a load needs."""
+    return _opened(path, lambda _: None, ())
+
+
+def _opened(
+    path: Path, define: Callable[[Connection], None], folders: Iterable[Path]
+) -> Connection:
+    """A connection that reads a lake's tables, and what is defined on top of them."""
     lake = read_lake(path)
     if not any(lake.names.values()):
         raise UserError(f"there is no lake at {path}; make one with lazsl load --lake {path}")
@@ -160,10 +179,8 @@ def open_lake(
             files = [file_of(path, table, name) for name in lake.names.get(table, ())]
             every = [str(file.absolute()) for file in (file_of(templates, table, "none"), *files)]
             connection.execute(f"set variable lake_{table} = $1", [every])
-        for name in ("lake/views.sql", "views.sql", "macros.sql"):
-            sqlfiles.run(connection, name)
-        sqlfiles.run(connection, "lake/about.sql", version=version, definitions=definitions)
-        _comment(connection)
+        sqlfiles.run(connection, "lake/views.sql")
+        define(connection)
         reached = [str(f.resolve()) for f in (path, templates, *folders)]
         sqlfiles.run(connection, "open/folders.sql", folders=reached)
         sqlfiles.run(connection, "open/confine.sql")

@@ -29,7 +29,7 @@ from lazsl.warehouse.lake import (
     columns_now,
     file_of,
     is_own,
-    open_lake,
+    open_tables,
     read_lake,
     write_lake,
 )
@@ -63,8 +63,6 @@ class Counts:
 
 def load_lake(
     path: Path,
-    definitions: str,
-    version: int,
     news: News,
     progress: Callable[[int, int], None] | None,
 ) -> Counts:
@@ -72,12 +70,10 @@ def load_lake(
 
     Args:
         path: the lake's folder, made if need be.
-        definitions: digest of the views and macros.
-        version: of the tables.
         news: what there is.
         progress: called after every shard with the shards done and the shards to do.
     """
-    loader = _Loader(path, definitions, version, news)
+    loader = _Loader(path, news)
     path.mkdir(parents=True, exist_ok=True)
     loader.sweep()
     todo, same = loader.todo()
@@ -94,9 +90,8 @@ def load_lake(
 
 
 class _Loader:
-    def __init__(self, path: Path, definitions: str, version: int, news: News) -> None:
+    def __init__(self, path: Path, news: News) -> None:
         self._path = path
-        self._opened_as = (definitions, version)
         self._news = news
         self._working = path / ".loading.duckdb"
         self.counts = Counts()
@@ -231,7 +226,7 @@ class _Loader:
         if not any(lake.names.values()):
             yield None
             return
-        with closing(open_lake(self._path, *self._opened_as)) as connection:
+        with closing(open_tables(self._path)) as connection:
             yield connection
 
     @contextmanager

@@ -40,7 +40,6 @@ from lazsl.warehouse.lake_loading import load_lake
 from lazsl.warehouse.loading import load_shards
 from lazsl.warehouse.not_loaded import News, check_truth, mark, unloaded, would_mark
 from lazsl.warehouse.opening import (
-    SCHEMA_VERSION,
     Busy,
     current_definitions,
     definitions_of,
@@ -124,7 +123,7 @@ def load(
         if lake:
             if rebuild:
                 _set_lake_aside(path)
-            counts = load_lake(path, current_definitions(), SCHEMA_VERSION, news, progress)
+            counts = load_lake(path, news, progress)
             _complain(news, counts.unmarked, counts.shards, counts.refused)
             return Loaded(counts.shards, counts.images, counts.published)
         if rebuild:
