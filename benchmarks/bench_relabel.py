@@ -152,8 +152,9 @@ def score_new_class(folder: Path, shards: list[str], packed: PackedAttributes) -
     settings = ScoringSettings(**ONE_SIDED).aligning(256 * 2**20)
     for shard in shards:
         key = synthetic.ENCODER, synthetic.REGIONS, shard
-        regions = Folder(str(folder)).read_table(paths.region_embeddings(*key))
-        vectors = torch.from_numpy(vectors_of(regions).astype(np.float32)).view(-1, FAST, DIMENSION)
+        name = paths.region_embeddings(*key)
+        regions = Folder(str(folder)).read_table(name, ["embedding"])
+        vectors = torch.from_numpy(vectors_of(regions).copy()).view(-1, FAST, DIMENSION)
         keep = torch.ones(vectors.shape[:2], dtype=torch.bool)
         class_scores(vectors, vectors[:, 0], keep, packed, **settings)
 

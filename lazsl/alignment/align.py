@@ -186,7 +186,9 @@ def attribute_strengths(
     one-sided plan (`one_sided`), whatever its class; arguments as for `class_scores`."""
     matching, workspace = Matching(**settings), Workspace()
     strengths = torch.empty((len(whole), len(packed.embeddings)), device=whole.device)
-    for batch in batches(regions, whole, keep, valid, packed, matching):
+    # A step of its products is smaller than its rows.
+    image_bytes = 2 * rows_bytes(packed, matching, keep.shape[1])
+    for batch in batches(regions, whole, keep, valid, packed, matching, image_bytes):
         strengths[batch.images] = one_sided.strengths(
             batch.rows.float(), batch.keep, packed, matching.epsilon, workspace
         )
@@ -223,7 +225,7 @@ def near_classes(
         k: classes, at most as many as there are.
         most: classes.
     """
-    near = _within_rounding(strengths, regions, packed).may_be_among(k)
+    near = _within(strengths, 0.0, regions, packed).may_be_among(k)
     count = near.sum(1)
     widest = int(count.max())
     if widest > most:
@@ -251,17 +253,24 @@ def _near(
     strengths: Tensor | None,
 ) -> Bounds:
     """Bounds of one-sided scores."""
-    if strengths is None:
-        strengths = one_sided.strengths(
-            batch.rows.float(), batch.keep, packed, matching.epsilon, workspace
-        )
-    return _within_rounding(strengths, batch.keep.shape[1], packed)
+    regions = batch.keep.shape[1]
+    if strengths is not None:
+        return _within(strengths, 0.0, regions, packed)
+    rows = batch.rows.float()
+    given = (rows, batch.keep, packed, matching.epsilon, workspace)
+    by_digits = one_sided.strengths_by_digits(*given)
+    if by_digits is not None:
+        return _within(*by_digits, regions, packed)
+    return _within(one_sided.strengths(*given), 0.0, regions, packed)
 
 
-def _within_rounding(strengths: Tensor, regions: int, packed: PackedAttributes) -> Bounds:
-    """The scores that strengths (B, N) add up to, and what float32 may be wrong by."""
+def _within(
+    strengths: Tensor, off: Tensor | float, regions: int, packed: PackedAttributes
+) -> Bounds:
+    """The scores that strengths (B, N), off by `off` (B, 1), add up to, and what they and float32
+    may be wrong by."""
     scores = one_sided.class_means(strengths, packed)
-    off = one_sided.rounding(packed.embeddings.shape[1], regions)
+    off = off + one_sided.rounding(packed.embeddings.shape[1], regions)
     return Bounds(scores + off, scores - off)
 
 

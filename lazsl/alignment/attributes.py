@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from lazsl.alignment.int8 import CodedAttributes, code_attributes
+from lazsl.alignment.two_digits import Digits, digits_of
 
 _BLOCK = 4096  # attributes at most per block
-_SLICE = 1024  # attributes of a slice: their embeddings stay in a CPU's cache
+_SLICE = 512  # attributes of a slice: their embeddings stay in a CPU's cache
 _GRID = 2.0**26
 
 
@@ -79,6 +80,11 @@ class PackedAttributes:
         starts = range(0, len(self.embeddings), _SLICE)
         parts = zip(starts, torch.split(self.embeddings, _SLICE), strict=True)
         return tuple((slice(at, at + len(part)), operand(part)) for at, part in parts)
+
+    @cached_property
+    def digits(self) -> Digits:
+        """All attributes in two digits of 8 bits."""
+        return digits_of(self.embeddings, low_first=True)
 
     @cached_property
     def float_means(self) -> Tensor:
