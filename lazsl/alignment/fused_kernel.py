@@ -121,7 +121,7 @@ def _strengths_of_digits(
                 out[image, start + lane] = weighted[0, lane] / powers[0, lane]
 
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 strengths = numba.njit(
     "void(float32[:, :, ::1], boolean[:, :], float32, boolean, float32[:, :])", **_OPTIONS
 )(_strengths)
