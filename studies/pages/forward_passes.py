@@ -27,10 +27,11 @@ from lazsl.alignment.align import class_scores, crop_mean_scores, select_regions
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.embedding.doubt import doubts, in_telling_order, rounds
 from lazsl.evaluation.metrics import mcnemar
-from lazsl.evaluation.stored import read_images
+from lazsl.evaluation.stored import Known, StoredRun, read_images
 from lazsl.images.crops import cut_crops
 from lazsl.model.dense import DenseEncoder
 from lazsl.run import models
+from lazsl.run.run import Run
 from lazsl.settings import make_job
 from studies.guide import RENDERINGS, World
 from studies.pages.embedded_world import embedded_world
@@ -123,6 +124,11 @@ def measure(work: Path, worlds: Sequence[World], pictures: int = PICTURES) -> di
 def embed(work: Path, world: World, pictures: int) -> tuple[Embedded, Any]:
     """Every crop of every picture of a world, and the encoder; what is there is used."""
     run, stored, known = embedded_world(work, world, pictures)
+    return every_crop(run, stored, known), models.load_model(run, "vision")
+
+
+def every_crop(run: Run, stored: StoredRun, known: Known) -> Embedded:
+    """What a run stored of its pictures with truth."""
     parts = list(read_images(stored, set(known.class_index)))
     ids = [image_id for part in parts for image_id in part.image_ids]
     right = np.array([known.class_index[image_id] for image_id in ids])
@@ -132,17 +138,14 @@ def embed(work: Path, world: World, pictures: int) -> tuple[Embedded, Any]:
     for species in np.unique(right):
         plates = np.flatnonzero(right == species)
         number[sorted(plates, key=lambda i: paths[i])] = np.arange(len(plates))
-    return (
-        Embedded(
-            tuple(paths),
-            number,
-            right,
-            torch.cat([part.whole for part in parts]),
-            torch.cat([part.crops for part in parts]),
-            np.concatenate([part.boxes for part in parts]),
-            stored.embedded_labels.packed,
-        ),
-        models.load_model(run, "vision"),
+    return Embedded(
+        tuple(paths),
+        number,
+        right,
+        torch.cat([part.whole for part in parts]),
+        torch.cat([part.crops for part in parts]),
+        np.concatenate([part.boxes for part in parts]),
+        stored.embedded_labels.packed,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -41,8 +42,8 @@ POINTED = (
 )
 
 
-def page(measured: Table) -> str:
-    """`worlds.md`, from what every way does in every world."""
+def page(measured: Table, stopping: dict[str, Any]) -> str:
+    """`worlds.md`, from what every way does in every world, and from `stopped`."""
 
     def rows(in_cell: Callable[[Measured, str], str]) -> str:
         return table(
@@ -71,6 +72,7 @@ def page(measured: Table) -> str:
 
     return filled(
         "worlds.md",
+        **stopping,
         draws=" and ".join(map(str, DRAWS)),
         images=len(published["photo"]),
         renderings=len(RENDERINGS),
