@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from lazsl.cli.app import Exclude, Labels, Only, Set, app, assigned, in_words, meaning, nested, out
-from lazsl.cli.progress import duration
 from lazsl.errors import UserError
 from lazsl.settings import DEFAULT_MODEL, PRESETS, Job, make_job
 
@@ -123,6 +122,8 @@ def _show(listed: Listed, costs: dict[str, Cost], images: int, rate: float | Non
 
 def _column(cost: Cost, images: int, rate: float | None) -> dict[str, str]:
     """What a preset costs, by the name of its row."""
+    from lazsl.cli.progress import duration
+
     whole = total(cost, images, rate)
     rejected = f", {cost.rejected} of them rejected" * bool(cost.rejected)
     rows = {

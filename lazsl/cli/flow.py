@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from lazsl.cli.app import err
-from lazsl.cli.progress import follower
 from lazsl.errors import UserError
 from lazsl.secret_names import without_signature
 
@@ -46,6 +45,8 @@ def followed(verb: str, talk: Talk) -> Iterator[Callable[[Callable[[], Any]], No
     import httpx
     from lazsl_flows.temporary_server import keep_to_this_command, server_failed, starting_api
     from lazsl_flows.watching import watcher
+
+    from lazsl.cli.progress import follower
 
     keep_to_this_command()
     server = os.environ.get("PREFECT_API_URL")

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lazsl.cli.app import (
     Archive,
@@ -64,6 +63,8 @@ def report(
     """Build a static site to browse a run: every label and the regions behind it."""
     path = present_warehouse(workspace, warehouse, lake)
 
+    from rich import progress as rich_progress
+
     from lazsl.report.make import make_report
     from lazsl.report.site import in_bytes
     from lazsl.warehouse.opening import open_warehouse
@@ -73,12 +74,12 @@ def report(
         chosen = find_run(connection, run)
         other = None if against is None else find_run(connection, against)
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as progress:
+    with rich_progress.Progress(*columns, console=err, transient=True) as progress:
         bar = progress.add_task("making image pages", total=None)
         made = make_report(
             path,
