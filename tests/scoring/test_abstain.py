@@ -404,8 +404,8 @@ def top_scores(run: Run) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]
     return list(keys), np.array(scores, np.float32), right, known
 
 
+@pytest.mark.starts  # a server, although nothing is asked of it
 @pytest.mark.usefixtures("plainly")
-@pytest.mark.starts
 def test_relabel_with_a_trust_file_abstains_as_it_was_measured(copied: Run, tmp_path: Path) -> None:
     keys, scores, right, known = top_scores(copied)
     trust = measure_trust(scores, right, known, 0.8, floored=True)
@@ -446,6 +446,7 @@ def test_relabel_with_a_trust_file_abstains_as_it_was_measured(copied: Run, tmp_
     assert judged[0] == judged[1]
 
 
+@pytest.mark.starts  # a server, although nothing is asked of it
 @pytest.mark.usefixtures("plainly")
 def test_a_threshold_is_not_taken_over_to_another_label_set_or_other_settings(
     copied: Run, tmp_path: Path
@@ -469,6 +470,7 @@ def test_a_threshold_is_not_taken_over_to_another_label_set_or_other_settings(
     assert "abstained" not in result.output
 
 
+@pytest.mark.starts  # a server, although nothing is asked of it
 @pytest.mark.usefixtures("plainly")
 def test_an_open_set_is_measured_end_to_end(copied: Run, tmp_path: Path) -> None:
     known_labels, gone = open_set_split(copied.labelset, 0.25, seed=1)
@@ -518,6 +520,7 @@ def test_a_trust_file_that_cannot_be_used_is_one_sentence_and_nothing_is_written
         assert file in lines[0] and not (tmp_path / "w").exists()
 
 
+@pytest.mark.starts  # a server, while what is asked for is still looked at
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
