@@ -24,7 +24,7 @@ from studies.fieldguide.sample import FIRST_GUIDE
 from studies.guide import sample_species
 from studies.pages import chance, row_penalty
 from studies.pages.filled import filled
-from studies.pages.stopped import stopped
+from studies.pages.stopped import pooled, stopped
 from studies.pages.ways import (
     DRAWS,
     EARLY,
@@ -62,7 +62,8 @@ def main() -> None:
     folder, pages = Path(sys.argv[1]), Folder(sys.argv[2])
     fixed, penalties = list(fixed_rows(folder)), list(penalty_rows(folder))
     measured = measure_all(folder, families)
-    pages.write_bytes("worlds.md", worlds_page(measured, stopped(folder)).encode())
+    fewer = stopped(folder) | pooled(folder)
+    pages.write_bytes("worlds.md", worlds_page(measured, fewer).encode())
     control = together(list(measure_control(folder, families).values()))
     dealt = chance.dealt_accuracy(folder)
     pages.write_bytes("evidence.md", page(measured, control, dealt, fixed, penalties).encode())

@@ -1,14 +1,18 @@
-"""How soon `regions.doubt` would have stopped in every world, and whose label that changes:
-replayed on crops that are stored, for the paper's preset."""
+"""Fewer forward passes of the paper's preset in every world: how soon `regions.doubt` would have
+stopped and whose label that changes, replayed on crops that are stored; and how right regions are
+that are pooled from one look (`regions.source=dense`)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lazsl.evaluation.sections.section import table
+from lazsl.run import models
 from studies.guide import WORLDS
-from studies.pages.forward_passes import DOUBTS, every_crop, interval, replay
+from studies.pages.forward_passes import DOUBTS, dense, every_crop, interval, replay
 from studies.pages.ways import DRAWS, PAPER, drawn
 
 CHOSEN = 0.02
@@ -37,6 +41,33 @@ def stopped(folder: Path) -> dict[str, Any]:
         "chosen_changed": chosen["changed"],
         "chosen_images": chosen["images"],
         "chosen_same": f"{100 * low:.2f} to {100 * high:.2f} %",
+    }
+
+
+def pooled(folder: Path) -> dict[str, str]:
+    """The same for dense regions: how often the label is right, by scale."""
+    rows: dict[float, list[tuple[float, float]]] = {}
+    for world in WORLDS:
+        by_draw = []
+        for draw in DRAWS:
+            run, stored, known = drawn(folder, world, PAPER, draw)
+            encoder = models.load_model(run, "vision")
+            by_draw.append(dense(every_crop(run, stored, known), encoder))
+        for same in zip(*by_draw, strict=True):
+            passes, right = (np.mean([row[n] for row in same]) for n in ("passes", "accuracy"))
+            rows.setdefault(same[0]["scale"], []).append((float(passes), float(right)))
+    return {
+        "pooled": table(
+            ("regions", "forward passes", *WORLDS),
+            [
+                (
+                    f"dense, scale {scale:g}" if scale else "all crops",
+                    f"{np.mean([passes for passes, _ in cells]):.1f}",
+                    *(f"{100 * right:.0f}" for _, right in cells),
+                )
+                for scale, cells in rows.items()
+            ],
+        )
     }
 
 

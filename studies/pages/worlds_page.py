@@ -42,8 +42,8 @@ POINTED = (
 )
 
 
-def page(measured: Table, stopping: dict[str, Any]) -> str:
-    """`worlds.md`, from what every way does in every world, and from `stopped`."""
+def page(measured: Table, fewer: dict[str, Any]) -> str:
+    """`worlds.md`, from what every way does in every world, and from `stopped` and `pooled`."""
 
     def rows(in_cell: Callable[[Measured, str], str]) -> str:
         return table(
@@ -72,7 +72,7 @@ def page(measured: Table, stopping: dict[str, Any]) -> str:
 
     return filled(
         "worlds.md",
-        **stopping,
+        **fewer,
         draws=" and ".join(map(str, DRAWS)),
         images=len(published["photo"]),
         renderings=len(RENDERINGS),
