@@ -16,11 +16,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -97,9 +98,10 @@ def child(folder: Path, shards: int) -> None:
     print(json.dumps({"points": sampled.points, "end_mib": end}))
 
 
-def measured(shards: int) -> dict[str, Any]:
-    """What one flow over so many shards takes."""
-    with tempfile.TemporaryDirectory() as folder:
+def measured(shards: int, kept: Path | None = None) -> dict[str, Any]:
+    """What one flow over so many shards takes; `kept`: a folder in which all of it stays."""
+    with nullcontext(kept / str(shards)) if kept else TemporaryDirectory() as folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
         home = Path(folder) / "prefect"
         surroundings = {
             **{name: text for name, text in os.environ.items() if not name.startswith("PREFECT_")},
@@ -107,7 +109,7 @@ def measured(shards: int) -> dict[str, Any]:
             "PREFECT_LOGGING_LEVEL": "WARNING",
             "LAZSL_EVIDENCE": "off",
         }
-        command = [sys.executable, __file__, "--child", folder, str(shards)]
+        command = [sys.executable, __file__, "--child", str(folder), str(shards)]
         done = subprocess.run(command, env=surroundings, stdout=subprocess.PIPE, text=True)
         done.check_returncode()
         noted = json.loads(done.stdout.splitlines()[-1])
@@ -129,6 +131,7 @@ def measured(shards: int) -> dict[str, Any]:
 def main() -> int:
     parser = options(__doc__)
     parser.add_argument("--shards", type=int, nargs="+", default=[500, 2000, 8000])
+    parser.add_argument("--folder", type=Path, help="where all of it is kept, Prefect's too")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
@@ -136,7 +139,7 @@ def main() -> int:
         return 0
     runs = []
     for shards in args.shards:
-        runs.append(measured(shards))
+        runs.append(measured(shards, args.folder))
         print({k: v for k, v in runs[-1].items() if k != "points"}, file=sys.stderr, flush=True)
     first, last = runs[0], runs[-1]
     fewest = f"{first['shards']:,} shards"

@@ -251,13 +251,17 @@ def warehouse_of(workspace: str, warehouse: Path | None, lake: Path | None = Non
     """The DuckDB file or lake a command reads: the one that was named, or the workspace's own.
 
     Raises:
-        UserError: both were named.
+        UserError: both were named, or a URL.
     """
-    if lake is not None:
-        if warehouse is not None:
-            raise UserError("--warehouse and --lake exclude each other; give one")
-        return lake
-    return warehouse or make_job(archive="-", labels="-", workspace=workspace).warehouse_path
+    from lazsl.warehouse.warehouse_presence import check_on_disk
+
+    if lake is not None and warehouse is not None:
+        raise UserError("--warehouse and --lake exclude each other; give one")
+    named = lake or warehouse
+    if named is not None:
+        check_on_disk(named)
+        return named
+    return make_job(archive="-", labels="-", workspace=workspace).warehouse_path
 
 
 def present_warehouse(workspace: str, warehouse: Path | None, lake: Path | None = None) -> Path:

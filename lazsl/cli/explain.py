@@ -110,18 +110,17 @@ def explain(
 
 
 def _draw(explanation: Explanation, output: Path | None) -> None:
-    from lazsl.explain.file_names import file_name
+    from lazsl.explain.file_names import picture_name
     from lazsl.explain.picture.draw import draw
     from lazsl.explain.pixels import read_pixels
     from lazsl.store.folder import Folder
 
     image = explanation.image
-    if output is None:
-        output = Path(f"explanation-{file_name(image.key.rpartition('.')[0] or image.key)}.png")
     pixels = read_pixels(image, explanation.run.job.max_pixels)
     if isinstance(pixels, str):
         err.note(f"drawn without the image, which cannot be read: {pixels}")
     picture = draw(explanation, None if isinstance(pixels, str) else pixels)
+    output = output or picture_name(image.key, picture)
     Folder(str(output.parent)).write_bytes(output.name, picture)
     out.say(f"\ndrawn: [bold]{escape(str(output))}[/]", markup=True)
 

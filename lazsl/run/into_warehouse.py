@@ -39,7 +39,6 @@ def load_run(workspace: Folder, job: Job, run: str, archive: str) -> Loaded:
         workspace,
         job.warehouse_path,
         [run],
-        listed={archive: read_listed(workspace, archive, ["image_id"])},
         truth=truth,
         archive=archive,
     )

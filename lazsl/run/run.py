@@ -29,6 +29,7 @@ from lazsl.secret_names import without_signature
 from lazsl.settings import Job, device_defaults, make_job
 from lazsl.store import damage, keys, paths
 from lazsl.store.folder import Folder
+from lazsl.warehouse.warehouse_presence import check_on_disk
 
 MEASURED = ("temperature", "abstain_below", "abstain_by", "floor", "parents_above")
 """Settings of scoring that a trust file brings."""
@@ -72,8 +73,10 @@ def open_run(job: Job, archive: str | None = None) -> Run:
             file of keys in `job.only` is not read again.
 
     Raises:
-        UserError: the label set, the model or the file of keys is not usable.
+        UserError: the label set, the model or the file of keys is not usable, or the warehouse is
+            no place on a disk.
     """
+    check_on_disk(job.warehouse_path)
     labelset = load_labelset(job.labels)
     if job.scoring.temperature is not None and len(labelset) < 2:
         raise UserError(

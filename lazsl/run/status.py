@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.manifest import read_listed, read_passed_over
+from lazsl.archive.manifest import read_passed_over
+from lazsl.archive.still_listed import listed_tables, waiting
 from lazsl.errors import UserError
 from lazsl.run import recoloured
 from lazsl.settings import make_job
-from lazsl.store import paths
+from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
+from lazsl.store.scratch import scratch_folder
 from lazsl.warehouse import run_keys
 from lazsl.warehouse.not_loaded import done_versions
+
+_IMAGES = pa.schema(
+    [*(schemas.MANIFEST.field(n) for n in ("image_id", "shard")), pa.field("done", pa.bool_())]
+)
+
+
+@dataclass
+class _Seen:
+    """What was counted of the listed images as they went by: how many there are, those of finished
+    shards, and their shards, oldest first."""
+
+    images: int = 0
+    done: int = 0
+    shards: dict[str, None] = field(default_factory=dict)
+
+    def marked(self, tables: Iterable[pa.Table], done: Collection[str]) -> Iterator[pa.Table]:
+        """The images with a column `done`: whether their shard is finished."""
+        finished = pa.array(list(done), pa.string())
+        for images in tables:
+            is_done: Any = pc.is_in(images["shard"], value_set=finished)
+            self.images += len(images)
+            self.done += pc.sum(is_done).as_py() or 0
+            self.shards |= dict.fromkeys(map(str, images["shard"].unique().to_pylist()))
+            yield pa.table([images["image_id"], images["shard"], is_done], schema=_IMAGES)
 
 
 def run_status(folder: Folder, run: str | None = None, path: Path | None = None) -> dict[str, Any]:
@@ -42,18 +71,16 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
     record = paths.read_run_record(folder, run)
     key = record["run"]
     done = done_versions(folder, key)
-    listed = read_listed(folder, record["archive"], ["image_id", "shard"])
-    finished = pc.is_in(listed["shard"], value_set=pa.array(list(done), pa.string()))
-    images = listed.select(["image_id", "shard"]).append_column("done", finished)
-    shards = {str(shard) for shard in listed["shard"].unique().to_pylist()}
-    oldest = [str(shard) for shard in listed["shard"].slice(0, 1).to_pylist()]
     where = (folder, record["encoder"], record["regions"])
     job = make_job(**{**record["job"], "workspace": folder.url})
     path = path or job.warehouse_path
-    of_done = int(images["done"].to_numpy().sum())
-    loaded = run_keys.status_of_listed(path, key, images) if path.exists() else {}
-    counts: dict[str, Any] = {"labelled": 0, "rejected": 0, "waiting": of_done} | loaded
-    counts["missing"] = images.num_rows - of_done
+    seen = _Seen()
+    with scratch_folder(f"status-{uuid.uuid4().hex}") as scratch:
+        listed = listed_tables(folder, record["archive"], ["image_id", "shard"], scratch / "known")
+        images = waiting(seen.marked(listed, done), _IMAGES, scratch / "images")
+        loaded = run_keys.status_of_listed(path, key, images) if path.exists() else {}
+    counts: dict[str, Any] = {"labelled": 0, "rejected": 0, "waiting": seen.done} | loaded
+    counts["missing"] = seen.images - seen.done
     parts = ("labelled", "rejected", "waiting", "missing")
     return {
         **counts,
@@ -61,12 +88,12 @@ def run_status(folder: Folder, run: str | None = None, path: Path | None = None)
         "archive": record["archive_url"],
         "model": record["model"],
         "created": record["created"],
-        "shards": len(shards),
-        "shards_done": len(shards & done.keys()),
-        "listed": images.num_rows,
+        "shards": len(seen.shards),
+        "shards_done": len(seen.shards.keys() & done.keys()),
+        "listed": seen.images,
         "passed_over": read_passed_over(folder, record["archive"]),
-        "older_colours": any(recoloured.is_older(*where, shard) for shard in oldest),
-        "reconciled": sum(counts[part] for part in parts) == images.num_rows
+        "older_colours": any(recoloured.is_older(*where, shard) for shard in list(seen.shards)[:1]),
+        "reconciled": sum(counts[part] for part in parts) == seen.images
         and not counts.get("unreconciled_shards"),
         "crops_asked": job.regions.count,
         "warehouse": str(path),

@@ -6,23 +6,30 @@ All of it lies in the workspace, so that a warehouse can be made anew from it al
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
 
 import pyarrow as pa
 
-from lazsl.archive.manifest import read_manifest, still_listed
+from lazsl.archive.still_listed import Rows, listed_tables, waiting
 from lazsl.errors import DamagedError, UserError
 from lazsl.store import damage, paths, schemas
 from lazsl.store.folder import Folder
 from lazsl.warehouse.not_loaded import News
 
+IDS = pa.schema([schemas.MANIFEST.field("image_id")])
 
-def gather(workspace: Folder, runs: Sequence[str] | None, listed: Mapping[str, pa.Table]) -> News:
+
+def gather(
+    workspace: Folder, runs: Sequence[str] | None, listed: Mapping[str, pa.Table], scratch: Path
+) -> News:
     """What a load brings in.
 
     Args:
         workspace: where the runs are.
         runs: run keys; None: all.
         listed: what is listed now, by archive; of other archives their manifests say it.
+        scratch: a folder in which long listings wait, until the load is done.
 
     Raises:
         UserError: a run is not in the workspace.
@@ -45,15 +52,18 @@ def gather(workspace: Folder, runs: Sequence[str] | None, listed: Mapping[str, p
             f"the record of run {run} is gone, so its finished shards cannot be loaded; label, or "
             "relabel, with the same options, and it is written anew"
         )
-    listings, truth = dict(listed), {}
+    listings: dict[str, Rows] = dict(listed)
+    truth = {}
     archives = {str(record["archive"]) for record in records.values()}
     judged = {name.split("/")[1].removesuffix(".parquet") for name in workspace.names("truth")}
-    for archive in sorted(archives | judged):
+    for number, archive in enumerate(sorted(archives | judged)):
         try:
             if archive in archives and archive not in listings:
-                manifest = read_manifest(workspace, archive, ["image_id", "event"])
-                if len(manifest):
-                    listings[archive] = still_listed(manifest).select(["image_id"])
+                place = scratch / str(number)
+                images = listed_tables(workspace, archive, IDS.names, place)
+                first = next(images, None)  # where nothing was ever listed, nothing is gone
+                if first is not None:
+                    listings[archive] = waiting(chain([first], images), IDS, place / "listed")
         except DamagedError as error:
             damaged.append(str(error))
         try:

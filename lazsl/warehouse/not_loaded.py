@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from lazsl.archive.still_listed import Rows
 from lazsl.archive.versions import version_of
 from lazsl.errors import DamagedError, UserError
 from lazsl.store import paths, schemas
@@ -24,13 +25,13 @@ from lazsl.warehouse.sqlfiles import CONFIG, Connection
 class News:
     """What a load was asked to bring in.
 
-    `records` are those of the runs that are meant, by their key; `listed` and `truth` are tables by
-    archive key; `damaged` has a sentence for everything of the workspace that cannot be read.
+    `records` are those of the runs that are meant, by their key; `listed` (image_id) and `truth`
+    are by archive key; `damaged` has a sentence for all of the workspace that cannot be read.
     """
 
     workspace: Folder
     records: Mapping[str, dict[str, Any]]
-    listed: Mapping[str, pa.Table]
+    listed: Mapping[str, Rows]
     truth: Mapping[str, pa.Table]
     damaged: Sequence[str] = ()
 

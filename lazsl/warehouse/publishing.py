@@ -22,6 +22,7 @@ import os
 import shlex
 import shutil
 import stat
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from filelock import FileLock, Timeout
 
 from lazsl.errors import DamagedError, UserError
 from lazsl.store.folder import Folder
+from lazsl.store.scratch import scratch_folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.gathering import gather, keep_truth
 from lazsl.warehouse.interruption import interruptible
@@ -47,7 +49,7 @@ from lazsl.warehouse.opening import (
     open_any_version,
 )
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line
-from lazsl.warehouse.warehouse_presence import is_lake
+from lazsl.warehouse.warehouse_presence import check_on_disk, is_lake
 
 PATIENCE = 900.0
 """Seconds that a load waits for another one."""
@@ -112,14 +114,20 @@ def load(
     """
     if truth is not None and archive is None:
         raise ValueError("truth needs the key of the archive it speaks of")
+    check_on_disk(path)
     check_truth(truth)
     if truth is not None and archive is not None:
         keep_truth(workspace, archive, truth)
     path = path.resolve()
     lake = is_lake(path)
     working = path.with_name(f"{path.stem}.loading{path.suffix}")
-    with _only_loader(path, patience), _in_words(path), interruptible():
-        news = gather(workspace, runs, dict(listed or {}))
+    with (
+        _only_loader(path, patience),
+        _in_words(path),
+        interruptible(),
+        scratch_folder(f"load-{uuid.uuid4().hex}") as scratch,
+    ):
+        news = gather(workspace, runs, dict(listed or {}), scratch)
         if lake:
             if rebuild:
                 _set_lake_aside(path)

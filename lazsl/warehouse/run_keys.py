@@ -6,8 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
+from lazsl.archive.still_listed import Rows
 from lazsl.errors import UserError
 from lazsl.store import keys
 from lazsl.warehouse import sqlfiles
@@ -29,7 +28,7 @@ def status(path: Path, run: str | None = None) -> dict[str, Any]:
         return sqlfiles.rows(connection, "status.sql", run=find_run(connection, run))[0]
 
 
-def status_of_listed(path: Path, run: str, images: pa.Table) -> dict[str, Any]:
+def status_of_listed(path: Path, run: str, images: Rows) -> dict[str, Any]:
     """The same, with the counts of the images that are listed now, and `versions`, of the
     completion markers that were loaded. While the warehouse has nothing of the run: these alone.
 

@@ -105,8 +105,8 @@ def _confined() -> Iterator[None]:
 
 
 @contextmanager
-def registered(connection: Connection, tables: Mapping[str, pa.Table]) -> Iterator[None]:
-    """SQL can read the Arrow tables under these names."""
+def registered(connection: Connection, tables: Mapping[str, Any]) -> Iterator[None]:
+    """SQL can read the Arrow tables, or datasets, under these names."""
     for name, table in tables.items():
         connection.register(name, table)
     try:

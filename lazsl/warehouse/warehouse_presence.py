@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -12,6 +13,18 @@ CATALOG = "lake.json"
 
 SUFFIX = ".lake"
 """Of a folder that does not have to be there yet to be a lake."""
+
+
+def check_on_disk(path: Path) -> None:
+    """Raise UserError if what was named as a warehouse or a lake is a URL, whose parts would become
+    folders: DuckDB locks and maps its file, and the catalog of a lake is replaced in one step."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        url = re.sub(":/+", "://", str(path), count=1)
+        raise UserError(
+            f"{url} is a URL; a warehouse, or a lake, lies on a local or mounted disk: name a path "
+            "there (the workspace may stay in a bucket, and what is loaded can be copied into one: "
+            f"first the Parquet files of a lake, then its {CATALOG})"
+        )
 
 
 def is_lake(path: Path) -> bool:

@@ -2,8 +2,8 @@
 -- `unlisted_table.sql`? Parameters: $archive. Relation: new_listed (image_id of everything listed).
 select $archive as archive, null as shard, null as image_id
 union all
-select archive, shard, image_id
-from images
-where images.archive = $archive
-    and image_id not in (select new_listed.image_id from new_listed)
+select i.archive, i.shard, i.image_id
+from images as i
+anti join new_listed as n on n.image_id = i.image_id
+where i.archive = $archive
 order by shard nulls first, image_id;

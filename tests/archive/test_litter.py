@@ -8,6 +8,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from s3 import FaultyS3
 from s3fs import S3FileSystem
 
 from lazsl.archive.access import VARIABLE
@@ -126,3 +127,13 @@ def test_a_public_bucket_is_read_without_credentials_by_a_setting(
     monkeypatch.setenv(VARIABLE, "mine")
     with pytest.raises(UserError, match="public or requester-pays"):
         list_archive(bucket, SUFFIXES)
+
+
+def test_whoever_asks_pays_for_every_request_of_a_bucket_by_a_setting(
+    bucket: str, faulty_s3: FaultyS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = boto3.client("s3", endpoint_url=f"http://{faulty_s3.upstream}")
+    client.put_object(Bucket=bucket.removeprefix("s3://"), Key="photos/a.jpg", Body=b"a")
+    monkeypatch.setenv(VARIABLE, "requester-pays")
+    assert staged(f"{bucket}/photos", tmp_path) == {"a.jpg": b"a"}
+    assert faulty_s3.asked["LIST"] and faulty_s3.gets and set(faulty_s3.payers) == {"requester"}

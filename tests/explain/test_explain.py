@@ -31,7 +31,7 @@ from lazsl.cli.commands import app
 from lazsl.cli.label_summary import show_labelled
 from lazsl.explain.evidence import Evidence
 from lazsl.explain.explanation import Explanation, explain
-from lazsl.explain.file_names import file_name
+from lazsl.explain.file_names import file_name, picture_name
 from lazsl.explain.localised import localised
 from lazsl.explain.lookup import Image, Verdict, find_image, find_run
 from lazsl.explain.picture.canvas import DPI, Canvas, Frame, Style, text_width, wrap
@@ -542,6 +542,19 @@ def test_file_names_of_any_text_are_safe(name: str) -> None:
     safe_name = file_name(name)
     assert safe_name and len(safe_name) <= 80 and not set(safe_name) & set('/\\:*?"<>|\0\u202e')
     assert not safe_name.startswith((".", "-"))
+
+
+def test_two_keys_never_get_the_same_picture_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keys = ["a/b.jpg", "a-b.jpg", "a b.png", "a?b.jpg", "a/b"]
+    for _ in range(2):  # the second time, each goes to where it is
+        for key in keys:
+            picture_name(key, key.encode()).write_bytes(key.encode())
+        contents = sorted(file.read_bytes().decode() for file in tmp_path.iterdir())
+        assert contents == sorted(keys)
+    assert Path("explanation-a-b.png").read_bytes() == b"a/b.jpg"
 
 
 def test_texts_are_wrapped_within_their_width_and_cut_with_an_ellipsis() -> None:

@@ -33,8 +33,9 @@ class FaultyS3:
     of them at its first GET, and a status or RESET at its first PUT; `met` counts these.
 
     `gets` counts the GETs by path, `sent` the bytes of their answers, `heads` the HEADs, `asked`
-    all requests by what they ask for (LIST, GET, HEAD, PUT, POST, DELETE); `peak` is the most GETs
-    of objects that were ever answered at the same time. `slow` is how many seconds each GET takes.
+    all requests by what they ask for (LIST, GET, HEAD, PUT, POST, DELETE), `payers` by who says to
+    pay for them; `peak` is the most GETs of objects that were ever answered at the same time.
+    `slow` is how many seconds each GET takes.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -48,6 +49,7 @@ class FaultyS3:
         self.sent: Counter[str] = Counter()
         self.heads: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
+        self.payers: Counter[str | None] = Counter()
         self.slow = 0.0
         self.peak = 0
         self._now = 0
@@ -121,6 +123,7 @@ class FaultyS3:
                 lists = self.command == "GET" and "list-type=" in urlsplit(self.path).query
                 with proxy._lock:
                     proxy.asked["LIST" if lists else self.command] += 1
+                    proxy.payers[self.headers.get("x-amz-request-payer")] += 1
                 if fault == SILENT:
                     proxy._stopped.wait(60)
                 if fault in (RESET, SILENT):

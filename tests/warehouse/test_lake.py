@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from lazsl.cli.commands import app
 from lazsl.errors import UserError
+from lazsl.fieldguide import IMAGES_DIR, LABELS_FILE
 from lazsl.report.make import make_report
 from lazsl.run.run import Run
 from lazsl.run.status import run_status
@@ -341,6 +342,29 @@ def test_a_lake_is_asked_and_loaded_by_the_command_line(places: Places, tmp_path
     (tmp_path / "full" / "letter.txt").write_text("x")
     other = runner.invoke(app, ["load", *of, "--lake", str(tmp_path / "full")])
     assert other.exit_code == 2 and "holds something else" in other.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["load", "--lake", "s3://bucket/photos.lake"],
+        ["load", "--warehouse", "s3://bucket/w.duckdb"],
+        ["sql", "select 1", "--lake", "s3://bucket/photos.lake"],
+        ["report", "--lake", "gs://bucket/photos.lake"],
+        ["label", "{archive}", "-l", "{labels}", "--warehouse", "s3://bucket/photos.lake"],
+    ],
+)
+def test_a_warehouse_in_a_bucket_is_refused_and_makes_no_folders(
+    arguments: list[str], places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inputs = {"archive": str(IMAGES_DIR), "labels": str(LABELS_FILE)}
+    workspace = ["--workspace", places.workspaces[1].url]
+    given = [argument.format_map(inputs) for argument in arguments]
+    done = CliRunner().invoke(app, [*given, *workspace])
+    assert done.exit_code == 2 and list(tmp_path.iterdir()) == [], done.output
+    words = " ".join(done.output.split())
+    assert "//bucket/" in words and "is a URL" in words and "name a path there" in words
 
 
 def test_the_report_over_a_lake_is_that_over_the_warehouse(labelled: Run, tmp_path: Path) -> None:
