@@ -14,6 +14,7 @@ from lazsl.archive.access import ACCESS
 from lazsl.archive.containers import Container, outside
 from lazsl.errors import UserError
 from lazsl.settings import Links
+from lazsl.store.bucket_pages import each_object, has_pages
 from lazsl.store.folder import Folder
 from lazsl.store.urls import reason
 
@@ -35,7 +36,7 @@ def each_entry(archive: Folder, links: Links) -> Iterator[Entry]:
     """
     if archive.is_local:
         entries = _on_disk(archive, links)
-    elif hasattr(archive.fs, "call_s3"):
+    elif has_pages(archive.fs):
         entries = _in_bucket(archive)
     else:
         entries = _elsewhere(archive)
@@ -54,20 +55,11 @@ def each_entry(archive: Folder, links: Links) -> Iterator[Entry]:
 
 
 def _in_bucket(archive: Folder) -> Iterator[Entry]:
-    """Page by page: s3fs's own listing keeps all of them."""
-    bucket, _, prefix = archive.root.partition("/")
-    asked = {"Bucket": bucket, "Prefix": f"{prefix}/" if prefix else "", **archive.fs.req_kw}
-    count = 0
-    while True:
-        page = archive.fs.call_s3("list_objects_v2", **asked)
-        for item in page.get("Contents", ()):
-            count += 1
-            item["size"] = item["Size"]
-            yield f"{bucket}/{item['Key']}", item
-        if not page.get("IsTruncated"):
-            break
-        asked["ContinuationToken"] = page["NextContinuationToken"]
-    if not count and prefix and archive.fs.isfile(archive.root):
+    empty = True
+    for entry in each_object(archive.fs, archive.root):
+        empty = False
+        yield entry
+    if empty and "/" in archive.root and archive.fs.isfile(archive.root):
         raise _a_file(archive)
 
 

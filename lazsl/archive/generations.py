@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import PurePath
@@ -60,6 +60,15 @@ def read_columns(
     return _checked(workspace.read_table(generation[0], columns, every_byte=every_byte))
 
 
+def reader(
+    workspace: Folder, generations: Sequence[Generation], columns: Sequence[str]
+) -> Callable[[Generation], pa.Table]:
+    """Reads these columns of one of the generations; few are read whole, and stay in memory."""
+    if len(generations) <= _KEPT:
+        return lambda each: read_file(workspace, each).select(list(columns))
+    return lambda each: read_columns(workspace, each, list(columns))
+
+
 def _checked(table: pa.Table) -> pa.Table:
     """The table, once its names are such that may become parts of paths."""
     for name in {"image_id", "shard"} & set(table.column_names):
@@ -80,15 +89,8 @@ def read_events(
         DamagedError: a generation is not what was written.
     """
     needed = [n for n in schemas.MANIFEST.names if n in {*columns, "image_id", "event"}]
-    few = len(generations) <= _KEPT
-
-    def read(each: Generation) -> pa.Table:
-        if few:
-            return read_file(workspace, each).select(needed)
-        return read_columns(workspace, each, needed)
-
     with ThreadPoolExecutor(max_workers=8) as pool:
-        parts = pool.map(read, generations)
+        parts = pool.map(reader(workspace, generations, needed), generations)
         empty = schemas.MANIFEST.empty_table().select(needed)
         history = pa.concat_tables([empty, *parts])
     return last_events(history).select([n for n in needed if n in columns])
@@ -113,14 +115,9 @@ def spans_of_shards(
 ) -> dict[str, list[Span]]:
     """Where the events of every shard's images are, in order of its first."""
     spans: dict[str, list[Span]] = {}
+    read = reader(workspace, generations, ["shard"])
     for number, generation in enumerate(generations):
-        few = len(generations) <= _KEPT
-        table = (
-            read_file(workspace, generation)
-            if few
-            else read_columns(workspace, generation, ["shard"])
-        )
-        for shard, begin, count in runs_of(table["shard"]):
+        for shard, begin, count in runs_of(read(generation)["shard"]):
             spans.setdefault(shard, []).append((number, begin, count))
     return spans
 

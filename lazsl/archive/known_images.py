@@ -55,7 +55,8 @@ class Compared:
     def now_listed(self) -> np.ndarray:
         """Per event, whether it is the last of an image that the listing has."""
         # (np.isin makes eight bytes of every event.)
-        return (self.events == CURRENT) | (self.events == RETURNS)
+        listed: np.ndarray = (self.events == CURRENT) | (self.events == RETURNS)
+        return listed
 
 
 class Names:

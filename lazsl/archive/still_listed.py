@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.generations import Generation, read_columns, read_generations
+from lazsl.archive.generations import Generation, read_generations, reader
 from lazsl.archive.known_images import CURRENT, Names, compare
 from lazsl.store.folder import Folder
 
@@ -42,8 +42,7 @@ def listed_tables(
     generations = read_generations(workspace, archive)
     current = _current(workspace, generations, scratch)
     begin = 0
-    for generation in generations:
-        images = read_columns(workspace, generation, list(columns))
+    for images in map(reader(workspace, generations, columns), generations):
         if current is not None:
             rows = current[begin : begin + len(images)]
             begin += len(images)
@@ -55,13 +54,12 @@ def _current(
     workspace: Folder, generations: Sequence[Generation], scratch: Path
 ) -> np.ndarray | None:
     """Per event of a manifest, whether it is the last of an image that is listed; None: all are."""
-    events = (read_columns(workspace, each, ["event"])["event"] for each in generations)
-    if all(pc.all(_is_added(column), min_count=0).as_py() for column in events):
+    events = map(reader(workspace, generations, ["event"]), generations)
+    if all(pc.all(_is_added(rows["event"]), min_count=0).as_py() for rows in events):
         return None
     scratch.mkdir(exist_ok=True)
     known = Names(scratch, "known")
-    for generation in generations:
-        images = read_columns(workspace, generation, ["image_id", "event"])
+    for images in map(reader(workspace, generations, ["image_id", "event"]), generations):
         known.add(images["image_id"], _is_added(images["event"]))
     current: np.ndarray = (compare(Names(scratch, "none"), known).events & CURRENT) > 0
     return current

@@ -20,6 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from lazsl.errors import UserError
 from lazsl.store.bounded_reading import read_whole
+from lazsl.store.bucket_pages import each_object, has_pages
 from lazsl.store.private import check_links
 from lazsl.store.temporary_names import temporary_name
 from lazsl.store.urls import leaves_folder, reason, trimmed
@@ -89,21 +90,27 @@ class Folder:
 
     def names(self, below: str, suffix: str = "") -> list[str]:
         """Sorted names directly or deeply below a folder; empty when there is none."""
-        return sorted(self.details(below, suffix))
+        return sorted(name for name, _ in self._entries(below, suffix))
 
     def details(self, below: str, suffix: str = "") -> dict[str, dict[str, Any]]:
         """What the store says of each of `names`, as fsspec's `info` tells it."""
+        return dict(self._entries(below, suffix))
+
+    def _entries(self, below: str, suffix: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """`details` one by one, in any order."""
+        start = len(self.root) + 1
+        path = self.path(below)
         try:
             with self._in_words(below):
-                entries = self.fs.find(self.path(below), detail=True)
+                if has_pages(self.fs):
+                    entries = each_object(self.fs, path.rstrip("/"))
+                else:
+                    entries = iter(self.fs.find(path, detail=True).items())
+                for name, info in entries:
+                    if name.endswith(suffix) and "/.tmp-" not in name and name[-1] != "/":
+                        yield name[start:], info
         except FileNotFoundError:
-            return {}
-        start = len(self.root) + 1
-        return {
-            path[start:]: info
-            for path, info in entries.items()
-            if path.endswith(suffix) and "/.tmp-" not in path
-        }
+            return
 
     def folders(self, below: str) -> list[str]:
         """Sorted names of the folders directly below a folder, without listing what is in them."""

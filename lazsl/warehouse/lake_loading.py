@@ -37,7 +37,8 @@ from lazsl.warehouse.loading import load_these, note_versions, refuse_double, un
 from lazsl.warehouse.not_loaded import Finished, News, mark, unloaded
 from lazsl.warehouse.sqlfiles import CONFIG, Connection
 
-_SHARDS = 256  # that go into one file of every table
+_SHARDS, _MOST_SHARDS = 256, 2048  # that go into one file of every table
+_STEPS = 64  # in which a large load goes: each looks through all that the lake has of a run
 _SMALL_FILES = 32  # of one table, before they become one
 _SMALL_BYTES = 1 << 24
 _GRACE = 86_400.0  # seconds that a reader may go on with files that are the lake no longer
@@ -77,8 +78,9 @@ def load_lake(
     path.mkdir(parents=True, exist_ok=True)
     loader.sweep()
     todo, same = loader.todo()
-    for begin in range(0, len(todo), _SHARDS):
-        part = todo[begin : begin + _SHARDS]
+    together = max(_SHARDS, min(len(todo) // _STEPS, _MOST_SHARDS))
+    for begin in range(0, len(todo), together):
+        part = todo[begin : begin + together]
 
         def count(done: int, _: int, before: int = begin) -> None:
             if progress is not None:

@@ -171,3 +171,22 @@ def test_what_is_not_there_is_not_found_and_not_an_excuse(place: str) -> None:
             folder.read_table("a.parquet", columns)
     with pytest.raises(FileNotFoundError):
         folder.read_bytes("a")
+
+
+def test_names_in_a_bucket_come_page_by_page(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Folder(f"{bucket}/deep")
+    for name in ("a.json", "b/c.json", "b/c.txt", "b/d.json"):
+        folder.write_bytes(name, b"{}")
+    pages: list[int] = []
+    call = type(folder.fs).call_s3
+
+    def in_pages_of_two(fs: object, method: str, **asked: object) -> dict[str, object]:
+        page: dict[str, object] = call(fs, method, **asked, MaxKeys=2)
+        pages.append(len(page.get("Contents", ())))  # type: ignore[arg-type]
+        return page
+
+    monkeypatch.setattr(type(folder.fs), "call_s3", in_pages_of_two)
+    assert folder.names("") == ["a.json", "b/c.json", "b/c.txt", "b/d.json"]
+    assert folder.names("b", ".json") == ["b/c.json", "b/d.json"] and folder.names("c") == []
+    assert pages == [2, 2, 2, 1, 0]
+    assert {info["size"] for info in folder.details("").values()} == {2}
