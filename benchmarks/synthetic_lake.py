@@ -1,8 +1,7 @@
 """A lake of any size: some thousand images that the real loader brought in, many times over.
 
 A copy of an image differs in the names of image and shard and in nothing else, so all that a lake
-has is there: files of every table that hold 256 shards each, row groups, rows in the order of their
-shards. To be small and quick, only the best class has evidence, an image has ten boxes, and one
+has is there: large files of every table, row groups, rows in the order of their shards. To be small and quick, only the best class has evidence, an image has ten boxes, and one
 image in a hundred has its plans. Of the two runs the first is over a tenth of the images.
 """
 
@@ -31,6 +30,9 @@ BASE, NEW = 20, 3
 """Shards that are copied, and shards that are finished and not loaded."""
 
 _IN_A_FILE = 1 << 17  # images of a manifest
+_COPIES_IN_A_FILE = 160
+"""So that files are not small, as loads leave them: of many small ones they make one."""
+
 _SHARD = "case when {k} = 0 then shard else left(md5(shard || {k}), 16) end as shard"
 _IMAGE = "case when {k} = 0 then image_id else md5(image_id || {k}) end as image_id"
 _SMALLER = {
@@ -93,17 +95,17 @@ def _multiply(connection: duckdb.DuckDBPyConnection, base: Path, path: Path, cop
     lake = read_lake(base)
     names = {table: list(known) for table, known in lake.names.items()}
     path.mkdir()
-    together = lake_loading._SHARDS // BASE
     for table in LARGE:
         files = [str(file_of(base, table, name)) for name in lake.names[table]]
         smaller = _SMALLER.get(table, "select *")
         connection.execute(f"create table {table} as from read_parquet({files}) {smaller}")
         names[table] = []
-        for begin in range(0, copies, together):
-            number = begin // together + 1
+        for begin in range(0, copies, _COPIES_IN_A_FILE):
+            number = begin // _COPIES_IN_A_FILE + 1
             names[table].append(f"load-{number:06d}")
             rows = " union all ".join(
-                _copy(table, k, copies) for k in range(begin, min(copies, begin + together))
+                _copy(table, k, copies)
+                for k in range(begin, min(copies, begin + _COPIES_IN_A_FILE))
             )
             file = file_of(path, table, names[table][-1])
             form = f"compression zstd, row_group_size {lake_loading._GROUPS.get(table, 122_880)}"

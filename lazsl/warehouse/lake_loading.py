@@ -229,6 +229,8 @@ class _Loader:
             yield None
             return
         with closing(open_tables(self._path)) as connection:
+            # What is compared with all images of a lake waits on the disk beyond that.
+            connection.execute("set memory_limit = '1GB'")
             yield connection
 
     @contextmanager

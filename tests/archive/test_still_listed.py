@@ -52,7 +52,7 @@ def test_what_waits_on_the_disk_is_what_a_whole_manifest_says(
     with duckdb.connect() as connection:
         connection.register("listed", rows)
         for _ in range(2):  # a file is read as often as it is asked for
-            answer = connection.execute("from listed order by image_id").to_arrow_table()
+            answer = connection.sql("from listed order by image_id").to_arrow_table()
             assert answer.num_rows == (57 if changes else 60)
     expected = read_listed(workspace, ARCHIVE, COLUMNS).sort_by("image_id")
     assert answer.cast(SCHEMA).equals(expected.combine_chunks())
