@@ -1,8 +1,9 @@
 """A lake of any size: some thousand images that the real loader brought in, many times over.
 
 A copy of an image differs in the names of image and shard and in nothing else, so all that a lake
-has is there: large files of every table, row groups, rows in the order of their shards. To be small and quick, only the best class has evidence, an image has ten boxes, and one
-image in a hundred has its plans. Of the two runs the first is over a tenth of the images.
+has is there: large files of every table, row groups, rows in the order of their shards. To be small
+and quick, only the best class has evidence, an image has ten boxes, and one image in a hundred has
+its plans. Of the two runs the first is over a tenth of the images.
 """
 
 from __future__ import annotations
