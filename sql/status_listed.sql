@@ -16,10 +16,6 @@ select
     count(*) filter (l.done and not k.labelled) as rejected,
     count(*) filter (l.done and k.image_id is null) as waiting,
     count(*) filter (not l.done) as missing,
-    (
-        select count(*)
-        from known as o
-        anti join new_listed as n on n.shard = o.shard and n.image_id = o.image_id
-    ) as no_longer_listed
+    count(*) filter (l.image_id is null) as no_longer_listed
 from new_listed as l
-left join known as k on k.shard = l.shard and k.image_id = l.image_id;
+full join known as k on k.shard = l.shard and k.image_id = l.image_id;

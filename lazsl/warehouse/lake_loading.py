@@ -230,7 +230,7 @@ class _Loader:
             return
         with closing(open_tables(self._path)) as connection:
             # What is compared with all images of a lake waits on the disk beyond that.
-            connection.execute("set memory_limit = '1GB'")
+            connection.execute("set memory_limit = '768MB'")
             yield connection
 
     @contextmanager

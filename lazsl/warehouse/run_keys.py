@@ -25,6 +25,7 @@ def status(path: Path, run: str | None = None) -> dict[str, Any]:
         UserError: there is no such warehouse, or no such run in it.
     """
     with closing(open_warehouse(path)) as connection:
+        _bounded(connection)
         return sqlfiles.rows(connection, "status.sql", run=find_run(connection, run))[0]
 
 
@@ -44,12 +45,18 @@ def status_of_listed(path: Path, run: str, images: Rows) -> dict[str, Any]:
         closing(open_warehouse(path)) as connection,
         sqlfiles.registered(connection, {"new_listed": images}),
     ):
+        _bounded(connection)
         known = [row[0] for row in sqlfiles.run(connection, "runs.sql").fetchall()]
         (counts,) = sqlfiles.rows(connection, "status_listed.sql", run=run)
         counts["rejects"] = dict(sqlfiles.run(connection, "status_rejects.sql", run=run).fetchall())
         done = sqlfiles.run(connection, "load/shards_done.sql", run=run).fetchall()
         counts["versions"] = {row[0]: row[1] for row in done}
     return {**(status(path, run) if run in known else {}), **counts}
+
+
+def _bounded(connection: Connection) -> None:
+    """What is joined of all images waits on the disk, where it is more than this."""
+    connection.execute("set memory_limit = '1GB'")
 
 
 def find_run(connection: Connection, run: str | None = None) -> str:
