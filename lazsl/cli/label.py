@@ -321,8 +321,12 @@ def _refuse_early(job: Job, archive: bool) -> None:
     """Refuse what can be refused without a model, before the seconds that importing one takes.
 
     Raises:
-        UserError: the label set, the archive (where it is read) or the truth is not usable.
+        UserError: the label set, the archive (where it is read), the truth or the place of the
+            warehouse is not usable.
     """
+    from lazsl.warehouse.warehouse_presence import check_on_disk
+
+    check_on_disk(job.warehouse_path)
     from lazsl.labelset.reading import load_labelset
 
     labelset = load_labelset(job.labels)
