@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import duckdb
+import psutil
 import pytest
 from sample import content
 from typer.testing import CliRunner
@@ -69,6 +70,14 @@ def test_questions_of_every_form_are_still_answered(warehouse: Path) -> None:
         arguments = ["sql", question, "--warehouse", str(warehouse), "--csv"]
         answer = CliRunner().invoke(app, arguments)
         assert answer.exit_code == 0, answer.stderr
+
+
+def test_questions_leave_half_of_the_memory_to_other_programs(warehouse: Path) -> None:
+    with closing(open_warehouse(warehouse)) as connection:
+        ((limit,),) = connection.sql("select current_setting('memory_limit')").fetchall()
+    number, unit = limit.split()
+    bytes_of_unit = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}[unit]
+    assert float(number) * bytes_of_unit < 0.6 * psutil.virtual_memory().total
 
 
 def test_a_large_sort_still_spills_into_a_folder_of_this_user_alone(warehouse: Path) -> None:
