@@ -13,12 +13,14 @@ memory is what the kernel says of it:
 - status: `lazsl status` of the run over everything.
 - ask, ask_file: every question of `bench_warehouse.py`.
 
-Ten million images, in steps that can be repeated (4 GB of lake; the file and its copy take three
+Ten million images, in steps that can be repeated (2 GB of lake; the file and its copy take three
 times as much, and may be left out):
 
     python benchmarks/bench_lake.py --images 10000000 --folder F --step make
     python benchmarks/bench_lake.py --images 10000000 --folder F --step settle --step nothing \
-        --step night --step status --step ask
+        --step night --step status
+
+(Questions about everything take as much memory as DuckDB is let, four fifths of the machine's.)
 """
 
 from __future__ import annotations
