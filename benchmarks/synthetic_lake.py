@@ -110,7 +110,8 @@ def _multiply(connection: duckdb.DuckDBPyConnection, base: Path, path: Path, cop
             )
             file = file_of(path, table, names[table][-1])
             form = f"compression zstd, row_group_size {lake_loading._GROUPS.get(table, 122_880)}"
-            connection.execute(f"copy ({rows}) to '{file}' (format parquet, {form})")
+            ordered = f"select * from ({rows}) order by shard"
+            connection.execute(f"copy ({ordered}) to '{file}' (format parquet, {form})")
     for table in (table for table in lake.names if table not in LARGE):
         for name in lake.names[table]:
             shutil.copyfile(file_of(base, table, name), file_of(path, table, name))
