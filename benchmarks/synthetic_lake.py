@@ -57,7 +57,7 @@ def make(folder: Path, images: int) -> dict[str, int]:
         marker.rename(aside)
     publishing.load(Folder(str(workspace)), folder / "base.lake")
     copies = -(-images // (BASE * SHARD))
-    with closing(duckdb.connect(config={"memory_limit": "1GB"})) as connection:
+    with closing(duckdb.connect(config={"memory_limit": "6GB"})) as connection:
         _multiply(connection, folder / "base.lake", folder / "a.lake", copies)
         for run, shard, like in connection.table("markers").fetchall():
             text = (workspace / paths.marker(run, like)).read_text(encoding="utf-8")
