@@ -173,8 +173,8 @@ def rounding(dimension: int, regions: int) -> float:
 
     A sum of D products by vectors of 8 numbers or more is off by (D / 8 + 8) units at most, as the
     magnitudes of two unit vectors' products add up to 1 at most. The softmax multiplies that by
-    `steepness`, and the powers and sums themselves, relative errors of some units each, are to be
-    found in the factor 4.
+    `steepness`; the factor 4 leaves room for the relative errors of the powers and sums, some units
+    each.
     """
     return 4 * (dimension / 8 + 8) * 2.0**-24 * steepness(regions)
 

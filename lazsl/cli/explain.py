@@ -120,7 +120,7 @@ def _draw(explanation: Explanation, output: Path | None) -> None:
     if isinstance(pixels, str):
         err.note(f"drawn without the image, which cannot be read: {pixels}")
     picture = draw(explanation, None if isinstance(pixels, str) else pixels)
-    output = output or picture_name(image.key, picture)
+    output = output or picture_name(image.key)
     Folder(str(output.parent)).write_bytes(output.name, picture)
     out.say(f"\ndrawn: [bold]{escape(str(output))}[/]", markup=True)
 

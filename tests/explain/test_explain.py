@@ -31,7 +31,7 @@ from lazsl.cli.commands import app
 from lazsl.cli.label_summary import show_labelled
 from lazsl.explain.evidence import Evidence
 from lazsl.explain.explanation import Explanation, explain
-from lazsl.explain.file_names import file_name, picture_name
+from lazsl.explain.file_names import file_name, mark_of, picture_name
 from lazsl.explain.localised import localised
 from lazsl.explain.lookup import Image, Verdict, find_image, find_run
 from lazsl.explain.picture.canvas import DPI, Canvas, Frame, Style, text_width, wrap
@@ -473,6 +473,7 @@ def test_pages_of_every_shape_are_drawn_whole_and_fit_on_a_screen(size: tuple[in
     this = evidence(("a tail", "a bill"), np.array([[0.4, 0.2]]), box, size)
     other = evidence(("a tail",), np.array([[0.1]]), box, size, "owl")
     page = Pixels.open(io.BytesIO(draw(explanation(this, other), Pixels.new("RGB", size, "teal"))))
+    assert page.info["Source"] == mark_of(this.key)
     assert page.width == 1320 and 300 < page.height < 2000
     assert (np.asarray(page.convert("L"))[:, [0, -1]] == 255).all()
 
@@ -544,17 +545,22 @@ def test_file_names_of_any_text_are_safe(name: str) -> None:
     assert not safe_name.startswith((".", "-"))
 
 
-def test_two_keys_never_get_the_same_picture_file(
+def test_two_keys_never_get_the_same_picture_file_and_one_key_gets_its_own_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     keys = ["a/b.jpg", "a-b.jpg", "a b.png", "a?b.jpg", "a/b"]
-    for _ in range(2):  # the second time, each goes to where it is
+    files: dict[str, set[Path]] = {key: set() for key in keys}
+    for width in (1.0, 2.0):  # the second picture of an image replaces the first
         for key in keys:
-            picture_name(key, key.encode()).write_bytes(key.encode())
-        contents = sorted(file.read_bytes().decode() for file in tmp_path.iterdir())
-        assert contents == sorted(keys)
-    assert Path("explanation-a-b.png").read_bytes() == b"a/b.jpg"
+            file = picture_name(key)
+            file.write_bytes(Canvas(width, 1.0).png(mark_of(key)))
+            files[key].add(file)
+    assert [len(names) for names in files.values()] == [1] * len(keys)
+    assert len(list(tmp_path.iterdir())) == len(keys)
+    assert files["a/b.jpg"] == {Path("explanation-a-b.png")}
+    Path("explanation-c.png").write_bytes(b"a user's own file")
+    assert picture_name("c.jpg") != Path("explanation-c.png")
 
 
 def test_texts_are_wrapped_within_their_width_and_cut_with_an_ellipsis() -> None:

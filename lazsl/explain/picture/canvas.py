@@ -116,13 +116,13 @@ class Canvas:
             )
         return height(lines, style)
 
-    def png(self) -> bytes:
-        """The page as a PNG file."""
+    def png(self, source: str) -> bytes:
+        """The page as a PNG file that says under "Source" what it is about."""
         file = io.BytesIO()
         with rc_context({"text.usetex": False}), warnings.catch_warnings():
             # Where no font has a letter, its box in the picture says so.
             warnings.filterwarnings("ignore", message="Glyph|.*glyph")
-            self._figure.savefig(file, format="png", dpi=DPI)
+            self._figure.savefig(file, format="png", dpi=DPI, metadata={"Source": source})
         return file.getvalue()
 
     def _rectangle(self, frame: Frame, **style: Any) -> Rectangle:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from PIL import Image as Pixels
 
 from lazsl.explain.explanation import Explanation
+from lazsl.explain.file_names import mark_of
 from lazsl.explain.picture.canvas import Canvas, Style, height, wrap
 from lazsl.explain.picture.overlay import RIGHT, THIS, WRONG
 from lazsl.explain.picture.places import places
@@ -37,7 +38,7 @@ def draw(
     for band in bands:
         band.draw(canvas, top)
         top += band.height
-    return canvas.png()
+    return canvas.png(mark_of(explanation.image.key))
 
 
 def _heading(scene: Scene) -> Band:
