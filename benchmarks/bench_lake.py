@@ -27,10 +27,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -43,7 +41,7 @@ import duckdb
 import synthetic
 import synthetic_lake
 from bench_warehouse import SECONDS
-from figures import Figure, conclude, options
+from figures import Figure, conclude, kept_or_temporary, options
 
 from lazsl.run.status import run_status
 from lazsl.store.folder import Folder
@@ -207,14 +205,8 @@ def main() -> int:
         child(args.child, args.folder, args.images)
         return 0
     args.step = args.step or [*STEPS]
-    if args.folder is not None:
-        args.folder.mkdir(parents=True, exist_ok=True)
-        return measure(args, args.folder)
-    folder = Path(tempfile.mkdtemp())
-    try:
+    with kept_or_temporary(args.folder) as folder:
         return measure(args, folder)
-    finally:
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -25,10 +25,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -37,7 +35,7 @@ from typing import Any
 import duckdb
 import pyarrow.csv as pacsv
 import synthetic
-from figures import Figure, conclude, file_bytes, options
+from figures import Figure, conclude, file_bytes, kept_or_temporary, options
 
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
@@ -233,14 +231,8 @@ def main() -> int:
         child(args.child, args.folder)
         return 0
     args.step = args.step or ["make", "load", "plain", "ask"]
-    if args.folder is not None:
-        args.folder.mkdir(parents=True, exist_ok=True)
-        return measure(args, args.folder)
-    folder = Path(tempfile.mkdtemp())
-    try:
+    with kept_or_temporary(args.folder) as folder:
         return measure(args, folder)
-    finally:
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -136,3 +136,14 @@ def file_bytes(folder: Path | str, suffix: str = "") -> int:
         for name in names
         if name.endswith(suffix)
     )
+
+
+@contextmanager
+def kept_or_temporary(folder: Path | None) -> Iterator[Path]:
+    """The folder that a person named, made if need be, which stays; or one that goes."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
