@@ -48,7 +48,7 @@ from lazsl.store.folder import Folder
 from lazsl.warehouse import lake, publishing
 from lazsl.warehouse.sqlfiles import CONFIG
 
-QUICK = ("--images", "20480")
+QUICK = ("--images", "102400")
 MEMORY = 1.5  # GiB, at most, of a load
 """As of the listing of an archive of any size."""
 WRITTEN = 0.2  # of what the same load writes where the warehouse is a file, at most
