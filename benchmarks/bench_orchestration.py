@@ -51,6 +51,7 @@ def plainly(job: Job, scratch: Path) -> float:
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
     record_run(run)
     steps.embed_attributes(run)
+    scratch.mkdir(exist_ok=True)
     for shard in plan.shards:
         steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard))
         steps.score_shard(run, shard)

@@ -204,7 +204,7 @@ def labelled(archive: Path, workspace: Path, **changes: Any) -> Run:
     record_run(run)
     steps.embed_attributes(run)
     for shard in plan.shards:
-        staged = steps.stage_shard(run, shard, workspace / "scratch" / shard)
+        staged = steps.stage_shard(run, shard, workspace / f"staged-{shard}")
         steps.embed_shard(run, shard, staged)
         steps.score_shard(run, shard)
     return run

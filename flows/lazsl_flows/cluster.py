@@ -11,6 +11,7 @@ and one thread each: `dask worker ADDRESS --nthreads 1`, per GPU.
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed
 from prefect_dask.task_runners import DaskTaskRunner
 
-from lazsl.archive.staging import unstage
 from lazsl.run import steps
 from lazsl.run.run import Run
 from lazsl.run.todo import ToDo
 from lazsl.settings import Job
+from lazsl.store.scratch import scratch_folder
 from lazsl_flows.attempts import attempt, in_words
 from lazsl_flows.label import finish
 from lazsl_flows.shards import prepare
@@ -42,12 +43,13 @@ def _runner() -> Any:
 
 @task(name="label", task_run_name="label {number} ({work.shard})", cache_policy=NO_CACHE)
 @in_words
-def label(run: Run, number: int, work: ToDo, scratch: Path) -> State[Any]:
+def label(run: Run, number: int, work: ToDo) -> State[Any]:
     """Stage, embed and score one shard, wherever this runs."""
     if work.embeds:
-        staged = steps.stage_shard(run, work.shard, scratch / work.shard, work.again)
-        steps.embed_shard(run, work.shard, staged)
-        unstage(staged.directory)
+        # The machine may be another than the flow's, where nothing of the flow's scratch folder is.
+        with scratch_folder(f"shard-{uuid.uuid4().hex}", run.job.scratch) as scratch:
+            staged = steps.stage_shard(run, work.shard, scratch / work.shard, work.again)
+            steps.embed_shard(run, work.shard, staged)
     marker = steps.score_embedded(run, work)
     return Completed(message=f"{marker['labelled']} labelled, {marker['rejected']} rejected")
 
@@ -61,4 +63,4 @@ def label_on_cluster(job: Job) -> State[Any]:
 
 
 def _submit(run: Run, number: int, work: ToDo, scratch: Path) -> list[PrefectFuture[Any]]:
-    return [label.submit(run, number, work, scratch)]
+    return [label.submit(run, number, work)]

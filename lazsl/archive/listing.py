@@ -26,8 +26,7 @@ from lazsl.archive.versions import version_of
 from lazsl.errors import UserError
 from lazsl.settings import Links
 from lazsl.store import schemas
-from lazsl.store.private import spill_folder
-from lazsl.store.scratch import scratch_folder
+from lazsl.store.scratch import scratch_folder, spill_folder
 from lazsl.store.urls import canonical_url
 
 LISTING = pa.schema([schemas.MANIFEST.field(n) for n in ("key", "uri", "size", "version")])

@@ -42,7 +42,7 @@ from lazsl.images.reasons import (
     Reject,
 )
 from lazsl.settings import MAX_PIXELS, Links
-from lazsl.store import schemas
+from lazsl.store import schemas, seals
 from lazsl.store.bounded_reading import read_whole
 from lazsl.store.folder import BUCKETS, Folder
 from lazsl.store.private import private_folder
@@ -147,7 +147,7 @@ def stage(
     Args:
         images: `schemas.MANIFEST` rows, such as `manifest.shard_images` returns.
         archive_url: where the keys lie.
-        directory: created if need be; nothing else may be kept in it.
+        directory: created if need be, in a folder that exists; nothing else may be kept in it.
         fetchers: objects fetched at a time.
         attempts: how often an object is tried when the store fails.
         pause: seconds before the second attempt (0.5 to 1.5 of it, at random); doubled each time.
@@ -221,8 +221,8 @@ def stage(
             raise
     _check_hosts(archive, rows, outcomes)
     table = _table(images, outcomes)
-    # Written last: a directory without it is half staged.
-    Folder(str(directory.absolute())).write_table(_MARKER, table)
+    # Written last: a directory without it, or with half of it, is half staged.
+    _keep(directory, _MARKER, seals.sealed_parquet(table)[0])
     return Staged(directory, table)
 
 
@@ -304,7 +304,7 @@ def _fetch_alone(
             if isinstance(data, Reject):
                 return data
             if known or len(data) <= room:
-                return _keep(directory, image, data)
+                return _keep(directory, image["image_id"], data)
     return _too_many_bytes(f"more than {largest} bytes", largest)
 
 
@@ -366,7 +366,7 @@ def _fetch_together(
     for key, version, data in archive.fs.read_together(list(by_key)):
         image = by_key[key]
         reject = _same(image, version) or _too_large(len(data), largest)
-        outcomes[key] = reject or _keep(directory, image, data)
+        outcomes[key] = reject or _keep(directory, image["image_id"], data)
     gone = Reject(MISSING, f"listed, but no longer in its file of {masked(archive.url)}")
     return [outcomes.get(image["key"], gone) for image in images]
 
@@ -439,7 +439,9 @@ def _store_failed(archive: Folder, image: dict[str, Any], attempt: int, error: E
 
 def _make(directory: Path) -> None:
     """The directory, of this user alone: pictures are private, and a marker in it is believed."""
-    private_folder(directory)
+    # The folder above is not made: a thread that goes on after its run was stopped, and its scratch
+    # folder removed, would leave one behind that nobody sweeps.
+    private_folder(directory, parents=False)
     above = directory.absolute().parent
     if above.stat().st_uid not in (0, os.geteuid()):
         raise UserError(
@@ -448,8 +450,7 @@ def _make(directory: Path) -> None:
         )
 
 
-def _keep(directory: Path, image: dict[str, Any], data: bytes) -> str:
-    name: str = image["image_id"]
+def _keep(directory: Path, name: str, data: bytes) -> str:
     try:
         (directory / name).write_bytes(data)
     except OSError as error:

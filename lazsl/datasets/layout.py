@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lazsl.datasets.class_names import Names
 from lazsl.errors import UserError, in_one_line
+from lazsl.store.scratch import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,11 @@ def locate(
 @contextmanager
 def as_published(base: Path, name: str) -> Iterator[Path]:
     """A folder in which `base` goes by the name that torchvision's reader insists on."""
-    with tempfile.TemporaryDirectory(prefix="lazsl-") as root:
-        link = Path(root, name)
+    with scratch_folder(f"dataset-{uuid.uuid4().hex}") as root:
+        link = root / name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(base.resolve(), target_is_directory=True)
-        yield Path(root)
+        yield root
 
 
 @contextmanager

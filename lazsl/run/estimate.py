@@ -6,8 +6,8 @@ by the very steps that label, and what they took is multiplied. Nothing is writt
 
 from __future__ import annotations
 
-import tempfile
 import time
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from lazsl.images.reasons import Reject
 from lazsl.run import steps
 from lazsl.run.run import open_run
 from lazsl.settings import Job
+from lazsl.store.scratch import scratch_folder
 
 WAREHOUSE_BYTES = 6700
 """Of one image and run in the warehouse, as measured over a million images (docs/research)."""
@@ -112,6 +113,7 @@ def measure(job: Job, pictures: Path, scratch: Path, fetch: float) -> Cost:
     Raises:
         UserError: the label set or the model is not usable.
     """
+    scratch.mkdir()
     nothing = {"truth": None, "only": None, "warehouse": None, "reject_ceiling": 1.0}
     small = {"archive": str(pictures), "workspace": str(scratch / "workspace"), **nothing}
     run = open_run(job.model_copy(update=small))
@@ -148,8 +150,7 @@ def estimate(jobs: Sequence[Job], pictures: int) -> tuple[Listed, list[Cost]]:
         UserError: the archive, the label set or the model is not usable.
     """
     listed, listing = look(jobs[0])
-    with tempfile.TemporaryDirectory(prefix="lazsl-") as folder:
-        scratch = Path(folder)
+    with scratch_folder(f"estimate-{uuid.uuid4().hex}") as scratch:
         fetch = fetch_some(jobs[0], listing, pictures, scratch / "pictures")
         costs = [
             measure(job, scratch / "pictures", scratch / str(number), fetch)

@@ -5,8 +5,8 @@ What one of the two ways has finished, the other does not do again.
 
 from __future__ import annotations
 
-import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +20,7 @@ from lazsl.run.staged_shard import StagedShard
 from lazsl.run.status import check_complete
 from lazsl.run.todo import ToDo
 from lazsl.store.folder import DAMAGED
+from lazsl.store.scratch import scratch_folder
 
 Progress = Callable[[int, int], None]
 """Called with the number of images that are done, and of how many."""
@@ -82,13 +83,11 @@ def _finish(
             progress(done + more, total)
 
     show(0)
-    if run.job.scratch is not None:
-        Path(run.job.scratch).mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(prefix="lazsl-", dir=run.job.scratch) as scratch,
+        scratch_folder(f"label-{uuid.uuid4().hex}", run.job.scratch) as scratch,
         ThreadPoolExecutor(1) as fetching,
     ):
-        staged = _Ahead(run, missing, Path(scratch), fetching)
+        staged = _Ahead(run, missing, scratch, fetching)
         for work in missing:
             try:
                 if work.embeds:
@@ -97,7 +96,7 @@ def _finish(
             except UserError as error:
                 failures.append(str(error).rstrip("."))
             finally:
-                unstage(Path(scratch) / work.shard)
+                unstage(scratch / work.shard)
             done += counts[work.shard]
             show(0)
     load_run(run.workspace, run.job, run.key, run.archive)

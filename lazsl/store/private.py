@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import secrets
-import shutil
 import stat
-import tempfile
-from functools import cache
 from pathlib import Path
 
 from lazsl.errors import UserError
@@ -17,14 +13,18 @@ UMASK = 0o077
 """Nothing that a service writes is for other users."""
 
 
-def private_folder(path: Path) -> Path:
+def private_folder(path: Path, parents: bool = True) -> Path:
     """The folder, made if need be, that only this user may enter (mode 0700).
+
+    Args:
+        path: of the folder.
+        parents: whether the folders above it are made too.
 
     Raises:
         UserError: it is a link, no folder, another user's, or cannot be made.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=parents, exist_ok=True)
         status = path.lstat()
         if not stat.S_ISDIR(status.st_mode):
             raise UserError(f"{path} is no folder but a link or a file; name a folder of your own")
@@ -35,20 +35,6 @@ def private_folder(path: Path) -> Path:
     except OSError as error:
         raise UserError(f"cannot use the folder {path}: {error.strerror or error}") from None
     return path
-
-
-@cache
-def spill_folder() -> Path:
-    """A new folder for this process alone, readable by nobody else, removed when it ends."""
-    folder = Path(tempfile.mkdtemp(prefix="lazsl-"))
-    maker = os.getpid()
-
-    def remove() -> None:
-        if os.getpid() == maker:  # and not a fork of it
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    return folder
 
 
 def check_links(root: Path, name: str) -> None:

@@ -6,13 +6,16 @@ removed by whoever gets the lock. A `.tmp-` file of a workspace is written in on
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import stat
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -62,11 +65,37 @@ def scratch_folder(name: str, parent: str | Path | None = None) -> Iterator[Path
 def _remove(folder: Path) -> None:
     """Remove a folder into which threads that are about to end may write."""
     deadline = time.monotonic() + _ENDING
-    while True:
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists() or time.monotonic() > deadline:
-            return
+    while not _cleared(folder) and time.monotonic() < deadline:
         time.sleep(0.05)
+
+
+def _cleared(folder: Path) -> bool:
+    """Whether a folder is gone. Its lock goes last: whoever is killed here leaves it to the next
+    one to sweep."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != _LOCK:
+                path.unlink(missing_ok=True)
+        if [path.name for path in folder.iterdir()] == [_LOCK]:
+            (folder / _LOCK).unlink()
+        folder.rmdir()
+    return not folder.exists()
+
+
+@cache
+def spill_folder() -> Path:
+    """A folder for what this process cannot hold in memory, which is removed when it ends."""
+    folder = ExitStack()
+    maker = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == maker:  # and not a fork of it
+            folder.close()
+
+    atexit.register(remove)
+    return folder.enter_context(scratch_folder(f"spill-{uuid.uuid4().hex}"))
 
 
 def sweep_scratch(parent: Path) -> list[Path]:
@@ -125,7 +154,6 @@ def _removed(lock_file: Path) -> bool:
     except (Timeout, OSError):
         return False
     try:
-        shutil.rmtree(lock_file.parent, ignore_errors=True)
-        return True
+        return _cleared(lock_file.parent)
     finally:
         lock.release()

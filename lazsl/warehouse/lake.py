@@ -24,7 +24,7 @@ import duckdb
 
 from lazsl.errors import DamagedError, UserError
 from lazsl.store.folder import Folder
-from lazsl.store.private import spill_folder
+from lazsl.store.scratch import spill_folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.interruption import watched
 from lazsl.warehouse.sqlfiles import CONFIG, Connection, first_line

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from lazsl.errors import DamagedError, UserError
-from lazsl.store.private import spill_folder
+from lazsl.store.scratch import spill_folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.interruption import watched
 from lazsl.warehouse.lake import open_lake

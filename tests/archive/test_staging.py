@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ from lazsl.archive.manifest import plan_shards, shard_images
 from lazsl.archive.staging import Staged, read_staged, unstage
 from lazsl.errors import UserError
 from lazsl.images.reasons import REASONS, Reject
-from lazsl.store import schemas
+from lazsl.store import schemas, seals
 from lazsl.store.folder import Folder
 
 OBJECTS = {f"{n % 3}/[{n}] a+b%20#é.jpg": os.urandom(100 + n) for n in range(9)} | {
@@ -60,6 +61,7 @@ def at(bucket: str, key: str) -> str:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
+    (tmp_path / "staging").mkdir()
     return tmp_path / "staging" / "shard"
 
 
@@ -93,6 +95,19 @@ def test_a_local_archive_is_pointed_at_and_not_copied(tmp_path: Path, directory:
     assert os.listdir(directory) == ["staged.parquet"]
     keys, paths = staged.table["key"].to_pylist(), staged.table["path"].to_pylist()
     assert paths == [f"{url}/{key}" for key in keys]
+
+
+def test_nothing_is_left_where_a_run_that_was_stopped_has_removed_its_folder(
+    tmp_path: Path, directory: Path
+) -> None:
+    """A thread may be in the middle of a shard then, and begin with the next one after that."""
+    url = str(tmp_path / "archive")
+    images = listed(url, tmp_path / "w")
+    with pytest.raises(UserError, match="cannot write to the staging directory"):
+        stage(images, url, directory, on_progress=lambda *_: shutil.rmtree(directory.parent, True))
+    with pytest.raises(UserError, match="cannot use the folder"):
+        stage(images, url, directory)
+    assert not directory.parent.exists()
 
 
 def test_what_was_deleted_or_replaced_since_the_listing_is_rejected(
@@ -292,7 +307,7 @@ def test_a_half_staged_directory_is_told_from_a_staged_one_and_staged_anew(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("os.replace", killed)  # when the marker is published
+        patch.setattr(seals, "sealed_parquet", killed)  # before the marker
         with pytest.raises(KeyboardInterrupt):
             stage(images, bucket, directory)
     assert len(os.listdir(directory)) == len(OBJECTS)

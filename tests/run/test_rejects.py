@@ -126,6 +126,7 @@ def label_shards(run: Run, scratch: Path) -> None:
 
     record_run(run)
     steps.embed_attributes(run)
+    scratch.mkdir(exist_ok=True)
     for shard in steps.archive_shards(run):
         if not steps.is_embedded(run, shard):
             steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard))

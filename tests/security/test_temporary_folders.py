@@ -15,8 +15,8 @@ from lazsl.errors import UserError
 from lazsl.run.run import Run, open_run
 from lazsl.run.steps import archive_shards, stage_shard
 from lazsl.store.folder import Folder
-from lazsl.store.private import kept_key, private_folder, spill_folder
-from lazsl.store.scratch import scratch_folder, sweep_scratch
+from lazsl.store.private import kept_key, private_folder
+from lazsl.store.scratch import scratch_folder, spill_folder, sweep_scratch
 
 NOBODY = 65534
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as another user")

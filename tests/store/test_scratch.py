@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,18 +60,40 @@ def test_what_a_thread_still_writes_at_the_end_is_removed_too(
 ) -> None:
     """As a shard that is being staged when a run is terminated."""
     removed = []
-    rmtree = shutil.rmtree
+    rmdir = os.rmdir
 
-    def beside_a_writer(folder: Path, ignore_errors: bool) -> None:
-        rmtree(folder, ignore_errors=ignore_errors)
+    def beside_a_writer(folder: Path, **kwargs: Any) -> None:
         if not removed:
-            (folder / "shard").mkdir(parents=True)
+            (tmp_path / "lazsl-mine" / "shard").mkdir()
         removed.append(folder)
+        rmdir(folder, **kwargs)
 
-    monkeypatch.setattr(shutil, "rmtree", beside_a_writer)
+    monkeypatch.setattr(os, "rmdir", beside_a_writer)
     with scratch_folder("mine", tmp_path) as folder:
         pass
-    assert not folder.exists() and removed == [folder, folder]
+    assert not folder.exists() and removed[0] == removed[-1] == folder
+
+
+@pytest.mark.parametrize("kill", range(4))
+def test_who_is_killed_while_removing_a_folder_leaves_what_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: int
+) -> None:
+    unlinked = []
+    unlink = os.unlink
+
+    def killed(*args: Any, **kwargs: Any) -> None:
+        if len(unlinked) == kill:
+            raise SystemExit
+        unlinked.append(args)
+        unlink(*args, **kwargs)
+
+    with pytest.raises(SystemExit), scratch_folder("victim", tmp_path) as folder:
+        for name in ("a", "b", "c"):
+            (folder / name).write_bytes(b"picture")
+        monkeypatch.setattr(os, "unlink", killed)
+    monkeypatch.undo()
+    assert folder.exists() and sweep_scratch(tmp_path) == [folder]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:

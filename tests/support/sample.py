@@ -64,6 +64,7 @@ def label_plainly(job: Job, scratch: Path) -> Run:
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links)
     record_run(run)
     steps.embed_attributes(run)
+    scratch.mkdir(exist_ok=True)
     for work in todo.to_label(run, list(plan.shards)):
         if work.embeds:
             staged = steps.stage_shard(run, work.shard, scratch / work.shard, work.again)
