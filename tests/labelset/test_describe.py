@@ -186,10 +186,10 @@ def test_classes_with_attributes_are_not_asked_about(server: Server, desk: Desk)
 
 
 def test_no_more_questions_at_a_time_than_asked_for(server: Server, desk: Desk) -> None:
-    server.answer = lambda request, nth: Reply(saying(GOOD).body, delay=0.05)
-    desk.write(*[f"bird {i}" for i in range(12)])
+    server.answer = lambda request, nth: Reply(saying(GOOD).body, delay=0.25)
+    desk.write(*[f"bird {i}" for i in range(9)])
     desk.describe("--parallel", "3")
-    assert server.most == 3 and len(server.requests) == 12
+    assert server.most == 3 and len(server.requests) == 9
 
 
 def test_a_dry_run_asks_nothing_and_needs_no_key(
@@ -263,7 +263,7 @@ def test_the_busy_endpoint_is_asked_again_when_it_says(server: Server, desk: Des
     )
     desk.describe()
     first, second = server.requests
-    assert 1.0 <= second.at - first.at < 3.0
+    assert 1.0 <= second.at - first.at < 10.0
     assert desk.attributes()["Wren"] == tuple(GOOD)
 
 
@@ -272,7 +272,8 @@ def test_waits_between_tries_grow(server: Server, desk: Desk) -> None:
     server.answer = lambda request, nth: refusing(500, "oops") if nth < 2 else saying(GOOD)
     desk.describe()
     first, two, three = (request.at for request in server.requests)
-    assert 0.37 <= two - first < 0.9 and 0.75 <= three - two < 1.5  # 0.5 s, 1 s, up to 25 % less
+    assert two - first >= 0.37 and three - two >= 0.75  # 0.5 s, 1 s, up to 25 % less
+    assert three - first < 10
 
 
 def test_a_class_that_fails_loses_no_other_and_is_asked_again(server: Server, desk: Desk) -> None:
@@ -290,10 +291,10 @@ def test_a_class_that_fails_loses_no_other_and_is_asked_again(server: Server, de
 
 def test_a_silent_endpoint_is_not_waited_for(server: Server, desk: Desk) -> None:
     desk.write("Wren")
-    server.answer = lambda request, nth: Reply(saying(GOOD).body, delay=1.0)
+    server.answer = lambda request, nth: Reply(saying(GOOD).body, delay=4.0)
     began = time.monotonic()
     result = desk.describe("--timeout", "0.2", "--retries", "0", code=1)
-    assert time.monotonic() - began < 1.0 and "did not answer in time" in result.stderr
+    assert time.monotonic() - began < 4.0 and "did not answer in time" in result.stderr
     assert not desk.output.exists()
 
 

@@ -161,10 +161,10 @@ def test_a_jpeg_of_endless_scans_is_rejected_before_it_is_decoded() -> None:
     start = data.rindex(b"\xff\xda")
     scan = data[start:-2]
     bomb = data[:-2] + scan * 5000 + data[-2:]
-    started = time.perf_counter()
+    started = time.process_time()
     reject = decode(bomb, max_pixels=10**9)
     assert isinstance(reject, Reject) and reject.reason == "too-much-work"
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert isinstance(decode(data, max_pixels=10**9), Picture)
     assert scans(data) < SCANS / 10
     for between in (b"\xff\xff", b"\xff\x00", b"\xff\xd0", b"\xff\xfe\0\4ab"):  # what decoders skip

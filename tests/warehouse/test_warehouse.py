@@ -426,7 +426,7 @@ def test_killed_at_every_kind_of_step_and_run_again_the_content_is_that_of_an_un
         for file in path.parent.glob("ware house's*"):
             file.unlink()
         process = start(root, path, step, count)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL, step
         assert not path.exists(), step
         publishing.load(workspace, path)
@@ -445,7 +445,7 @@ def test_killed_while_it_copies_or_replaces_the_published_file_readers_see_the_o
     # The second "replace" is the one that publishes: the loader's file is there by then.
     for step, count in [("copy", 1), ("replace", 1), ("load/scores.sql", 2), ("replace", 1)]:
         process = start(root, path, step, count)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL, step
         assert content(path) == old, step
     publishing.load(workspace, path)
@@ -469,7 +469,7 @@ def test_killed_at_random_moments_and_run_again_the_content_is_that_of_an_undist
         process = start(root, path)
         time.sleep(moments.uniform(0, took / 2))
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
         killed += process.returncode == -signal.SIGKILL
         if path.exists():
             assert rows(path, "from reconciliation where not reconciled") == []
