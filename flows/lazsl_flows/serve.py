@@ -26,6 +26,7 @@ from pathlib import Path
 from lazsl import fieldguide
 from lazsl.errors import UserError
 from lazsl.store.private import UMASK, close_to_others, kept_key, private_folder
+from lazsl_flows import recording
 
 _HERE = Path(__file__).resolve().parent
 INFRA = next(
@@ -149,6 +150,7 @@ def _environment(home: Path, url: str, key: str) -> dict[str, str]:
         "LAZSL_MODEL": "fieldguide",
         # Flow runs of more than 90 days ago leave the database (80 kB a shard).
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        **recording.TOGETHER,
     }
     if "LAZSL_ARCHIVE" in os.environ:
         del defaults["LAZSL_LABELS"], defaults["LAZSL_MODEL"]

@@ -27,6 +27,7 @@ from prefect.settings import get_current_settings
 from lazsl.errors import UserError, in_one_line
 from lazsl.store.private import private_folder
 from lazsl.store.urls import reason
+from lazsl_flows import recording
 from lazsl_flows.startup_checks import check_database, check_proxies, proxy_of, reason_in
 
 log = logging.getLogger("lazsl.server")
@@ -123,7 +124,7 @@ class _Server:
         settings = get_current_settings().to_environment_variables(exclude_unset=True)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lazsl_flows.temporary_server_process", str(self.port)],
-            env={**os.environ, **_AS_PREFECT_DOES, **settings},
+            env={**recording.TOGETHER, **os.environ, **_AS_PREFECT_DOES, **settings},
             stdin=subprocess.PIPE,
             stdout=self.log,
             stderr=self.log,
