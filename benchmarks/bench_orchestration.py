@@ -22,7 +22,7 @@ from figures import Figure, conclude, options
 from prefect.testing.utilities import prefect_test_harness
 
 from lazsl import fieldguide
-from lazsl.archive.manifest import plan_shards
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.report.dashboard import draw_evidence
 from lazsl.run import steps
 from lazsl.run.into_warehouse import load_run

@@ -24,7 +24,8 @@ import fsspec
 from figures import Figure, conclude, file_bytes, options
 from fsspec.spec import AbstractFileSystem
 
-from lazsl.archive.manifest import plan_shards, shard_images
+from lazsl.archive.manifest import shard_images
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.store.folder import Folder
 
 QUICK = ("--keys", "100000", "400000")

@@ -37,7 +37,8 @@ from torch import Tensor
 from lazsl import fieldguide
 from lazsl.alignment.align import select_regions, top_classes
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.archive.manifest import plan_shards, shard_images
+from lazsl.archive.manifest import shard_images
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.archive.staging import stage
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import load_encoder

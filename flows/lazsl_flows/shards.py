@@ -25,7 +25,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
 from lazsl.archive.litter import passed_over_sentence
-from lazsl.archive.manifest import Plan
+from lazsl.archive.shard_planning import Plan
 from lazsl.archive.staging import unstage
 from lazsl.model.towers import Towers
 from lazsl.run import steps

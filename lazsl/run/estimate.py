@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from lazsl.archive.listing import list_archive
-from lazsl.archive.manifest import plan_shards
 from lazsl.archive.selection import select
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.archive.staging import stage
 from lazsl.images.budget import largest_file
 from lazsl.images.reasons import Reject

@@ -16,14 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lazsl.archive import named_archives
-from lazsl.archive.manifest import (
-    Plan,
-    mend_manifest,
-    plan_shards,
-    shard_images,
-)
 from lazsl.archive.manifest import count_images as count_shard_images
+from lazsl.archive.manifest import shard_images
+from lazsl.archive.mended_manifest import mend_manifest
 from lazsl.archive.selection import select
+from lazsl.archive.shard_planning import Plan, plan_shards
 from lazsl.archive.staging import Staged, stage
 from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.label_set import Remembering, embed_labels, embedded_before

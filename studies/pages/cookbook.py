@@ -22,7 +22,8 @@ import duckdb
 import pyarrow as pa
 
 from lazsl import fieldguide
-from lazsl.archive.manifest import plan_shards, read_manifest
+from lazsl.archive.manifest import read_manifest
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.archive.truth import read_truth
 from lazsl.audit import judgements, judging_files
 from lazsl.audit import sample as audit

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lazsl.archive.manifest import plan_shards
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.evaluation.stored import Known, StoredRun, join_truth, open_stored
 from lazsl.run import steps
 from lazsl.run.run import Run, open_run, record_run

@@ -9,9 +9,10 @@ import fsspec
 import pyarrow as pa
 import pytest
 
-from lazsl.archive import generations, known_images, listing, manifest, spool
+from lazsl.archive import generations, known_images, listing, manifest, shard_planning, spool
 from lazsl.archive.known_images import bits_of
-from lazsl.archive.manifest import Plan, plan_shards, read_listed, read_manifest, shard_images
+from lazsl.archive.manifest import read_listed, read_manifest, shard_images
+from lazsl.archive.shard_planning import Plan, plan_shards
 from lazsl.archive.spool import Spool
 from lazsl.errors import UserError
 from lazsl.store import keys
@@ -27,7 +28,7 @@ def small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(known_images, "_IN_MEMORY", 5)
     patch.setattr(known_images, "_BUCKETS", 256)
     patch.setattr(generations, "_KEPT", 0)
-    patch.setattr(manifest, "_IN_A_FILE", 9)
+    patch.setattr(shard_planning, "_IN_A_FILE", 9)
 
 
 def planned(workspace: Folder) -> list[Plan]:
@@ -65,7 +66,7 @@ def test_what_waits_on_the_disk_changes_no_plan_and_no_shard(
     ]  # fmt: skip
     with monkeypatch.context() as patch:
         small(patch)
-        manifest._last.clear()
+        manifest.last_read.clear()
         assert planned(cut) == expected
         files = cut.names("manifests", ".parquet")
         assert len(files) > len(whole.names("manifests", ".parquet")) + 3
@@ -85,10 +86,10 @@ def test_a_shard_is_read_without_the_rest_of_the_manifest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = Folder(str(tmp_path))
-    monkeypatch.setattr(manifest, "_IN_A_FILE", 9)
+    monkeypatch.setattr(shard_planning, "_IN_A_FILE", 9)
     plans = planned(workspace)
     files = workspace.names("manifests", ".parquet")
-    manifest._last.clear()
+    manifest.last_read.clear()
     generations.read_file.cache_clear()
     read: list[str] = []
     table = Folder.read_table

@@ -27,19 +27,13 @@ import pytest
 from lazsl.archive import tars
 from lazsl.archive.containers import archive_url
 from lazsl.archive.listing import list_archive
-from lazsl.archive.manifest import plan_shards, shard_images
+from lazsl.archive.manifest import shard_images
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.archive.staging import Staged, stage
 from lazsl.archive.versions import UNVERSIONED
 from lazsl.errors import UserError
 from lazsl.fieldguide import IMAGES_DIR, LABELS_FILE
-from lazsl.images.reasons import (
-    CHANGED,
-    EMPTY,
-    MISSING,
-    OF_THE_MOMENT,
-    UNREACHABLE,
-    UNREADABLE,
-)
+from lazsl.images.reasons import CHANGED, EMPTY, MISSING, OF_THE_MOMENT, UNREACHABLE, UNREADABLE
 from lazsl.run import steps
 from lazsl.run.run import open_run, record_run
 from lazsl.settings import make_job

@@ -14,7 +14,8 @@ from s3fs import S3FileSystem
 from lazsl.archive.access import VARIABLE
 from lazsl.archive.listing import list_archive, look_through
 from lazsl.archive.litter import Excluded, passed_over_sentence
-from lazsl.archive.manifest import plan_shards, read_passed_over, shard_images
+from lazsl.archive.manifest import read_passed_over, shard_images
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.archive.staging import stage
 from lazsl.errors import UserError
 from lazsl.images.reasons import UNREADABLE, Reject

@@ -11,8 +11,9 @@ import pytest
 from objects import fill, keys, remove
 from refusals import complaint
 
-from lazsl.archive import manifest
-from lazsl.archive.manifest import plan_shards, read_manifest, shard_images
+from lazsl.archive import manifest, shard_planning
+from lazsl.archive.manifest import read_manifest, shard_images
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.store import keys as identity
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
@@ -184,9 +185,9 @@ def test_a_large_plan_is_published_in_several_files_of_whole_shards_and_survives
     archive = str(tmp_path / "archive")
     for number in range(30):
         Folder(archive).write_bytes(f"{number:02}.jpg", b"x")
-    expected = manifest.plan_shards(whole, archive, SUFFIXES, 4)
-    monkeypatch.setattr(manifest, "_IN_A_FILE", 10)
-    publish, published = manifest._publish, []
+    expected = shard_planning.plan_shards(whole, archive, SUFFIXES, 4)
+    monkeypatch.setattr(shard_planning, "_IN_A_FILE", 10)
+    publish, published = shard_planning.publish_generation, []
 
     def die(workspace: Folder, key: str, number: int, generation: pa.Table) -> bool:
         if len(published) == 2:
@@ -195,10 +196,10 @@ def test_a_large_plan_is_published_in_several_files_of_whole_shards_and_survives
         return publish(workspace, key, number, generation)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(manifest, "_publish", die)
-        manifest.plan_shards(cut, archive, SUFFIXES, 4)
+        patch.setattr(shard_planning, "publish_generation", die)
+        shard_planning.plan_shards(cut, archive, SUFFIXES, 4)
     assert published == [12, 12]
-    assert manifest.plan_shards(cut, archive, SUFFIXES, 4).shards == expected.shards
+    assert shard_planning.plan_shards(cut, archive, SUFFIXES, 4).shards == expected.shards
     assert len(cut.names(paths.manifests(expected.archive), ".parquet")) == 3
     for shard in expected.shards:
         rows = [manifest.shard_images(place, expected.archive, shard) for place in (whole, cut)]

@@ -8,9 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from lazsl.archive import manifest
+from lazsl.archive import shard_planning
 from lazsl.archive.known_images import Compared, Names
-from lazsl.archive.manifest import Plan, mend_manifest, plan_shards, read_manifest, shard_images
+from lazsl.archive.manifest import read_manifest, shard_images
+from lazsl.archive.mended_manifest import mend_manifest
+from lazsl.archive.shard_planning import Plan, plan_shards
 from lazsl.errors import DamagedError, UserError
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
@@ -82,7 +84,7 @@ def test_a_planner_that_was_overtaken_plans_on_top_of_the_faster_one(
     fill(archive, list("abcd"))
     faster: list[Plan] = []
     published: list[bytes] = []
-    compare = manifest.compare
+    compare = shard_planning.compare
 
     def first(planned: Plan) -> str:
         return f"{paths.manifests(planned.archive)}/000001.parquet"
@@ -95,7 +97,7 @@ def test_a_planner_that_was_overtaken_plans_on_top_of_the_faster_one(
             published.append(workspace.read_bytes(first(faster[0])))
         return compare(listed, known)
 
-    monkeypatch.setattr(manifest, "compare", overtaken)
+    monkeypatch.setattr(shard_planning, "compare", overtaken)
     slower = plan(workspace, archive, 3)
     assert published == [workspace.read_bytes(first(slower))], "a published generation stays"
     # What it listed lacked four images; the manifest keeps their shards for when they are listed.

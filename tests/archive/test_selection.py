@@ -14,8 +14,9 @@ from sample import copy_sample, label_plainly, small_job
 
 from lazsl import fieldguide
 from lazsl.archive.listing import list_archive
-from lazsl.archive.manifest import plan_shards, read_manifest
+from lazsl.archive.manifest import read_manifest
 from lazsl.archive.selection import Selection, read_selection
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.errors import UserError
 from lazsl.run import steps
 from lazsl.run.run import Run, open_relabelling, open_run

@@ -17,7 +17,8 @@ from s3 import RESET, SHORT, SILENT, TORN, FaultyS3
 from s3fs import S3FileSystem
 
 from lazsl.archive import staging
-from lazsl.archive.manifest import plan_shards, shard_images
+from lazsl.archive.manifest import shard_images
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.archive.staging import Staged, read_staged, unstage
 from lazsl.errors import UserError
 from lazsl.images.reasons import REASONS, Reject

@@ -12,7 +12,7 @@ import pytest
 from sample import small_job
 
 from lazsl import fieldguide
-from lazsl.archive.manifest import plan_shards
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.archive.truth import read_truth
 from lazsl.errors import UserError
 from lazsl.labelset.native_form import parse_labelset

@@ -19,7 +19,8 @@ from scipy.stats import t as student
 
 from lazsl.alignment.align import class_scores, select_regions
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.archive.manifest import plan_shards, read_manifest
+from lazsl.archive.manifest import read_manifest
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.embedding import schedule
 from lazsl.embedding.doubt import RIVALS, Stopping, doubts, in_telling_order
 from lazsl.embedding.doubt import rounds as rounds_of

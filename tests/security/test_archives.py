@@ -17,7 +17,8 @@ from PIL import Image
 from sample import copy_sample, small_job
 
 from lazsl.archive.listing import list_archive
-from lazsl.archive.manifest import plan_shards, read_manifest
+from lazsl.archive.manifest import read_manifest
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.archive.staging import stage
 from lazsl.errors import UserError
 from lazsl.images.decoding import decode

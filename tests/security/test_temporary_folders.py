@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from sample import copy_sample, small_job
 
-from lazsl.archive.manifest import plan_shards
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.errors import UserError
 from lazsl.run.run import Run, open_run
 from lazsl.run.steps import archive_shards, stage_shard

@@ -15,7 +15,8 @@ from sample import copy_sample, small_job
 from typer.testing import CliRunner
 
 from lazsl.archive import manifest, named_archives
-from lazsl.archive.manifest import plan_shards, read_manifest
+from lazsl.archive.manifest import read_manifest
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.report.make import make_report
@@ -61,7 +62,7 @@ def test_a_key_that_leads_out_of_the_archive_is_a_reject(tmp_path: Path) -> None
     (tmp_path / "private0").write_bytes(b"private")
     (shard,) = {s for s in read_manifest(run.workspace, run.archive)["shard"].to_pylist()}
     replant(run, key="../private")
-    manifest._last.clear()  # as a process has it that did not plan the archive
+    manifest.last_read.clear()  # as a process has it that did not plan the archive
     staged = stage_shard(run, str(shard), tmp_path / "staged")
     assert set(staged.table["reason"].to_pylist()) == {"outside-the-archive"}
 

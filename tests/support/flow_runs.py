@@ -8,7 +8,7 @@ from typing import Any
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterFlowRunId
 
-from lazsl.archive.manifest import plan_shards
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.run import steps
 from lazsl.run.run import open_run
 from lazsl.settings import Job

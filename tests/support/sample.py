@@ -9,8 +9,8 @@ from typing import Any
 
 from lazsl import fieldguide
 from lazsl.archive import named_archives
-from lazsl.archive.manifest import plan_shards
 from lazsl.archive.selection import select
+from lazsl.archive.shard_planning import plan_shards
 from lazsl.archive.truth import read_truth
 from lazsl.run import steps, todo
 from lazsl.run.run import Run, open_run, record_run
