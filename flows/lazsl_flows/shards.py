@@ -26,7 +26,7 @@ from prefect.utilities.annotations import quote
 
 from lazsl.archive.litter import passed_over_sentence
 from lazsl.archive.shard_planning import Plan
-from lazsl.archive.staging import unstage
+from lazsl.archive.staged_images import unstage
 from lazsl.model.towers import Towers
 from lazsl.run import steps
 from lazsl.run.run import Run, notices, open_run, record_run

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from lazsl.archive.staging import stage, unstage
+from lazsl.archive.staged_images import unstage
+from lazsl.archive.staging import stage
 from lazsl.errors import UserError
 from lazsl.images.budget import FILES, largest_file
 from lazsl.images.decoding import decoded

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.staging import Staged
+from lazsl.archive.staged_images import Staged
 from lazsl.embedding.shard import Embedded, in_order
 from lazsl.errors import DamagedError
 from lazsl.images.budget import FILES

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lazsl.archive.staging import Staged
+from lazsl.archive.staged_images import Staged
 from lazsl.images.budget import FILES
 from lazsl.images.decoding import Picture, decoded
 from lazsl.images.reasons import Reject

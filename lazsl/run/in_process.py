@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from lazsl.archive.staging import unstage
+from lazsl.archive.staged_images import unstage
 from lazsl.errors import UserError
 from lazsl.run import steps, todo
 from lazsl.run.into_warehouse import load_run

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from lazsl.archive.manifest import still_listed
-from lazsl.archive.staging import Staged
+from lazsl.archive.staged_images import Staged
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from lazsl.archive.manifest import shard_images
 from lazsl.archive.mended_manifest import mend_manifest
 from lazsl.archive.selection import select
 from lazsl.archive.shard_planning import Plan, plan_shards
-from lazsl.archive.staging import Staged, stage
+from lazsl.archive.staged_images import Staged
+from lazsl.archive.staging import stage
 from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.label_set import Remembering, embed_labels, embedded_before
 from lazsl.embedding.shard import Embedded, embed_images, replace_images

@@ -29,7 +29,8 @@ from lazsl.archive.containers import archive_url
 from lazsl.archive.listing import list_archive
 from lazsl.archive.manifest import shard_images
 from lazsl.archive.shard_planning import plan_shards
-from lazsl.archive.staging import Staged, stage
+from lazsl.archive.staged_images import Staged
+from lazsl.archive.staging import stage
 from lazsl.archive.versions import UNVERSIONED
 from lazsl.errors import UserError
 from lazsl.fieldguide import IMAGES_DIR, LABELS_FILE
@@ -279,9 +280,9 @@ def test_what_is_cut_short_goes_on(
 ) -> None:
     """The process ends when some pictures are on the disk, which are then known as half staged."""
     url = FORMS[form](tmp_path, pictures)
-    from lazsl.archive import staging
+    from lazsl.archive import fetching, staged_images
 
-    keep, kept = staging._keep, []
+    keep, kept = fetching.keep, []
 
     def die(directory: Path, image: dict[str, Any], data: bytes) -> str:
         if len(kept) == 3:
@@ -290,9 +291,9 @@ def test_what_is_cut_short_goes_on(
         return keep(directory, image, data)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(staging, "_keep", die)
+        patch.setattr(fetching, "keep", die)
         staged(url, tmp_path)
-    assert staging.read_staged(tmp_path / "staged") is None
+    assert staged_images.read_staged(tmp_path / "staged") is None
     assert sorted(outcomes(staged(url, tmp_path))) == sorted(pictures.values())
 
 

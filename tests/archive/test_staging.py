@@ -19,7 +19,7 @@ from s3fs import S3FileSystem
 from lazsl.archive import staging
 from lazsl.archive.manifest import shard_images
 from lazsl.archive.shard_planning import plan_shards
-from lazsl.archive.staging import Staged, read_staged, unstage
+from lazsl.archive.staged_images import Staged, read_staged, unstage
 from lazsl.errors import UserError
 from lazsl.images.reasons import REASONS, Reject
 from lazsl.store import schemas, seals
