@@ -24,7 +24,7 @@ from prefect.testing.utilities import prefect_test_harness
 from lazsl import fieldguide
 from lazsl.archive.shard_planning import plan_shards
 from lazsl.report.dashboard import draw_evidence
-from lazsl.run import steps
+from lazsl.run import embed_step, label_set_step, score_step, stage_step
 from lazsl.run.into_warehouse import load_run
 from lazsl.run.run import open_run, record_run
 from lazsl.settings import Job, make_job
@@ -50,11 +50,11 @@ def plainly(job: Job, scratch: Path) -> float:
     run = open_run(job)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
     record_run(run)
-    steps.embed_attributes(run)
+    label_set_step.embed_attributes(run)
     scratch.mkdir(exist_ok=True)
     for shard in plan.shards:
-        steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard))
-        steps.score_shard(run, shard)
+        embed_step.embed_shard(run, shard, stage_step.stage_shard(run, shard, scratch / shard))
+        score_step.score_shard(run, shard)
     load_run(run.workspace, job, run.key, run.archive)
     return time.perf_counter() - started
 

@@ -43,8 +43,9 @@ from figures import Figure, best_of_turns, conclude, options
 
 from lazsl.alignment.align import class_scores
 from lazsl.alignment.attributes import PackedAttributes
+from lazsl.run.label_set_step import embedded_labels
 from lazsl.run.run import Run
-from lazsl.run.steps import embedded_labels, score_shard
+from lazsl.run.score_step import score_shard
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.scoring.tables import score_table
 from lazsl.settings import ScoringSettings, make_job

@@ -42,7 +42,7 @@ from lazsl.archive.shard_planning import plan_shards
 from lazsl.archive.staging import stage
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import load_encoder
-from lazsl.run import steps
+from lazsl.run import embed_step, label_set_step, score_step, stage_step
 from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import make_job
 from lazsl.store import schemas
@@ -203,11 +203,11 @@ def labelled(archive: Path, workspace: Path, **changes: Any) -> Run:
     run = open_run(job)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
     record_run(run)
-    steps.embed_attributes(run)
+    label_set_step.embed_attributes(run)
     for shard in plan.shards:
-        staged = steps.stage_shard(run, shard, workspace / f"staged-{shard}")
-        steps.embed_shard(run, shard, staged)
-        steps.score_shard(run, shard)
+        staged = stage_step.stage_shard(run, shard, workspace / f"staged-{shard}")
+        embed_step.embed_shard(run, shard, staged)
+        score_step.score_shard(run, shard)
     return run
 
 

@@ -30,7 +30,7 @@ from figures import Figure, best_of_turns, conclude, options
 
 from lazsl.alignment.align import select_regions, top_classes
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.run.steps import embedded_labels
+from lazsl.run.label_set_step import embedded_labels
 from lazsl.scoring.embedded import images_alike
 from lazsl.store import paths
 from lazsl.store.folder import Folder

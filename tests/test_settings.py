@@ -13,7 +13,7 @@ import pytest
 from lazsl.errors import UserError
 from lazsl.fieldguide import TRUTH_FILE
 from lazsl.model.encoder import choose_precision
-from lazsl.run import steps
+from lazsl.run import embed_step
 from lazsl.run.run import Run, open_relabelling, open_run, record_run
 from lazsl.settings import (
     DEVICE_DEFAULTS,
@@ -334,12 +334,12 @@ def test_a_shard_is_embedded_as_the_job_says_or_else_the_device(
         raise InterruptedError
 
     monkeypatch.setitem(DEVICE_DEFAULTS, "cuda", DeviceDefaults("float16", 7, "device"))
-    monkeypatch.setattr(steps, "embed_images", embed_images)
-    monkeypatch.setattr(steps, "load_model", lambda *_: SimpleNamespace(device="cuda:1"))
+    monkeypatch.setattr(embed_step, "embed_images", embed_images)
+    monkeypatch.setattr(embed_step, "load_model", lambda *_: SimpleNamespace(device="cuda:1"))
     job = make_job(archive="a", labels="l", regions={"resampling": "fast"}, **asked)
     run = SimpleNamespace(job=job)
     with pytest.raises(InterruptedError):
-        steps.embed_pictures(run, SimpleNamespace(images=None, read=None, size=None))  # type: ignore[arg-type]
+        embed_step.embed_pictures(run, SimpleNamespace(images=None, read=None, size=None))  # type: ignore[arg-type]
     expected = {"batch_size": 7, "cut_on": "device", **asked}
     assert {name: given[name] for name in expected} == expected
 

@@ -28,7 +28,7 @@ from prefect.states import Cancelling, Completed
 from pydantic import Field
 
 from lazsl.errors import UserError
-from lazsl.run import steps
+from lazsl.run import plan_step
 from lazsl.run.run import open_run
 from lazsl.run.todo import to_label
 from lazsl.settings import Job
@@ -104,7 +104,7 @@ def label_batch(job: Job, run: str, shards: list[str]) -> State[Any]:
             f"this batch was planned for run {run}, but its job is now {opened.key}: the label "
             "set, the model or its precision here differs; plan the archive again"
         )
-    numbers = numbered(steps.archive_shards(opened))
+    numbers = numbered(plan_step.archive_shards(opened))
     if strays := [shard for shard in shards if shard not in numbers]:
         raise UserError(
             f"{len(strays)} of the {len(shards)} shards of this batch are in no manifest of the "

@@ -21,7 +21,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed
 from prefect_dask.task_runners import DaskTaskRunner
 
-from lazsl.run import steps
+from lazsl.run import embed_step, score_step, stage_step
 from lazsl.run.run import Run
 from lazsl.run.todo import ToDo
 from lazsl.settings import Job
@@ -48,9 +48,9 @@ def label(run: Run, number: int, work: ToDo) -> State[Any]:
     if work.embeds:
         # The machine may be another than the flow's, where nothing of the flow's scratch folder is.
         with scratch_folder(f"shard-{uuid.uuid4().hex}", run.job.scratch) as scratch:
-            staged = steps.stage_shard(run, work.shard, scratch / work.shard, work.again)
-            steps.embed_shard(run, work.shard, staged)
-    marker = steps.score_embedded(run, work)
+            staged = stage_step.stage_shard(run, work.shard, scratch / work.shard, work.again)
+            embed_step.embed_shard(run, work.shard, staged)
+    marker = score_step.score_embedded(run, work)
     return Completed(message=f"{marker['labelled']} labelled, {marker['rejected']} rejected")
 
 

@@ -13,7 +13,7 @@ from prefect import State, flow
 from prefect.states import Completed
 
 from lazsl.errors import UserError
-from lazsl.run import steps
+from lazsl.run import embed_step, plan_step
 from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.run.status import check_complete
 from lazsl.settings import Job, ScoringSettings
@@ -85,7 +85,7 @@ def relabel(
     relabelled = open_relabelling(folder, embedded, changes)
     record_run(relabelled, embedded)
     embed_labels(relabelled, "text")
-    return finish(relabelled, steps.archive_shards(relabelled), score_shard)
+    return finish(relabelled, plan_step.archive_shards(relabelled), score_shard)
 
 
 def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None) -> State[Any]:
@@ -105,7 +105,7 @@ def finish(run: Run, shards: list[str], submit: Submit, ahead: int | None = None
     if not loaded.is_completed():
         raise UserError(f"every shard is done, but loading failed: {loaded.message}")
     check_complete(run.workspace, run.key, run.job.warehouse_path)
-    copies = steps.count_copies(run)
+    copies = embed_step.count_copies(run)
     saved = f"; {copies:,} images found by content, without a forward pass" if copies else ""
     done = f"{len(shards)} shards done, {len(worked.missing)} of them in this run{saved}"
     return Completed(message=f"{done}. {news}")

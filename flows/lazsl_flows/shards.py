@@ -28,9 +28,9 @@ from lazsl.archive.litter import passed_over_sentence
 from lazsl.archive.shard_planning import Plan
 from lazsl.archive.staged_images import unstage
 from lazsl.model.towers import Towers
-from lazsl.run import steps
+from lazsl.run import embed_step, label_set_step, plan_step, score_step, stage_step
 from lazsl.run.run import Run, notices, open_run, record_run
-from lazsl.run.staged_shard import StagedShard
+from lazsl.run.stage_step import StagedShard
 from lazsl.run.todo import ToDo, missing_shards, to_label, to_score
 from lazsl.settings import Job
 from lazsl.store.folder import DAMAGED
@@ -54,14 +54,14 @@ _model = threading.Lock()
 @in_words
 def plan(run: Run) -> Plan:
     """List the archive and cut what is new into shards."""
-    return steps.plan_archive(run)
+    return plan_step.plan_archive(run)
 
 
 @task(name="attributes", task_run_name="attributes", cache_policy=NO_CACHE)
 @in_words
 def attributes(run: Run, towers: Towers = "both") -> bool:
     """Embed the label set, unless it was embedded before."""
-    return steps.embed_attributes(run, towers)
+    return label_set_step.embed_attributes(run, towers)
 
 
 @task(name="stage", task_run_name="stage {number} ({shard})", cache_policy=NO_CACHE)
@@ -71,7 +71,7 @@ def stage(
 ) -> tuple[StagedShard, float]:
     """Fetch a shard's images to the local disk, or those that are tried again."""
     started = time.perf_counter()
-    return steps.stage_shard(run, shard, directory, again), time.perf_counter() - started
+    return stage_step.stage_shard(run, shard, directory, again), time.perf_counter() - started
 
 
 @task(name="embed", task_run_name="embed {number} ({shard})", cache_policy=NO_CACHE)
@@ -81,7 +81,7 @@ def embed(run: Run, number: int, shard: str, staged: tuple[StagedShard, float]) 
     images, seconds = staged
     total = len(images.table)
     with _model:
-        steps.embed_shard(run, shard, images, seconds, partial(watcher.get().images, shard))
+        embed_step.embed_shard(run, shard, images, seconds, partial(watcher.get().images, shard))
     unstage(images.directory)
     return Completed(message=f"{total} images")
 
@@ -90,7 +90,7 @@ def embed(run: Run, number: int, shard: str, staged: tuple[StagedShard, float]) 
 @in_words
 def score(run: Run, number: int, work: ToDo) -> State[Any]:
     """Align regions with attributes; write predictions, evidence, plans, and the done marker."""
-    marker = steps.score_embedded(run, work)
+    marker = score_step.score_embedded(run, work)
     watcher.get().shard(marker)
     return Completed(message=f"{marker['labelled']} labelled, {marker['rejected']} rejected")
 
@@ -110,7 +110,7 @@ def prepare(job: Job, towers: Towers = "both") -> tuple[Run, list[str]]:
     if left_out := passed_over_sentence(result.passed_over):
         get_run_logger().info(left_out)
     shards = list(result.shards)
-    if older := steps.older_colours(run, shards):
+    if older := embed_step.older_colours(run, shards):
         get_run_logger().warning(older)
     record_run(run)
     embed_labels(run, towers)
@@ -123,7 +123,7 @@ def embed_labels(run: Run, towers: Towers = "both") -> None:
     Raises:
         UserError: the error of the task.
     """
-    if notice := steps.cut_sentences(run):
+    if notice := label_set_step.cut_sentences(run):
         get_run_logger().warning(notice)
     watcher.get().waiting("embedding the label set")
     embedded: Any = attributes(run, towers, return_state=True)
@@ -189,7 +189,7 @@ def work(
         description=f"shards of {run.key} that are done",
     )
     names = [work.shard for work in missing]
-    watcher.get().begin(steps.count_images(run, names), len(missing))
+    watcher.get().begin(plan_step.count_images(run, names), len(missing))
     waiting: deque[list[PrefectFuture[Any]]] = deque()
     reasons: list[str] = []
     done = len(shards) - len(missing)

@@ -286,8 +286,8 @@ def _from_trust(url: str | None) -> dict[str, Any]:
 
 def _say_notices(run: Any) -> None:
     """What the person who starts a run should know beforehand."""
+    from lazsl.run.label_set_step import cut_sentences
     from lazsl.run.run import notices
-    from lazsl.run.steps import cut_sentences
 
     cut = cut_sentences(run)
     for notice in [*notices(run.job, run.labelset, run.source), *([cut] if cut else [])]:
@@ -346,9 +346,9 @@ def _refuse_early(job: Job, archive: bool) -> None:
 def _load_model(run: Any, towers: Any) -> None:
     """Load the run's model before anything is started or written; it stays for the flow, which
     runs in this process."""
-    from lazsl.run import models, steps
+    from lazsl.run import label_set_step, models
 
-    embedded = steps.attributes_embedded(run)
+    embedded = label_set_step.attributes_embedded(run)
     if towers == "both":
         models.load_model(run, "vision" if embedded else "both")
     elif not embedded:

@@ -17,8 +17,8 @@ from lazsl.settings import Job
 
 
 def show_labelled(run: Any) -> None:
+    from lazsl.run.embed_step import count_copies
     from lazsl.run.status import run_status
-    from lazsl.run.steps import count_copies
     from lazsl.warehouse import sqlfiles
     from lazsl.warehouse.opening import open_warehouse
 

@@ -22,7 +22,7 @@ from lazsl.archive.shard_planning import plan_shards
 from lazsl.archive.staging import stage
 from lazsl.images.budget import largest_file
 from lazsl.images.reasons import Reject
-from lazsl.run import steps
+from lazsl.run import embed_step, label_set_step, score_step, stage_step
 from lazsl.run.run import open_run
 from lazsl.settings import Job
 from lazsl.store.scratch import scratch_folder
@@ -120,12 +120,12 @@ def measure(job: Job, pictures: Path, scratch: Path, fetch: float) -> Cost:
     plan = plan_shards(
         run.workspace, run.job.archive, job.suffixes, job.shard_size, links=job.links
     )
-    steps.embed_attributes(run)
+    label_set_step.embed_attributes(run)
     markers = []
     for shard in plan.shards:
         for _ in range(2):  # the first time the model and its libraries are still warming up
-            steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard))
-        markers.append(steps.score_shard(run, shard))
+            embed_step.embed_shard(run, shard, stage_step.stage_shard(run, shard, scratch / shard))
+        markers.append(score_step.score_shard(run, shard))
     listed = sum(marker["listed"] for marker in markers)
     stored = run.workspace.details(f"embeddings/{run.encoder}/{run.regions}")
     return Cost(

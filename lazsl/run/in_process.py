@@ -13,10 +13,10 @@ from pathlib import Path
 
 from lazsl.archive.staged_images import unstage
 from lazsl.errors import UserError
-from lazsl.run import steps, todo
+from lazsl.run import embed_step, label_set_step, plan_step, score_step, stage_step, todo
 from lazsl.run.into_warehouse import load_run
 from lazsl.run.run import Run, record_run
-from lazsl.run.staged_shard import StagedShard
+from lazsl.run.stage_step import StagedShard
 from lazsl.run.status import check_complete
 from lazsl.run.todo import ToDo
 from lazsl.store.folder import DAMAGED
@@ -33,9 +33,9 @@ def label_archive(run: Run, progress: Progress | None = None) -> None:
         UserError: some shards failed; the others are done and loaded, and the same call does only
             what is missing. Or all are done, and not one image was labelled.
     """
-    plan = steps.plan_archive(run)
+    plan = plan_step.plan_archive(run)
     record_run(run)
-    steps.embed_attributes(run)
+    label_set_step.embed_attributes(run)
     _finish_mending(run, list(plan.shards), progress)
 
 
@@ -53,8 +53,8 @@ def relabel_archive(
         UserError: as `label_archive`; also where a shard was never embedded.
     """
     record_run(run, relabels)
-    steps.embed_attributes(run, "text")
-    _finish_mending(run, steps.archive_shards(run), progress, with_images=False)
+    label_set_step.embed_attributes(run, "text")
+    _finish_mending(run, plan_step.archive_shards(run), progress, with_images=False)
 
 
 def _finish_mending(
@@ -74,7 +74,7 @@ def _finish(
     run: Run, shards: list[str], progress: Progress | None, with_images: bool = True
 ) -> None:
     missing = todo.to_label(run, shards) if with_images else todo.to_score(run, shards)
-    counts = {work.shard: steps.count_images(run, [work.shard]) for work in missing}
+    counts = {work.shard: plan_step.count_images(run, [work.shard]) for work in missing}
     total, done = sum(counts.values()), 0
     failures: list[str] = []
 
@@ -91,8 +91,8 @@ def _finish(
         for work in missing:
             try:
                 if work.embeds:
-                    steps.embed_shard(run, work.shard, *staged.take(work.shard), show)
-                steps.score_embedded(run, work)
+                    embed_step.embed_shard(run, work.shard, *staged.take(work.shard), show)
+                score_step.score_embedded(run, work)
             except UserError as error:
                 failures.append(str(error).rstrip("."))
             finally:
@@ -122,7 +122,7 @@ class _Ahead:
         """The shard's images on the local disk, and the seconds it took to fetch them.
 
         Raises:
-            UserError: as `steps.stage_shard`.
+            UserError: as `stage_step.stage_shard`.
         """
         while self._waiting and len(self._staging) <= self._run.job.staged_shards:
             work = self._waiting.pop(0)
@@ -132,5 +132,5 @@ class _Ahead:
     def _stage(self, work: ToDo) -> tuple[StagedShard, float]:
         started = time.perf_counter()
         where = self._scratch / work.shard
-        staged = steps.stage_shard(self._run, work.shard, where, work.again)
+        staged = stage_step.stage_shard(self._run, work.shard, where, work.again)
         return staged, time.perf_counter() - started

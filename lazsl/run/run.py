@@ -1,6 +1,7 @@
 """A run: its keys, and the three steps every shard goes through: stage, embed, score.
 
-Each step is done when its artifact is there, so any of them can be killed, repeated or skipped.
+Each step (`stage_step`, `embed_step`, `score_step`) is done when its artifact is there, so any of
+them can be killed, repeated or skipped.
 """
 
 from __future__ import annotations

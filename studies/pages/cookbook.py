@@ -27,7 +27,7 @@ from lazsl.archive.shard_planning import plan_shards
 from lazsl.archive.truth import read_truth
 from lazsl.audit import judgements, judging_files
 from lazsl.audit import sample as audit
-from lazsl.run import steps
+from lazsl.run import embed_step, label_set_step, score_step, stage_step
 from lazsl.run.run import Run, open_run, record_run
 from lazsl.run.todo import missing_shards
 from lazsl.settings import make_job
@@ -247,12 +247,14 @@ def labelled(folder: Path, labels: str, **changes: Any) -> Run:
     run = open_run(job)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
     record_run(run)
-    steps.embed_attributes(run)
+    label_set_step.embed_attributes(run)
     for shard in missing_shards(run, list(plan.shards)):
-        if not steps.is_embedded(run, shard):
+        if not embed_step.is_embedded(run, shard):
             with tempfile.TemporaryDirectory() as scratch:
-                steps.embed_shard(run, shard, steps.stage_shard(run, shard, Path(scratch)))
-        steps.score_shard(run, shard)
+                embed_step.embed_shard(
+                    run, shard, stage_step.stage_shard(run, shard, Path(scratch))
+                )
+        score_step.score_shard(run, shard)
     truth = read_truth(str(folder / "truth.csv"), run.labelset)
     publishing.load(run.workspace, job.warehouse_path, truth=truth, archive=run.archive)
     return run

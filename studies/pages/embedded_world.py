@@ -8,7 +8,7 @@ from typing import Any
 
 from lazsl.archive.shard_planning import plan_shards
 from lazsl.evaluation.stored import Known, StoredRun, join_truth, open_stored
-from lazsl.run import steps
+from lazsl.run import embed_step, label_set_step, stage_step
 from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import make_job
 from studies.guide import SEED, draw_world
@@ -74,9 +74,11 @@ def embedded_archive(
     run = open_run(job)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size)
     record_run(run)
-    steps.embed_attributes(run)
+    label_set_step.embed_attributes(run)
     for shard in plan.shards:
-        if not steps.is_embedded(run, shard):
-            steps.embed_shard(run, shard, steps.stage_shard(run, shard, folder / "stage" / shard))
+        if not embed_step.is_embedded(run, shard):
+            embed_step.embed_shard(
+                run, shard, stage_step.stage_shard(run, shard, folder / "stage" / shard)
+            )
     stored = open_stored(job.workspace, run.key)
     return run, stored, join_truth(stored, str(truth))

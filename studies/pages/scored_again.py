@@ -14,7 +14,7 @@ from lazsl.archive.truth import read_truth
 from lazsl.evaluation.trust import Trust, measure_trust
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import write_labels
-from lazsl.run import steps
+from lazsl.run import label_set_step, plan_step, score_step
 from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.run.todo import missing_shards
 from lazsl.scoring.tree import make_tree
@@ -68,9 +68,9 @@ def score_again(base: Run, labels: LabelSet, scoring: Mapping[str, Any], file: P
     changes = {"labels": str(file), "open_set": True, "scoring": dict(scoring)}
     run = open_relabelling(base.workspace, base.key, changes)
     record_run(run)
-    steps.embed_attributes(run, "text")
-    for shard in missing_shards(run, steps.archive_shards(run)):
-        steps.score_shard(run, shard)
+    label_set_step.embed_attributes(run, "text")
+    for shard in missing_shards(run, plan_step.archive_shards(run)):
+        score_step.score_shard(run, shard)
     return run
 
 

@@ -89,7 +89,7 @@ def test_an_interrupted_call_goes_on_where_it_was(
     in_process.label_archive(run, lambda done, total: seen.append((done, total)))
     assert seen[0] == (0, 12) and seen[-1] == (12, 12)  # the first shard of 8 was done
     seen.clear()
-    monkeypatch.setattr("lazsl.run.steps.embed_shard", None)  # nothing is embedded again
+    monkeypatch.setattr("lazsl.run.embed_step.embed_shard", None)  # nothing is embedded again
     in_process.label_archive(run, lambda done, total: seen.append((done, total)))
     assert set(seen) == {(0, 0)}
 

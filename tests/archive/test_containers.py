@@ -35,7 +35,7 @@ from lazsl.archive.versions import UNVERSIONED
 from lazsl.errors import UserError
 from lazsl.fieldguide import IMAGES_DIR, LABELS_FILE
 from lazsl.images.reasons import CHANGED, EMPTY, MISSING, OF_THE_MOMENT, UNREACHABLE, UNREADABLE
-from lazsl.run import steps
+from lazsl.run import embed_step, label_set_step, score_step, stage_step
 from lazsl.run.run import open_run, record_run
 from lazsl.settings import make_job
 from lazsl.store import paths
@@ -145,13 +145,13 @@ def labelled(url: str, place: Path) -> list[tuple[Any, ...]]:
     plan = plan_shards(folder, url, job.suffixes, job.shard_size)
     run = open_run(job, plan.archive)
     record_run(run)
-    steps.embed_attributes(run)
+    label_set_step.embed_attributes(run)
     rows = []
     for shard in plan.shards:
-        if not steps.is_embedded(run, shard):
-            steps.embed_shard(run, shard, steps.stage_shard(run, shard, place / shard))
-        if steps.finished(run, shard) is None:
-            steps.score_shard(run, shard)
+        if not embed_step.is_embedded(run, shard):
+            embed_step.embed_shard(run, shard, stage_step.stage_shard(run, shard, place / shard))
+        if score_step.finished(run, shard) is None:
+            score_step.score_shard(run, shard)
         predictions = folder.read_table(paths.run_table(run.key, "predictions", shard))
         images = folder.read_table(paths.images(run.encoder, run.regions, shard))
         digests = dict(

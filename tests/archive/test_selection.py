@@ -18,7 +18,7 @@ from lazsl.archive.manifest import read_manifest
 from lazsl.archive.selection import Selection, read_selection
 from lazsl.archive.shard_planning import plan_shards
 from lazsl.errors import UserError
-from lazsl.run import steps
+from lazsl.run import plan_step
 from lazsl.run.run import Run, open_relabelling, open_run
 from lazsl.store import keys as identity
 from lazsl.store.folder import Folder
@@ -158,7 +158,7 @@ def test_the_selection_is_scored_anew_without_its_file(both: tuple[Run, Run]) ->
     changes = {"scoring": {"theta": 0.5}}
     again = open_relabelling(part.workspace, part.key, changes)
     assert again.archive == part.archive and again.key != part.key
-    assert steps.archive_shards(again) == steps.archive_shards(part)
+    assert plan_step.archive_shards(again) == plan_step.archive_shards(part)
     with pytest.raises(UserError, match="no such file"):
         open_run(part.job)
 

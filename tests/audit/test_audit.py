@@ -27,7 +27,7 @@ from lazsl.audit import sample as audit
 from lazsl.audit.judging_files import NONE, csv_file, label_studio_config
 from lazsl.cli.commands import app
 from lazsl.errors import UserError
-from lazsl.run import steps
+from lazsl.run import label_set_step, score_step
 from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.run.todo import missing_shards
 from lazsl.store import paths
@@ -252,9 +252,9 @@ def real(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> Place:
     changes = {"scoring": {"theta": 0.3}, "warehouse": None}
     other = open_relabelling(workspace, labelled.key, changes)
     record_run(other)
-    steps.embed_attributes(other)
+    label_set_step.embed_attributes(other)
     for shard in missing_shards(other, paths.done_shards(workspace, labelled.key)):
-        steps.score_shard(other, shard)
+        score_step.score_shard(other, shard)
     path = home / "workspace" / "warehouse.duckdb"
     publishing.load(workspace, path)
     return Place(workspace, path, home)

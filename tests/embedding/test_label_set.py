@@ -16,7 +16,7 @@ from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, load_encoder
-from lazsl.run import steps
+from lazsl.run import label_set_step
 from lazsl.run.run import Run, open_run
 from lazsl.settings import make_job
 from lazsl.store import paths
@@ -73,11 +73,11 @@ def written(folder: Path, name: str, classes: dict[str, list[str]]) -> Path:
 def test_a_workspace_remembers_the_sentences_of_its_label_sets(tmp_path: Path) -> None:
     run = run_of(written(tmp_path, "one.json", {"A": ["a red bill"], "B": ["a tail"]}), tmp_path)
     two = run_of(written(tmp_path, "two.json", {"A": ["a red bill"], "C": ["wings"]}), tmp_path)
-    assert steps.embed_attributes(run, "text")
+    assert label_set_step.embed_attributes(run, "text")
     tables = embedded_before(two.workspace, two.encoder, two.labelset)
     prompts = [prompt for table in tables for prompt in table["prompt"].to_pylist()]
     assert sorted(prompts) == ["A, which is a red bill.", "a photo of a A."]
-    assert steps.embed_attributes(two, "text")
+    assert label_set_step.embed_attributes(two, "text")
     stored = two.workspace.read_table(paths.attributes(two.encoder, two.labels))
     assert stored["prompt"].to_pylist()[1] == "A, which is a red bill."
 
@@ -97,8 +97,8 @@ def test_a_label_set_of_known_sentences_needs_no_model(tmp_path: Path) -> None:
 def test_sentences_that_the_model_cuts_are_said_before_they_are(tmp_path: Path) -> None:
     long = "a bill that is " + "very " * 80 + "long"
     run = run_of(written(tmp_path, "l.json", {"A": [long, "a tail"], "B": ["wings"]}), tmp_path)
-    notice = steps.cut_sentences(run)
+    notice = label_set_step.cut_sentences(run)
     assert notice is not None and "1 of 3 sentences are longer than" in notice
     assert "A, which is a bill that is very" in notice
     short = run_of(written(tmp_path, "s.json", {"A": ["a tail"]}), tmp_path)
-    assert steps.cut_sentences(short) is None
+    assert label_set_step.cut_sentences(short) is None

@@ -18,8 +18,8 @@ from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, load_encoder
+from lazsl.run.plan_step import archive_shards
 from lazsl.run.run import Run
-from lazsl.run.steps import archive_shards
 from lazsl.scoring.embedded import images_alike
 from lazsl.settings import RegionSettings
 from lazsl.store import paths

@@ -28,7 +28,7 @@ from lazsl.evaluation.sections.comparison_section import ComparisonSection
 from lazsl.evaluation.sections.section import plain
 from lazsl.evaluation.stored import join_truth, open_stored, read_images
 from lazsl.evaluation.trust_file import read_trust, trust_notices
-from lazsl.run import steps
+from lazsl.run import plan_step, score_step
 from lazsl.run.run import Run, open_relabelling
 from lazsl.settings import RegionSettings
 from lazsl.store import paths
@@ -262,8 +262,8 @@ def test_a_swept_value_gives_what_relabelling_with_it_gives(evaluation: Evaluati
     for setting, value in (("theta", 0.3), ("epsilon", 0.05), ("gamma", 0.02)):
         scoring = {**stored.job.scoring.model_dump(), setting: value}
         again = open_relabelling(stored.folder, stored.key, {"scoring": scoring})
-        for shard in steps.archive_shards(again):
-            steps.score_shard(again, shard)
+        for shard in plan_step.archive_shards(again):
+            score_step.score_shard(again, shard)
             name = paths.run_table(again.key, "predictions", shard)
             for row in stored.folder.read_table(name).to_pylist():
                 best = evaluation.answers.best[f"{setting} {value:g} LaZSL"][

@@ -17,7 +17,7 @@ from lazsl.explain.explanation import Explanation, explain
 from lazsl.explain.lookup import find_image, find_run
 from lazsl.explain.recomputed import read_attributes, read_stored
 from lazsl.explain.whatif import WhatIf, stored_labelset, what_if
-from lazsl.run import steps
+from lazsl.run import plan_step, score_step
 from lazsl.run.run import Run, open_relabelling, record_run, rescoring
 from lazsl.store.folder import Folder
 from lazsl.warehouse import publishing
@@ -34,8 +34,8 @@ def run(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     changes = {"scoring": scoring, "warehouse": str(home / "warehouse.duckdb")}
     relabelled = open_relabelling(Folder(str(home / "workspace")), labelled.key, changes)
     record_run(relabelled)
-    for shard in steps.archive_shards(relabelled):
-        steps.score_shard(relabelled, shard)
+    for shard in plan_step.archive_shards(relabelled):
+        score_step.score_shard(relabelled, shard)
     truth = read_truth(str(fieldguide.TRUTH_FILE), relabelled.labelset)
     path = relabelled.job.warehouse_path
     publishing.load(

@@ -18,7 +18,7 @@ from lazsl.archive.selection import read_selection
 from lazsl.cli.commands import app
 from lazsl.explain.lookup import find_run
 from lazsl.explain.similar import By, embed_sentence, find_similar
-from lazsl.run import rejects, steps
+from lazsl.run import plan_step, rejects
 from lazsl.run.models import load_model
 from lazsl.run.run import Run
 from lazsl.store import paths
@@ -35,7 +35,7 @@ def expected(labelled: Run) -> list[tuple[float, float, str, int]]:
     """Similarity of the best region, of the whole, image_id and region, most similar first."""
     text = load_model(labelled, "text").encode_sentences([SENTENCE])[0].numpy()
     rows = []
-    for shard in steps.archive_shards(labelled):
+    for shard in plan_step.archive_shards(labelled):
         name = paths.region_embeddings(labelled.encoder, labelled.regions, shard)
         table = labelled.workspace.read_table(name)
         products = vectors_of(table).astype(np.float32) @ text
@@ -91,7 +91,7 @@ def test_the_index_finds_what_is_exact_and_makes_only_what_is_missing(
 ) -> None:
     shutil.copytree(labelled.job.workspace, tmp_path / "workspace")
     workspace = Folder(str(tmp_path / "workspace"))
-    shards = steps.archive_shards(labelled)
+    shards = plan_step.archive_shards(labelled)
     made: list[tuple[int, int]] = []
     with closing(open_warehouse(labelled.job.warehouse_path)) as connection:
         run = find_run(connection, labelled.key, workspace.url)

@@ -29,7 +29,7 @@ from sample import content, copy_sample, label_plainly, small_job
 
 from lazsl.cli.flow import failure
 from lazsl.errors import DamagedError
-from lazsl.run import models, steps
+from lazsl.run import models, plan_step
 from lazsl.run.run import Run, open_run
 from lazsl.run.status import run_status
 from lazsl.store.folder import Folder
@@ -95,7 +95,7 @@ def test_retry_of_a_failed_run_does_only_the_missing_shard(
     poison = block(job, 2)
     state = label_archive(job, return_state=True)
     assert state.is_failed()
-    shard = steps.archive_shards(open_run(job))[1]
+    shard = plan_step.archive_shards(open_run(job))[1]
     assert state.message.startswith(
         f"1 of 3 shards failed: 2 ({shard}): {poison} cannot be written"
     )
@@ -137,7 +137,7 @@ def test_an_error_keeps_its_type_through_task_flow_and_command(
     def damaged(run: Run) -> NoReturn:
         raise DamagedError("https://host/x?sig=abc is damaged; delete it", "manifest", "cut off")
 
-    monkeypatch.setattr(steps, "plan_archive", damaged)
+    monkeypatch.setattr(plan_step, "plan_archive", damaged)
     job = small_job(archive, tmp_path / "workspace")
     state = label_archive(job, return_state=True)
     assert state.message == "https://host/x?sig=*** is damaged; delete it"

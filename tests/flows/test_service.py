@@ -32,7 +32,7 @@ from processes import made_once
 from sample import content, copy_sample, label_plainly, small_job
 
 from lazsl import fieldguide
-from lazsl.run import steps
+from lazsl.run import plan_step
 from lazsl.run.run import open_run
 from lazsl.run.status import run_status
 from lazsl.settings import Job
@@ -427,7 +427,7 @@ def test_retry_pressed_in_the_browser_runs_only_the_missing_shard(
     poison = block(job, 2)
     flow_run = service.start("label-archive", job=parameters(job))
     failed = service.end(flow_run)
-    shard = steps.archive_shards(open_run(job))[1]
+    shard = plan_step.archive_shards(open_run(job))[1]
     assert failed["type"] == "FAILED"
     assert failed["message"].startswith(f"1 of 3 shards failed: 2 ({shard}): {poison} cannot be")
 
@@ -508,7 +508,7 @@ def test_one_run_goes_on_after_a_code_fix_on_another_worker_and_after_a_cancel(
     (first,) = (p for p in psutil.process_iter() if "worker-1" in words_of(p, service.home))
     elsewhere.suspend()
     try:
-        with service.changed("steps.embed_shard(", "steps.embet_shard("):
+        with service.changed("embed_step.embed_shard(", "steps.embet_shard("):
             flow_run = service.start("label-archive", job=parameters(job))
             failed = service.end(flow_run)
     finally:

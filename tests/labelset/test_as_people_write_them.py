@@ -24,7 +24,7 @@ from lazsl.labelset.reading import load_labelset, read_labels
 from lazsl.model import checkpoints
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, load_encoder
-from lazsl.run import steps
+from lazsl.run import label_set_step
 from lazsl.run.run import open_run
 from lazsl.settings import make_job
 
@@ -149,7 +149,7 @@ def test_8_new_sentences_alone_are_embedded_and_every_list_of_names_is_read(
         job = make_job(archive=str(tmp_path / "archive"), labels=labels, model="fieldguide",
                        workspace=str(tmp_path / "workspace"), device="cpu")  # fmt: skip
         embedded.clear()
-        steps.embed_attributes(open_run(job), "text")
+        label_set_step.embed_attributes(open_run(job), "text")
     assert embedded == ["B, which is a red tail."]
     for name, value in {
         "names.txt": "# birds of the pond\nWren\nCoot\n",

@@ -20,9 +20,9 @@ from lazsl.model.checkpoints import find_model
 from lazsl.model.dense import DenseEncoder, coverage, grid_size, make_pooling
 from lazsl.model.encoder import Encoder, load_encoder
 from lazsl.run import models
+from lazsl.run.embed_step import is_embedded
 from lazsl.run.run import open_relabelling, open_run
 from lazsl.run.status import run_status
-from lazsl.run.steps import is_embedded
 from lazsl.settings import RegionSettings, make_job
 
 

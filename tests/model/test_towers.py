@@ -9,7 +9,7 @@ import pytest
 from sample import copy_sample, label_plainly, small_job
 
 from lazsl.model.encoder import Encoder, load_encoder
-from lazsl.run import models, steps
+from lazsl.run import label_set_step, models, plan_step, score_step
 from lazsl.run.run import open_relabelling
 
 
@@ -49,10 +49,10 @@ def test_stored_embeddings_are_relabelled_without_the_vision_tower(
     labels = tmp_path / "labels.json"
     labels.write_text('{"Wren": ["a red crest"], "Jay": ["a long tail"]}')
     again = open_relabelling(run.workspace, run.key, {"labels": str(labels)})
-    steps.embed_attributes(again, "text")
-    [shard] = steps.archive_shards(again)
-    assert steps.score_shard(again, shard)["labelled"] == 2
+    label_set_step.embed_attributes(again, "text")
+    [shard] = plan_step.archive_shards(again)
+    assert score_step.score_shard(again, shard)["labelled"] == 2
     assert loaded == ["both", "text"]
     models._loaded.clear()
-    steps.embed_attributes(again, "text")
+    label_set_step.embed_attributes(again, "text")
     assert loaded == ["both", "text"]

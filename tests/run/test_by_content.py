@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from sample import content, copy_sample, label_plainly, small_job
 
-from lazsl.run import known_content, steps
+from lazsl.run import embed_step, known_content, plan_step, score_step
 from lazsl.run.known_content import KnownContent
 from lazsl.run.run import open_relabelling, record_run
 from lazsl.store import paths
@@ -40,13 +40,13 @@ def test_a_moved_archive_and_copies_cost_no_forward_pass_and_have_the_same_score
 ) -> None:
     archive = copy_sample(tmp_path / "archive", 6, odd=False)
     first = label_plainly(small_job(archive, tmp_path / "w", **FEW), tmp_path / "scratch")
-    assert passes(first) == 6 * 7 and steps.count_copies(first) == 0
+    assert passes(first) == 6 * 7 and embed_step.count_copies(first) == 0
 
     moved = tmp_path / "moved" / "deep"
     shutil.copytree(archive, moved)
     again = small_job(moved.parent, tmp_path / "w", warehouse=str(tmp_path / "b.duckdb"), **FEW)
     second = label_plainly(again, tmp_path / "scratch")
-    assert passes(second) == 0 and steps.count_copies(second) == 6
+    assert passes(second) == 0 and embed_step.count_copies(second) == 6
     for table in ("predictions", "scores", "evidence", "plans"):
         old = without_places(first.job.warehouse_path, table)
         new = without_places(second.job.warehouse_path, table)
@@ -60,7 +60,7 @@ def test_a_moved_archive_and_copies_cost_no_forward_pass_and_have_the_same_score
     for name in ("x.jpg", "y.jpg"):  # twins in one shard
         shutil.copy(new_picture, moved / name)
     third = label_plainly(again, tmp_path / "scratch")
-    assert passes(third) == 7 and steps.count_copies(third) == 6 + 4
+    assert passes(third) == 7 and embed_step.count_copies(third) == 6 + 4
 
 
 def test_a_run_is_scored_again_after_its_label_set_was_taken_away(tmp_path: Path) -> None:
@@ -73,7 +73,9 @@ def test_a_run_is_scored_again_after_its_label_set_was_taken_away(tmp_path: Path
     relabelled = open_relabelling(run.workspace, run.key, {"scoring": {"theta": 0.5}})
     assert relabelled.labels == run.labels and relabelled.key != run.key
     record_run(relabelled, run.key)
-    assert steps.score_shard(relabelled, steps.archive_shards(relabelled)[0])["labelled"] == 2
+    assert (
+        score_step.score_shard(relabelled, plan_step.archive_shards(relabelled)[0])["labelled"] == 2
+    )
 
 
 @pytest.mark.parametrize("name", ["images.parquet", "parquet"])
@@ -88,7 +90,7 @@ def test_content_whose_embeddings_are_damaged_is_embedded_anew(tmp_path: Path, n
         small_job(moved, tmp_path / "w", warehouse=str(tmp_path / "b.duckdb"), **FEW),
         tmp_path / "scratch",
     )
-    assert passes(second) == 7 and steps.count_copies(second) == 0
+    assert passes(second) == 7 and embed_step.count_copies(second) == 0
 
 
 def test_embeddings_of_an_older_lazsl_which_converted_no_colour_are_not_taken(
@@ -103,7 +105,7 @@ def test_embeddings_of_an_older_lazsl_which_converted_no_colour_are_not_taken(
     moved = shutil.copytree(archive, tmp_path / "moved")
     other = small_job(moved, tmp_path / "w", warehouse=str(tmp_path / "b.duckdb"), **FEW)
     second = label_plainly(other, tmp_path / "scratch")
-    assert passes(second) == 7 and steps.count_copies(second) == 0
+    assert passes(second) == 7 and embed_step.count_copies(second) == 0
 
 
 def test_the_index_of_content_is_that_of_a_dictionary(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from sample import content, copy_sample, label_plainly, small_job
 
 from lazsl.images import colour
-from lazsl.run import recoloured, steps, todo
+from lazsl.run import embed_step, plan_step, recoloured, todo
 from lazsl.run.run import Run
 from lazsl.run.status import run_status
 from lazsl.store import paths
@@ -36,7 +36,7 @@ def older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def crops(run: Run) -> list[int]:
-    names = (paths.marker(run.key, shard) for shard in steps.archive_shards(run))
+    names = (paths.marker(run.key, shard) for shard in plan_step.archive_shards(run))
     return [run.workspace.read_record(name)["crops"] for name in names]
 
 
@@ -49,15 +49,15 @@ def test_only_what_looks_otherwise_now_is_embedded_again_and_scored_for_every_ru
     before = content(older.job.warehouse_path)
     again = label_plainly(older.job, tmp_path / "s")
     assert again.key == older.key and content(older.job.warehouse_path) == before
-    assert steps.older_colours(again, steps.archive_shards(again)) == recoloured.NOTICE
+    assert embed_step.older_colours(again, plan_step.archive_shards(again)) == recoloured.NOTICE
     assert run_status(again.workspace, again.key)["older_colours"]
 
     renewed = label_plainly(older.job.model_copy(update={"recolour": True}), tmp_path / "s")
     assert renewed.key == older.key and crops(renewed) == [14, 14]
-    assert steps.older_colours(again, steps.archive_shards(again)) is None
+    assert embed_step.older_colours(again, plan_step.archive_shards(again)) is None
     assert not run_status(again.workspace, again.key)["older_colours"]
-    assert not todo.to_label(renewed, steps.archive_shards(renewed))
-    assert len(todo.missing_shards(other, steps.archive_shards(other))) == 1
+    assert not todo.to_label(renewed, plan_step.archive_shards(renewed))
+    assert len(todo.missing_shards(other, plan_step.archive_shards(other))) == 1
     label_plainly(other.job, tmp_path / "s")
 
     anew = {"workspace": str(tmp_path / "anew")}
@@ -72,7 +72,7 @@ def test_only_what_looks_otherwise_now_is_embedded_again_and_scored_for_every_ru
 def test_a_reject_that_is_tried_again_leaves_the_others_known_as_older(
     older: Run, tmp_path: Path
 ) -> None:
-    shard = steps.archive_shards(older)[0]
+    shard = plan_step.archive_shards(older)[0]
     name = paths.images(older.encoder, older.regions, shard)
     images = recoloured.with_notes(older.workspace.read_table(name))
     assert images["notes"].to_pylist() == [recoloured.OLDER] * 2

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.model.encoder import Encoder
-from lazsl.run import steps, todo
+from lazsl.run import embed_step, label_set_step, plan_step, score_step, stage_step, todo
 from lazsl.run.run import Run
 from lazsl.run.status import run_status
 from lazsl.store import paths
@@ -74,10 +74,10 @@ def test_rejects_of_a_picture_are_final_unless_all_are_asked_for(tmp_path: Path)
     job = small_job(archive, tmp_path / "workspace")
     run = label_plainly(job, tmp_path / "scratch")
     before = reasons(run)
-    assert before and not todo.to_label(run, steps.archive_shards(run))
+    assert before and not todo.to_label(run, plan_step.archive_shards(run))
     everything = run.job.model_copy(update={"retry_rejects": "all"})
     changed = replace(run, job=everything)
-    again = todo.to_label(changed, steps.archive_shards(changed))
+    again = todo.to_label(changed, plan_step.archive_shards(changed))
     assert sum(len(work.again) for work in again) == sum(before.values())
     label_plainly(everything, tmp_path / "scratch")
     assert reasons(run) == before
@@ -125,12 +125,12 @@ def label_shards(run: Run, scratch: Path) -> None:
     from lazsl.run.run import record_run
 
     record_run(run)
-    steps.embed_attributes(run)
+    label_set_step.embed_attributes(run)
     scratch.mkdir(exist_ok=True)
-    for shard in steps.archive_shards(run):
-        if not steps.is_embedded(run, shard):
-            steps.embed_shard(run, shard, steps.stage_shard(run, shard, scratch / shard))
-        steps.score_shard(run, shard)
+    for shard in plan_step.archive_shards(run):
+        if not embed_step.is_embedded(run, shard):
+            embed_step.embed_shard(run, shard, stage_step.stage_shard(run, shard, scratch / shard))
+        score_step.score_shard(run, shard)
 
 
 def test_a_shard_over_its_ceiling_heals_when_the_archive_is_mended(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from lazsl.evaluation.evaluate import evaluate
 from lazsl.evaluation.open_set import open_set_split
 from lazsl.evaluation.trust import measure_trust
 from lazsl.evaluation.trust_file import write_trust
-from lazsl.run import steps
+from lazsl.run import label_set_step, plan_step, score_step
 from lazsl.run.run import Run, open_relabelling, open_run, record_run
 from lazsl.run.todo import missing_shards
 from lazsl.scoring.confidence import confidence
@@ -382,9 +382,9 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
 def score_again(workspace: str, run: str, changes: dict[str, Any]) -> Run:
     again = open_relabelling(Folder(workspace), run, changes)
     record_run(again)
-    steps.embed_attributes(again, "text")
-    for shard in missing_shards(again, steps.archive_shards(again)):
-        steps.score_shard(again, shard)
+    label_set_step.embed_attributes(again, "text")
+    for shard in missing_shards(again, plan_step.archive_shards(again)):
+        score_step.score_shard(again, shard)
     publishing.load(again.workspace, again.job.warehouse_path, [again.key])
     return again
 

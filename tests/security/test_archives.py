@@ -25,7 +25,7 @@ from lazsl.images.decoding import decode
 from lazsl.images.reasons import Reject
 from lazsl.labelset.reading import load_labelset
 from lazsl.run.run import open_run
-from lazsl.run.steps import stage_shard
+from lazsl.run.stage_step import stage_shard
 from lazsl.store.folder import Folder
 
 

@@ -12,8 +12,9 @@ from sample import copy_sample, small_job
 
 from lazsl.archive.shard_planning import plan_shards
 from lazsl.errors import UserError
+from lazsl.run.plan_step import archive_shards
 from lazsl.run.run import Run, open_run
-from lazsl.run.steps import archive_shards, stage_shard
+from lazsl.run.stage_step import stage_shard
 from lazsl.store.folder import Folder
 from lazsl.store.private import kept_key, private_folder
 from lazsl.store.scratch import scratch_folder, spill_folder, sweep_scratch

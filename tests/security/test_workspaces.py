@@ -22,7 +22,7 @@ from lazsl.errors import UserError
 from lazsl.report.make import make_report
 from lazsl.run.into_warehouse import recorded_job
 from lazsl.run.run import Run, open_relabelling, open_run
-from lazsl.run.steps import stage_shard
+from lazsl.run.stage_step import stage_shard
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from lazsl.store.seals import sealed_json

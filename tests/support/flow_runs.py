@@ -9,7 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterFlowRunId
 
 from lazsl.archive.shard_planning import plan_shards
-from lazsl.run import steps
+from lazsl.run import plan_step
 from lazsl.run.run import open_run
 from lazsl.settings import Job
 from lazsl.store import paths
@@ -35,7 +35,7 @@ def flow_run_of(state: Any) -> Any:
 def block(job: Job, number: int) -> Path:
     """Make one shard impossible to write: a folder lies where its embeddings belong."""
     run = open_run(job)
-    shard = steps.archive_shards(run)[number - 1]
+    shard = plan_step.archive_shards(run)[number - 1]
     name = paths.region_embeddings(run.encoder, run.regions, shard)
     poison = Path(job.workspace) / name
     poison.mkdir(parents=True)

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from sample import label_plainly, sample_files, small_job
 
-from lazsl.run import steps
+from lazsl.run import plan_step, score_step
 from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.store.folder import Folder
 from lazsl.warehouse import publishing
@@ -59,8 +59,8 @@ def two_runs(labelled: Run, home: Path) -> Two:
         old.workspace, labelled.key, {**changes, "scoring": scoring.model_dump()}
     )
     record_run(new)
-    for shard in steps.archive_shards(new):
-        steps.score_shard(new, shard)
+    for shard in plan_step.archive_shards(new):
+        score_step.score_shard(new, shard)
     publishing.load(new.workspace, new.job.warehouse_path, [new.key])
     return Two(old, new)
 

@@ -12,7 +12,7 @@ from lazsl.archive import named_archives
 from lazsl.archive.selection import select
 from lazsl.archive.shard_planning import plan_shards
 from lazsl.archive.truth import read_truth
-from lazsl.run import steps, todo
+from lazsl.run import embed_step, label_set_step, score_step, stage_step, todo
 from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import Job, make_job
 from lazsl.warehouse import publishing
@@ -63,13 +63,13 @@ def label_plainly(job: Job, scratch: Path) -> Run:
     named_archives.note(job.archive)
     plan = plan_shards(run.workspace, job.archive, job.suffixes, job.shard_size, only, job.links)
     record_run(run)
-    steps.embed_attributes(run)
+    label_set_step.embed_attributes(run)
     scratch.mkdir(exist_ok=True)
     for work in todo.to_label(run, list(plan.shards)):
         if work.embeds:
-            staged = steps.stage_shard(run, work.shard, scratch / work.shard, work.again)
-            steps.embed_shard(run, work.shard, staged)
-        steps.score_embedded(run, work)
+            staged = stage_step.stage_shard(run, work.shard, scratch / work.shard, work.again)
+            embed_step.embed_shard(run, work.shard, staged)
+        score_step.score_embedded(run, work)
     truth = None if job.truth is None else read_truth(job.truth, run.labelset)
     publishing.load(run.workspace, job.warehouse_path, [run.key], truth=truth, archive=run.archive)
     return run
