@@ -10,17 +10,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import (
-    Force,
-    WarehouseFile,
-    Workspace,
-    app,
-    in_words,
-    out,
-    present_warehouse,
-    warehouse_of,
-)
+from lazsl.cli.app import app, in_words, out
 from lazsl.cli.completing import RunKey
+from lazsl.cli.options import Force, WarehouseFile, Workspace, present_warehouse, warehouse_of
 from lazsl.errors import UserError
 
 audit_app = typer.Typer(

@@ -14,6 +14,7 @@ from lazsl.cli import (  # noqa: F401
     label,
     labels,
     labels_tree,
+    relabel,
     report,
     runs,
     serve,

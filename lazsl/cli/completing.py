@@ -40,7 +40,7 @@ def image_keys(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _first_column(context: typer.Context, file: str, begin: str) -> list[str]:
-    from lazsl.cli.app import warehouse_of
+    from lazsl.cli.options import warehouse_of
     from lazsl.warehouse import sqlfiles
     from lazsl.warehouse.opening import open_warehouse
 

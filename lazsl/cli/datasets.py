@@ -10,8 +10,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import Force, app, in_words, out
+from lazsl.cli.app import app, in_words, out
 from lazsl.cli.labels import note
+from lazsl.cli.options import Force
 
 datasets_app = typer.Typer(
     help="Prepare published benchmarks (ImageNet, CUB, …) for evaluation.", no_args_is_help=True

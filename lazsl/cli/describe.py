@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lazsl.cli.app import assigned, err, in_words, out
+from lazsl.cli.app import err, in_words, out
 from lazsl.cli.labels import counted, is_there, labels_app, note
+from lazsl.cli.options import assigned
 from lazsl.errors import UserError
 from lazsl.visible_text import short, visible
 

@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import Exclude, Labels, Only, Set, app, assigned, in_words, meaning, nested, out
+from lazsl.cli.app import app, in_words, out
+from lazsl.cli.options import Exclude, Labels, Only, Set, assigned, meaning, nested
 from lazsl.errors import UserError
 from lazsl.settings import DEFAULT_MODEL, PRESETS, Job, make_job
 

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from lazsl.cli.app import OpenSet, Workspace, app, err, in_words, meaning, out
+from lazsl.cli.app import app, err, in_words, out
 from lazsl.cli.completing import RunKey
+from lazsl.cli.options import OpenSet, Workspace, meaning
 
 
 @app.command(

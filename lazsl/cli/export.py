@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from lazsl.cli.app import Workspace, app, in_words, out
+from lazsl.cli.app import app, in_words, out
 from lazsl.cli.completing import RunKey
+from lazsl.cli.options import Workspace
 
 
 @app.command(epilog="Example: lazsl export --output vectors")

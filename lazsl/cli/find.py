@@ -10,8 +10,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import WarehouseFile, Workspace, app, err, in_words, out, present_warehouse
+from lazsl.cli.app import app, err, in_words, out
 from lazsl.cli.completing import RunOption
+from lazsl.cli.options import WarehouseFile, Workspace, present_warehouse
 from lazsl.errors import UserError
 from lazsl.visible_text import visible
 

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lazsl.cli.app import Force, app, err, in_words, meaning, out
+from lazsl.cli.app import app, err, in_words, out
+from lazsl.cli.options import Force, meaning
 from lazsl.errors import UserError
 from lazsl.secret_names import without_signature
 from lazsl.visible_text import visible

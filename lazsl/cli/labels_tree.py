@@ -9,8 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lazsl.cli.app import Force, in_words, out
+from lazsl.cli.app import in_words, out
 from lazsl.cli.labels import counted, keep, labels_app
+from lazsl.cli.options import Force
 from lazsl.errors import UserError
 from lazsl.visible_text import short, visible
 

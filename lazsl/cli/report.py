@@ -8,18 +8,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from lazsl.cli.app import (
-    Archive,
-    LakeFolder,
-    WarehouseFile,
-    Workspace,
-    app,
-    err,
-    in_words,
-    out,
-    present_warehouse,
-)
+from lazsl.cli.app import app, err, in_words, out
 from lazsl.cli.completing import RunKey, run_keys
+from lazsl.cli.options import Archive, LakeFolder, WarehouseFile, Workspace, present_warehouse
 
 
 @app.command(epilog="Example: lazsl report fieldguide --against images-55facade")

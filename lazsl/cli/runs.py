@@ -13,7 +13,8 @@ from pydantic_core import PydanticUndefined
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import Workspace, app, in_words, out
+from lazsl.cli.app import app, in_words, out
+from lazsl.cli.options import Workspace
 from lazsl.errors import UserError
 from lazsl.settings import Job
 

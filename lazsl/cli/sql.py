@@ -10,15 +10,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lazsl.cli.app import (
-    LakeFolder,
-    WarehouseFile,
-    Workspace,
-    app,
-    in_words,
-    out,
-    present_warehouse,
-)
+from lazsl.cli.app import app, in_words, out
+from lazsl.cli.options import LakeFolder, WarehouseFile, Workspace, present_warehouse
 from lazsl.errors import UserError, in_one_line
 
 

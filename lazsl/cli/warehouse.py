@@ -9,16 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lazsl.cli.app import (
-    LakeFolder,
-    WarehouseFile,
-    Workspace,
-    app,
-    in_words,
-    out,
-    warehouse_of,
-)
+from lazsl.cli.app import app, in_words, out
 from lazsl.cli.completing import RunKey
+from lazsl.cli.options import LakeFolder, WarehouseFile, Workspace, warehouse_of
 from lazsl.errors import UserError
 
 

@@ -13,8 +13,8 @@ import typer
 from typer.testing import CliRunner
 
 from lazsl.cli import MODULES
-from lazsl.cli.app import meaning
 from lazsl.cli.commands import app
+from lazsl.cli.options import meaning
 from lazsl.cli.runs import described
 from lazsl.settings import Job
 
