@@ -24,7 +24,7 @@ from lazsl.run.run import Run
 from lazsl.run.status import run_status
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import lake, lake_loading, opening, publishing, run_keys, sqlfiles
+from lazsl.warehouse import lake, lake_files, lake_loading, opening, publishing, run_keys, sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
 TABLES = (*lake.SMALL, *lake.LARGE)
@@ -194,7 +194,7 @@ def test_killed_at_every_file_it_writes_readers_see_the_lake_as_it_was_and_a_rep
     places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writes: list[str] = []
-    write, publish = lake_loading._NewFiles._write, lake_loading.write_lake
+    write, publish = lake_files.NewFiles._write, lake_loading.write_lake
 
     def counted(after: int, function: Callable[..., object]) -> Callable[..., object]:
         def call(*given: object) -> object:
@@ -212,7 +212,7 @@ def test_killed_at_every_file_it_writes_readers_see_the_lake_as_it_was_and_a_rep
     for after in range(1, 40):
         writes.clear()
         with monkeypatch.context() as patch:
-            patch.setattr(lake_loading._NewFiles, "_write", counted(after, write))
+            patch.setattr(lake_files.NewFiles, "_write", counted(after, write))
             patch.setattr(lake_loading, "write_lake", counted(after, publish))
             try:
                 publishing.load(places.workspaces[1], path)
@@ -306,7 +306,7 @@ def test_many_small_files_become_one_and_old_ones_go_after_a_day(
     places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lake_loading, "_SHARDS", 1)
-    monkeypatch.setattr(lake_loading, "_SMALL_FILES", 3)
+    monkeypatch.setattr(lake_files, "_SMALL_FILES", 3)
     path = tmp_path / "a.lake"
     for workspace in places.workspaces:
         publishing.load(workspace, path)
