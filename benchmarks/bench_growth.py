@@ -29,7 +29,7 @@ from lazsl.alignment.attributes import PackedAttributes
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.scoring.tables import score_table
 from lazsl.settings import ScoringSettings
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
 
 QUICK = ("--rounds", "1")
 DIMENSION = 512
@@ -59,7 +59,7 @@ def job(folder: Path, images: int, regions: int, shards: int) -> Callable[[], ob
     def work() -> None:
         workspace = folder / uuid.uuid4().hex
         run = labelled(archive, workspace, **changes)
-        publishing.load(run.workspace, run.job.warehouse_path, [run.key])
+        loading.load(run.workspace, run.job.warehouse_path, [run.key])
         shutil.rmtree(workspace)
 
     return work

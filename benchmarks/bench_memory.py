@@ -21,7 +21,7 @@ from bench_stations import labelled
 from figures import Figure, conclude, options
 
 from lazsl import fieldguide
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
 
 WANTED = 1.1
 QUICK = ("--images", "16")
@@ -30,7 +30,7 @@ QUICK = ("--images", "16")
 def label(archive: Path, workspace: Path) -> None:
     """One job in this process; prints its peak memory in MiB."""
     run = labelled(archive, workspace, regions={"count": 16}, shard_size=32)
-    publishing.load(run.workspace, run.job.warehouse_path, [run.key])
+    loading.load(run.workspace, run.job.warehouse_path, [run.key])
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

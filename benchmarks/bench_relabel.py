@@ -53,7 +53,7 @@ from lazsl.store import paths, schemas, seals
 from lazsl.store.folder import Folder
 from lazsl.store.keys import shard_id
 from lazsl.store.vectors import vectors_of
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
 
 CLASSES = (10, 60, 200, 1000)
 CHECKING = 1.03  # of relabelling without digests
@@ -119,7 +119,7 @@ def relabel(run: Run, shards: list[str]) -> None:
         file.unlink()
     with ThreadPoolExecutor(run.job.staged_shards + 1) as pool:
         list(pool.map(lambda shard: score_shard(run, shard), shards))
-    publishing.load(run.workspace, Path(run.job.workspace) / f"{run.key}.duckdb", [run.key])
+    loading.load(run.workspace, Path(run.job.workspace) / f"{run.key}.duckdb", [run.key])
 
 
 def unchecked(work: Callable[[], object]) -> None:

@@ -35,7 +35,7 @@ from lazsl.report.make import make_report
 from lazsl.store import keys as identity
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
 
 FIRST_PAGE = 2.0
 MOST_MIB = 1024
@@ -61,7 +61,7 @@ def write_archive(images: int, folder: Path) -> Path:
             workspace, small, list(classes), range(first, min(images, first + SHARD)), random
         )
     path = folder / "warehouse.duckdb"
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     return path
 
 

@@ -47,7 +47,7 @@ from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import make_job
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing
+from lazsl.warehouse.loading import load as load_warehouse
 
 QUICK = ("--rounds", "1")
 MIB = 2**20
@@ -219,7 +219,7 @@ def loading(folder: Path, rounds: int) -> dict[str, float]:
     files = iter(range(10**6))
 
     def load() -> None:
-        publishing.load(run.workspace, folder / f"{next(files)}.duckdb", [run.key])
+        load_warehouse(run.workspace, folder / f"{next(files)}.duckdb", [run.key])
 
     def read() -> None:
         for name in names:

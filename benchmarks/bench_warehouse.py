@@ -6,7 +6,7 @@ Two synthetic runs of one archive, with the real records and the default setting
 their evidence, 2 whole plans an image, 256 images a shard, 1,000 classes), lie in a workspace as
 Parquet. Each of these in a process of its own, whose peak memory is what the kernel says of it:
 
-- load: the real loader (`lazsl.warehouse.publishing.load`), from nothing to the published file.
+- load: the real loader (`lazsl.warehouse.loading.load`), from nothing to the published file.
 - plain: DuckDB alone, `create table as from read_parquet` of the same files; no check, no shard, no
   transaction, no log. What no loader can be faster than, under the same limit of its memory.
 - ask: every question of `sql/examples`, of the status and the dashboard, and every macro, at the
@@ -39,7 +39,7 @@ from figures import Figure, conclude, file_bytes, kept_or_temporary, options
 
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import opening, publishing, sqlfiles
+from lazsl.warehouse import loading, opening, sqlfiles
 
 CLASSES = 1000
 QUICK = ("--images", "5120")
@@ -71,7 +71,7 @@ def load(folder: Path) -> dict[str, Any]:
         file.unlink()
     truth = pacsv.read_csv(folder / "truth.csv")
     started = time.perf_counter()
-    done = publishing.load(Folder(str(folder)), path, truth=truth, archive=synthetic.ARCHIVE)
+    done = loading.load(Folder(str(folder)), path, truth=truth, archive=synthetic.ARCHIVE)
     seconds = time.perf_counter() - started
     return {"seconds": seconds, "shards": done.shards, "bytes": path.stat().st_size}
 

@@ -26,7 +26,7 @@ from lazsl.nearest_names import nearest
 from lazsl.store import keys, paths, schemas
 from lazsl.store.folder import Folder
 from lazsl.store.named_files import read_given
-from lazsl.warehouse import opening, publishing, sqlfiles
+from lazsl.warehouse import loading, opening, sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
 
@@ -74,7 +74,7 @@ def import_judgements(
         raise UserError(f"{where} has no answer in it; fill in judged_label and import it again")
     if any(judgement.reviewer is None for judgement in judgements) and reviewer is None:
         raise UserError(f"{where} does not say who judged; add --reviewer NAME")
-    publishing.load(workspace, path, runs=[])  # a sample that was just drawn
+    loading.load(workspace, path, runs=[])  # a sample that was just drawn
     with closing(opening.open_warehouse(path)) as connection:
         sample_name = _same(
             [judgement.sample or sample for judgement in judgements], "sample", where
@@ -113,7 +113,7 @@ def import_judgements(
     new = not workspace.exists(file)
     if new:
         workspace.write_table(file, pa.Table.from_pylist(rows, schema=schemas.REVIEWS))
-    publishing.load(workspace, path, runs=[])
+    loading.load(workspace, path, runs=[])
     verdicts = {v: sum(row["verdict"] == v for row in rows) for v in ("right", "wrong", "none")}
     return Imported(batch, sample_name, len(rows), verdicts, new)
 

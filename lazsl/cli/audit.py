@@ -59,7 +59,7 @@ def sample(
     from lazsl.audit import sample as audit
     from lazsl.store.folder import Folder
     from lazsl.store.urls import split_url
-    from lazsl.warehouse import opening, publishing, run_keys
+    from lazsl.warehouse import loading, opening, run_keys
 
     if form is None:
         form = "label-studio" if output.endswith(".json") else "csv"
@@ -71,7 +71,7 @@ def sample(
         run = run_keys.find_run(connection, run)
         classes = judgements.classes_of(connection, run)
     drawn = audit.draw_sample(folder, path, run, images, strata, seed)
-    publishing.load(folder, path, runs=[])
+    loading.load(folder, path, runs=[])
     table = audit.shown(path, drawn)
     place, name = (output, "") if form == "fiftyone" else split_url(output)
     if form == "csv":

@@ -59,12 +59,12 @@ def load(
         raise UserError(
             f"there is no run in {workspace}; label an archive, or name another workspace"
         )
-    from lazsl.warehouse import publishing
+    from lazsl.warehouse import loading
     from lazsl.warehouse.lake import begin_lake
 
     if lake is not None:
         begin_lake(lake)
-    loaded = publishing.load(folder, path, rebuild=rebuild)
+    loaded = loading.load(folder, path, rebuild=rebuild)
     out.say(f"{loaded.shards} shards, {loaded.images} images loaded into {path}")
 
 

@@ -15,8 +15,8 @@ from lazsl.run.recorded_jobs import taken_over
 from lazsl.settings import Job, make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing
-from lazsl.warehouse.publishing import Loaded
+from lazsl.warehouse import loading
+from lazsl.warehouse.loading import Loaded
 
 
 def load_run(workspace: Folder, job: Job, run: str, archive: str) -> Loaded:
@@ -29,13 +29,13 @@ def load_run(workspace: Folder, job: Job, run: str, archive: str) -> Loaded:
         archive: archive key; its images are marked as listed or no longer listed.
 
     Raises:
-        UserError: as `read_truth` and `publishing.load`.
+        UserError: as `read_truth` and `loading.load`.
     """
     truth = None
     if job.truth is not None:
         keys = _keys(workspace, archive)
         truth = read_truth(job.truth, load_labelset(job.labels), job.open_set, keys)
-    return publishing.load(
+    return loading.load(
         workspace,
         job.warehouse_path,
         [run],

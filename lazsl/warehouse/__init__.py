@@ -1,1 +1,1 @@
-"""The DuckDB file: SQL files, opening, run keys, finished shards, loading, publishing, export."""
+"""The warehouse, a DuckDB file or a lake: loading, opening, run keys, SQL files, export."""

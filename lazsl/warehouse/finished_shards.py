@@ -1,4 +1,4 @@
-"""Finished shards of a workspace, read ahead of being loaded (`loading.py`)."""
+"""Finished shards of a workspace, read ahead of being loaded (`shard_loading.py`)."""
 
 from __future__ import annotations
 

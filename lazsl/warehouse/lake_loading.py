@@ -31,8 +31,8 @@ from lazsl.warehouse.lake import (
     write_lake,
 )
 from lazsl.warehouse.lake_files import KEYS, NewFiles, table_of_keys
-from lazsl.warehouse.loading import load_these, note_versions, refuse_double, unchanged
 from lazsl.warehouse.not_loaded import Finished, News, mark, unloaded
+from lazsl.warehouse.shard_loading import load_these, note_versions, refuse_double, unchanged
 from lazsl.warehouse.sqlfiles import CONFIG, Connection
 
 _SHARDS, _MOST_SHARDS = 256, 2048  # that go into one file of every table

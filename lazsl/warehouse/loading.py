@@ -1,300 +1,230 @@
-"""How finished shards get into the loader's file.
+"""Load what a workspace holds into the DuckDB warehouse.
 
-Some shards are one transaction: read ahead, each checked against its marker, then all of them or
-nothing. (Every statement and every commit costs the same for one shard as for many.)
+DuckDB gives a file to one writer or to many readers. So the loader writes in a file of its own
+(`loader_file.py`) and publishes it whole:
+
+    warehouse.duckdb           what everybody reads; never changed in place, only replaced
+    warehouse.loading.duckdb   the loader's; there only while a load is under way or was cut off
+    .warehouse.duckdb.lock     held by the one loader
+
+A load that finds the loader's file goes on in it; otherwise it starts from a copy of the published
+file. When every finished shard is in, the loader's file is closed and renamed over the published
+one. Readers keep the version they opened. A shard is one transaction, so a kill at any moment costs
+the work on one shard at most. Disk: one file at rest, two during a load.
+
+A warehouse may be a lake instead (`lake_loading.py`), a folder to which loads only add.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from typing import Any
+import os
+import shlex
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from lazsl.errors import DamagedError, UserError
-from lazsl.store import damage, paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import sqlfiles
-from lazsl.warehouse.finished_shards import (
-    READERS,
-    TOGETHER,
-    Reading,
-    Refused,
-    RunRefused,
-    Shard,
-    read_ahead,
-    read_columns,
-    relations,
+from lazsl.store.scratch import scratch_folder
+from lazsl.warehouse.interruption import interruptible
+from lazsl.warehouse.lake_loading import load_lake
+from lazsl.warehouse.loader_file import (
+    only_loader,
+    open_file,
+    prepare_file,
+    publish_file,
+    write_ahead_log,
 )
-from lazsl.warehouse.not_loaded import Finished, News, unloaded
-from lazsl.warehouse.sqlfiles import Connection, first_line
+from lazsl.warehouse.not_loaded import News, check_truth, mark, unloaded, would_mark
+from lazsl.warehouse.opening import (
+    Busy,
+    current_definitions,
+    definitions_of,
+    is_damage,
+    open_any_version,
+)
+from lazsl.warehouse.shard_loading import load_shards
+from lazsl.warehouse.sqlfiles import first_line
+from lazsl.warehouse.warehouse_presence import check_on_disk, is_lake
+from lazsl.warehouse.workspace_contents import gather, keep_truth
+
+PATIENCE = 900.0
+"""Seconds that a load waits for another one."""
 
 log = logging.getLogger(__name__)
 
-_PROMPTS = ["class_index", "class", "attribute_index", "attribute", "prompt"]
+
+@dataclass(frozen=True)
+class Loaded:
+    """What one load did."""
+
+    shards: int
+    """Shards that were loaded now."""
+    images: int
+    """Images listed in these shards."""
+    published: bool
+    """False: nothing was new, and the published file was not touched."""
 
 
-_WRONG = (
-    *(Refused, KeyError, ValueError, TypeError, AttributeError),
-    *(DamagedError, FileNotFoundError, pa.ArrowException, duckdb.DataError),
-)
-"""What is wrong with a shard and not with the disk."""
+def load(
+    workspace: Folder,
+    path: Path,
+    runs: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    listed: Mapping[str, pa.Table] | None = None,
+    truth: pa.Table | None = None,
+    archive: str | None = None,
+    rebuild: bool = False,
+    patience: float = PATIENCE,
+) -> Loaded:
+    """What was loaded: every finished shard of the workspace that the warehouse did not hold yet.
 
-
-def load_shards(
-    connection: Connection, news: News, progress: Callable[[int, int], None] | None
-) -> tuple[int, int, list[str]]:
-    """Shards loaded, images in them, and a sentence for every shard that was refused.
-
-    A shard that was made anew replaces what was loaded of it. What of a refused shard is damaged is
-    set aside, so that it counts as missing and is made anew.
-    """
-    unsure = unloaded(connection, news)
-    same = unchanged(news.workspace, unsure)
-    todo = [finished for finished in unsure if finished not in same]
-    boxed = set(sqlfiles.run(connection, "load/boxes_done.sql").fetchall())
-    loaded, images, refused = load_these(connection, news, todo, boxed, progress)
-    note_versions(connection, news, unsure)
-    return loaded, images, refused
-
-
-def load_these(
-    connection: Connection,
-    news: News,
-    todo: Sequence[Finished],
-    boxed: set[tuple[str, str, str]],
-    progress: Callable[[int, int], None] | None,
-) -> tuple[int, int, list[str]]:
-    """What `load_shards` returns, of these shards.
+    Loading twice changes nothing; cut off at any moment and repeated, it ends in the same content.
 
     Args:
-        connection: to the loader's file.
-        news: what they are of.
-        todo: the shards.
-        boxed: encoder, regions and shard of boxes that are there already.
+        workspace: where the runs are.
+        path: the warehouse, on a local disk.
+        runs: run keys to load; None loads all of the workspace.
         progress: called after every shard with the shards done and the shards to do.
+        listed: per archive key, a table whose column `image_id` has everything that is listed now;
+            the images of that archive are marked accordingly.
+        truth: columns `key` and `label`; replaces what was known of `archive`.
+        archive: key of the archive that `truth` speaks of; it is kept in the workspace.
+        rebuild: start from an empty file; the one that is there is set aside.
+        patience: seconds to wait for another load.
+
+    What no argument says of listings and truth is taken from the workspace.
+
+    Raises:
+        UserError: another load takes longer; a run is unknown; truth contradicts itself; a finished
+            shard does not add up or misses a file (all others are loaded and published first);
+            the disk is full.
     """
-    jobs = news.records
-    anew = {(finished.run, finished.shard) for finished in todo if finished.row is not None}
-    for finished in todo:
-        if finished.row is not None:
-            boxed.discard(
-                (jobs[finished.run]["encoder"], jobs[finished.run]["regions"], finished.shard)
-            )
-    done = images = 0
-    refused: list[str] = []
-    names = [(finished.run, finished.shard) for finished in todo]
-    for read, unreadable in _batches(read_ahead(news.workspace, names, jobs, boxed)):
-        wrong = _load(connection, news.workspace, jobs, read, anew)
-        for shard in read:
-            if shard not in wrong:
-                images += shard.images
-                job = jobs[shard.run]
-                boxed.add((job["encoder"], job["regions"], shard.name))
-        for run, name, error in [*unreadable, *wrong.values()]:
-            refused.append(_sentence(run, name, error))
-            _set_aside(news.workspace, run, name, error)
-        for _ in range(len(read) + len(unreadable)):
-            done += 1
-            if progress is not None:
-                progress(done, len(todo))
-    loaded = done - len(refused)
-    doubled = [sentence for run in jobs for sentence in _refuse_doubled(connection, news, run)]
-    return loaded - len(doubled), images, refused + doubled
+    if truth is not None and archive is None:
+        raise ValueError("truth needs the key of the archive it speaks of")
+    check_on_disk(path)
+    check_truth(truth)
+    if truth is not None and archive is not None:
+        keep_truth(workspace, archive, truth)
+    path = path.resolve()
+    lake = is_lake(path)
+    working = path.with_name(f"{path.stem}.loading{path.suffix}")
+    with (
+        only_loader(path, patience),
+        _in_words(path),
+        interruptible(),
+        scratch_folder(f"load-{uuid.uuid4().hex}") as scratch,
+    ):
+        news = gather(workspace, runs, dict(listed or {}), scratch)
+        if lake:
+            if rebuild:
+                _set_lake_aside(path)
+            counts = load_lake(path, news, progress)
+            _complain(news, counts.unmarked, counts.shards, counts.refused)
+            return Loaded(counts.shards, counts.images, counts.published)
+        if rebuild:
+            set_aside(path, working)
+        elif _is_damaged(path):
+            raise UserError(_damaged(path))
+        if not working.exists():
+            if path.exists() and not _is_behind(path, news):
+                if news.damaged:
+                    raise UserError("; ".join(news.damaged[:3]))
+                return Loaded(shards=0, images=0, published=False)
+            prepare_file(path, working)
+        with closing(open_file(working)) as connection:
+            loaded, images, refused = load_shards(connection, news, progress)
+            unmarked = mark(connection, news)
+            connection.checkpoint()
+        publish_file(working, path)
+    _complain(news, unmarked, loaded, refused)
+    return Loaded(loaded, images, published=True)
 
 
-def note_versions(connection: Connection, news: News, finished: Sequence[Finished]) -> None:
-    """Remember as which versions the markers of these shards were looked at."""
-    for run in news.records:
-        rows = [
-            {"shard": each.shard, "version": each.version} for each in finished if each.run == run
-        ]
-        versions = pa.Table.from_pylist(rows, schema=_VERSIONS)
-        with sqlfiles.registered(connection, {"new_versions": versions}):
-            sqlfiles.run(connection, "load/versions.sql", run=run)
+def _complain(news: News, unmarked: list[str], loaded: int, refused: list[str]) -> None:
+    """Raise UserError if something of the workspace could not be loaded; all else is."""
+    wrong = [*news.damaged, *unmarked]
+    if refused:
+        wrong.append(
+            f"{len(refused)} of {loaded + len(refused)} finished shards cannot be loaded: "
+            + "; ".join(refused[:3])
+            + ("; ..." if len(refused) > 3 else "")
+            + " (all others are loaded; label or relabel again, and what is missing is made anew)"
+        )
+    if wrong:
+        raise UserError("; ".join(wrong[:3]))
 
 
-_VERSIONS = pa.schema([("shard", pa.string()), ("version", pa.string())])
+def _set_lake_aside(path: Path) -> None:
+    """Rename a lake's folder, so that the next load makes it from the workspace alone."""
+    if path.exists():
+        aside = path.with_name(f"{path.stem}.before-rebuild{path.suffix}")
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(path, aside)
+        log.warning("the lake that was there is kept as %s", aside)
 
 
-def unchanged(workspace: Folder, unsure: Sequence[Finished]) -> set[Finished]:
-    """Those of the shards whose marker says what the warehouse has, whatever file it is in now."""
-
-    def same(finished: Finished) -> bool:
-        if finished.row is None:
-            return False
-        try:
-            name = paths.marker(finished.run, finished.shard)
-            marker = workspace.read_record(name, paths.MARKER_FIELDS)
-            moment = round(datetime.fromisoformat(marker["finished"]).timestamp() * 1e6)
-        except (DamagedError, FileNotFoundError, TypeError, ValueError):
-            return False
-        counts = tuple(marker[name] for name in ("listed", "labelled", "rejected"))
-        return bool((moment, *counts) == finished.row[2:])
-
-    with ThreadPoolExecutor(READERS) as pool:
-        known = list(pool.map(same, unsure))
-    return {finished for finished, is_same in zip(unsure, known, strict=True) if is_same}
-
-
-def _set_aside(workspace: Folder, run: str, shard: str, error: Exception) -> None:
-    """Have a refused shard made anew: what is damaged, or else its completion marker, goes."""
-    damaged = error.__cause__ if isinstance(error, RunRefused) else error
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """What a disk without room, or without memory, makes of a load, in one sentence."""
     try:
-        if isinstance(damaged, DamagedError) and workspace.exists(damaged.name):
-            damage.set_aside(workspace, damaged)
-        if not isinstance(error, RunRefused):
-            workspace.set_aside(paths.marker(run, shard))
-    except UserError as trouble:
-        log.warning("%s", trouble)  # a workspace that may only be read
+        yield
+    except (OSError, duckdb.Error) as error:
+        if isinstance(error, duckdb.Error) and is_damage(error):
+            raise UserError(_damaged(path)) from None
+        if not isinstance(error, OSError | duckdb.OperationalError | duckdb.FatalException):
+            raise
+        raise UserError(
+            f"the load into {path} was cut off ({first_line(error)}): make room on the disk, then "
+            "load again; it resumes where it stopped"
+        ) from None
 
 
-def _refuse_doubled(connection: Connection, news: News, run: str) -> list[str]:
-    """Take out again what brought an image into the run a second time; a sentence for each."""
-    sentences = []
-    while doubled := sqlfiles.run(connection, "load/doubled.sql", run=run).fetchall():
-        sentences.append(refuse_double(connection, news, run, *doubled[0]))
-    return sentences
-
-
-def refuse_double(
-    connection: Connection, news: News, run: str, shard: str, images: int, example: str, other: str
-) -> str:
-    """Take out again a shard that brought images into the run a second time; a sentence on it."""
-    with sqlfiles.transaction(connection):
-        forget(connection, run, pa.table({"shard": [shard]}))
+def _damaged(path: Path) -> str:
     return (
-        f"shard {shard} of run {run}: {images} of its images, such as {example}, are in shard "
-        f"{other} already (two planners once cut the archive at the same time?); to leave it "
-        f"out, delete {news.workspace.path(paths.marker(run, shard))}"
+        f"{path} is damaged: lazsl load --rebuild --warehouse {shlex.quote(str(path))} sets it "
+        "aside and makes it anew from the workspace"
     )
 
 
-def forget(connection: Connection, run: str, shards: pa.Table) -> None:
-    """Take out what was loaded of some shards of a run."""
-    with sqlfiles.registered(connection, {"forgotten": shards}):
-        for table in (*schemas.RUN_TABLES, "rejects", "shards"):
-            sqlfiles.run(connection, f"load/forget_{table}.sql", run=run)
-
-
-Wrong = tuple[str, str, Exception]
-"""Run and shard that cannot be loaded, and why."""
-
-
-def _batches(readings: Iterable[Reading]) -> Iterator[tuple[list[Shard], list[Wrong]]]:
-    """Shards of one run that are loaded together, and those that cannot be read."""
-    read: list[Shard] = []
-    refused: list[Wrong] = []
-    for reading in readings:
-        try:
-            shard = reading.result()
-        except _WRONG as error:
-            refused.append((reading.run, reading.name, error))
-            continue
-        # Boxes are read for all of them, or for none.
-        alike = not read or (read[0].run, read[0].tables.keys()) == (shard.run, shard.tables.keys())
-        if not alike or sum(s.images for s in read) + shard.images > TOGETHER:
-            yield read, refused
-            read, refused = [], []
-        read.append(shard)
-    yield read, refused
-
-
-def _load(
-    connection: Connection,
-    workspace: Folder,
-    jobs: Mapping[str, Any],
-    shards: Sequence[Shard],
-    anew: Collection[tuple[str, str]],
-) -> dict[Shard, Wrong]:
-    """Why some of the shards were refused; the others are in the warehouse.
-
-    They are loaded in one transaction; if that fails, each in its own.
-    """
-    if not shards:
-        return {}
+def _is_damaged(path: Path) -> bool:
+    """True when the published file cannot be opened for what it holds."""
+    if not path.is_file():
+        return False
     try:
-        _load_together(connection, workspace, jobs[shards[0].run], shards, anew)
-    except _WRONG as error:
-        if len(shards) == 1:
-            return {shards[0]: (shards[0].run, shards[0].name, error)}
-        alone = [_load(connection, workspace, jobs, [shard], anew) for shard in shards]
-        return {shard: why for refused in alone for shard, why in refused.items()}
-    return {}
+        open_any_version(path).close()
+    except Busy:
+        return False
+    except DamagedError:
+        return True
+    return False
 
 
-def _sentence(run: str, shard: str, error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"shard {shard} of run {run}: its marker or run.json lacks {error}"
-    if isinstance(error, DamagedError):
-        return f"shard {shard} of run {run}: its file {error.name} is damaged: {error.why}"
-    return f"shard {shard} of run {run}: {first_line(error)}"
+def set_aside(path: Path, working: Path) -> None:
+    """Rename a warehouse, so that the next load makes it from the workspace alone."""
+    for leftover in (working, write_ahead_log(working), write_ahead_log(path)):
+        leftover.unlink(missing_ok=True)
+    if path.exists():
+        aside = path.with_name(f"{path.stem}.before-rebuild{path.suffix}")
+        os.replace(path, aside)
+        log.warning("the warehouse that was there is kept as %s", aside)
 
 
-def _load_together(
-    connection: Connection,
-    workspace: Folder,
-    job: dict[str, Any],
-    shards: Sequence[Shard],
-    anew: Collection[tuple[str, str]],
-) -> None:
-    """Load shards of one run; after an exception nothing of any is in the warehouse, but what was
-    there before of those in `anew` (run, shard)."""
-    read = relations(shards)
-    run, archive = job["run"], job["archive"]
-    replaced = pa.table({"shard": [s.name for s in shards if (run, s.name) in anew]})
-    with sqlfiles.registered(connection, read), sqlfiles.transaction(connection):
-        problems = sqlfiles.run(connection, "load/check.sql").fetchall()
-        if "new_regions" in read:
-            problems += sqlfiles.run(connection, "load/check_regions.sql").fetchall()
-        if problems:
-            raise Refused(
-                "it does not add up: "
-                + ", ".join(
-                    f"{what}: {wanted} but {actual}" for _, what, wanted, actual in problems
-                )
-            )
-        if len(replaced):
-            forget(connection, run, replaced)
-        _load_run(connection, workspace, job)
-        sqlfiles.run(connection, "load/images.sql", archive=archive)
-        sqlfiles.run(connection, "load/images_decoded.sql", archive=archive)
-        if "new_regions" in read:
-            embedding = {"encoder": job["encoder"], "regions": job["regions"]}
-            if len(replaced):
-                with sqlfiles.registered(connection, {"forgotten": replaced}):
-                    sqlfiles.run(connection, "load/forget_regions.sql", **embedding)
-            sqlfiles.run(connection, "load/regions.sql", **embedding)
-        for table in (*schemas.RUN_TABLES, "rejects", "shards"):
-            sqlfiles.run(connection, f"load/{table}.sql", run=run)
-
-
-def _load_run(connection: Connection, workspace: Folder, job: dict[str, Any]) -> None:
-    """The run's own row and its label set, with the first of its shards."""
-    if sqlfiles.run(connection, "load/run_done.sql", run=job["run"]).fetchall()[0][0]:
-        return
-    name = paths.attributes(job["encoder"], job["labels"])
+def _is_behind(path: Path, news: News) -> bool:
+    """True when the published warehouse lacks something."""
     try:
-        attributes = read_columns(workspace, name, _PROMPTS)
-    except DamagedError as error:
-        raise RunRefused(f"the label set in {name} is damaged: {error.why}") from error
-    except Refused:
-        raise RunRefused(f"the label set in {name} is missing") from None
-    plain = ("run", "archive", "archive_url", "encoder", "regions", "labels", "model")
-    sqlfiles.run(
-        connection,
-        "load/run.sql",
-        **{name: job[name] for name in plain},
-        classes=job["classes"],
-        attributes=job["attributes"],
-        job=json.dumps(job["job"], ensure_ascii=False),
-        software=json.dumps(job["software"], ensure_ascii=False),
-        created=job["created"],
-    )
-    with sqlfiles.registered(connection, {"new_attributes": attributes}):
-        sqlfiles.run(connection, "load/attributes.sql", labels=job["labels"])
+        connection = open_any_version(path)
+    except Busy:
+        return True
+    with closing(connection):
+        if definitions_of(connection, path) != current_definitions():
+            return True
+        return bool(unloaded(connection, news)) or would_mark(connection, news)

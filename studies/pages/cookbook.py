@@ -31,7 +31,7 @@ from lazsl.run import embed_step, label_set_step, score_step, stage_step
 from lazsl.run.run import Run, open_run, record_run
 from lazsl.run.todo import missing_shards
 from lazsl.settings import make_job
-from lazsl.warehouse import publishing, sqlfiles
+from lazsl.warehouse import loading, sqlfiles
 from lazsl.warehouse.export import readable
 from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import CONFIG
@@ -256,7 +256,7 @@ def labelled(folder: Path, labels: str, **changes: Any) -> Run:
                 )
         score_step.score_shard(run, shard)
     truth = read_truth(str(folder / "truth.csv"), run.labelset)
-    publishing.load(run.workspace, job.warehouse_path, truth=truth, archive=run.archive)
+    loading.load(run.workspace, job.warehouse_path, truth=truth, archive=run.archive)
     return run
 
 

@@ -33,7 +33,7 @@ from lazsl.run.todo import missing_shards
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from lazsl.visible_text import guarded, unguarded
-from lazsl.warehouse import opening, publishing, sqlfiles
+from lazsl.warehouse import loading, opening, sqlfiles
 
 Row = dict[str, Any]
 
@@ -56,7 +56,7 @@ class Place:
         sample = audit.draw_sample(
             self.workspace, self.path, self.fake.run, images, by=by, seed=seed
         )
-        publishing.load(self.workspace, self.path, runs=[])
+        loading.load(self.workspace, self.path, runs=[])
         return sample
 
     def sheet(self, sample: pa.Table, judge: Callable[[Row], str]) -> str:
@@ -82,7 +82,7 @@ def make_place(home: Path, workspace: str, images: int = 60) -> Place:
     folder = Folder(workspace)
     fake = fake_run.write_run(folder, run="run-a", images=images, shard_size=20)
     path = home / "warehouse.duckdb"
-    publishing.load(folder, path)
+    loading.load(folder, path)
     return Place(folder, path, home, fake)
 
 
@@ -256,7 +256,7 @@ def real(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> Place:
     for shard in missing_shards(other, paths.done_shards(workspace, labelled.key)):
         score_step.score_shard(other, shard)
     path = home / "workspace" / "warehouse.duckdb"
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     return Place(workspace, path, home)
 
 
@@ -356,7 +356,7 @@ def test_a_warehouse_that_is_built_anew_has_all_judgements_again(
         other_place.ask("from samples order by all"),
     )
     other_place.path.unlink()
-    publishing.load(other_place.workspace, other_place.path)
+    loading.load(other_place.workspace, other_place.path)
     after = (
         other_place.ask("from reviews order by all"),
         other_place.ask("from samples order by all"),
@@ -393,19 +393,19 @@ def test_cut_off_between_keeping_and_loading_the_next_load_brings_judgements_in(
             here.imported(sheet)
     assert here.workspace.names("reviews") == [] and here.ask("from reviews") == []
     with monkeypatch.context() as patch:
-        real_load, calls = publishing.load, []
+        real_load, calls = loading.load, []
 
         def load(*arguments: Any, **options: Any) -> Any:
             calls.append(arguments)
             return real_load(*arguments, **options) if len(calls) == 1 else _cut_off()
 
-        patch.setattr(publishing, "load", load)
+        patch.setattr(loading, "load", load)
         with pytest.raises(KeyboardInterrupt):
             here.imported(sheet)
     assert len(here.workspace.names("reviews")) == 1 and here.ask("from reviews") == []
-    assert publishing.load(here.workspace, here.path).published
+    assert loading.load(here.workspace, here.path).published
     assert len(here.ask("from reviews")) == 20
-    assert not publishing.load(here.workspace, here.path).published
+    assert not loading.load(here.workspace, here.path).published
 
 
 def _cut_off(*arguments: Any) -> Any:
@@ -417,7 +417,7 @@ def test_a_later_run_and_a_removed_image_leave_judgements_alone(here: Place) -> 
     before = here.ask("from reviews order by all")
     fake_run.write_run(here.workspace, run="run-b", images=60, shard_size=20, seed=3)
     listed = pa.table({"image_id": [row["image_id"] for row in here.fake.images[5:]]})
-    publishing.load(here.workspace, here.path, listed={"archive-1": listed})
+    loading.load(here.workspace, here.path, listed={"archive-1": listed})
     assert here.ask("from reviews order by all") == before
     judged = {row[0]: row[1] for row in here.ask("select key, judged_label from reviews")}
     calls = dict(here.ask("select key, label from labelled where run = 'run-b' and listed"))
@@ -462,7 +462,7 @@ def hostile(tmp_path: Path) -> Place:
     folder = Folder(str(tmp_path / "workspace"))
     classes = {name: ["=an attribute", "another"] for name in words}
     fake = fake_run.write_run(folder, run="run-a", images=60, shard_size=20, classes=classes)
-    publishing.load(folder, tmp_path / "warehouse.duckdb")
+    loading.load(folder, tmp_path / "warehouse.duckdb")
     return Place(folder, tmp_path / "warehouse.duckdb", tmp_path, fake)
 
 

@@ -38,10 +38,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     job = small_job(archive, folder / "workspace", truth=truth)
     run = label_plainly(job, folder / "scratch")
     from lazsl.archive.truth import read_truth
-    from lazsl.warehouse import publishing
+    from lazsl.warehouse import loading
 
     table = read_truth(truth, run.labelset)
-    publishing.load(run.workspace, job.warehouse_path, truth=table, archive=run.archive)
+    loading.load(run.workspace, job.warehouse_path, truth=table, archive=run.archive)
     return folder / "workspace"
 
 

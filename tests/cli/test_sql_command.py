@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from lazsl.cli import sql_shell
 from lazsl.cli.commands import app
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
 from lazsl.warehouse.catalog import read_catalog
 from lazsl.warehouse.opening import open_warehouse
 from lazsl.warehouse.sqlfiles import Connection
@@ -29,7 +29,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("asked")
     workspace = Folder(str(home / "workspace"))
     fake_run.write_run(workspace)
-    publishing.load(workspace, home / "warehouse.duckdb")
+    loading.load(workspace, home / "warehouse.duckdb")
     return home / "warehouse.duckdb"
 
 

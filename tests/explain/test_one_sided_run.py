@@ -20,7 +20,7 @@ from lazsl.explain.whatif import WhatIf, stored_labelset, what_if
 from lazsl.run import plan_step, score_step
 from lazsl.run.run import Run, open_relabelling, record_run, rescoring
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
 from lazsl.warehouse.opening import open_warehouse
 
 IMAGE = "1858/plate-001.jpg"
@@ -38,7 +38,7 @@ def run(labelled: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
         score_step.score_shard(relabelled, shard)
     truth = read_truth(str(fieldguide.TRUTH_FILE), relabelled.labelset)
     path = relabelled.job.warehouse_path
-    publishing.load(
+    loading.load(
         relabelled.workspace, path, [relabelled.key], truth=truth, archive=relabelled.archive
     )
     return relabelled

@@ -24,7 +24,7 @@ from lazsl.settings import Job
 from lazsl.store import paths
 from lazsl.store.checking import check_workspace
 from lazsl.store.folder import DAMAGED, Folder
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
 from lazsl.warehouse.opening import open_warehouse
 
 PICTURES = 11
@@ -86,7 +86,7 @@ class Place:
 
     def load(self, into: Path | None = None, rebuild: bool = False) -> None:
         """Load all that is finished."""
-        publishing.load(self.folder, into or self.warehouse, rebuild=rebuild)
+        loading.load(self.folder, into or self.warehouse, rebuild=rebuild)
 
     def check(self) -> None:
         """Have damaged artifacts set aside."""

@@ -11,7 +11,7 @@ import pytest
 from lazsl.report.dashboard import news, read_dashboard
 from lazsl.report.differences import settings_that_differ, words_that_differ
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
 from lazsl.warehouse.opening import open_warehouse
 
 CHANGED = {
@@ -30,7 +30,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         workspace, run="run-b", images=40, labels="labels-2", classes=CHANGED, seed=1,
         created="2026-02-02T03:04:05+00:00",
     )  # fmt: skip
-    publishing.load(workspace, home / "warehouse.duckdb")
+    loading.load(workspace, home / "warehouse.duckdb")
     return home / "warehouse.duckdb"
 
 

@@ -19,7 +19,7 @@ from lazsl.audit.sample import draw_sample
 from lazsl.report.make import make_report
 from lazsl.report.site import visible
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
 from lazsl.warehouse.opening import open_warehouse
 
 CLASSES = list(fake_run.CLASSES)
@@ -53,9 +53,9 @@ def place(tmp_path: Path) -> Place:
     workspace = Folder(str(tmp_path / "workspace"))
     warehouse = tmp_path / "warehouse.duckdb"
     run = fake_run.write_run(workspace, images=50, shard_size=20, abstain_every=7).run
-    publishing.load(workspace, warehouse)
+    loading.load(workspace, warehouse)
     sample = draw_sample(workspace, warehouse, run, DRAWN, by=())
-    publishing.load(workspace, warehouse, runs=[])
+    loading.load(workspace, warehouse, runs=[])
     make_report(warehouse, run, str(tmp_path / "site"), images=10, previews=False)
     return Place(workspace, warehouse, tmp_path / "site", run, sample)
 

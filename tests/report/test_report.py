@@ -448,9 +448,9 @@ def test_runs_of_two_archives_are_not_compared(two: Two, tmp_path: Path) -> None
     path = tmp_path / "both.duckdb"
     shutil.copy(two.warehouse, path)
     path.chmod(0o644)
-    from lazsl.warehouse import publishing
+    from lazsl.warehouse import loading
 
-    publishing.load(run.workspace, path)
+    loading.load(run.workspace, path)
     with pytest.raises(UserError, match="is of another archive"):
         make_report(path, two.new.key, str(tmp_path / "site"), against=run.key)
 

@@ -86,7 +86,7 @@ def test_killed_at_random_moments_and_run_again_it_ends_the_same(
 ) -> None:
     # A fork server that has the imports already: most of a child's life is then the job itself.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lazsl.run.run", "lazsl.warehouse.publishing"])
+    context.set_forkserver_preload(["lazsl.run.run", "lazsl.warehouse.loading"])
     moments = random.Random(20)
 
     def child() -> multiprocessing.process.BaseProcess:

@@ -36,7 +36,7 @@ from lazsl.settings import ScoringSettings, make_job
 from lazsl.store import keys as identity
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing, run_keys, sqlfiles
+from lazsl.warehouse import loading, run_keys, sqlfiles
 from lazsl.warehouse.opening import open_warehouse
 
 TABLES = ("scores", "evidence", "plans")
@@ -189,7 +189,7 @@ def abstaining(tmp_path: Path) -> Iterator[tuple[fake_run.FakeRun, duckdb.DuckDB
             "label": [names[i % 4] for i in range(len(fake.images))],
         }
     )
-    publishing.load(workspace, path, truth=truth, archive="archive-1")
+    loading.load(workspace, path, truth=truth, archive="archive-1")
     with open_warehouse(path) as connection:
         yield fake, connection
 
@@ -271,7 +271,7 @@ def test_a_shard_whose_abstained_images_have_labels_is_refused(tmp_path: Path) -
     forced = table.set_column(at, table.schema.field(at), pa.array(["wren"] * len(table)))
     workspace.write_table(name, forced)
     with pytest.raises(UserError, match=r"predictions without a label|is damaged"):
-        publishing.load(workspace, tmp_path / "warehouse.duckdb")
+        loading.load(workspace, tmp_path / "warehouse.duckdb")
 
 
 # Warehouses and workspaces from before there was abstaining
@@ -281,7 +281,7 @@ def test_a_warehouse_of_version_1_is_brought_up_to_date_by_the_next_load(tmp_pat
     workspace = Folder(str(tmp_path / "workspace"))
     fake_run.write_run(workspace)
     path = tmp_path / "warehouse.duckdb"
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     wanted = _rows(path)
     _as_version_1(path)
     with pytest.raises(
@@ -290,13 +290,13 @@ def test_a_warehouse_of_version_1_is_brought_up_to_date_by_the_next_load(tmp_pat
         open_warehouse(path)
     assert "\n" not in str(refused.value)
     fake_run.write_run(workspace, run="later", seed=1, abstain_every=2)
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     rows_now = _rows(path)
     assert {run for run, *_ in rows_now} == {"sample-a", "later"}
     assert [row for row in rows_now if row[0] == "sample-a"] == wanted
     with closing(open_warehouse(path)) as connection:
         fresh = tmp_path / "fresh.duckdb"
-        publishing.load(workspace, fresh)
+        loading.load(workspace, fresh)
         with closing(open_warehouse(fresh)) as other:
             for question in ("from schema_version", "from run_summary order by run"):
                 assert ask(connection, question) == ask(other, question)
@@ -309,10 +309,10 @@ def test_a_load_without_news_also_brings_version_1_up_to_date(tmp_path: Path) ->
     workspace = Folder(str(tmp_path / "workspace"))
     fake_run.write_run(workspace, images=5)
     path = tmp_path / "warehouse.duckdb"
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     wanted = _rows(path)
     _as_version_1(path)
-    assert publishing.load(workspace, path).shards == 0
+    assert loading.load(workspace, path).shards == 0
     assert _rows(path) == wanted
     assert run_keys.status(path)["abstained"] == 0
 
@@ -320,14 +320,14 @@ def test_a_load_without_news_also_brings_version_1_up_to_date(tmp_path: Path) ->
 def test_shards_that_were_scored_before_are_loaded_as_they_were_meant(tmp_path: Path) -> None:
     workspace = Folder(str(tmp_path / "workspace"))
     fake = fake_run.write_run(workspace, images=8)
-    publishing.load(workspace, tmp_path / "now.duckdb")
+    loading.load(workspace, tmp_path / "now.duckdb")
     for shard in fake.shards:
         name = paths.run_table(fake.run, "predictions", shard)
         older = workspace.read_table(name).drop_columns(list(schemas.LATER["predictions"]))
         marker = workspace.read_record(paths.marker(fake.run, shard))
         marker["files"][name] = workspace.write_table(name, older)
         workspace.write_record(paths.marker(fake.run, shard), marker)
-    publishing.load(workspace, tmp_path / "older.duckdb")
+    loading.load(workspace, tmp_path / "older.duckdb")
     assert _rows(tmp_path / "older.duckdb") == _rows(tmp_path / "now.duckdb")
 
 
@@ -385,7 +385,7 @@ def score_again(workspace: str, run: str, changes: dict[str, Any]) -> Run:
     label_set_step.embed_attributes(again, "text")
     for shard in missing_shards(again, plan_step.archive_shards(again)):
         score_step.score_shard(again, shard)
-    publishing.load(again.workspace, again.job.warehouse_path, [again.key])
+    loading.load(again.workspace, again.job.warehouse_path, [again.key])
     return again
 
 

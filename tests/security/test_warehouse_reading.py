@@ -16,7 +16,7 @@ from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.run.run import Run
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
 from lazsl.warehouse.only_reading import check_reads
 from lazsl.warehouse.opening import open_warehouse
 
@@ -135,7 +135,7 @@ def test_views_and_macros_of_a_foreign_warehouse_read_no_file(
         return
     warehouse.unlink()
     with pytest.raises(UserError, match="reaches for something outside"):
-        publishing.load(Folder(labelled.job.workspace), warehouse)
+        loading.load(Folder(labelled.job.workspace), warehouse)
 
 
 @pytest.mark.parametrize("planted", ["loading.duckdb", "loading.duckdb.wal", "duckdb.lock"])
@@ -150,7 +150,7 @@ def test_a_loading_file_its_log_or_a_lock_that_is_a_link_is_neither_read_nor_wri
     link.unlink(missing_ok=True)
     link.symlink_to(aim)
     with pytest.raises(UserError, match=r"is a link|cannot write beside"):
-        publishing.load(Folder(labelled.job.workspace), warehouse)
+        loading.load(Folder(labelled.job.workspace), warehouse)
     assert aim.read_bytes() == before and content(aim)
 
 

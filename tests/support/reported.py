@@ -14,7 +14,7 @@ from sample import label_plainly, sample_files, small_job
 from lazsl.run import plan_step, score_step
 from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
 
 MARKUP = "<img src=x onerror=pwned=1>"
 CLOSING = "</script><script>pwned=1</script>"
@@ -61,7 +61,7 @@ def two_runs(labelled: Run, home: Path) -> Two:
     record_run(new)
     for shard in plan_step.archive_shards(new):
         score_step.score_shard(new, shard)
-    publishing.load(new.workspace, new.job.warehouse_path, [new.key])
+    loading.load(new.workspace, new.job.warehouse_path, [new.key])
     return Two(old, new)
 
 

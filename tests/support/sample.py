@@ -15,7 +15,7 @@ from lazsl.archive.truth import read_truth
 from lazsl.run import embed_step, label_set_step, score_step, stage_step, todo
 from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import Job, make_job
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
 from lazsl.warehouse.opening import open_warehouse
 
 USABLE_ODD = 7
@@ -71,7 +71,7 @@ def label_plainly(job: Job, scratch: Path) -> Run:
             embed_step.embed_shard(run, work.shard, staged)
         score_step.score_embedded(run, work)
     truth = None if job.truth is None else read_truth(job.truth, run.labelset)
-    publishing.load(run.workspace, job.warehouse_path, [run.key], truth=truth, archive=run.archive)
+    loading.load(run.workspace, job.warehouse_path, [run.key], truth=truth, archive=run.archive)
     return run
 
 

@@ -22,7 +22,7 @@ from lazsl.errors import DamagedError
 from lazsl.run.status import run_status
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import opening, publishing
+from lazsl.warehouse import loading, opening
 
 
 @pytest.fixture
@@ -78,16 +78,16 @@ TRUTH = pa.table({"key": ["a.jpg", "b.jpg"], "label": ["wren", "owl"]})
 def test_a_warehouse_that_is_rebuilt_equals_the_one_that_was_lost(
     workspace: Folder, fake: fake_run.FakeRun, path: Path
 ) -> None:
-    publishing.load(workspace, path, truth=TRUTH, archive="archive-1")
+    loading.load(workspace, path, truth=TRUTH, archive="archive-1")
     before = content(path)
     assert count(path, "images where not listed") == 2 and count(path, "truth") == 2
     path.unlink()
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     assert content(path) == before
-    publishing.load(workspace, path, rebuild=True)
+    loading.load(workspace, path, rebuild=True)
     assert content(path) == before
     other = path.with_name("other.duckdb")
-    publishing.load(workspace, other)
+    loading.load(workspace, other)
     assert content(other) == before
 
 
@@ -95,7 +95,7 @@ def test_a_warehouse_that_is_rebuilt_equals_the_one_that_was_lost(
 def test_a_damaged_warehouse_says_how_it_is_made_anew_and_that_does_it(
     harm: str, workspace: Folder, fake: fake_run.FakeRun, path: Path, tmp_path: Path
 ) -> None:
-    publishing.load(workspace, path, truth=TRUTH, archive="archive-1")
+    loading.load(workspace, path, truth=TRUTH, archive="archive-1")
     before = content(path)
     path.chmod(0o644)
     data = bytearray(path.read_bytes())
@@ -125,7 +125,7 @@ def test_one_damaged_artifact_is_set_aside_and_all_others_are_loaded(
 ) -> None:
     bad = fake.shards[1]
     whole = path.with_name("whole.duckdb")
-    publishing.load(workspace, whole)
+    loading.load(workspace, whole)
     if kind == "marker":
         name = paths.marker(fake.run, bad)
         workspace.write_record(name, workspace.read_json(name))
@@ -135,7 +135,7 @@ def test_one_damaged_artifact_is_set_aside_and_all_others_are_loaded(
         name = paths.run_table(fake.run, kind, bad)
     good = {n: workspace.read_bytes(n) for n in (name, paths.marker(fake.run, bad))}
     damage(workspace, name)
-    sentence = complaint(lambda: publishing.load(workspace, path))
+    sentence = complaint(lambda: loading.load(workspace, path))
     assert f"its file {name} is damaged" in sentence and "made anew" in sentence
     assert count(path, "shards") == len(fake.shards) - 1
     assert bad not in paths.done_shards(workspace, fake.run)
@@ -146,7 +146,7 @@ def test_one_damaged_artifact_is_set_aside_and_all_others_are_loaded(
     if kind == "images":
         aside = paths.region_embeddings("encoder-1", "r-1", bad)
         workspace.write_bytes(aside, workspace.read_bytes(f"damaged/{aside}"))
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     assert count(path, "shards") == len(fake.shards)
 
 
@@ -159,7 +159,7 @@ def test_records_that_hold_nothing_stop_nobody_else(
     name = paths.marker(fake.run, fake.shards[0])
     name = paths.run_record(fake.run) if which == "run" else name
     workspace.write_bytes(name, text.encode())
-    sentence = complaint(lambda: publishing.load(workspace, path))
+    sentence = complaint(lambda: loading.load(workspace, path))
     assert name in sentence and "is damaged" in sentence
     with closing(opening.open_warehouse(path)) as connection:
         shards = dict(
@@ -177,7 +177,7 @@ def test_a_run_whose_record_is_gone_is_not_left_out_in_silence(
 ) -> None:
     other = fake_run.write_run(workspace, run="sample-b", labels="labels-2", seed=1)
     workspace.remove(paths.run_record(fake.run))
-    sentence = complaint(lambda: publishing.load(workspace, path))
+    sentence = complaint(lambda: loading.load(workspace, path))
     assert f"the record of run {fake.run} is gone" in sentence
     with closing(opening.open_warehouse(path)) as connection:
         assert connection.execute("select run from runs").fetchall() == [(other.run,)]
@@ -186,8 +186,8 @@ def test_a_run_whose_record_is_gone_is_not_left_out_in_silence(
 def test_a_shard_that_was_made_anew_replaces_what_was_loaded_of_it(
     workspace: Folder, fake: fake_run.FakeRun, path: Path
 ) -> None:
-    publishing.load(workspace, path)
-    assert not publishing.load(workspace, path).published
+    loading.load(workspace, path)
+    assert not loading.load(workspace, path).published
     shard = fake.shards[0]
     name = paths.run_table(fake.run, "predictions", shard)
     table = workspace.read_table(name)
@@ -199,17 +199,17 @@ def test_a_shard_that_was_made_anew_replaces_what_was_loaded_of_it(
     workspace.write_table(name, changed)
     workspace.write_record(paths.marker(fake.run, shard), marker)
     images = count(path, "predictions")
-    assert publishing.load(workspace, path).shards == 1
+    assert loading.load(workspace, path).shards == 1
     assert count(path, "predictions where label = 'seen anew'") == len(table)
     assert count(path, "predictions") == images
     assert count(path, "reconciliation where not reconciled") == 0
-    assert not publishing.load(workspace, path).published
+    assert not loading.load(workspace, path).published
 
 
 def test_an_image_is_in_a_run_once_whatever_led_there(
     workspace: Folder, fake: fake_run.FakeRun, path: Path
 ) -> None:
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     before = content(path)
     double, bad = fake.shards[0], "f" * 16
     for table in schemas.RUN_TABLES:
@@ -223,12 +223,12 @@ def test_an_image_is_in_a_run_once_whatever_led_there(
     marker |= {"shard": bad, "finished": "2026-05-01T00:00:00+00:00"}
     marker.pop("files", None)
     workspace.write_record(paths.marker(fake.run, bad), marker)
-    sentence = complaint(lambda: publishing.load(workspace, path))
+    sentence = complaint(lambda: loading.load(workspace, path))
     assert f"shard {bad}" in sentence and double in sentence and "already" in sentence
     for table in (*schemas.RUN_TABLES, "rejects", "shards"):
         assert content(path)[table] == before[table]
     workspace.remove(paths.marker(fake.run, bad))
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     assert content(path)["shards"] == before["shards"]
 
 
@@ -236,7 +236,7 @@ def test_a_damaged_sample_stops_no_shard(
     workspace: Folder, fake: fake_run.FakeRun, path: Path
 ) -> None:
     workspace.write_bytes("samples/archive-1/s1.parquet", b"nothing")
-    sentence = complaint(lambda: publishing.load(workspace, path))
+    sentence = complaint(lambda: loading.load(workspace, path))
     assert "samples s1" in sentence and "draw or import it again" in sentence
     assert count(path, "shards") == len(fake.shards)
 
@@ -248,11 +248,11 @@ def test_a_damaged_label_set_costs_no_shard(
     data = workspace.read_bytes(name)
     damage(workspace, name)
     for why in ("damaged", "missing"):
-        sentence = complaint(lambda: publishing.load(workspace, path))
+        sentence = complaint(lambda: loading.load(workspace, path))
         assert f"the label set in {name} is {why}" in sentence
         assert len(paths.done_shards(workspace, fake.run)) == len(fake.shards)
     workspace.write_bytes(name, data)
-    assert publishing.load(workspace, path).shards == len(fake.shards)
+    assert loading.load(workspace, path).shards == len(fake.shards)
 
 
 def test_a_load_waits_for_another_one(
@@ -264,11 +264,11 @@ def test_a_load_waits_for_another_one(
         under_way.set()
         time.sleep(0.5)
 
-    first = threading.Thread(target=lambda: publishing.load(workspace, path, progress=slowly))
+    first = threading.Thread(target=lambda: loading.load(workspace, path, progress=slowly))
     first.start()
     assert under_way.wait(30)
     with caplog.at_level(logging.WARNING):
-        second = publishing.load(workspace, path)
+        second = loading.load(workspace, path)
     first.join()
     assert not second.published and "another load" in caplog.text
     assert count(path, "shards") == len(fake.shards)
@@ -313,13 +313,13 @@ def test_counts_reconcile_at_every_moment(
 
     assert parts(status()) == (listed, 0, 0, 0, listed)
     fake_run.write_run(workspace, run="sample-b", archive="archive-2", labels="labels-2", seed=1)
-    publishing.load(workspace, path, ["sample-b"])
+    loading.load(workspace, path, ["sample-b"])
     # A run that was killed before any of it was loaded, beside another one.
     assert parts(status()) == (listed, 0, 0, 0, listed) and not status()["no_longer_listed"]
     for shard, data in markers.items():
         workspace.write_bytes(paths.marker(fake.run, shard), data)
         assert status()["waiting"] > 0 and not status()["loaded"]
-        publishing.load(workspace, path)
+        loading.load(workspace, path)
         assert status()["waiting"] == 0 and status()["loaded"]
     rejected = sum(row["reason"] is not None for row in fake.images[2:])
     assert parts(status()) == (listed, listed - rejected, rejected, 0, 0)
@@ -334,7 +334,7 @@ def test_counts_reconcile_at_every_moment(
 def test_a_warehouse_with_an_image_twice_does_not_reconcile(
     workspace: Folder, fake: fake_run.FakeRun, path: Path
 ) -> None:
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     path.chmod(0o644)
     with closing(duckdb.connect(path)) as connection:
         connection.execute("insert into predictions from predictions limit 5")
@@ -348,7 +348,7 @@ def test_a_warehouse_with_an_image_twice_does_not_reconcile(
 def test_status_says_that_a_manifest_is_damaged(
     workspace: Folder, fake: fake_run.FakeRun, path: Path
 ) -> None:
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     damage(workspace, "manifests/archive-1/000001.parquet")
     with pytest.raises(DamagedError, match="lazsl check"):
         run_status(workspace, fake.run, path)

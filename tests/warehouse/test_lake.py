@@ -24,7 +24,7 @@ from lazsl.run.run import Run
 from lazsl.run.status import run_status
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import lake, lake_files, lake_loading, opening, publishing, run_keys, sqlfiles
+from lazsl.warehouse import lake, lake_files, lake_loading, loading, opening, run_keys, sqlfiles
 from lazsl.warehouse.sqlfiles import Connection
 
 TABLES = (*lake.SMALL, *lake.LARGE)
@@ -66,7 +66,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
         keys = [row["key"] for row in fake.images]
         truth = pa.table({"key": keys, "label": ["wren"] * len(keys)})
         for where in (path, whole, loaded):
-            publishing.load(workspace, where, truth=truth, archive="archive-1")
+            loading.load(workspace, where, truth=truth, archive="archive-1")
         with closing(opening.open_warehouse(path)) as connection:
             for table in TABLES:
                 rows = connection.table(table).to_arrow_table()
@@ -166,7 +166,7 @@ def test_exports_of_an_older_lazsl_lack_columns_and_are_read_and_added_to(
             connection.execute(f"select {names} from {kind}").fetchall()
         assert connection.execute("from attribute_strength").fetchall()
     before = files_in(older)
-    publishing.load(places.workspaces[1], older)
+    loading.load(places.workspaces[1], older)
     assert files_in(older).items() >= before.items()
     assert [len(rows) for rows in content(older).values()] == [
         len(rows) for rows in content(places.whole).values()
@@ -179,13 +179,13 @@ def test_a_load_adds_what_is_new_touches_no_file_that_is_there_and_finds_nothing
     workspace = Folder(str(kept.parent / "third"))
     fake_run.write_run(workspace, run="run-3", archive="archive-3", images=9)
     before = files_in(kept)
-    loaded = publishing.load(workspace, kept)
+    loaded = loading.load(workspace, kept)
     assert (loaded.images, loaded.published) == (9, True)
     after = files_in(kept)
     assert after.items() > before.items()
     of_new = [name for name in after.keys() - before.keys() if "predictions" in name]
     assert sum(pq.read_table(kept / name).num_rows for name in of_new) < 9
-    again = publishing.load(workspace, kept)
+    again = loading.load(workspace, kept)
     assert (again.shards, again.published) == (0, False)
     assert files_in(kept) == after
 
@@ -207,7 +207,7 @@ def test_killed_at_every_file_it_writes_readers_see_the_lake_as_it_was_and_a_rep
         return call
 
     path, expected = tmp_path / "a.lake", content(places.loaded)
-    publishing.load(places.workspaces[0], path)
+    loading.load(places.workspaces[0], path)
     first = content(path)
     for after in range(1, 40):
         writes.clear()
@@ -215,7 +215,7 @@ def test_killed_at_every_file_it_writes_readers_see_the_lake_as_it_was_and_a_rep
             patch.setattr(lake_files.NewFiles, "_write", counted(after, write))
             patch.setattr(lake_loading, "write_lake", counted(after, publish))
             try:
-                publishing.load(places.workspaces[1], path)
+                loading.load(places.workspaces[1], path)
                 break
             except KeyboardInterrupt:
                 pass
@@ -233,7 +233,7 @@ def test_an_image_that_a_run_has_in_two_shards_is_refused(places: Places, kept: 
     fake_run.write_marker(doubled, fake, fake.shards[0])
     before = content(kept)
     with pytest.raises(UserError, match=r"5 of its images, such as \w+, are in shard .* already"):
-        publishing.load(doubled, kept)
+        loading.load(doubled, kept)
     after = content(kept)
     assert {t: after[t] for t in schemas.RUN_TABLES} == {t: before[t] for t in schemas.RUN_TABLES}
     assert after["shards"] == before["shards"]
@@ -248,7 +248,7 @@ def test_a_shard_that_was_made_anew_replaces_what_was_there(places: Places, kept
     shutil.copyfile(places.whole, single)
     single.chmod(0o600)
     for path in (kept, single):
-        assert publishing.load(workspace, path, ["run-1"]).shards == 1
+        assert loading.load(workspace, path, ["run-1"]).shards == 1
     assert content(kept) == content(single)
     assert content(kept)["scores"] != content(places.whole)["scores"]
     with closing(opening.open_warehouse(kept)) as connection:
@@ -261,7 +261,7 @@ def test_images_that_are_no_longer_listed_and_listed_again_are_marked(
 ) -> None:
     ids = [row["image_id"] for row in places.shared.images]
     for listed in (ids[3:], ids):
-        publishing.load(
+        loading.load(
             *(places.workspaces[0], kept, []), listed={"archive-1": pa.table({"image_id": listed})}
         )
         with closing(opening.open_warehouse(kept)) as connection:
@@ -273,7 +273,7 @@ def test_readers_go_on_while_loads_add_and_see_a_load_whole_or_not_at_all(
     places: Places, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.lake"
-    publishing.load(places.workspaces[0], path)
+    loading.load(places.workspaces[0], path)
     counts = {publishing_count(path)}
     stop, seen, troubles = threading.Event(), set[tuple[int, ...]](), list[BaseException]()
 
@@ -288,7 +288,7 @@ def test_readers_go_on_while_loads_add_and_see_a_load_whole_or_not_at_all(
     with closing(opening.open_warehouse(path)) as old:
         for reader in readers:
             reader.start()
-        publishing.load(places.workspaces[1], path)
+        loading.load(places.workspaces[1], path)
         stop.set()
         for reader in readers:
             reader.join()
@@ -309,12 +309,12 @@ def test_many_small_files_become_one_and_old_ones_go_after_a_day(
     monkeypatch.setattr(lake_files, "_SMALL_FILES", 3)
     path = tmp_path / "a.lake"
     for workspace in places.workspaces:
-        publishing.load(workspace, path)
+        loading.load(workspace, path)
     assert content(path) == content(places.whole)
     assert len(lake.read_lake(path).names["scores"]) <= 4
     many = len(files_in(path))
     monkeypatch.setattr(lake_loading, "_GRACE", -1.0)
-    publishing.load(places.workspaces[0], path)
+    loading.load(places.workspaces[0], path)
     assert len(files_in(path)) < many
     assert content(path) == content(places.whole)
 
@@ -369,7 +369,7 @@ def test_a_warehouse_in_a_bucket_is_refused_and_makes_no_folders(
 
 def test_the_report_over_a_lake_is_that_over_the_warehouse(labelled: Run, tmp_path: Path) -> None:
     path = tmp_path / "a.lake"
-    publishing.load(labelled.workspace, path)
+    loading.load(labelled.workspace, path)
     sites = []
     for warehouse in (labelled.job.warehouse_path, path):
         site = tmp_path / f"site-{len(sites)}"
@@ -388,7 +388,7 @@ def test_a_damaged_lake_is_one_sentence_and_a_rebuilt_one_is_made_from_the_works
     catalog.write_bytes(catalog.read_bytes()[:-9])
     with pytest.raises(UserError, match="is damaged"):
         opening.open_warehouse(kept)
-    publishing.load(places.workspaces[1], kept, rebuild=True)
+    loading.load(places.workspaces[1], kept, rebuild=True)
     assert run_keys.status(kept, "run-1")["missing"] == 0
     assert kept.with_name("kept.before-rebuild.lake").is_dir()
     for file in kept.glob("scores.*"):

@@ -19,7 +19,7 @@ import pytest
 from lazsl.errors import UserError
 from lazsl.store import schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import finished_shards, opening, publishing, sqlfiles
+from lazsl.warehouse import finished_shards, loading, opening, sqlfiles
 
 Row = dict[str, Any]
 OTHER_CLASSES = {
@@ -70,7 +70,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
     table = pa.table({"key": list(truth), "label": list(truth.values())})
     path = root / "warehouse.duckdb"
     gone = {"archive-1": pa.table({"image_id": [row["image_id"] for row in a.images[1:]]})}
-    publishing.load(workspace, path, truth=table, archive="archive-1", listed=gone)
+    loading.load(workspace, path, truth=table, archive="archive-1", listed=gone)
     with opening.open_warehouse(path) as connection:
         yield Known(path, connection, a, b, truth)
 

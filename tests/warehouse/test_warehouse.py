@@ -25,14 +25,14 @@ from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import finished_shards, loading, opening, publishing, run_keys, sqlfiles
+from lazsl.warehouse import finished_shards, loading, opening, run_keys, sqlfiles
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADING = """
 import os, signal, sys
 from pathlib import Path
 from lazsl.store.folder import Folder
-from lazsl.warehouse import loading, publishing, sqlfiles
+from lazsl.warehouse import loading, loading, sqlfiles
 
 loading.TOGETHER = 1
 workspace, path, step, count = sys.argv[1:]
@@ -50,10 +50,10 @@ def killing(function, step_of):
 
 sqlfiles.run = killing(sqlfiles.run, lambda connection, name: name)
 os.replace = killing(os.replace, lambda source, target: "replace")
-publishing._copy = killing(publishing._copy, lambda source, target: "copy")
-publishing._publish = killing(publishing._publish, lambda source, target: "publish")
+loader_file._copy = killing(loader_file._copy, lambda source, target: "copy")
+loading.publish_file = killing(loading.publish_file, lambda source, target: "publish")
 print("ready", flush=True)
-publishing.load(Folder(workspace), Path(path))
+loading.load(Folder(workspace), Path(path))
 """
 
 
@@ -62,7 +62,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, fake_run.F
     """A workspace with one complete run, and its warehouse beside it; not to be changed."""
     root = tmp_path_factory.mktemp("finished") / "workspace"
     fake = fake_run.write_run(Folder(str(root)))
-    publishing.load(Folder(str(root)), root.parent / "warehouse.duckdb")
+    loading.load(Folder(str(root)), root.parent / "warehouse.duckdb")
     return root, fake
 
 
@@ -178,8 +178,8 @@ def test_the_run_and_its_shards_say_what_made_them(
     workspace: Folder, fake: fake_run.FakeRun, path: Path
 ) -> None:
     done = []
-    loaded = publishing.load(workspace, path, progress=lambda now, all: done.append((now, all)))
-    assert loaded == publishing.Loaded(shards=4, images=23, published=True)
+    loaded = loading.load(workspace, path, progress=lambda now, all: done.append((now, all)))
+    assert loaded == loading.Loaded(shards=4, images=23, published=True)
     assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
     ((run, archive, job, created),) = rows(path, "select run, archive, job, created from runs")
     assert (run, archive) == (fake.run, "archive-1")
@@ -196,7 +196,7 @@ def test_loading_twice_changes_nothing_and_does_not_touch_the_file(
     workspace: Folder, path: Path
 ) -> None:
     before = content(path), path.stat()
-    assert publishing.load(workspace, path) == publishing.Loaded(0, 0, published=False)
+    assert loading.load(workspace, path) == loading.Loaded(0, 0, published=False)
     assert (content(path), path.stat()) == before
     assert files(path) == [path.name]
 
@@ -210,7 +210,7 @@ def test_shards_that_finish_one_by_one_end_in_the_same_content_as_all_at_once(
         (tmp_path / "workspace" / paths.marker(fake.run, shard)).unlink()
     for shard in reversed(fake.shards):
         fake_run.write_marker(workspace, fake, shard)
-        assert publishing.load(workspace, slow).shards == 1
+        assert loading.load(workspace, slow).shards == 1
     assert content(slow) == content(path)
 
 
@@ -225,14 +225,14 @@ def test_shards_are_loaded_some_at_a_time_and_whichever_these_are_the_content_is
     commits = []
     transaction = sqlfiles.transaction
     monkeypatch.setattr(sqlfiles, "transaction", lambda c: commits.append("one") or transaction(c))
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     assert len(commits) == 1 + 4, "the definitions, then two shards at a time"
     rows = content(path)
     assert sorted(rows["shards"])[:4] == sorted(undisturbed["shards"])
     for together in (1, 4096):
         monkeypatch.setattr(loading, "TOGETHER", together)
         other = path.with_name(f"{together} together.duckdb")
-        publishing.load(workspace, other)
+        loading.load(workspace, other)
         assert content(other) == rows
 
 
@@ -245,10 +245,10 @@ def test_runs_of_two_archives_are_loaded_at_once_as_they_are_one_by_one(
         fake_run.write_run(workspace, run=f"of-{archive}", archive=archive, encoder=archive)
         for archive in ("archive-1", "archive-2")
     ]
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     alone = path.with_name("one by one.duckdb")
     for fake in fakes:
-        publishing.load(workspace, alone, [fake.run])
+        loading.load(workspace, alone, [fake.run])
     assert content(path) == content(alone)
     assert rows(path, "select run, shard from shards order by all") == sorted(
         (fake.run, shard) for fake in fakes for shard in fake.shards
@@ -262,9 +262,9 @@ def test_a_run_of_which_some_boxes_are_there_already_brings_the_others(
         other = tmp_path / f"{first}.duckdb"
         two = Folder(str(tmp_path / first))
         fake_run.write_run(two, keep=[first])
-        publishing.load(two, other)
+        loading.load(two, other)
         fake_run.write_run(two, run="sample-b", seed=1)
-        publishing.load(two, other)
+        loading.load(two, other)
         assert dict(rows(other, "select image_id, boxes from regions")) == fake.boxes
         assert rows(other, "from reconciliation where not reconciled") == []
 
@@ -299,19 +299,19 @@ def test_a_disk_that_is_full_is_one_sentence_and_the_load_goes_on_when_there_is_
         for size in (20_000, 300_000, 600_000, 1_200_000):
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
             with pytest.raises(UserError, match="make room on the disk"):
-                publishing.load(workspace, tight)
+                loading.load(workspace, tight)
             refused += not tight.exists()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert refused == 4
-    publishing.load(workspace, tight)
+    loading.load(workspace, tight)
     assert content(tight) == content(path)
 
 
 def test_an_empty_workspace_makes_an_empty_warehouse(tmp_path: Path, path: Path) -> None:
     empty = Folder(str(tmp_path / "empty"))
-    assert publishing.load(empty, path) == publishing.Loaded(0, 0, published=True)
-    assert publishing.load(empty, path) == publishing.Loaded(0, 0, published=False)
+    assert loading.load(empty, path) == loading.Loaded(0, 0, published=True)
+    assert loading.load(empty, path) == loading.Loaded(0, 0, published=False)
     with pytest.raises(UserError, match="no run was loaded"):
         run_keys.status(path)
 
@@ -322,8 +322,8 @@ def test_a_workspace_in_memory_is_loaded_like_a_local_one(
     memory = Folder(f"memory://{tmp_path.name}")
     fake_run.write_run(memory)
     other = tmp_path / "other.duckdb"
-    publishing.load(memory, other)
-    publishing.load(workspace, path)
+    loading.load(memory, other)
+    loading.load(workspace, path)
     assert content(other) == content(path)
 
 
@@ -332,7 +332,7 @@ def test_runs_share_images_boxes_and_label_sets(workspace: Folder, path: Path) -
     shared = ("images", "regions", "attributes")
     before = content(path)
     fake_run.write_run(workspace, run="sample-b", seed=1)
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     after = content(path)
     assert {name: after[name] for name in shared} == {name: before[name] for name in shared}
     assert len(after["predictions"]) == 2 * len(before["predictions"])
@@ -341,10 +341,10 @@ def test_runs_share_images_boxes_and_label_sets(workspace: Folder, path: Path) -
 
 def test_only_the_runs_asked_for_are_loaded(workspace: Folder, path: Path) -> None:
     fake_run.write_run(workspace, run="sample-b", seed=1)
-    publishing.load(workspace, path, ["sample-b"])
+    loading.load(workspace, path, ["sample-b"])
     assert rows(path, "select run from runs") == [("sample-b",)]
     with pytest.raises(UserError, match=r"no run 'sample-x'.*sample-a, sample-b"):
-        publishing.load(workspace, path, ["sample-x"])
+        loading.load(workspace, path, ["sample-x"])
 
 
 @pytest.mark.parametrize("first", ["rejecting", "reading"])
@@ -354,8 +354,8 @@ def test_an_image_that_only_one_run_could_read_has_its_size_whichever_came_first
     workspace = Folder(str(tmp_path / "two"))
     fake = fake_run.write_run(workspace, run="reading", encoder="e-1", reject_every=0)
     fake_run.write_run(workspace, run="rejecting", encoder="e-2", reject_every=5)
-    publishing.load(workspace, path, [first])
-    publishing.load(workspace, path)
+    loading.load(workspace, path, [first])
+    loading.load(workspace, path)
     wanted = [(row["image_id"], row["width"], row["format"]) for row in fake.images]
     assert sorted(map(repr, rows(path, "select image_id, width, format from images"))) == sorted(
         map(repr, wanted)
@@ -383,7 +383,7 @@ def test_an_exception_in_mid_transaction_leaves_nothing_of_its_shard(
 
     monkeypatch.setattr(sqlfiles, "run", failing)
     with pytest.raises(RuntimeError, match="power cut"):
-        publishing.load(workspace, path)
+        loading.load(workspace, path)
     monkeypatch.undo()
     assert not path.exists(), "nothing half-loaded is published"
     with duckdb.connect(path.with_name("ware house's.loading.duckdb")) as connection:
@@ -391,7 +391,7 @@ def test_an_exception_in_mid_transaction_leaves_nothing_of_its_shard(
         for table in ("images", "predictions", "plans", "rejects", "regions"):
             held = connection.execute(f"select distinct shard from {table}").fetchall()
             assert {name for (name,) in held} <= {shard}
-    assert publishing.load(workspace, path).shards == 3
+    assert loading.load(workspace, path).shards == 3
     assert content(path) == undisturbed
     assert files(path) == [path.name]
 
@@ -429,7 +429,7 @@ def test_killed_at_every_kind_of_step_and_run_again_the_content_is_that_of_an_un
         process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL, step
         assert not path.exists(), step
-        publishing.load(workspace, path)
+        loading.load(workspace, path)
         assert content(path) == undisturbed, step
         assert files(path) == [path.name], step
 
@@ -437,18 +437,18 @@ def test_killed_at_every_kind_of_step_and_run_again_the_content_is_that_of_an_un
 def test_killed_while_it_copies_or_replaces_the_published_file_readers_see_the_old_one_whole(
     root: Path, workspace: Folder, path: Path, tmp_path: Path
 ) -> None:
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     old = content(path)
     fake_run.write_run(workspace, run="sample-b", seed=1)
     undisturbed = tmp_path / "undisturbed.duckdb"
-    publishing.load(workspace, undisturbed)
+    loading.load(workspace, undisturbed)
     # The second "replace" is the one that publishes: the loader's file is there by then.
     for step, count in [("copy", 1), ("replace", 1), ("load/scores.sql", 2), ("replace", 1)]:
         process = start(root, path, step, count)
         process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL, step
         assert content(path) == old, step
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     assert content(path) == content(undisturbed)
     assert files(path) == sorted([path.name, undisturbed.name])
 
@@ -461,7 +461,7 @@ def test_killed_at_random_moments_and_run_again_the_content_is_that_of_an_undist
     fake_run.write_run(workspace, images=60, shard_size=2, garbage_shard=False)
     undisturbed = tmp_path / "undisturbed.duckdb"
     began = time.monotonic()
-    publishing.load(workspace, undisturbed)
+    loading.load(workspace, undisturbed)
     took = time.monotonic() - began
     moments = random.Random(int.from_bytes(os.urandom(4), "big"))
     killed = 0
@@ -474,7 +474,7 @@ def test_killed_at_random_moments_and_run_again_the_content_is_that_of_an_undist
         if path.exists():
             assert rows(path, "from reconciliation where not reconciled") == []
     assert killed > 0
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     assert content(path) == content(undisturbed)
     assert files(path) == sorted([path.name, undisturbed.name])
 
@@ -494,7 +494,7 @@ def test_a_reader_keeps_its_version_while_a_load_succeeds_and_the_next_reader_se
         during.append(reader.execute("select count(*) from runs").fetchone())
         during.append(rows(path, "select count(*) from runs")[0])
 
-    assert publishing.load(workspace, path, progress=look).published
+    assert loading.load(workspace, path, progress=look).published
     assert set(during) == {(1,)}
     assert reader.execute("select count(*) from predictions").fetchone() == (17,)
     assert rows(path, "select count(*) from predictions") == [(34,)]
@@ -506,10 +506,10 @@ def test_a_second_loader_gets_one_clear_sentence(workspace: Folder, path: Path) 
 
     def load_again(now: int, all: int) -> None:
         with pytest.raises(UserError) as caught:
-            publishing.load(workspace, path, patience=0.1)
+            loading.load(workspace, path, patience=0.1)
         sentences.append(str(caught.value))
 
-    publishing.load(workspace, path, progress=load_again)
+    loading.load(workspace, path, progress=load_again)
     assert len(set(sentences)) == 1
     assert "another load" in sentences[0]
     assert str(path) in sentences[0]
@@ -518,13 +518,13 @@ def test_a_second_loader_gets_one_clear_sentence(workspace: Folder, path: Path) 
 def test_a_place_that_cannot_be_written_is_named(workspace: Folder, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file, no folder")
     with pytest.raises(UserError, match="cannot write beside"):
-        publishing.load(workspace, tmp_path / "file" / "warehouse.duckdb")
+        loading.load(workspace, tmp_path / "file" / "warehouse.duckdb")
 
 
 @pytest.fixture
 def stray_writer(workspace: Folder, path: Path) -> Iterator[None]:
     """Another program that opened the published warehouse for writing."""
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     path.chmod(0o644)
     script = (
         "import duckdb, sys; c = duckdb.connect(sys.argv[1]); c.execute('create table x (a int)');"
@@ -548,7 +548,7 @@ def test_a_stray_writer_on_the_published_file_stops_no_load(workspace: Folder, p
     with pytest.raises(UserError, match="open for writing"):
         opening.open_warehouse(path)
     fake_run.write_run(workspace, run="sample-b", seed=1)
-    assert publishing.load(workspace, path).shards == 4
+    assert loading.load(workspace, path).shards == 4
     assert rows(path, "select count(*) from runs") == [(2,)]
     assert files(path) == [path.name], "the writer's log must not meet the new file"
 
@@ -573,14 +573,14 @@ def test_a_tampered_marker_is_refused_and_everything_else_is_loaded(
     bad = fake.shards[1]
     fake_run.write_marker(workspace, fake, bad, **changes)
     with pytest.raises(UserError, match=sentence) as caught:
-        publishing.load(workspace, path)
+        loading.load(workspace, path)
     assert bad in str(caught.value)
     assert "1 of 4" in str(caught.value)
     for table in ("shards", "images", "regions", "rejects", *schemas.RUN_TABLES):
         assert rows(path, f"select * from {table} where shard = '{bad}'") == []
     assert rows(path, "select count(*) from shards") == [(3,)]
     fake_run.write_marker(workspace, fake, bad)
-    assert publishing.load(workspace, path).shards == 1
+    assert loading.load(workspace, path).shards == 1
     assert rows(path, "from reconciliation where not reconciled") == []
 
 
@@ -601,7 +601,7 @@ def test_a_missing_or_damaged_file_is_refused_by_name(
     else:
         (root / name).write_bytes((root / name).read_bytes()[:-9])
     with pytest.raises(UserError, match=f"{name} is (missing|damaged)"):
-        publishing.load(workspace, path)
+        loading.load(workspace, path)
     assert rows(path, "select count(*) from shards") == [(3,)]
 
 
@@ -618,7 +618,7 @@ def test_rows_that_belong_to_other_images_are_refused(
     changed = whole.set_column(0, whole.schema.field(0), strange)
     rewrite(workspace, fake, bad, name, changed)
     with pytest.raises(UserError, match="does not add up"):
-        publishing.load(workspace, path)
+        loading.load(workspace, path)
 
 
 def test_what_is_unreadable_is_told_once_each_and_all_others_are_loaded(
@@ -633,7 +633,7 @@ def test_what_is_unreadable_is_told_once_each_and_all_others_are_loaded(
     name = paths.run_table(fake.run, "predictions", two)
     rewrite(workspace, fake, two, name, workspace.read_table(name).drop_columns(["margin"]))
     with pytest.raises(UserError, match="3 of 4 finished shards cannot be loaded") as caught:
-        publishing.load(workspace, path)
+        loading.load(workspace, path)
     sentence = str(caught.value)
     assert f"{paths.marker(fake.run, first)} is damaged: it lacks 'crops'" in sentence
     assert f"{name} is damaged: it lacks the column 'margin'" in sentence
@@ -649,7 +649,7 @@ def test_the_boxes_of_a_refused_shard_come_with_the_next_run_that_has_them(
     fake_run.write_marker(workspace, fake, sorted(fake.shards)[0], listed=99)
     fake_run.write_run(workspace, run="sample-b", seed=1)
     with pytest.raises(UserError, match="1 of 8"):
-        publishing.load(workspace, path)
+        loading.load(workspace, path)
     assert dict(rows(path, "select image_id, boxes from regions")) == fake.boxes
     assert rows(path, "from reconciliation where not reconciled") == []
 
@@ -664,23 +664,23 @@ def test_images_that_are_no_longer_listed_are_marked(
     assert rows(path, "select count(*) from images where not listed") == [(0,)]
     everything = [row["image_id"] for row in fake.images]
     listed = {"archive-1": pa.table({"image_id": [*everything[3:], "an image of a later shard"]})}
-    assert publishing.load(workspace, path, listed=listed).published
+    assert loading.load(workspace, path, listed=listed).published
     gone = rows(path, "select image_id from images where not listed")
     assert sorted(gone) == sorted((name,) for name in everything[:3])
-    assert not publishing.load(workspace, path, listed=listed).published
+    assert not loading.load(workspace, path, listed=listed).published
     assert run_keys.status(path)["no_longer_listed"] == 3
     back = {"archive-1": pa.table({"image_id": everything})}
-    assert publishing.load(workspace, path, listed=back).published
+    assert loading.load(workspace, path, listed=back).published
     assert rows(path, "select count(*) from images where not listed") == [(0,)]
 
 
 def test_truth_replaces_what_was_known_of_its_archive(workspace: Folder, path: Path) -> None:
     table = pa.table({"key": ["a", fake_run.HOSTILE_KEY], "label": ["wren", "x"]})
     two = pa.table({"key": ["a", "a", None], "label": ["owl", "owl", "x"]})
-    publishing.load(workspace, path, truth=table, archive="archive-1")
-    publishing.load(workspace, path, truth=table, archive="archive-2")
-    assert not publishing.load(workspace, path, truth=table, archive="archive-1").published
-    assert publishing.load(workspace, path, truth=two, archive="archive-1").published
+    loading.load(workspace, path, truth=table, archive="archive-1")
+    loading.load(workspace, path, truth=table, archive="archive-2")
+    assert not loading.load(workspace, path, truth=table, archive="archive-1").published
+    assert loading.load(workspace, path, truth=two, archive="archive-1").published
     assert sorted(rows(path, "from truth")) == sorted(
         [
             ("archive-1", "a", "owl"),
@@ -695,10 +695,10 @@ def test_truth_that_contradicts_itself_is_refused_before_anything_is_loaded(
 ) -> None:
     truth = pa.table({"key": ["a", "a"], "label": ["wren", "owl"]})
     with pytest.raises(UserError, match="two labels for 'a': 'owl' and 'wren'"):
-        publishing.load(workspace, path, truth=truth, archive="archive-1")
+        loading.load(workspace, path, truth=truth, archive="archive-1")
     assert files(path) == []
     with pytest.raises(ValueError, match="archive"):
-        publishing.load(workspace, path, truth=truth)
+        loading.load(workspace, path, truth=truth)
 
 
 # Status
@@ -718,9 +718,9 @@ def test_status_gives_reconciled_counts_accuracy_and_timings(
             ],
         }
     )
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     assert run_keys.status(path)["accuracy"] is None
-    publishing.load(workspace, path, truth=truth, archive="archive-1")
+    loading.load(workspace, path, truth=truth, archive="archive-1")
     counted = run_keys.status(path, fake.run)
     assert json.loads(json.dumps(counted)) == counted
     counts = {"listed": 23, "labelled": 17, "rejected": 6, "missing": 0, "shards": 4, "judged": 17}
@@ -743,7 +743,7 @@ def test_status_of_an_unknown_run_names_the_known_ones(path: Path) -> None:
 
 def test_status_speaks_of_the_latest_run_when_none_is_named(workspace: Folder, path: Path) -> None:
     fake_run.write_run(workspace, run="a-later", created="2026-03-01T00:00:00Z", seed=1)
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     assert run_keys.status(path)["run"] == "a-later"
 
 
@@ -770,7 +770,7 @@ def test_a_reader_can_neither_write_nor_reach_outside(
     workspace: Folder, path: Path, tmp_path: Path, statement: str
 ) -> None:
     (tmp_path / "secret.txt").write_text("secret")
-    publishing.load(workspace, path)
+    loading.load(workspace, path)
     before = path.read_bytes()
     connection = opening.open_warehouse(path)
     with pytest.raises(duckdb.Error):
@@ -808,7 +808,7 @@ def test_what_is_no_warehouse_is_refused_with_a_sentence(tmp_path: Path, path: P
     with pytest.raises(UserError, match=r"cannot read .* as a warehouse"):
         opening.open_warehouse(path)
     with pytest.raises(UserError, match=r"cannot read .* as a warehouse"):
-        publishing.load(Folder(str(tmp_path / "empty")), path)
+        loading.load(Folder(str(tmp_path / "empty")), path)
     assert path.read_bytes() == before
     assert files(path) == [path.name]
 
@@ -827,7 +827,7 @@ def test_a_warehouse_of_a_newer_version_is_neither_read_nor_loaded(
     assert rows(path, "select version from schema_version") == [(opening.SCHEMA_VERSION,)]
     change(path, f"update schema_version set version = {opening.SCHEMA_VERSION + 1}")
     before = path.read_bytes()
-    for attempt in (opening.open_warehouse, lambda path: publishing.load(workspace, path)):
+    for attempt in (opening.open_warehouse, lambda path: loading.load(workspace, path)):
         with pytest.raises(UserError, match="newer lazsl"):
             attempt(path)
     assert path.read_bytes() == before
@@ -837,7 +837,7 @@ def test_a_warehouse_of_a_newer_version_is_neither_read_nor_loaded(
 @pytest.mark.usefixtures("loaded")
 def test_a_load_brings_views_and_macros_up_to_date(workspace: Folder, path: Path) -> None:
     change(path, "drop view labelled; update schema_version set definitions = 'of old'")
-    assert publishing.load(workspace, path) == publishing.Loaded(0, 0, published=True)
+    assert loading.load(workspace, path) == loading.Loaded(0, 0, published=True)
     assert rows(path, "select count(*) from labelled") == [(17,)]
 
 
@@ -845,18 +845,18 @@ def test_an_unreadable_file_of_a_cut_off_load_is_named(workspace: Folder, path: 
     working = path.with_name("ware house's.loading.duckdb")
     working.write_text("not a database")
     with pytest.raises(UserError, match=r"ware house's\.loading\.duckdb.*delete it"):
-        publishing.load(workspace, path)
+        loading.load(workspace, path)
     working.unlink()
-    assert publishing.load(workspace, path).shards == 4
+    assert loading.load(workspace, path).shards == 4
 
 
 def test_a_file_of_a_cut_off_load_without_tables_is_named(workspace: Folder, path: Path) -> None:
     working = path.with_name("ware house's.loading.duckdb")
     duckdb.connect(working).close()
     with pytest.raises(UserError, match=r"ware house's\.loading\.duckdb.*no warehouse.*delete it"):
-        publishing.load(workspace, path)
+        loading.load(workspace, path)
     working.unlink()
-    assert publishing.load(workspace, path).shards == 4
+    assert loading.load(workspace, path).shards == 4
 
 
 def test_a_mistyped_workspace_is_one_sentence_and_nothing_is_written(tmp_path: Path) -> None:
