@@ -18,7 +18,7 @@ import numpy as np
 
 from lazsl.evaluation.sections.section import table
 from lazsl.evaluation.stored import read_images
-from lazsl.evaluation.trust import measure_trust
+from lazsl.evaluation.trust_measurement import measure_trust
 from lazsl.store.folder import Folder
 from studies.fieldguide.sample import FIRST_GUIDE
 from studies.guide import sample_species

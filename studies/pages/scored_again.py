@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from lazsl.archive.truth import read_truth
-from lazsl.evaluation.trust import Trust, measure_trust
+from lazsl.evaluation.trust import Trust
+from lazsl.evaluation.trust_measurement import measure_trust
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import write_labels
 from lazsl.run import label_set_step, plan_step, score_step

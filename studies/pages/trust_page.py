@@ -21,7 +21,8 @@ from lazsl.evaluation.fitting import Fit, Images, fit
 from lazsl.evaluation.open_set import open_set_split
 from lazsl.evaluation.sections.section import table
 from lazsl.evaluation.stored import Known, StoredRun
-from lazsl.evaluation.trust import Trust, measure_trust
+from lazsl.evaluation.trust import Trust
+from lazsl.evaluation.trust_measurement import measure_trust
 from lazsl.labelset.labels import LabelSet
 from lazsl.scoring.embedded import EmbeddedLabels
 from studies.guide import World, sample_species

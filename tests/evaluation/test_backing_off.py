@@ -13,7 +13,7 @@ from lazsl.evaluation.backing_off import Candidates, fit_threshold
 from lazsl.evaluation.calibration import lower_bound
 from lazsl.evaluation.fitting import FLOOR
 from lazsl.evaluation.sections.trust_section import TrustSection, usable_presence
-from lazsl.evaluation.trust import measure_trust
+from lazsl.evaluation.trust_measurement import measure_trust
 from lazsl.scoring.confidence import confidence
 from lazsl.scoring.tree import Tree, make_tree
 

@@ -23,8 +23,9 @@ from lazsl.errors import UserError
 from lazsl.evaluation import calibration
 from lazsl.evaluation.open_set import open_set_split
 from lazsl.evaluation.sections.trust_plots import plot_trust
-from lazsl.evaluation.trust import Trust, measure_trust
+from lazsl.evaluation.trust import Trust
 from lazsl.evaluation.trust_file import read_trust, trust_notices, write_trust
+from lazsl.evaluation.trust_measurement import measure_trust
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
 from lazsl.run.run import Run

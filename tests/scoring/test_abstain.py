@@ -26,8 +26,8 @@ from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.evaluation.evaluate import evaluate
 from lazsl.evaluation.open_set import open_set_split
-from lazsl.evaluation.trust import measure_trust
 from lazsl.evaluation.trust_file import write_trust
+from lazsl.evaluation.trust_measurement import measure_trust
 from lazsl.run import label_set_step, plan_step, score_step
 from lazsl.run.run import Run, open_relabelling, open_run, record_run
 from lazsl.run.todo import missing_shards

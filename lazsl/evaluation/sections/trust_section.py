@@ -19,8 +19,9 @@ from lazsl.evaluation.grouping import CLASS, FOLDER, read_groups
 from lazsl.evaluation.sections.section import plain, table
 from lazsl.evaluation.stored import StoredRun, stored_presence
 from lazsl.evaluation.sweeps import own_method
-from lazsl.evaluation.trust import Trust, measure_trust
+from lazsl.evaluation.trust import Trust
 from lazsl.evaluation.trust_file import write_trust
+from lazsl.evaluation.trust_measurement import measure_trust
 from lazsl.intervals import effective_size
 from lazsl.scoring.tree import make_tree
 
