@@ -19,8 +19,9 @@ from benchmarks.noise import photographs
 from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops
 from lazsl.images.decoding import Picture, decode
-from lazsl.model.checkpoints import ModelSource, find_model
+from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import Encoder, keep_precision, load_encoder
+from lazsl.model.model_source import ModelSource
 from lazsl.settings import RegionSettings
 
 PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}

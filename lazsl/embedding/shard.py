@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from lazsl.embedding.doubt import Stopping
 from lazsl.embedding.vectors import ImageFacts, embed_regions
 from lazsl.images.reasons import NOT_FINITE, Reject
-from lazsl.model.checkpoints import ModelSource
 from lazsl.model.encoder import Encoder
+from lazsl.model.model_source import ModelSource
 from lazsl.settings import CutOn, RegionSettings
 from lazsl.store import schemas
 from lazsl.store.kinds import unit_vectors

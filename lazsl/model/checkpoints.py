@@ -13,22 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
-import pickle
 import shlex
-import socket
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import open_clip
-from huggingface_hub import constants as hub_constants
 from open_clip.factory import (
     _find_checkpoint_in_dir,
     _get_hf_config,
@@ -41,39 +33,11 @@ from lazsl.errors import UserError
 from lazsl.fieldguide import MODEL_DIR
 from lazsl.model import published
 from lazsl.model.configuration import check_configuration
+from lazsl.model.hub import hub_or_cache, quiet_libraries, without_hub
+from lazsl.model.model_source import TOKENIZER_FILES, ModelSource
+from lazsl.model.unusable import library_reason, unreachable
 from lazsl.nearest_names import nearest
 from lazsl.store.keys import digest, readable
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-"""What a tokenizer from the hub consists of, as transformers reads it."""
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """A model whose configuration and weights are at hand, though not loaded yet.
-
-    `preprocess` overrides open_clip's default preprocessing, `tokenizer` is a folder with the
-    tokenizer's files where they were given beside the weights, and `note` is what the person who
-    named the model should know.
-    """
-
-    given: str
-    name: str
-    pretrained: str | None
-    weights: Path
-    key: str
-    precision: str
-    preprocess: dict[str, Any] | None = None
-    tokenizer: Path | None = None
-    note: str | None = None
-
-    @property
-    def text_config(self) -> dict[str, Any]:
-        """What open_clip ships about the text tower of a built-in architecture; else nothing."""
-        if ":" in self.name:
-            return {}
-        config: dict[str, Any] = open_clip.get_model_config(self.name) or {}
-        return dict(config.get("text_cfg", {}))
 
 
 def find_model(model: str, precision: str) -> ModelSource:
@@ -125,46 +89,6 @@ def check_recorded_model(model: str) -> None:
         )
 
 
-def reading(source: ModelSource) -> AbstractContextManager[None]:
-    """For loading: no hub is asked for a local folder; for all else it may be asked again."""
-    return _offline() if source.name.startswith("local-dir:") else _hub_or_cache()
-
-
-def unreadable(source: ModelSource, error: Exception) -> str:
-    reason = library_reason(error)
-    tower = source.text_config.get("hf_model_name")
-    if tower and isinstance(error, OSError) and "couldn't connect" in str(error):
-        return (
-            f"the weights of model {source.given!r} are at hand, but the configuration of its text "
-            f"tower {tower!r} cannot be loaded ({reason}); on a machine without a way to the hub, "
-            f"copy the hub's cache of {tower!r} there"
-        )
-    return (
-        f"model {source.given!r} cannot be loaded from {source.weights} ({reason}); "
-        "check that the file is whole and belongs to this architecture"
-    )
-
-
-def unreadable_tokenizer(source: ModelSource, error: Exception) -> str:
-    reason = library_reason(error)
-    name = source.text_config.get("hf_tokenizer_name")
-    called = f" {name!r}" if name else ""
-    place = f"{source.name}:/path/to/weights.safetensors"
-    if source.name.startswith("local-dir:"):
-        advice = f"put whole ones into {source.weights.parent}"
-    elif source.tokenizer is not None:
-        advice = f"put whole ones into {source.tokenizer}"
-    else:
-        advice = (
-            "on a machine without a way to the hub, put copies of them beside the weights and use "
-            + ("local-dir:/folder" if ":" in source.name else place)
-        )
-    return (
-        f"the weights of model {source.given!r} are at hand, but its tokenizer{called} cannot be "
-        f"loaded ({reason}); its files are {' and '.join(TOKENIZER_FILES)}: {advice}"
-    )
-
-
 def _builtin(model: str, precision: str) -> ModelSource:
     identifier, _, pretrained = model.partition(":")
     name = identifier.replace("/", "-")
@@ -210,10 +134,10 @@ def _builtin(model: str, precision: str) -> ModelSource:
 
 def _download(model: str, name: str, tag: dict[str, Any]) -> Path:
     try:
-        with _hub_or_cache():
+        with hub_or_cache():
             return Path(download_pretrained(tag))
     except Exception as error:  # whatever a hub client raises, the person needs one sentence
-        raise UserError(_unreachable(model, name, error)) from None
+        raise UserError(unreachable(model, name, error)) from None
 
 
 def _checkpoint(name: str, given: str, tags: Sequence[str]) -> Path:
@@ -251,7 +175,7 @@ def _local(given: str, folder: Path) -> tuple[Any, Path]:
             f"model {given!r}: there is no {config}; point local-dir: at a folder with "
             "open_clip_config.json and open_clip_model.safetensors"
         )
-    with _quiet():
+    with quiet_libraries():
         weights = _find_checkpoint_in_dir(folder)
     if weights is None:
         raise UserError(
@@ -262,61 +186,21 @@ def _local(given: str, folder: Path) -> tuple[Any, Path]:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"model {given!r}: {config} is no JSON ({library_reason(error)})") from None
-    with _offline():
+    with without_hub():
         check_configuration(given, document)
     return text, Path(weights)
 
 
 def _hub(given: str, identifier: str) -> tuple[Any, Path]:
     try:
-        with _hub_or_cache():
+        with hub_or_cache():
             config = _get_hf_config(identifier)
             check_configuration(given, config)
             return config, Path(download_pretrained_from_hf(identifier))
     except UserError:
         raise
     except Exception as error:  # whatever a hub client raises, the person needs one sentence
-        raise UserError(_unreachable(given, "ARCHITECTURE", error)) from None
-
-
-def _unreachable(model: str, name: str, error: Exception) -> str:
-    reason = library_reason(error)
-    return (
-        f"the weights of {model!r} could not be fetched ({reason}); on a machine without a way to "
-        f"the hub, copy the file there and use {name}:/path/to/weights.safetensors, "
-        "or local-dir:/folder"
-    )
-
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    """Nothing is asked of the hub, whatever a configuration names."""
-    offline = hub_constants.HF_HUB_OFFLINE
-    with _quiet():
-        hub_constants.HF_HUB_OFFLINE = True
-        try:
-            yield
-        finally:
-            hub_constants.HF_HUB_OFFLINE = offline
-
-
-@contextmanager
-def _hub_or_cache() -> Iterator[None]:
-    """Where the hub does not answer, look in its local cache only, instead of retrying."""
-    offline = hub_constants.HF_HUB_OFFLINE
-    proxied = any(name.lower() in ("https_proxy", "all_proxy") for name in os.environ)
-    hub = urlsplit(hub_constants.ENDPOINT)
-    port = hub.port or (80 if hub.scheme == "http" else 443)
-    with _quiet():
-        try:
-            if not proxied:
-                socket.create_connection((hub.hostname or "", port), timeout=5).close()
-        except OSError:
-            hub_constants.HF_HUB_OFFLINE = True
-        try:
-            yield
-        finally:
-            hub_constants.HF_HUB_OFFLINE = offline
+        raise UserError(unreachable(given, "ARCHITECTURE", error)) from None
 
 
 def _file_digest(path: Path) -> str:
@@ -328,28 +212,3 @@ def _file_digest(path: Path) -> str:
 def _cached_file_digest(path: str, size: int, mtime_ns: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def library_reason(error: Exception) -> str:
-    """What a library said, fit to stand in a sentence."""
-    if isinstance(error, pickle.UnpicklingError):
-        return "it is no file of plain weights, and code in it is not run"
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return "".join(filter(str.isprintable, line))[:200]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """open_clip tells every step of a load on the root logger; a person needs none of it."""
-    level = logging.root.manager.disable
-    # Where the root logger has no handler, its first message gives it one for good.
-    handler = logging.NullHandler()
-    logging.root.addHandler(handler)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(level)
-            logging.root.removeHandler(handler)

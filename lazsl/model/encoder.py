@@ -11,15 +11,11 @@ import torch
 from open_clip.transform import PreprocessCfg
 
 from lazsl.errors import UserError
-from lazsl.model.checkpoints import (
-    ModelSource,
-    library_reason,
-    reading,
-    unreadable,
-    unreadable_tokenizer,
-)
+from lazsl.model.hub import reading
+from lazsl.model.model_source import ModelSource
 from lazsl.model.preprocessing import framing_of
 from lazsl.model.towers import Towers, load_towers
+from lazsl.model.unusable import library_reason, unreadable, unreadable_tokenizer
 from lazsl.settings import device_defaults
 
 ROW_MULTIPLE = 16

@@ -10,7 +10,9 @@ from open_clip.factory import load_state_dict
 from safetensors import safe_open
 
 from lazsl.errors import UserError
-from lazsl.model.checkpoints import ModelSource, library_reason, reading
+from lazsl.model.hub import reading
+from lazsl.model.model_source import ModelSource
+from lazsl.model.unusable import library_reason
 
 _NAME = "logit_scale"
 

@@ -10,7 +10,7 @@ import torch
 from open_clip.factory import load_state_dict
 from safetensors import safe_open
 
-from lazsl.model.checkpoints import ModelSource
+from lazsl.model.model_source import ModelSource
 
 Towers = Literal["both", "text", "vision"]
 

@@ -21,9 +21,10 @@ from lazsl.fieldguide import IMAGES_DIR
 from lazsl.labelset.labels import PENDING, LabelSet
 from lazsl.labelset.native_form import native_form
 from lazsl.labelset.reading import load_labelset
-from lazsl.model.checkpoints import ModelSource, find_model
+from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import choose_device, choose_precision
 from lazsl.model.logit_scale import logit_scale
+from lazsl.model.model_source import ModelSource
 from lazsl.run.recorded_jobs import check_labels, check_model, taken_over
 from lazsl.scoring.tree import Tree, make_tree
 from lazsl.secret_names import without_signature

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from lazsl.errors import UserError
 from lazsl.fieldguide import MODEL_DIR
-from lazsl.model import checkpoints, published
+from lazsl.model import checkpoints, model_source, published
 from lazsl.model import encoder as encoder_module
 from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import load_encoder, load_tokenizer
@@ -205,7 +205,7 @@ def test_a_tokenizer_can_be_given_beside_the_weights(
     monkeypatch.setattr(hub, "ENDPOINT", "http://127.0.0.1:1")
     model = f"TinySig:{tiny / 'sig.safetensors'}"
     without = find_model(model, "float32").key
-    for name in checkpoints.TOKENIZER_FILES:
+    for name in model_source.TOKENIZER_FILES:
         shutil.copy(MODEL_DIR / name, tiny / name)
     source = find_model(model, "float32")
     tokens = load_tokenizer(source)(["a red head"])
