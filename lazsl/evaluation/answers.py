@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lazsl.alignment.align import TopClasses, select_regions
+from lazsl.evaluation.known_truth import Known
 from lazsl.evaluation.methods import Method, Views, with_rule
 from lazsl.evaluation.sentences import Sentences
-from lazsl.evaluation.stored import Images, Known
+from lazsl.evaluation.stored import Images
 from lazsl.settings import ScoringSettings
 
 DEPTH = 5

@@ -12,13 +12,14 @@ from lazsl.evaluation.answers import DEPTH, Answers, Ask, ask, by_method
 from lazsl.evaluation.comparison import Comparison, compare
 from lazsl.evaluation.controls import measure_controls
 from lazsl.evaluation.grouping import FOLDER, numbered, read_groups
+from lazsl.evaluation.known_truth import Known, join_truth
 from lazsl.evaluation.methods import methods_for
 from lazsl.evaluation.sections.comparison_section import ComparisonSection
 from lazsl.evaluation.sections.section import Section, plain
 from lazsl.evaluation.sections.sweep_section import gather
 from lazsl.evaluation.sections.trust_section import trust_section
 from lazsl.evaluation.sentences import Sentences, read_sentences
-from lazsl.evaluation.stored import Known, StoredRun, join_truth, open_stored, read_images
+from lazsl.evaluation.stored import StoredRun, open_stored, read_images
 from lazsl.evaluation.sweeps import SETTINGS, own_method, probes, sweepable
 from lazsl.settings import ScoringSettings
 

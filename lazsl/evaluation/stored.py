@@ -1,4 +1,4 @@
-"""What a run has stored: its embeddings, a shard at a time, and the truth of its images.
+"""What a run has stored: its embeddings, a shard at a time.
 
 Neither images nor a model are needed. Everything is joined by name: images by key, classes by
 their names; never by position.
@@ -6,7 +6,7 @@ their names; never by position.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,19 +17,16 @@ import torch
 from torch import Tensor
 
 from lazsl.archive.manifest import read_listed
-from lazsl.archive.truth import read_truth
 from lazsl.errors import UserError
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
 from lazsl.model.checkpoints import find_recorded_model
 from lazsl.model.logit_scale import logit_scale
-from lazsl.nearest_names import nearest_key
 from lazsl.scoring.embedded import EmbeddedLabels, images_alike
 from lazsl.settings import Job, ScoringSettings, make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 from lazsl.store.vectors import boxes_of, vectors_of
-from lazsl.warehouse.not_loaded import check_truth
 
 MEMORY_BYTES = 512 * 2**20
 """Of embeddings that are worked on at a time."""
@@ -116,24 +113,6 @@ class StoredRun:
         return listed.append_column("embedded", inside)
 
 
-@dataclass(frozen=True)
-class Known:
-    """What is really shown, of the images for which that is known.
-
-    Attributes:
-        class_index: by image_id, in shard order; -1 where the label set lacks the class.
-        labels: by image_id, the name of the class.
-        notices: what the person who gave the truth should know, in sentences.
-    """
-
-    class_index: Mapping[str, int]
-    labels: Mapping[str, str]
-    notices: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.class_index)
-
-
 def open_stored(workspace_url: str, run: str | None = None) -> StoredRun:
     """A run of a workspace.
 
@@ -156,47 +135,6 @@ def open_stored(workspace_url: str, run: str | None = None) -> StoredRun:
     labelset = _labelset(job, record["labels"], embedded)
     keys = {name: record[name] for name in ("archive", "encoder", "regions", "labels")}
     return StoredRun(folder, record["run"], **keys, job=job, labelset=labelset, embedded=embedded)
-
-
-def join_truth(stored: StoredRun, url: str | None = None, open_set: bool | None = None) -> Known:
-    """The truth of a run's embedded images, by key and class name.
-
-    Args:
-        stored: the run.
-        url: as `truth.read_truth` takes it; None means what the run was labelled with.
-        open_set: the truth may name classes that the label set lacks; None means as the run.
-
-    Raises:
-        UserError: there is no truth, it contradicts itself, it names classes that the label set
-            does not have, or none of the archive's keys; the sentence gives the nearest names.
-    """
-    url = url or stored.job.truth
-    if url is None:
-        raise UserError(
-            f"no truth is known of run {stored.key}; give --truth folders, file.csv or file.parquet"
-        )
-    listing = stored.listing
-    keys = _texts(listing, "key")
-    open_set = stored.job.open_set if open_set is None else open_set
-    table = read_truth(url, stored.labelset, open_set, keys)
-    check_truth(table)
-    called = dict(zip(_texts(table, "key"), _texts(table, "label"), strict=True))
-    notices = list(_key_notices(called, keys, stored))
-    index = {label: i for i, label in enumerate(stored.embedded_labels.classes)}
-    usable = _usable(stored)
-    ids = _texts(listing, "image_id")
-    labels = {
-        image_id: called[key]
-        for image_id, key in zip(ids, keys, strict=True)
-        if key in called and image_id in usable
-    }
-    if not labels:
-        raise UserError(
-            f"none of the images with truth has embeddings in {stored.folder.url}; label "
-            "the archive first"
-        )
-    notices += _image_notices(stored, ids, keys, called, usable)
-    return Known({i: index.get(label, -1) for i, label in labels.items()}, labels, tuple(notices))
 
 
 def read_images(
@@ -274,61 +212,3 @@ def _labelset(job: Job, key: str, embedded: pa.Table) -> LabelSet:
         pass
     stored = EmbeddedLabels.from_table(embedded)
     return LabelSet(key, stored.classes, stored.attributes)
-
-
-def _usable(stored: StoredRun) -> set[str]:
-    """The embedded images: those that were not rejected."""
-    usable: set[str] = set()
-    shards = stored.listing.filter(pc.field("embedded"))["shard"].unique()
-    for shard in shards.to_pylist():
-        name = paths.images(stored.encoder, stored.regions, str(shard))
-        images = stored.folder.read_table(name, ["image_id", "reason"])
-        usable.update(_texts(images.filter(pc.is_null(images["reason"])), "image_id"))
-    return usable
-
-
-def _key_notices(called: Mapping[str, str], keys: list[str], stored: StoredRun) -> Iterator[str]:
-    known = set(keys)
-    strange = [key for key in called if key not in known]
-    if not strange:
-        return
-    hint = nearest_key(strange[0], keys)
-    if len(strange) == len(called):
-        raise UserError(
-            f"none of the {len(called)} keys of the truth is in archive {stored.job.archive!r}; "
-            f"{strange[0]!r} was asked for{hint}; write keys as paths below the archive's root"
-        )
-    yield (
-        f"{len(strange)} of the {len(called)} keys of the truth are not in the archive, such as "
-        f"{strange[0]!r}{hint}"
-    )
-
-
-def _image_notices(
-    stored: StoredRun, ids: list[str], keys: list[str], called: Mapping[str, str], usable: set[str]
-) -> Iterator[str]:
-    without = [k for k, i in zip(keys, ids, strict=True) if k not in called and i in usable]
-    if without:
-        yield (
-            f"{len(without)} of {len(usable)} embedded images have no truth and are left out, "
-            f"such as {without[0]!r}; accuracy, intervals and thresholds hold for all of them only "
-            "if those with truth were drawn at random (lazsl audit sample --by none), and not if "
-            "somebody chose them"
-        )
-    missing = sum(not inside for inside in stored.listing["embedded"].to_pylist())
-    if missing:
-        yield f"{missing} of {len(ids)} listed images have no embeddings yet and are left out"
-    rejected = [
-        k
-        for k, i, inside in zip(keys, ids, stored.listing["embedded"].to_pylist(), strict=True)
-        if k in called and inside and i not in usable
-    ]
-    if rejected:
-        yield (
-            f"{len(rejected)} images with truth were rejected and are left out, such as "
-            f"{rejected[0]!r}"
-        )
-
-
-def _texts(table: pa.Table, column: str) -> list[str]:
-    return [str(value) for value in table[column].to_pylist()]

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lazsl.archive.shard_planning import plan_shards
-from lazsl.evaluation.stored import Known, StoredRun, join_truth, open_stored
+from lazsl.evaluation.known_truth import Known, join_truth
+from lazsl.evaluation.stored import StoredRun, open_stored
 from lazsl.run import embed_step, label_set_step, stage_step
 from lazsl.run.run import Run, open_run, record_run
 from lazsl.settings import make_job

@@ -26,8 +26,9 @@ from torch import Tensor
 from lazsl.alignment.align import class_scores, crop_mean_scores, select_regions, top_classes
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.embedding.doubt import doubts, in_telling_order, rounds
+from lazsl.evaluation.known_truth import Known
 from lazsl.evaluation.metrics import mcnemar
-from lazsl.evaluation.stored import Known, StoredRun, read_images
+from lazsl.evaluation.stored import StoredRun, read_images
 from lazsl.images.crops import cut_crops
 from lazsl.model.dense import DenseEncoder
 from lazsl.run import models

@@ -18,9 +18,10 @@ import torch
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.evaluation.calibration import CERTAINTY
 from lazsl.evaluation.fitting import Fit, Images, fit
+from lazsl.evaluation.known_truth import Known
 from lazsl.evaluation.open_set import open_set_split
 from lazsl.evaluation.sections.section import table
-from lazsl.evaluation.stored import Known, StoredRun
+from lazsl.evaluation.stored import StoredRun
 from lazsl.evaluation.trust import Trust
 from lazsl.evaluation.trust_measurement import measure_trust
 from lazsl.labelset.labels import LabelSet

@@ -19,10 +19,11 @@ from scipy.stats import binomtest
 from lazsl import fieldguide
 from lazsl.evaluation.answers import Answers, ask_methods
 from lazsl.evaluation.controls import embedded, shuffled
+from lazsl.evaluation.known_truth import Known
 from lazsl.evaluation.localisation import ATTRIBUTIONS, evidence_of
 from lazsl.evaluation.methods import method
 from lazsl.evaluation.sentences import Sentences, text_tower
-from lazsl.evaluation.stored import Images, Known, StoredRun, read_images
+from lazsl.evaluation.stored import Images, StoredRun, read_images
 from lazsl.evaluation.tally import Tally, Truth
 from lazsl.images.region_maps import fitting_grid
 from lazsl.intervals import accuracy

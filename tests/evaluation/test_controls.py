@@ -20,7 +20,8 @@ from lazsl.evaluation.controls import (
     measure_controls,
     verdict,
 )
-from lazsl.evaluation.stored import join_truth, open_stored
+from lazsl.evaluation.known_truth import join_truth
+from lazsl.evaluation.stored import open_stored
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.reading import load_labelset
 from lazsl.run.run import Run

@@ -23,10 +23,11 @@ from lazsl.evaluation import sweeps
 from lazsl.evaluation.answers import Answers, views_of
 from lazsl.evaluation.comparison import Comparison, compare
 from lazsl.evaluation.evaluate import Evaluation, evaluate
+from lazsl.evaluation.known_truth import join_truth
 from lazsl.evaluation.methods import METHODS, aligning
 from lazsl.evaluation.sections.comparison_section import ComparisonSection
 from lazsl.evaluation.sections.section import plain
-from lazsl.evaluation.stored import join_truth, open_stored, read_images
+from lazsl.evaluation.stored import open_stored, read_images
 from lazsl.evaluation.trust_file import read_trust, trust_notices
 from lazsl.run import plan_step, score_step
 from lazsl.run.run import Run, open_relabelling

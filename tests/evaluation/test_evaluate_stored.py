@@ -16,9 +16,10 @@ from lazsl import fieldguide
 from lazsl.archive.truth import read_truth
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import ask_methods
+from lazsl.evaluation.known_truth import join_truth
 from lazsl.evaluation.methods import METHODS, method, methods_for
 from lazsl.evaluation.sentences import Sentences, read_sentences, templates
-from lazsl.evaluation.stored import StoredRun, join_truth, open_stored, read_images
+from lazsl.evaluation.stored import StoredRun, open_stored, read_images
 from lazsl.labelset.labels import LabelSet
 from lazsl.run import models
 from lazsl.run.run import Run
