@@ -12,16 +12,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from lazsl.errors import UserError
 from lazsl.labelset.document import Document, Place
-from lazsl.labelset.spoken import taken_apart
+from lazsl.labelset.foreign import LONG_LIST, TEMPLATE, Foreign, named, refuse_templates
 
 _DATA_SETS = frozenset(
     "caltech101 cars cifar10 cifar100 clevr country211 diabetic_retinopathy dmlab dsprites dtd "
@@ -29,27 +25,6 @@ _DATA_SETS = frozenset(
     "imagenet-r imagenet_sketch imagenetv2 kitti mnist objectnet pcam pets places365 renderedsst2 "
     "resisc45 smallnorb stl10 sun397 svhn voc2007 voc2007_multilabel".split()
 )
-_TEMPLATE = re.compile(r"\{(c|class|)\}")
-_LONG = 30
-"""Texts per entry, in the mean, from which they are taken for names of classes."""
-
-_COLUMNS = {
-    "class": ("class", "label", "name", "class_name", "classname", "category", "display_name"),
-    "attribute": ("attribute", "attributes", "description", "descriptor", "sentence", "prompt"),
-    "synonyms": ("synonyms", "synonym", "aliases"),
-    "parent": ("parent", "supercategory"),
-    "id": ("id", "index", "wnid", "synset", "class_id", "label_id"),
-}
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """A document of the native form, which form it was read from, and what had to be decided."""
-
-    document: Document
-    form: str
-    notes: tuple[str, ...] = ()
-    templates: tuple[str, ...] = ()
 
 
 def recognise(document: Document, member: str | None, where: str) -> Foreign | None:
@@ -89,127 +64,6 @@ def recognise(document: Document, member: str | None, where: str) -> Foreign | N
     return None
 
 
-def named(names: Iterable[tuple[str, int | None]]) -> Document:
-    """The document of bare names, in which ids and further words have become synonyms.
-
-    A name that stands twice is repeated in the document, so that its readers say so.
-    """
-    names = [(name, line) for name, line in names if name.strip()]
-    unique = list(dict.fromkeys(name for name, _ in names))
-    parts = dict(zip(unique, taken_apart(unique), strict=True))
-    classes: dict[str, Any] = {}
-    lines: dict[Place, int] = {}
-    repeated: list[tuple[Place, int]] = []
-    called = _labels(parts)
-    owners: dict[str, int] = {}
-    for part in parts.values():
-        for other in (part.spoken, *part.others):
-            owners[other] = owners.get(other, 0) + 1
-    for name, line in names:
-        label, part = called[name], parts[name]
-        if label in classes:
-            repeated.append((("classes", label), line or 0))
-            continue
-        others = [other for other in part.others if owners[other] == 1 and other != label]
-        number = [part.number] if part.number and label != name else []
-        synonyms = [*number, *others]
-        classes[label] = {"attributes": []} | ({"synonyms": synonyms} if synonyms else {})
-        if line is not None:
-            lines["classes", label] = line
-    return Document({"classes": classes}, lines, tuple(repeated))
-
-
-def _labels(parts: Mapping[str, Any]) -> dict[str, str]:
-    """The class that each name becomes: without its WordNet id where that leaves it unique."""
-    short = {name: part.spoken if part.number else name for name, part in parts.items()}
-    counts: dict[str, int] = {}
-    for label in short.values():
-        counts[label] = counts.get(label, 0) + 1
-    return {
-        name: label
-        if counts[label] == 1
-        else ", ".join((label, *parts[name].others))
-        if parts[name].others
-        else name
-        for name, label in short.items()
-    }
-
-
-def names_of_text(text: str) -> tuple[list[tuple[str, int | None]], int]:
-    """Names and their lines, one a line, and how many comment lines were left out.
-
-    A line that begins with `#` is a comment; a name that begins with it is written `\\#`.
-    """
-    names: list[tuple[str, int | None]] = []
-    comments = 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        name = line.strip()
-        if name.startswith("#"):
-            comments += 1
-            continue
-        names.append((name.removeprefix("\\") if name.startswith("\\#") else name, number))
-    return names, comments
-
-
-def of_text(text: str, where: str) -> Foreign:
-    """A list of names in a text file.
-
-    Raises:
-        UserError: it is a list of templates.
-    """
-    names, comments = names_of_text(text)
-    _refuse_templates([name for name, _ in names if name], where)
-    notes = (f"{comments} comment line{'s were' if comments > 1 else ' was'} left out",)
-    return Foreign(named(names), "names", notes if comments else ())
-
-
-def of_table(text: str, where: str, separator: str = ",") -> Foreign:
-    """A table with a class and at most one attribute a row, or several with `|` between them.
-
-    Raises:
-        UserError: the first line does not name the columns.
-    """
-    rows = csv.reader(io.StringIO(text), delimiter=separator)
-    try:
-        head = [column.strip().casefold() for column in next(rows, [])]
-        body = [(row, rows.line_num) for row in rows if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise UserError(f"{where} is no CSV: {error}; save it as CSV in UTF-8") from None
-    columns = {
-        kind: head.index(name)
-        for kind, names in _COLUMNS.items()
-        for name in names[::-1]
-        if name in head
-    }
-    if "class" not in columns:
-        raise UserError(
-            f"{where} has the columns {', '.join(head) or 'none'}, of which none is class; name "
-            "them in the first line: class, and where there are some attribute (a row each), "
-            "synonyms, parent, id"
-        )
-    classes: dict[str, dict[str, Any]] = {}
-    lines: dict[Place, int] = {}
-    for row, line in body:
-        cells = {kind: row[at].strip() for kind, at in columns.items() if at < len(row)}
-        label = cells.get("class", "")
-        place: Place = ("classes", label)
-        lines.setdefault(place, line)
-        entry = classes.setdefault(label, {"attributes": []})
-        for attribute in _several(cells.get("attribute", "")):
-            lines[*place, "attributes", len(entry["attributes"])] = line
-            entry["attributes"].append(attribute)
-        for synonym in (*_several(cells.get("synonyms", "")), cells.get("id", "")):
-            if synonym and synonym != label and synonym not in entry.get("synonyms", ()):
-                entry.setdefault("synonyms", []).append(synonym)
-        if cells.get("parent"):
-            entry["parent"] = cells["parent"]
-    return Foreign(Document({"classes": classes}, lines), "csv")
-
-
-def _several(cell: str) -> Iterator[str]:
-    return (part.strip() for part in cell.split("|") if part.strip())
-
-
 def _listed(document: Document, where: str) -> Foreign:
     names: list[tuple[str, int | None]] = []
     for index, name in enumerate(document.value):
@@ -217,7 +71,7 @@ def _listed(document: Document, where: str) -> Foreign:
         if not isinstance(name, str):
             raise UserError(f"{where}: {name!r} is no name (line {line}); write text")
         names.append((name.strip(), line))
-    _refuse_templates([name for name, _ in names if name], where)
+    refuse_templates([name for name, _ in names if name], where)
     return Foreign(named(names), "names")
 
 
@@ -287,8 +141,8 @@ def _holds_lists_of_names(value: dict[str, Any]) -> bool:
         return True
     texts = [text for texts in value.values() for text in texts if isinstance(text, str)]
     sentences = sum(text.rstrip().endswith((".", "!", "?")) for text in texts)
-    templates = sum(_TEMPLATE.search(text) is not None for text in texts)
-    many = len(texts) > _LONG * len(value)
+    templates = sum(TEMPLATE.search(text) is not None for text in texts)
+    many = len(texts) > LONG_LIST * len(value)
     return 2 * templates > len(texts) > 0 or (many and 2 * sentences <= len(texts))
 
 
@@ -296,7 +150,7 @@ def _of_data_sets(document: Document, member: str | None, where: str) -> Foreign
     value: dict[str, Any] = document.value
     for texts in value.values():
         if isinstance(texts, list):
-            _refuse_templates([text for text in texts if isinstance(text, str)], where)
+            refuse_templates([text for text in texts if isinstance(text, str)], where)
     known = all(name.casefold() in _DATA_SETS for name in value)
     if member is None and not (known and len(value) == 1):
         names = ", ".join(list(value)[:20]) + (", ..." if len(value) > 20 else "")
@@ -316,14 +170,3 @@ def _of_data_sets(document: Document, member: str | None, where: str) -> Foreign
     foreign = _listed(Document(value[chosen], lines), where)
     note = f"read as the class names of {chosen}"
     return Foreign(foreign.document, "clip-benchmark", (note, *foreign.notes))
-
-
-def _refuse_templates(texts: list[str], where: str) -> None:
-    templates = [text for text in texts if _TEMPLATE.search(text)]
-    if texts and 2 * len(templates) > len(texts):
-        raise UserError(
-            f"{where} holds {len(templates)} templates such as {templates[0]!r}, not names of "
-            "classes; give a list of names, and these as name_templates with {class} in the "
-            "native form, or both in a folder as classnames.txt and "
-            "zeroshot_classification_templates.txt"
-        )

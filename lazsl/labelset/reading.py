@@ -12,9 +12,11 @@ import yaml
 
 from lazsl.errors import UserError
 from lazsl.labelset.document import Document, Unreadable, read_json, read_yaml
+from lazsl.labelset.foreign import Foreign, named
 from lazsl.labelset.labels import PENDING, LabelSet
 from lazsl.labelset.native_form import Read, interpret, native_form, strict, without_empty
-from lazsl.labelset.other_forms import Foreign, named, of_table, of_text, recognise
+from lazsl.labelset.other_forms import recognise
+from lazsl.labelset.plain_texts import of_table, of_text
 from lazsl.labelset.sentences import NAME_TEMPLATE, WHOLE
 from lazsl.labelset.text import is_sentence
 from lazsl.store.folder import Folder
