@@ -15,7 +15,8 @@ from lazsl.errors import UserError
 from lazsl.evaluation.calibration import lower_bound, risk_coverage, widest_cut
 from lazsl.evaluation.grouping import numbered, read_groups
 from lazsl.evaluation.metrics import mcnemar
-from lazsl.evaluation.sections.trust_section import TrustSection, by_group
+from lazsl.evaluation.sections.trust_of_groups import by_group
+from lazsl.evaluation.sections.trust_section import TrustSection
 from lazsl.evaluation.trust_measurement import measure_trust
 from lazsl.intervals import accuracy, effective_size, exact
 from lazsl.scoring.confidence import confidence

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,45 +13,24 @@ from rich.table import Table
 
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import Answers
-from lazsl.evaluation.calibration import auroc, lower_bound
+from lazsl.evaluation.calibration import auroc
 from lazsl.evaluation.grouping import CLASS, FOLDER, read_groups
 from lazsl.evaluation.sections.section import plain, table
+from lazsl.evaluation.sections.trust_of_groups import (
+    BY_GROUP,
+    TOO_SMALL,
+    OfGroup,
+    by_group,
+    group_rows,
+)
 from lazsl.evaluation.stored import StoredRun, stored_presence
 from lazsl.evaluation.sweeps import own_method
 from lazsl.evaluation.trust import Trust
 from lazsl.evaluation.trust_file import write_trust
 from lazsl.evaluation.trust_measurement import measure_trust
-from lazsl.intervals import effective_size
 from lazsl.scoring.tree import make_tree
 
 TRUST_FILE = "trust.json"
-
-
-FEWEST_OF_A_GROUP = 20
-"""Labels of a group below which its precision is not shown."""
-
-GROUPS_SHOWN = 12
-
-
-@dataclass(frozen=True)
-class OfGroup:
-    """Labels given to the images of a group, at the threshold for all of them.
-
-    Attributes:
-        group: its name.
-        images: of the group.
-        labelled: how many of them.
-        right: how many of the labels.
-        precision: part of the labels that is right.
-        at_least: lower bound of that precision.
-    """
-
-    group: str
-    images: int
-    labelled: int
-    right: int
-    precision: float
-    at_least: float
 
 
 @dataclass(frozen=True)
@@ -97,12 +75,12 @@ class TrustSection:
         console.print(shown)
         console.print(escape(self.trust.sentence), highlight=False)
         if self.groups:
-            shown = Table(self._head, "labelled", "right", title=_BY_GROUP, title_justify="left")
-            for row in _group_rows(self.groups):
+            shown = Table(self._head, "labelled", "right", title=BY_GROUP, title_justify="left")
+            for row in group_rows(self.groups):
                 shown.add_row(*map(escape, row))
             console.print(shown)
         elif self.grouped_by != FOLDER:
-            console.print(_TOO_SMALL, highlight=False)
+            console.print(TOO_SMALL, highlight=False)
 
     def to_markdown(self) -> str:
         """Figures, pictures, and how to apply them."""
@@ -120,10 +98,10 @@ class TrustSection:
             "![how sure labels were](confidence.png)",
         ]
         if self.groups:
-            rows = [[plain(cell) for cell in row] for row in _group_rows(self.groups)]
-            parts += [f"{_BY_GROUP}:", table([self._head, "labelled", "right"], rows)]
+            rows = [[plain(cell) for cell in row] for row in group_rows(self.groups)]
+            parts += [f"{BY_GROUP}:", table([self._head, "labelled", "right"], rows)]
         elif self.grouped_by != FOLDER:
-            parts.append(_TOO_SMALL)
+            parts.append(TOO_SMALL)
         if self.trust.threshold is not None:
             parts.append(
                 f"`lazsl relabel {self.stored.key} --trust {TRUST_FILE}` gives images below this "
@@ -219,55 +197,11 @@ def usable_presence(
     return presence, ""
 
 
-def by_group(trust: Trust, groups: Sequence[str]) -> tuple[OfGroup, ...]:
-    """What the threshold does to the images of each group that has labels enough, the least right
-    first; nothing where there is no threshold or one group.
-
-    Args:
-        trust: measured on the images.
-        groups: (B,) theirs.
-    """
-    names, number = np.unique(groups, return_inverse=True)
-    if trust.threshold is None or len(names) < 2:
-        return ()
-    given = trust.held_against >= trust.threshold
-    of_groups = []
-    for place, name in enumerate(names.tolist()):
-        labelled = given & (number == place)
-        count = int(labelled.sum())
-        if count < FEWEST_OF_A_GROUP:
-            continue
-        right = int(trust.right[labelled].sum())
-        size = effective_size(trust.cluster[labelled])
-        bound = lower_bound(np.array([right]), np.array([count]), np.array([size]))
-        images = int((number == place).sum())
-        of_groups.append(OfGroup(name, images, count, right, right / count, float(bound[0])))
-    return tuple(sorted(of_groups, key=lambda group: (group.precision, group.group)))
-
-
 _NO_PRESENCE = "left out: it takes one-sided plans, and attributes that have rivals"
 _WEAK_PRESENCE = (
     "left out: it tells known from unknown less well than the best score (AUROC {:.3f} against "
     "{:.3f}), as where each class words the same in its own way"
 )
-_TOO_SMALL = (
-    f"No group is shown: none but the whole has {FEWEST_OF_A_GROUP} labels above a threshold."
-)
-_BY_GROUP = "What is promised for all images holds for no group of them alone"
-
-
-def _group_rows(groups: tuple[OfGroup, ...]) -> list[list[str]]:
-    rows = [
-        [
-            group.group,
-            f"{group.labelled:,} of {group.images:,}",
-            f"{group.precision:.1%} (at least {group.at_least:.1%})",
-        ]
-        for group in groups[:GROUPS_SHOWN]
-    ]
-    if len(groups) > GROUPS_SHOWN:
-        rows.append([f"{len(groups) - GROUPS_SHOWN:,} more", "", "better"])
-    return rows
 
 
 def _facts(trust: Trust) -> list[tuple[str, str]]:
