@@ -1,24 +1,13 @@
-"""What would an image have been called with other words? Edits of a label set, and what follows.
+"""What would an image have been called with other words? A label set is edited, and what follows.
 
-An edit is a sentence:
-
-    drop a red crest                         an attribute of the class the image was called
-    drop Kingfisher: a red crest             ... of any other class
-    add Kingfisher: a blue tail
-    rewrite a red crest => a scarlet crest
-    drop class Kingfisher
-    add class Roller: blue wings; a stout bill
-
-An attribute that is there may be named by any part of it that only it has, or by its number within
-the class (1 is the first). Scores are made anew from stored embeddings with the run's settings;
-only sentences that the run did not have go through the text tower.
+Scores are made anew from stored embeddings with the run's settings; only sentences that the run did
+not have go through the text tower.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 import torch
@@ -26,18 +15,12 @@ import torch
 from lazsl.embedding.label_set import Remembering, embed_labels
 from lazsl.errors import UserError
 from lazsl.explain.evidence import Evidence
-from lazsl.explain.explanation import find_class
+from lazsl.explain.label_set_edits import edit
 from lazsl.explain.recomputed import StoredImage, align
 from lazsl.labelset.labels import LabelSet
 from lazsl.scoring.embedded import EmbeddedLabels
 from lazsl.scoring.tables import score_table
 from lazsl.settings import ScoringSettings
-
-HOW = (
-    "write 'drop ATTRIBUTE', 'add ATTRIBUTE' or 'rewrite ATTRIBUTE => ATTRIBUTE', with 'CLASS: ' "
-    "before the attribute of another class, or 'drop class CLASS', 'add class CLASS: ATTRIBUTE; "
-    "ATTRIBUTE'"
-)
 
 Embed = Callable[[list[str]], torch.Tensor]
 """Sentences to unit vectors, float32 (N, D): the text tower."""
@@ -171,113 +154,6 @@ def stored_labelset(embedded: pa.Table, name: str) -> LabelSet:
         f"the sentences of label set {name} were made in a way that this lazsl does not know, so "
         "new ones cannot be; edit the label set's file and use lazsl relabel"
     )
-
-
-def edit(labels: LabelSet, text: str, called: str) -> tuple[LabelSet, str]:
-    """The label set after one edit, and the class that was edited.
-
-    Args:
-        labels: before.
-        text: the edit.
-        called: the class that an attribute without a class belongs to.
-
-    Raises:
-        UserError: the edit cannot be understood, or speaks of what is not there.
-    """
-    match = re.fullmatch(r"\s*(drop|add|rewrite)\s+(class\s+)?(.+?)\s*", text, re.I | re.S)
-    if match is None:
-        raise UserError(f"cannot understand {text!r}; {HOW}")
-    verb, of_class, rest = match[1].lower(), bool(match[2]), match[3]
-    if of_class and verb == "drop":
-        return _drop_class(labels, rest)
-    if of_class and verb == "add":
-        return _add_class(labels, rest, text)
-    if of_class:
-        raise UserError(f"cannot understand {text!r}: a class has no other words; {HOW}")
-    label, attribute = _owner(labels, rest, called)
-    attributes = list(labels.attributes[labels.classes.index(label)])
-    if verb == "add":
-        attributes.append(attribute)
-    elif verb == "drop":
-        attributes.pop(_which(attributes, attribute, label))
-    else:
-        old, arrow, new = (part.strip() for part in attribute.partition("=>"))
-        if not arrow or not new:
-            raise UserError(f"cannot understand {text!r}: what should it become? {HOW}")
-        attributes[_which(attributes, old, label)] = new
-    return _with(labels, label, tuple(attributes)), label
-
-
-# Edits
-
-
-def _drop_class(labels: LabelSet, name: str) -> tuple[LabelSet, str]:
-    label = find_class(list(labels.classes), name)
-    if len(labels) == 1:
-        raise UserError(f"{label!r} is the only class; an image must be called something")
-    keep = [index for index, label_of_class in enumerate(labels.classes) if label_of_class != label]
-    return replace(
-        labels,
-        classes=tuple(labels.classes[index] for index in keep),
-        attributes=tuple(labels.attributes[index] for index in keep),
-    ), label
-
-
-def _add_class(labels: LabelSet, rest: str, text: str) -> tuple[LabelSet, str]:
-    name, _, listed = (part.strip() for part in rest.partition(":"))
-    if not name:
-        raise UserError(f"cannot understand {text!r}: the class has no name; {HOW}")
-    if name in labels.classes:
-        raise UserError(
-            f"there is a class {name!r} already; write 'add {name}: ATTRIBUTE' to describe it more"
-        )
-    attributes = tuple(attribute.strip() for attribute in listed.split(";") if attribute.strip())
-    return replace(
-        labels,
-        classes=(*labels.classes, name),
-        attributes=(*labels.attributes, attributes),
-    ), name
-
-
-def _with(labels: LabelSet, label: str, attributes: tuple[str, ...]) -> LabelSet:
-    place = labels.classes.index(label)
-    before, behind = labels.attributes[:place], labels.attributes[place + 1 :]
-    return replace(labels, attributes=(*before, attributes, *behind))
-
-
-def _owner(labels: LabelSet, text: str, called: str) -> tuple[str, str]:
-    """The class an edit speaks of, and the rest. Names of classes may hold colons themselves."""
-    for colon in re.finditer(":", text):
-        name = text[: colon.start()].strip().casefold()
-        for label in labels.classes:
-            if label.casefold() == name:
-                return label, text[colon.end() :].strip()
-    if called not in labels.classes:
-        raise UserError(
-            f"the image was called {called!r}, which is dropped; say whose attribute {text!r} is"
-        )
-    return called, text
-
-
-def _which(attributes: list[str], text: str, label: str) -> int:
-    """The place of an attribute given by its words, some of them, or its number."""
-    wanted = text.strip().casefold()
-    folded = [attribute.casefold() for attribute in attributes]
-    if wanted in folded:
-        return folded.index(wanted)
-    if wanted.isdecimal() and 1 <= int(wanted) <= len(attributes):
-        return int(wanted) - 1
-    holding = [place for place, folded_attribute in enumerate(folded) if wanted in folded_attribute]
-    if len(holding) == 1:
-        return holding[0]
-    listed = "; ".join(
-        f"{number} {attribute}" for number, attribute in enumerate(attributes, start=1)
-    )
-    holders = "several attributes with" if holding else "no attribute"
-    raise UserError(f"class {label!r} has {holders} {text!r}; it has: {listed or 'none'}")
-
-
-# Scores
 
 
 def _embedded(labels: LabelSet, known: pa.Table, embed: Embed) -> pa.Table:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lazsl.evaluation.controls import embedded, shuffled
+from lazsl.evaluation.control_label_sets import shuffled
+from lazsl.evaluation.controls import embedded
 from lazsl.evaluation.localisation import ATTRIBUTIONS, BEST, evidence_of, mean_interval
 from lazsl.evaluation.sections.section import table
 from lazsl.evaluation.sentences import text_tower

@@ -11,7 +11,8 @@ import logging
 import sys
 from pathlib import Path
 
-from lazsl.evaluation.controls import CONTROLS, Controls, measure_controls
+from lazsl.evaluation.control_label_sets import CONTROLS
+from lazsl.evaluation.controls import Controls, measure_controls
 from lazsl.evaluation.sections.section import table
 from lazsl.labelset.labels import LabelSet
 from studies.pages.filled import filled

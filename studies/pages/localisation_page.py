@@ -19,7 +19,8 @@ from PIL import Image
 
 from lazsl import fieldguide
 from lazsl.alignment.align import top_classes
-from lazsl.evaluation.controls import CONTROLS, embedded
+from lazsl.evaluation.control_label_sets import CONTROLS
+from lazsl.evaluation.controls import embedded
 from lazsl.evaluation.known_truth import Known
 from lazsl.evaluation.localisation import ATTRIBUTIONS, BEST, area_under, deleted, evidence_of
 from lazsl.evaluation.methods import aligning

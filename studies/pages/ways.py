@@ -18,7 +18,8 @@ from scipy.stats import binomtest
 
 from lazsl import fieldguide
 from lazsl.evaluation.answers import Answers, ask_methods
-from lazsl.evaluation.controls import embedded, shuffled
+from lazsl.evaluation.control_label_sets import shuffled
+from lazsl.evaluation.controls import embedded
 from lazsl.evaluation.known_truth import Known
 from lazsl.evaluation.localisation import ATTRIBUTIONS, evidence_of
 from lazsl.evaluation.methods import method

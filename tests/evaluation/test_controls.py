@@ -10,16 +10,8 @@ import pytest
 from rich.console import Console
 
 from lazsl import fieldguide
-from lazsl.evaluation.controls import (
-    CONTROLS,
-    FOREIGN,
-    WORDS,
-    Control,
-    Controlled,
-    Controls,
-    measure_controls,
-    verdict,
-)
+from lazsl.evaluation.control_label_sets import CONTROLS, FOREIGN, WORDS, Control
+from lazsl.evaluation.controls import Controlled, Controls, measure_controls, verdict
 from lazsl.evaluation.known_truth import join_truth
 from lazsl.evaluation.stored import open_stored
 from lazsl.labelset.labels import LabelSet

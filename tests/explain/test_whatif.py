@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from lazsl.cli.commands import app
 from lazsl.embedding.label_set import embed_labels
 from lazsl.errors import UserError
+from lazsl.explain.label_set_edits import edit
 from lazsl.explain.lookup import find_image, find_run
 from lazsl.explain.recomputed import StoredImage, read_stored
-from lazsl.explain.whatif import WhatIf, edit, stored_labelset, what_if
+from lazsl.explain.whatif import WhatIf, stored_labelset, what_if
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.native_form import parse_labelset
 from lazsl.model.encoder import Encoder
