@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
@@ -186,8 +186,3 @@ def _history() -> History:
     except OSError:
         return InMemoryHistory()
     return FileHistory(file)
-
-
-def offered(names: Names, text: str) -> Iterable[str]:
-    """What is offered after a text, for scripts and tests."""
-    return [c.text for c in names.get_completions(Document(text), CompleteEvent())]

@@ -235,7 +235,7 @@ def _language(labels: LabelSet) -> Iterator[Finding]:
         else [attribute for attributes in labels.attributes for attribute in attributes]
     )
     spoken = language(texts)
-    if spoken is None or (frame and _same_language(frame, spoken)):
+    if spoken is None or (frame and _same_language(frame)):
         return
     field, kind = ("name_templates", "names") if only_names else ("template", "attributes")
     yield Finding(
@@ -247,7 +247,7 @@ def _language(labels: LabelSet) -> Iterator[Finding]:
     )
 
 
-def _same_language(frame: str, spoken: str) -> bool:
+def _same_language(frame: str) -> bool:
     """True for a template of the user's own that is not plainly English."""
     words = set(frame.casefold().replace("{class}", "").replace("{attribute}", "").split())
     english = {"a", "of", "photo", "which", "has", "is", "the", "with", "an", "picture", "this"}

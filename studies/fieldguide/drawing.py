@@ -131,7 +131,7 @@ def draw_flat(
         if behind is not None:
             behind(canvas, pen)
         _perch(pen, rng)
-        _bird(pen, traits, rng)
+        _bird(pen, traits)
         _foreground(canvas, parts, pen, rng)
     return Drawing(canvas, parts, (width, height), rng)
 
@@ -196,7 +196,7 @@ def _contrast(colour: tuple[int, int, int]) -> tuple[int, int, int]:
     return (30, 28, 30) if luma > 110 else (240, 238, 230)
 
 
-def _bird(pen: Pen, t: Traits, rng: np.random.Generator) -> None:
+def _bird(pen: Pen, t: Traits) -> None:
     legs = COLOURS[t.leg_colour]
     for x in (-0.02, 0.1):
         foot = x + 0.04

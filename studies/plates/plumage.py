@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import skia
 
-from studies.plates.palette import Colour, contrast, luma, mixed, shaded, varied
+from studies.plates.palette import Colour, contrast, luma, shaded, varied
 from studies.plates.pen import Pen, ellipse, gradient, lines, paint, spline
 
 PALE: Colour = (252, 241, 212)
@@ -138,8 +138,3 @@ def scatter(path: skia.Path, spacing: float, rng: np.random.Generator) -> np.nda
     grid = grid + rng.uniform(-0.5, 0.5, grid.shape) * spacing
     inside = [path.contains(x, y) for x, y in grid.tolist()]
     return grid[np.array(inside, bool)] if len(grid) else grid
-
-
-def blended(first: Colour, second: Colour) -> Colour:
-    """Half of both."""
-    return mixed(first, second, 0.5)

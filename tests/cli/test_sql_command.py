@@ -11,6 +11,8 @@ from pathlib import Path
 import fake_run
 import pytest
 from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from typer.testing import CliRunner
@@ -103,7 +105,7 @@ def test_names_are_completed_where_they_fit(connection: Connection) -> None:
     names = sql_shell.Names(read_catalog(connection), ["sample-a"])
 
     def offers(text: str) -> list[str]:
-        return list(sql_shell.offered(names, text))
+        return [c.text for c in names.get_completions(Document(text), CompleteEvent())]
 
     assert offers("select * from lab") == ["labelled"]
     assert offers("from wh") == ["why(", "why_class("]
