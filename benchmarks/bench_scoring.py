@@ -7,10 +7,11 @@ machine does falls on all sides alike. The setting is ImageNet's: 1,000 classes 
 attributes (5.8 in the mean), 90 regions, 512 dimensions, cosines as CLIP gives them.
 
 What labelling runs is measured: the five best classes, with the scores that solving every class
-gives (`lazsl.alignment.bounds` proves the others worse), their selection of regions, and DCLIP's
-scores of all classes. Scores of all classes are measured too, and the float32 product of regions
-and attributes alone, which those need. The crops' embeddings here scatter evenly in all directions
-around their image's, which overlapping crops of a photograph do not: harder than real ones.
+gives (`lazsl.alignment.score_bounds` proves the others worse), their selection of regions, and
+DCLIP's scores of all classes. Scores of all classes are measured too, and the float32 product of
+regions and attributes alone, which those need. The crops' embeddings here scatter evenly in all
+directions around their image's, which overlapping crops of a photograph do not: harder than real
+ones.
 
 One-sided plans are measured beside it, over the whole image and all crops (91 regions), and over 30
 regions, as the fast layout has them: all classes, against the product of regions and attributes

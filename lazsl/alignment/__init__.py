@@ -1,1 +1,1 @@
-"""The method on arrays, without files or images: transport, matching, bounds, chosen classes."""
+"""The method on arrays, without files or images: transport, plans, bounds of scores."""

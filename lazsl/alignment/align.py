@@ -24,9 +24,9 @@ from torch import Tensor
 from lazsl.alignment import one_sided
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.batches import Batch, batches, rows_bytes
-from lazsl.alignment.bounds import Bounds, class_bounds
-from lazsl.alignment.chosen import solve_pairs
+from lazsl.alignment.image_class_pairs import solve_pairs
 from lazsl.alignment.matching import Matching, Settings
+from lazsl.alignment.score_bounds import Bounds, class_bounds
 from lazsl.alignment.transport import Workspace
 
 _BORDER = 1e-12  # far above float64 rounding of a mean of cosines, far below any difference
@@ -137,7 +137,7 @@ def top_classes(
     """The k best classes of each image, or all where there are fewer; arguments as for
     `class_scores`, whose scores these are to float32 rounding.
 
-    With `skip`, transport is solved only where it can matter (`bounds`), if there are enough
+    With `skip`, transport is solved only where it can matter (`score_bounds`), if there are enough
     classes to gain by it. The result is the same, to the last bit.
 
     Args:
@@ -161,14 +161,14 @@ def top_classes(
         if skip and len(packed.means) > WORTH * k:
             if matching.one_sided:
                 batch_strengths = None if strengths is None else strengths[batch.images]
-                bounds = _near(batch, packed, matching, workspace, batch_strengths)
+                bounds = _one_sided_bounds(batch, packed, matching, workspace, batch_strengths)
             else:
                 bounds = class_bounds(batch, packed, matching, workspace)
             solve(bounds.may_be_among(k))
         else:
             solve(torch.ones_like(table, dtype=torch.bool))
         image, place = table.isfinite().nonzero(as_tuple=True)
-        best = _best(image, place, table[image, place], images, k)
+        best = _best_classes(image, place, table[image, place], images, k)
         classes[batch.images], scores[batch.images] = best.classes, best.scores
     return TopClasses(classes, scores)
 
@@ -212,7 +212,7 @@ def crop_mean_scores(
     return (mean @ packed.means.T).float()
 
 
-def near_classes(
+def candidate_classes(
     strengths: Tensor, regions: int, packed: PackedAttributes, k: int, most: int
 ) -> Tensor | None:
     """(B, at most `most`) indices of the classes that may be among the k best of each image by
@@ -225,14 +225,14 @@ def near_classes(
         k: classes, at most as many as there are.
         most: classes.
     """
-    near = _within(strengths, 0.0, regions, packed).may_be_among(k)
-    count = near.sum(1)
+    candidates = _bounds_around(strengths, 0.0, regions, packed).may_be_among(k)
+    count = candidates.sum(1)
     widest = int(count.max())
     if widest > most:
         return None
-    image, place = near.nonzero(as_tuple=True)
+    image, place = candidates.nonzero(as_tuple=True)
     slot = torch.arange(len(image), device=image.device) - (count.cumsum(0) - count)[image]
-    classes = torch.full((len(near), widest), -1, device=near.device)
+    classes = torch.full((len(candidates), widest), -1, device=candidates.device)
     classes[image, slot] = place
     return classes
 
@@ -240,12 +240,12 @@ def near_classes(
 def _bytes_of_bounds(keep: Tensor, packed: PackedAttributes, matching: Matching) -> int:
     """Twice what one image takes beside what is solved: half of the memory is for that."""
     kept = int(keep.sum(1).max()) if keep.numel() else 0
-    coded = 6 * 4 * kept * (packed.embeddings.shape[1] + kept)
-    bounds = 4 * _PER_CLASS * len(packed.means)
-    return 2 * (rows_bytes(packed, matching, kept) + coded + bounds)
+    coded_bytes = 6 * 4 * kept * (packed.embeddings.shape[1] + kept)
+    bounds_bytes = 4 * _PER_CLASS * len(packed.means)
+    return 2 * (rows_bytes(packed, matching, kept) + coded_bytes + bounds_bytes)
 
 
-def _near(
+def _one_sided_bounds(
     batch: Batch,
     packed: PackedAttributes,
     matching: Matching,
@@ -255,16 +255,16 @@ def _near(
     """Bounds of one-sided scores."""
     regions = batch.keep.shape[1]
     if strengths is not None:
-        return _within(strengths, 0.0, regions, packed)
+        return _bounds_around(strengths, 0.0, regions, packed)
     rows = batch.rows.float()
-    given = (rows, batch.keep, packed, matching.epsilon, workspace)
-    by_digits = one_sided.strengths_by_digits(*given)
+    arguments = (rows, batch.keep, packed, matching.epsilon, workspace)
+    by_digits = one_sided.strengths_by_digits(*arguments)
     if by_digits is not None:
-        return _within(*by_digits, regions, packed)
-    return _within(one_sided.strengths(*given), 0.0, regions, packed)
+        return _bounds_around(*by_digits, regions, packed)
+    return _bounds_around(one_sided.strengths(*arguments), 0.0, regions, packed)
 
 
-def _within(
+def _bounds_around(
     strengths: Tensor, off: Tensor | float, regions: int, packed: PackedAttributes
 ) -> Bounds:
     """The scores that strengths (B, N), off by `off` (B, 1), add up to, and what they and float32
@@ -285,15 +285,17 @@ def _solve(
     """Writes the scores of the pairs `wanted`, (B, C) bool, into the table (B, C)."""
     image, place = wanted.nonzero(as_tuple=True)
     for solved in solve_pairs(batch, packed, matching, image, place, workspace):
-        which = solved.which
-        table[image[which], place[which]] = solved.transport.scores[0].float()
+        pairs = solved.pairs
+        table[image[pairs], place[pairs]] = solved.transport.scores[0].float()
 
 
-def _best(image: Tensor, place: Tensor, scores: Tensor, images: int, k: int) -> TopClasses:
+def _best_classes(image: Tensor, place: Tensor, scores: Tensor, images: int, k: int) -> TopClasses:
     """The k best of the candidates (image[p], place[p]), in ascending order, k or more each."""
-    wanted = torch.bincount(image, minlength=images)
-    slot = torch.arange(len(image), device=image.device) - (wanted.cumsum(0) - wanted)[image]
-    shape = (images, int(wanted.max()))
+    candidates = torch.bincount(image, minlength=images)
+    slot = (
+        torch.arange(len(image), device=image.device) - (candidates.cumsum(0) - candidates)[image]
+    )
+    shape = (images, int(candidates.max()))
     table = scores.new_full(shape, -torch.inf)
     classes = place.new_zeros(shape)
     table[image, slot], classes[image, slot] = scores, place

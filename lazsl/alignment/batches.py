@@ -57,18 +57,18 @@ def batches(
         raise ValueError("an image has no kept region; select_regions always keeps one")
     if not len(kept):
         return
-    most = int(kept.max())
-    given = matching.memory_bytes - fixed_bytes(packed, matching)
-    images = given // (image_bytes or _image_bytes(packed, matching, most))
+    most_kept = int(kept.max())
+    room = matching.memory_bytes - fixed_bytes(packed, matching)
+    images = room // (image_bytes or _image_bytes(packed, matching, most_kept))
     if image_bytes is None and regions.device.type == "cpu":
-        images = min(images, _CACHE_BYTES // (packed.widest * most * matching.dtype.itemsize))
+        images = min(images, _CACHE_BYTES // (packed.widest * most_kept * matching.dtype.itemsize))
     # Images that keep about equally many regions share a batch, so that little is padded.
     for images_alike in torch.split(kept.argsort(stable=True), max(1, images)):
         yield _gather(images_alike, kept, regions, whole, keep, valid, matching)
 
 
 def _gather(
-    chosen_images: Tensor,
+    images: Tensor,
     kept: Tensor,
     regions: Tensor,
     whole: Tensor,
@@ -76,36 +76,32 @@ def _gather(
     valid: Tensor | None,
     matching: Matching,
 ) -> Batch:
-    most = int(kept[chosen_images].max())
-    if most == keep.shape[1] == int(kept[chosen_images].min()):
-        positions = torch.arange(most, device=keep.device).expand(len(chosen_images), most)
+    most_kept = int(kept[images].max())
+    if most_kept == keep.shape[1] == int(kept[images].min()):
+        positions = torch.arange(most_kept, device=keep.device).expand(len(images), most_kept)
         present = torch.ones_like(positions, dtype=torch.bool)
-        rows = _of_images(regions, chosen_images)
+        rows = _of_images(regions, images)
     else:
-        order = keep[chosen_images].to(torch.uint8).argsort(dim=1, descending=True, stable=True)
-        positions = order[:, :most]
-        present = torch.arange(most, device=keep.device) < kept[chosen_images, None]
-        chosen = torch.where(present, positions, positions[:, :1])
-        rows = regions[chosen_images[:, None], chosen]
+        order = keep[images].to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+        positions = order[:, :most_kept]
+        present = torch.arange(most_kept, device=keep.device) < kept[images, None]
+        row_positions = torch.where(present, positions, positions[:, :1])
+        rows = regions[images[:, None], row_positions]
     if matching.theta < 1:
-        mixed = whole[chosen_images, None].to(matching.dtype)
+        mixed = whole[images, None].to(matching.dtype)
         rows = on_grid(torch.lerp(mixed, rows.to(matching.dtype), matching.theta))
     else:
         rows = _exact(rows, matching)
-    count = (
-        torch.full_like(chosen_images, keep.shape[1])
-        if valid is None
-        else valid[chosen_images].sum(1)
-    )
-    return Batch(chosen_images, positions, present, count, rows.flatten(0, 1))
+    count = torch.full_like(images, keep.shape[1]) if valid is None else valid[images].sum(1)
+    return Batch(images, positions, present, count, rows.flatten(0, 1))
 
 
-def _of_images(regions: Tensor, chosen_images: Tensor) -> Tensor:
+def _of_images(regions: Tensor, images: Tensor) -> Tensor:
     """Their regions (B', M, D), uncopied where the images, which ascend, follow each other."""
-    first, last = int(chosen_images[0]), int(chosen_images[-1])
-    if last - first + 1 == len(chosen_images):
+    first, last = int(images[0]), int(images[-1])
+    if last - first + 1 == len(images):
         return regions[first : last + 1]
-    return regions[chosen_images]
+    return regions[images]
 
 
 def _exact(rows: Tensor, matching: Matching) -> Tensor:

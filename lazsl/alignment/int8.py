@@ -11,13 +11,14 @@ made; only the time does.
 Read in this order:
 
 1. `align.top_classes` asks for the bounds of a batch, drops the classes that cannot win, and solves
-   the others (`chosen`).
-2. `bounds.class_bounds` needs only eight numbers of each image and class, such as the largest
-   product of a region and an attribute (`_Extents`); `bounds._combine` makes the bounds of these by
-   the inequalities of that module's docstring.
-3. The eight numbers come from the products of all regions and all attributes: `bounds._in_floats`
-   multiplies in float32, `bounds._in_eight_bits` in integers and then widens each number by what
-   the integers may have missed. Which of the two, `eight_bits_pay` measures once per process.
+   the others (`image_class_pairs`).
+2. `score_bounds.class_bounds` needs only eight numbers of each image and class, such as the
+   largest product of a region and an attribute (`_Extents`); `score_bounds._combine` makes the
+   bounds of these by the inequalities of that module's docstring.
+3. The eight numbers come from the products of all regions and all attributes:
+   `score_bounds._in_floats` multiplies in float32, `score_bounds._in_eight_bits` in integers and
+   then widens each number by what the integers may have missed. Which of the two,
+   `eight_bits_pay` measures once per process.
 4. This module makes the integers. A row g becomes `scale * codes + rest` with codes from -127 to
    127 and a scale for all rows of an image (`code_rows`), an attribute t the same with a scale for
    its class (`code_attributes`), once the mean of the label set is taken from it: what all

@@ -26,7 +26,7 @@ from torch import Tensor
 from lazsl.alignment import fused
 from lazsl.alignment.attributes import PackedAttributes, product
 from lazsl.alignment.int8 import eight_bits_pay
-from lazsl.alignment.sums import fold, ordered_sum, whole_vectors
+from lazsl.alignment.reproducible_sums import fold, ordered_sum, whole_vectors
 from lazsl.alignment.transport import Transport, Workspace
 from lazsl.alignment.two_digits import digits_of, error
 

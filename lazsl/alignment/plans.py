@@ -12,10 +12,10 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from lazsl.alignment.align import WORTH, near_classes, top_classes
+from lazsl.alignment.align import WORTH, candidate_classes, top_classes
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.batches import batches
-from lazsl.alignment.chosen import similar_pairs, solve_pairs
+from lazsl.alignment.image_class_pairs import similar_pairs, solve_pairs
 from lazsl.alignment.matching import Matching, Settings
 from lazsl.alignment.transport import Workspace
 
@@ -81,11 +81,13 @@ def plans_for(
     plan, similarity = torch.zeros(shape, device=whole.device)
     for batch in batches(regions, whole, keep, valid, packed, matching) if largest else ():
         image, rank = (classes[batch.images] >= 0).nonzero(as_tuple=True)
-        chosen = classes[batch.images][image, rank]
-        for solved in solve_pairs(batch, packed, matching, image, chosen, workspace, True):
+        classes_of_pairs = classes[batch.images][image, rank]
+        for solved in solve_pairs(
+            batch, packed, matching, image, classes_of_pairs, workspace, True
+        ):
             transport = solved.transport
             assert transport.plan is not None and transport.residual is not None
-            row, place = image[solved.which], rank[solved.which]
+            row, place = image[solved.pairs], rank[solved.pairs]
             source = batch.images[row]
             scores[source, place] = transport.scores[0].float()
             iterations[source, place] = transport.iterations[0]
@@ -115,7 +117,7 @@ def top_plans(
     elif strengths is None or not len(whole):
         candidates = None
     else:
-        candidates = near_classes(strengths, keep.shape[1], packed, k, WORTH * k)
+        candidates = candidate_classes(strengths, keep.shape[1], packed, k, WORTH * k)
     if candidates is None:
         top = top_classes(regions, whole, keep, packed, k=k, strengths=strengths, **settings)
         return top.classes, plans_for(regions, whole, keep, packed, top.classes, **settings)
@@ -143,13 +145,15 @@ def similarities_for(
     for batch in batches(regions, whole, keep, None, packed, matching) if ranks else ():
         pair = torch.arange(len(batch.images) * ranks, device=whole.device)
         image, rank = pair // ranks, pair % ranks
-        chosen = classes[batch.images].flatten()
-        for which, pair_similarity in similar_pairs(batch, packed, matching, image, chosen):
-            row = image[which]
+        classes_of_pairs = classes[batch.images].flatten()
+        for pairs, pair_similarity in similar_pairs(
+            batch, packed, matching, image, classes_of_pairs
+        ):
+            row = image[pairs]
             kept = batch.keep[row][:, :, None]
             target = (
                 batch.images[row][:, None],
-                rank[which][:, None],
+                rank[pairs][:, None],
                 batch.positions[row],
                 slice(pair_similarity.shape[1]),
             )

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lazsl.alignment.sums import fold, ordered_sum, whole_vectors
+from lazsl.alignment.reproducible_sums import fold, ordered_sum, whole_vectors
 from lazsl.settings import STOPPING, Rule
 
 # Cosines lie in [-1, 1], so S / epsilon spans at most 2 / epsilon and these limits are safe for
@@ -153,13 +153,13 @@ def sinkhorn(
         ValueError: on shapes that do not fit, a setting out of range, or a problem without a
             kept row.
     """
-    most, limit = stopping(rule, max_iterations, tolerance)
+    steps, limit = stopping(rule, max_iterations, tolerance)
     mass, count = _marginals(similarity, keep, count, epsilon)
     dtype = compute_dtype(epsilon, rule)
     similarity, mass, count = similarity.to(dtype), mass.to(dtype), count.to(dtype)
     solver = _Scaling if epsilon >= SCALING_EPSILON else _Logarithms
     form = solver(similarity, mass, epsilon, workspace or Workspace())
-    r, c, iterations = _iterate(form, mass, count, rule, most, limit)
+    r, c, iterations = _iterate(form, mass, count, rule, steps, limit)
     if not with_plan:
         return Transport(form.score(r, c, similarity), iterations)
     plan = form.plan(r, c)
@@ -192,7 +192,7 @@ def _marginals(
 
 
 def _iterate(
-    form: _Scaling | _Logarithms, mass: Tensor, count: Tensor, rule: Rule, most: int, limit: float
+    form: _Scaling | _Logarithms, mass: Tensor, count: Tensor, rule: Rule, steps: int, limit: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The scalings r and c each problem stopped with, in the form's own terms, and how often
     it updated them."""
@@ -203,14 +203,14 @@ def _iterate(
     done = torch.zeros_like(c[:, 0], dtype=torch.bool)
     iterations = torch.zeros_like(done, dtype=torch.int64)
     running = done.numel()
-    for step in range(1, most + 1):
-        sums = form.row_sums(c)
+    for step in range(1, steps + 1):
+        row_sums = form.row_sums(c)
         if rule == "converged" and step > 1:
-            done |= (form.row_marginals(r, sums) - mass).abs().amax(1) < limit
+            done |= (form.row_marginals(r, row_sums) - mass).abs().amax(1) < limit
             running = int((~done).sum())
             if not running:
                 break
-        update = form.divide(sums)
+        update = form.divide(row_sums)
         if rule == "paper":
             # Not-a-number (r overflowed) compares false: the rule is not met.
             stopping = form.change(update, r) + absent * (step == 1) < limit * count
@@ -263,8 +263,8 @@ class _Scaling:
             self.new.addcmul_(*factors)
         return self.new
 
-    def divide(self, sums: Tensor) -> Tensor:
-        return torch.div(self.mass, sums, out=sums)
+    def divide(self, row_sums: Tensor) -> Tensor:
+        return torch.div(self.mass, row_sums, out=row_sums)
 
     def columns(self, r: Tensor) -> Tensor:
         return (1 / self.kernel.shape[2]) / self._column_sums(r)
@@ -279,8 +279,8 @@ class _Scaling:
     def change(self, new: Tensor, old: Tensor) -> Tensor:
         return fold(torch.sub(new, old, out=self.spare).abs_()) / self.scale
 
-    def row_marginals(self, r: Tensor, sums: Tensor) -> Tensor:
-        return torch.mul(r, sums, out=self.spare)
+    def row_marginals(self, r: Tensor, row_sums: Tensor) -> Tensor:
+        return torch.mul(r, row_sums, out=self.spare)
 
     def plan(self, r: Tensor, c: Tensor) -> Tensor:
         return (self.kernel * r[:, :, None]).mul_(c[:, None])
@@ -307,8 +307,8 @@ class _Logarithms:
     def row_sums(self, c: Tensor) -> Tensor:
         return _log_sum(self.kernel + c[:, None], 2)
 
-    def divide(self, sums: Tensor) -> Tensor:
-        return self.log_mass - sums
+    def divide(self, row_sums: Tensor) -> Tensor:
+        return self.log_mass - row_sums
 
     def columns(self, r: Tensor) -> Tensor:
         return -math.log2(self.kernel.shape[2]) - _log_sum(self.kernel + r[:, :, None], 1)
@@ -316,8 +316,8 @@ class _Logarithms:
     def change(self, new: Tensor, old: Tensor) -> Tensor:
         return fold((new.exp2() - old.exp2()).abs_())
 
-    def row_marginals(self, r: Tensor, sums: Tensor) -> Tensor:
-        return (r + sums).exp2()
+    def row_marginals(self, r: Tensor, row_sums: Tensor) -> Tensor:
+        return (r + row_sums).exp2()
 
     def plan(self, r: Tensor, c: Tensor) -> Tensor:
         return (self.kernel + r[:, :, None] + c[:, None]).exp2_()

@@ -91,7 +91,7 @@ def what_if(
 
     Args:
         stored: the image's embeddings.
-        embedded: the run's `records.attributes(D)`.
+        embedded: the run's `schemas.attributes(D)`.
         labels: the label set they were made of, as `stored_labelset` finds it.
         edits: see the top of this file; made one after the other.
         scoring: the run's settings.
@@ -157,7 +157,7 @@ def stored_labelset(embedded: pa.Table, name: str) -> LabelSet:
 
 
 def _embedded(labels: LabelSet, known: pa.Table, embed: Embed) -> pa.Table:
-    """`records.attributes(D)` of the label set, its known sentences as they were embedded."""
+    """`schemas.attributes(D)` of the label set, its known sentences as they were embedded."""
 
     class Given:
         def encode_sentences(self, sentences: Sequence[str]) -> torch.Tensor:

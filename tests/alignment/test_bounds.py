@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lazsl.alignment import bounds as screening
 from lazsl.alignment import int8
+from lazsl.alignment import score_bounds as screening
 from lazsl.alignment.align import select_regions, top_classes
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.batches import batches
-from lazsl.alignment.bounds import class_bounds
 from lazsl.alignment.int8 import code_attributes, code_rows
 from lazsl.alignment.matching import Matching
 from lazsl.alignment.plans import plans_for
+from lazsl.alignment.score_bounds import class_bounds
 from lazsl.alignment.transport import Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread")

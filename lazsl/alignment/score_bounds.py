@@ -89,8 +89,10 @@ def class_bounds(
     rows = rows * batch.keep[:, :, None]
     mean = rows.sum(1) / kept
     rows.sub_(mean[:, None]).mul_(batch.keep[:, :, None])
-    eight = rows.device.type == "cpu" and len(packed.embeddings) >= _FEW and eight_bits_pay()
-    measure = _in_eight_bits if eight else _in_floats
+    in_eight_bits = (
+        rows.device.type == "cpu" and len(packed.embeddings) >= _FEW and eight_bits_pay()
+    )
+    measure = _in_eight_bits if in_eight_bits else _in_floats
     # An eighth of the memory for products, and as much for them in the other arithmetic.
     step = matching.memory_bytes // 8
     if rows.device.type == "cpu":
@@ -126,12 +128,12 @@ def _in_floats(
     rows: Tensor, mean: Tensor, packed: PackedAttributes, step: int, workspace: Workspace
 ) -> Tensor:
     """(8, B, C) `_Extents`, but for rounding."""
-    both = torch.cat([mean[:, None], rows], 1)
-    images, height, _ = both.shape
-    extents = both.new_empty((8, images, len(packed.means)))
+    mean_and_rows = torch.cat([mean[:, None], rows], 1)
+    images, height, _ = mean_and_rows.shape
+    extents = mean_and_rows.new_empty((8, images, len(packed.means)))
     for block, matrix in zip(packed.blocks, packed.matrices, strict=True):
         for chunk in _steps(images, step // (4 * height * len(block.rows))):
-            products = product(both[chunk].flatten(0, 1), matrix, len(block.rows))
+            products = product(mean_and_rows[chunk].flatten(0, 1), matrix, len(block.rows))
             shape = (-1, height, block.size, len(block.classes))
             extents[:, chunk, block.classes] = _extents(products.view(shape))
     return extents
@@ -147,10 +149,10 @@ def _in_eight_bits(
     extents = rows.new_empty((8, images, len(packed.means)))
     for block, attributes in zip(packed.blocks, packed.coded, strict=True):
         for chunk in _steps(images, step // (4 * height * len(block.rows))):
-            left = codes[chunk].flatten(0, 1)
-            shape = (len(left), len(block.rows))
+            chunk_codes = codes[chunk].flatten(0, 1)
+            shape = (len(chunk_codes), len(block.rows))
             integers = workspace.take("products", shape, _INTEGER)
-            torch._int_mm(left, attributes.codes.T, out=integers)
+            torch._int_mm(chunk_codes, attributes.codes.T, out=integers)
             floats = workspace.take("floats", shape, rows).copy_(integers)
             part = _extents(floats.view(-1, height, block.size, len(block.classes)))
             scale = coded.scale[chunk] * attributes.scale
@@ -207,34 +209,36 @@ def _extents(products: Tensor) -> Tensor:
 
 
 def _combine(
-    known: _Extents, m: Tensor, size: Tensor, kept: Tensor, count: Tensor, matching: Matching
+    extents: _Extents, m: Tensor, size: Tensor, kept: Tensor, count: Tensor, matching: Matching
 ) -> Bounds:
     """The bounds of the module's docstring. m (B, C); size (C,); kept and count (B, 1)."""
     beta = 1 / matching.epsilon
-    b = known.high.clamp(min=1e-6)
+    b = extents.high.clamp(min=1e-6)
 
     def excess(rate: float, square: Tensor) -> Tensor:
         """Of the mean of exp(rate Y) over 1, where Y <= b has mean 0 and this mean square."""
         x = rate * b
         return square * (torch.expm1(x) - x) / b.square()
 
-    off = _row_error(known, m, size, kept, count, matching, excess)
-    share = (size * off).clamp(max=1)
-    loose = 1 + share / (1 - share)
-    variance = known.energy / (kept * size)
+    row_error = _row_error(extents, m, size, kept, count, matching, excess)
+    error_share = (size * row_error).clamp(max=1)
+    looseness = 1 + error_share / (1 - error_share)
+    variance = extents.energy / (kept * size)
     gains = [
-        torch.log1p(loose * excess(factor * beta, variance)) / ((factor - 1) * beta)
+        torch.log1p(looseness * excess(factor * beta, variance)) / ((factor - 1) * beta)
         for factor in _LAMBDAS
     ]
-    shift = off * (known.rho_high + known.rho_low) / 2
+    shift = row_error * (extents.rho_high + extents.rho_low) / 2
     # fmin passes over what is not a number: 0 times infinity, where nothing is known.
-    above = torch.fmin(known.columns_high + known.rho_high, torch.stack(gains).amin(0) + shift)
-    below = torch.fmin(known.columns_low + known.rho_low, shift)
-    return Bounds(m + above + _ROUNDING, m - below - _ROUNDING)
+    over_mean = torch.fmin(
+        extents.columns_high + extents.rho_high, torch.stack(gains).amin(0) + shift
+    )
+    under_mean = torch.fmin(extents.columns_low + extents.rho_low, shift)
+    return Bounds(m + over_mean + _ROUNDING, m - under_mean - _ROUNDING)
 
 
 def _row_error(
-    known: _Extents,
+    extents: _Extents,
     m: Tensor,
     size: Tensor,
     kept: Tensor,
@@ -244,22 +248,24 @@ def _row_error(
 ) -> Tensor:
     """(B, C), bound of `l`: how far the row marginals can be off when the solver stops."""
     beta = 1 / matching.epsilon
-    most, tolerance = matching.stopping
-    low = known.column_energy.sqrt()
-    spread = beta * (known.high + low)
-    if most < 2:
+    max_iterations, tolerance = matching.stopping
+    low = extents.column_energy.sqrt()
+    spread = beta * (extents.high + low)
+    if max_iterations < 2:
         return torch.full_like(spread, torch.inf)
-    contraction = torch.tanh(spread / 2).log_().mul_(2 * most - 3)
+    contraction = torch.tanh(spread / 2).log_().mul_(2 * max_iterations - 3)
     last = torch.expm1(torch.exp(contraction + math.log(2 * beta)))
     if matching.rule == "converged":
         return torch.maximum(last, tolerance * kept) + _SOLVER
-    change = tolerance * count / kept
-    apart = known.high + known.rho_high
-    least = (
-        beta * (1 - m - known.lead - apart)
-        - torch.log1p(excess(beta, known.column_energy / kept))
+    allowed_change = tolerance * count / kept
+    apart = extents.high + extents.rho_high
+    smallest_log = (
+        beta * (1 - m - extents.lead - apart)
+        - torch.log1p(excess(beta, extents.column_energy / kept))
         - torch.log(kept * size)
     )
-    off = torch.maximum(last, change * torch.exp(-least)) + _SOLVER
-    goes_on = (count - kept > 1.001 * tolerance * count) | (least > torch.log1p(1.001 * change))
-    return torch.where(goes_on, off, torch.inf)
+    row_error = torch.maximum(last, allowed_change * torch.exp(-smallest_log)) + _SOLVER
+    goes_on = (count - kept > 1.001 * tolerance * count) | (
+        smallest_log > torch.log1p(1.001 * allowed_change)
+    )
+    return torch.where(goes_on, row_error, torch.inf)
