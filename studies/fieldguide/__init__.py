@@ -1,1 +1,1 @@
-"""The drawn world of birds, and the training of the model that knows it."""
+"""The birds that both field guides know, and the drawing and training of the first guide."""

@@ -1,1 +1,1 @@
-"""The field guide's plates: the same birds, drawn to be looked at (README.md beside this file)."""
+"""The shipped field guide: the same birds, drawn to be looked at (README.md beside this file)."""
