@@ -4,10 +4,10 @@
 
 A workspace with the embeddings of ViT-B/16 (91 regions of 512 float16 numbers an image, 93 kB) is
 labelled with label sets of several sizes by the steps that a relabelling flow runs, as many shards
-at a time as it runs (`lazsl.run.run.score_shard`, then the load), without Prefect. Beside it, in
-the same run, `pyarrow.parquet.read_table` reads the same files, all of them in the page cache,
-which is the hardest to keep up with. Both in MB of embeddings a second; the best of
-some turns each.
+at a time as it runs (`lazsl.run.score_step.score_shard`, then the load), without Prefect. Beside
+it, in the same run, `pyarrow.parquet.read_table` reads the same files, all of them in the page
+cache, which is the hardest to keep up with. Both in MB of embeddings a second; the best of some
+turns each.
 
 One-sided plans are measured beside it over 30 regions an image, as the fast layout has them,
 against reading these: 60 classes, and one new class scored over everything that is stored, which is

@@ -1,1 +1,1 @@
-"""What made the embedded model and the research pages; README.md says which is which. Not shipped."""
+"""What made the embedded model and the research pages (README.md). Not shipped."""

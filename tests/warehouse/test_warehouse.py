@@ -25,16 +25,16 @@ from lazsl.cli.commands import app
 from lazsl.errors import UserError
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
-from lazsl.warehouse import finished_shards, loading, opening, run_keys, sqlfiles
+from lazsl.warehouse import finished_shards, loading, opening, run_keys, shard_loading, sqlfiles
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADING = """
 import os, signal, sys
 from pathlib import Path
 from lazsl.store.folder import Folder
-from lazsl.warehouse import loading, loading, sqlfiles
+from lazsl.warehouse import loader_file, loading, shard_loading, sqlfiles
 
-loading.TOGETHER = 1
+shard_loading.TOGETHER = 1
 workspace, path, step, count = sys.argv[1:]
 left = int(count)
 
@@ -221,7 +221,7 @@ def test_shards_are_loaded_some_at_a_time_and_whichever_these_are_the_content_is
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fake_run.write_run(workspace, run="sample-b", seed=1)
-    monkeypatch.setattr(loading, "TOGETHER", 14)  # two shards of seven images
+    monkeypatch.setattr(shard_loading, "TOGETHER", 14)  # two shards of seven images
     commits = []
     transaction = sqlfiles.transaction
     monkeypatch.setattr(sqlfiles, "transaction", lambda c: commits.append("one") or transaction(c))
@@ -230,7 +230,7 @@ def test_shards_are_loaded_some_at_a_time_and_whichever_these_are_the_content_is
     rows = content(path)
     assert sorted(rows["shards"])[:4] == sorted(undisturbed["shards"])
     for together in (1, 4096):
-        monkeypatch.setattr(loading, "TOGETHER", together)
+        monkeypatch.setattr(shard_loading, "TOGETHER", together)
         other = path.with_name(f"{together} together.duckdb")
         loading.load(workspace, other)
         assert content(other) == rows
@@ -372,7 +372,7 @@ def test_an_exception_in_mid_transaction_leaves_nothing_of_its_shard(
     undisturbed: dict[str, list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loading, "TOGETHER", 1)
+    monkeypatch.setattr(shard_loading, "TOGETHER", 1)
     run, calls = sqlfiles.run, []
 
     def failing(connection: Any, name: str, **parameters: Any) -> Any:
@@ -624,7 +624,7 @@ def test_rows_that_belong_to_other_images_are_refused(
 def test_what_is_unreadable_is_told_once_each_and_all_others_are_loaded(
     workspace: Folder, fake: fake_run.FakeRun, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "TOGETHER", 1)
+    monkeypatch.setattr(shard_loading, "TOGETHER", 1)
     first, two, three, other = fake.shards
     marker = workspace.read_json(paths.marker(fake.run, first))
     workspace.write_json(paths.marker(fake.run, three), marker)
@@ -644,7 +644,7 @@ def test_what_is_unreadable_is_told_once_each_and_all_others_are_loaded(
 def test_the_boxes_of_a_refused_shard_come_with_the_next_run_that_has_them(
     workspace: Folder, fake: fake_run.FakeRun, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "TOGETHER", 1)
+    monkeypatch.setattr(shard_loading, "TOGETHER", 1)
     monkeypatch.setattr(finished_shards, "TOGETHER", 1)
     fake_run.write_marker(workspace, fake, sorted(fake.shards)[0], listed=99)
     fake_run.write_run(workspace, run="sample-b", seed=1)
