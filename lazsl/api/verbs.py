@@ -16,7 +16,8 @@ from lazsl.api.results import Results
 from lazsl.archive.archive_presence import check_archive
 from lazsl.archive.truth import FOLDERS, read_truth
 from lazsl.run.in_process import Progress, label_archive, relabel_archive
-from lazsl.run.run import Run, notices, open_relabelling, open_run, rescoring
+from lazsl.run.recorded_jobs import rescoring
+from lazsl.run.run import Run, notices, open_relabelling, open_run
 from lazsl.settings import DEFAULT_MODEL, make_job
 from lazsl.store.folder import Folder
 from lazsl.store.paths import embedding_run, read_run_record

@@ -116,19 +116,19 @@ def relabel(
     folder = Folder(workspace)
     record = read_run_record(folder, embedding_run(folder, run))
 
-    from lazsl.run.recorded_jobs import check_labels, check_model, taken_over
+    from lazsl.run.recorded_jobs import check_labels, check_model, rescoring, taken_over
 
+    if sections:
+        changes["scoring"] = rescoring(record["job"]["scoring"], sections["scoring"])
+    job = make_job(**taken_over(record, folder, changes))
     check_model(record, changes)
     check_labels(record, folder, changes)
-    job = make_job(**taken_over(record, folder, changes))
     refuse_early(job, archive=False)
     with followed("scoring", talk) as follow:
         from lazsl_flows.label import relabel as relabel_flow
 
-        from lazsl.run.run import open_relabelling, rescoring
+        from lazsl.run.run import open_relabelling
 
-        if sections:
-            changes["scoring"] = rescoring(record["job"]["scoring"], sections["scoring"])
         opened = open_relabelling(folder, record["run"], changes)
         load_model(opened, "text")
         say_notices(opened)

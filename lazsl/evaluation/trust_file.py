@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lazsl.errors import UserError, in_one_line
 from lazsl.evaluation.stored import StoredRun
 from lazsl.evaluation.trust import Trust
-from lazsl.run.run import Run, uncalibrated
+from lazsl.run.recorded_jobs import uncalibrated
+from lazsl.run.run import Run
 from lazsl.store.folder import Folder
 from lazsl.store.named_files import read_given
 

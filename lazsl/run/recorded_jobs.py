@@ -18,6 +18,9 @@ from lazsl.settings import make_job
 from lazsl.store import paths
 from lazsl.store.folder import Folder
 
+MEASURED = ("temperature", "abstain_below", "abstain_by", "floor", "parents_above")
+"""Settings of scoring that a trust file brings."""
+
 _OF_THE_MACHINE = ("scratch", "warehouse", "workspace")
 
 
@@ -74,6 +77,23 @@ def check_labels(record: Mapping[str, Any], workspace: Folder, given: Mapping[st
             "changed since, or the record was, which may be anybody's who can write to the "
             f"workspace; to label with it, name it: --labels {shlex.quote(place)}"
         )
+
+
+def uncalibrated(scoring: dict[str, Any]) -> dict[str, Any]:
+    """Scoring settings without what was measured for one label set and one way of scoring."""
+    return {k: v for k, v in scoring.items() if k not in MEASURED}
+
+
+def rescoring(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Scoring settings of another run with changes. What belonged to the aligner or the stopping
+    rule that is changed is left out, and so is what was measured for the way of scoring before."""
+    kept = uncalibrated(before)
+    aligner = changes.get("aligner") or kept.get("aligner") or "paper"
+    if aligner != (kept.get("aligner") or "paper"):
+        kept = {k: v for k, v in kept.items() if k in ("top_k", "plans")}
+    elif changes.get("rule", kept.get("rule")) != kept.get("rule"):
+        kept = {k: v for k, v in kept.items() if k not in ("max_iterations", "tolerance")}
+    return {**kept, **changes}
 
 
 def _check_warehouse(run: str, recorded: str, expected: Path) -> None:

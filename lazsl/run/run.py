@@ -25,16 +25,13 @@ from lazsl.model.checkpoints import find_model
 from lazsl.model.encoder import choose_device, choose_precision
 from lazsl.model.logit_scale import logit_scale
 from lazsl.model.model_source import ModelSource
-from lazsl.run.recorded_jobs import check_labels, check_model, taken_over
+from lazsl.run.recorded_jobs import check_labels, check_model, taken_over, uncalibrated
 from lazsl.scoring.tree import Tree, make_tree
 from lazsl.secret_names import without_signature
 from lazsl.settings import Job, device_defaults, make_job
 from lazsl.store import damage, keys, paths
 from lazsl.store.folder import Folder
 from lazsl.warehouse.warehouse_presence import check_on_disk
-
-MEASURED = ("temperature", "abstain_below", "abstain_by", "floor", "parents_above")
-"""Settings of scoring that a trust file brings."""
 
 
 @dataclass(frozen=True)
@@ -149,23 +146,6 @@ def open_relabelling(workspace: Folder, run: str, changes: dict[str, Any]) -> Ru
             "with or without regions.doubt"
         )
     return relabelled
-
-
-def uncalibrated(scoring: dict[str, Any]) -> dict[str, Any]:
-    """Scoring settings without what was measured for one label set and one way of scoring."""
-    return {k: v for k, v in scoring.items() if k not in MEASURED}
-
-
-def rescoring(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Scoring settings of another run with changes. What belonged to the aligner or the stopping
-    rule that is changed is left out, and so is what was measured for the way of scoring before."""
-    kept = uncalibrated(before)
-    aligner = changes.get("aligner") or kept.get("aligner") or "paper"
-    if aligner != (kept.get("aligner") or "paper"):
-        kept = {k: v for k, v in kept.items() if k in ("top_k", "plans")}
-    elif changes.get("rule", kept.get("rule")) != kept.get("rule"):
-        kept = {k: v for k, v in kept.items() if k not in ("max_iterations", "tolerance")}
-    return {**kept, **changes}
 
 
 def record_run(run: Run, relabels: str | None = None) -> None:

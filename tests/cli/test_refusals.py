@@ -35,6 +35,8 @@ def test_refusals_that_need_no_model_import_none(labelled: Run, tmp_path: Path) 
         ["label", images, "-l", labels, "--set", "regions.count=0", "-w", nothing],
         ["label", images, "-l", labels, "-q", "-v", "-w", nothing],
         ["relabel", "nope", *here],
+        ["relabel", labelled.key, *here, "--epsilon", "-1"],
+        ["relabel", labelled.key, *here, "--set", "scoring.plans=99"],
         ["explain", "nosuch.jpg", *here],
         ["explain", "plate-001", "--run", "nope", *here],
         ["evaluate", "nope", *here],

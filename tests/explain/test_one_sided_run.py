@@ -18,7 +18,8 @@ from lazsl.explain.lookup import find_image, find_run
 from lazsl.explain.recomputed import read_attributes, read_stored
 from lazsl.explain.whatif import WhatIf, stored_labelset, what_if
 from lazsl.run import plan_step, score_step
-from lazsl.run.run import Run, open_relabelling, record_run, rescoring
+from lazsl.run.recorded_jobs import rescoring
+from lazsl.run.run import Run, open_relabelling, record_run
 from lazsl.store.folder import Folder
 from lazsl.warehouse import loading
 from lazsl.warehouse.opening import open_warehouse
