@@ -45,7 +45,7 @@ from figures import Figure, conclude, kept_or_temporary, options
 
 from lazsl.run.status import run_status
 from lazsl.store.folder import Folder
-from lazsl.warehouse import lake, publishing
+from lazsl.warehouse import lake, loader_file, loading
 from lazsl.warehouse.sqlfiles import CONFIG
 
 QUICK = ("--images", "102400")
@@ -59,9 +59,9 @@ def make_file(folder: Path) -> dict[str, Any]:
     """A warehouse of one file with the rows of the lake; how large it is."""
     path = folder / FILE
     names = lake.read_lake(folder / LAKE).names
-    config = {**CONFIG, **publishing.FORMAT, "memory_limit": "1GB"}
+    config = {**CONFIG, **loader_file.FORMAT, "memory_limit": "1GB"}
     with closing(duckdb.connect(path, config=config)) as connection:
-        publishing._define(connection)
+        loader_file.define(connection)
         for table in (*lake.LARGE, *lake.SMALL):
             files = [str(lake.file_of(folder / LAKE, table, name)) for name in names[table]]
             if files:
@@ -75,7 +75,7 @@ def load(folder: Path, name: str) -> dict[str, Any]:
     workspace = Folder(str(folder / "workspace"))
     before = {file: file.stat().st_mtime_ns for file in _files(folder / name)}
     started = time.perf_counter()
-    loaded = publishing.load(workspace, folder / name)
+    loaded = loading.load(workspace, folder / name)
     seconds = time.perf_counter() - started
     written = [f for f in _files(folder / name) if before.get(f) != f.stat().st_mtime_ns]
     written_bytes = sum(file.stat().st_size for file in written)

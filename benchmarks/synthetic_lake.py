@@ -23,7 +23,7 @@ from figures import file_bytes
 from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
 from lazsl.store.keys import shard_id
-from lazsl.warehouse import lake_loading, publishing
+from lazsl.warehouse import lake_files, loading
 from lazsl.warehouse.lake import LARGE, file_of, read_lake, write_lake
 
 CLASSES, SHARD = 1000, 256
@@ -55,7 +55,7 @@ def make(folder: Path, images: int) -> dict[str, int]:
         aside = folder / "new" / marker.relative_to(workspace)
         aside.parent.mkdir(parents=True, exist_ok=True)
         marker.rename(aside)
-    publishing.load(Folder(str(workspace)), folder / "base.lake")
+    loading.load(Folder(str(workspace)), folder / "base.lake")
     copies = -(-images // (BASE * SHARD))
     with closing(duckdb.connect(config={"memory_limit": "6GB"})) as connection:
         _multiply(connection, folder / "base.lake", folder / "a.lake", copies)
@@ -109,7 +109,7 @@ def _multiply(connection: duckdb.DuckDBPyConnection, base: Path, path: Path, cop
                 for k in range(begin, min(copies, begin + _COPIES_IN_A_FILE))
             )
             file = file_of(path, table, names[table][-1])
-            form = f"compression zstd, row_group_size {lake_loading._GROUPS.get(table, 122_880)}"
+            form = f"compression zstd, row_group_size {lake_files.ROW_GROUPS.get(table, 122_880)}"
             ordered = f"select * from ({rows}) order by shard"
             connection.execute(f"copy ({ordered}) to '{file}' (format parquet, {form})")
     for table in (table for table in lake.names if table not in LARGE):

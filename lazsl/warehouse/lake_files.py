@@ -15,7 +15,7 @@ from lazsl.warehouse.sqlfiles import Connection
 
 _SMALL_FILES = 32  # of one table, before they become one
 _SMALL_BYTES = 1 << 24
-_GROUPS = {"plans": 16_384, "regions": 16_384}
+ROW_GROUPS = {"plans": 16_384, "regions": 16_384}
 """Rows in a row group, where rows are large: a condition on the shard passes groups over."""
 KEYS = {"images": ("archive", "shard"), "regions": ("encoder", "regions", "shard")}
 _RUN_KEYS = ("run", "shard")
@@ -81,7 +81,7 @@ class NewFiles:
         name = f"load-{number:06d}"
         file = file_of(self._path, table, name)
         rows.write_parquet(
-            str(file), compression="zstd", row_group_size=_GROUPS.get(table, 122_880)
+            str(file), compression="zstd", row_group_size=ROW_GROUPS.get(table, 122_880)
         )
         return name
 

@@ -62,7 +62,7 @@ def prepare_file(path: Path, working: Path) -> None:
         open_any_version(part).close()
     else:
         with closing(duckdb.connect(part, config={**CONFIG, **FORMAT})) as connection:
-            _define(connection)
+            define(connection)
             connection.checkpoint()  # closing says nothing of what it could not write
     os.replace(part, working)
 
@@ -106,7 +106,7 @@ def open_file(working: Path) -> Connection:
         ) from None
     try:
         if definitions_of(connection, working) != current_definitions():
-            _define(connection)
+            define(connection)
     except duckdb.CatalogException as error:
         connection.close()
         raise UserError(
@@ -144,7 +144,7 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def _define(connection: Connection) -> None:
+def define(connection: Connection) -> None:
     with sqlfiles.transaction(connection):
         for name in sqlfiles.DEFINITIONS:
             sqlfiles.run(connection, name)
