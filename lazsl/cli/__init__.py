@@ -2,9 +2,9 @@
 
 MODULES = {
     **{name: name for name in ("audit", "datasets", "estimate", "evaluate", "explain", "export")},
-    **{name: name for name in ("find", "label", "report", "runs", "serve", "sql")},
-    **{"check": "warehouse", "load": "warehouse", "relabel": "label", "settings": "runs"},
-    "status": "warehouse",
+    **{name: name for name in ("find", "label", "relabel", "report", "runs", "serve", "sql")},
+    **{"check": "warehouse", "load": "warehouse", "status": "warehouse"},
+    "settings": "runs",
 }
 """By command, the module of this package that has all of it."""
 
