@@ -29,7 +29,7 @@ def main() -> None:
             "--constraint",
             str(ROOT / "constraints.txt"),
             "hatchling>=1.25",
-            f"{ROOT}[formats]",
+            f"{ROOT}[fast,formats]",
         ]
         subprocess.run(command, check=True)
         write(json.loads(report.read_text()))

@@ -311,5 +311,5 @@ def test_tags_may_be_pinned_to_a_digest_and_packages_are_by_their_hashes() -> No
         for line in (INFRA.parent / "constraints.txt").read_text().splitlines()
         if "==" in line
     )
-    for package in ("prefect", "duckdb", "torch", "pillow", "pyarrow"):
+    for package in ("prefect", "duckdb", "torch", "pillow", "pyarrow", "numba"):
         assert pinned[package] == tested[package]
