@@ -23,7 +23,7 @@ import synthetic
 from figures import Figure, conclude, file_bytes, kept_or_temporary, options
 
 from lazsl.store.folder import Folder
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
 
 QUICK = ("--images", "5120", "10240")
 BOXES, CLASSES, SHARD = 10, 1000, 256
@@ -40,9 +40,7 @@ def child(folder: Path) -> None:
         if done % max(1, shards // 16) == 0:
             points.append((done, time.process_time() - spent, _peak()))
 
-    loaded = publishing.load(
-        Folder(str(folder / "workspace")), folder / "a.lake", progress=progress
-    )
+    loaded = loading.load(Folder(str(folder / "workspace")), folder / "a.lake", progress=progress)
     results = {
         "shards": loaded.shards,
         "images": loaded.images,
