@@ -96,9 +96,14 @@ def read_events(
     return last_events(history).select([n for n in needed if n in columns])
 
 
+def is_added(events: pa.ChunkedArray[Any]) -> Any:
+    """Which events of a manifest are that an image appeared; the others, that it went away."""
+    return pc.equal(events, pa.scalar("added"))
+
+
 def last_events(history: pa.Table) -> pa.Table:
     """One row per image, in order of first appearance, with its last event."""
-    if pc.all(pc.equal(history["event"], pa.scalar("added")), min_count=0).as_py():
+    if pc.all(is_added(history["event"]), min_count=0).as_py():
         return history  # nothing has happened to any image since
     # Codes of a dictionary are numbered by first appearance. Rows of an image differ in the event
     # only, and of several rows that go to one code the last stays.

@@ -8,7 +8,6 @@ changes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +16,7 @@ from lazsl.archive.generations import (
     Generation,
     Span,
     images_in,
+    is_added,
     read_events,
     read_generations,
     spans_of_shards,
@@ -67,7 +67,7 @@ def read_listed(
 
 def still_listed(manifest: pa.Table) -> pa.Table:
     """Those of a manifest's images that the last listing has."""
-    added: Any = pc.equal(manifest["event"], pa.scalar("added"))
+    added = is_added(manifest["event"])
     return manifest if pc.all(added, min_count=0).as_py() else manifest.filter(added)
 
 

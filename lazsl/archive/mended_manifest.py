@@ -11,9 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lazsl.archive.generations import Generation, number_of, read_columns, read_generations, runs_of
+from lazsl.archive.generations import (
+    Generation,
+    is_added,
+    number_of,
+    read_columns,
+    read_generations,
+    runs_of,
+)
 from lazsl.archive.known_images import CURRENT, Names, compare
 from lazsl.archive.lost_manifest import lost_images
 from lazsl.archive.manifest import last_read
@@ -69,7 +75,7 @@ def mended(workspace: Folder, archive: str, scratch: Path, kind: str) -> KnownMa
         try:
             for generation in generations:
                 table = read_columns(workspace, generation, _NEEDED, every_byte=True)
-                known.names.add(table["image_id"], pc.equal(table["event"], pa.scalar("added")))
+                known.names.add(table["image_id"], is_added(table["event"]))
                 runs = runs_of(table["shard"])
                 known.shards.extend((shard, count) for shard, _, count in runs)
         except DamagedError as error:

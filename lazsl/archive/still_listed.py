@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lazsl.archive.generations import Generation, read_generations, reader
+from lazsl.archive.generations import Generation, is_added, read_generations, reader
 from lazsl.archive.known_images import CURRENT, Names, compare
 from lazsl.store.folder import Folder
 
@@ -55,18 +55,14 @@ def _current(
 ) -> np.ndarray | None:
     """Per event of a manifest, whether it is the last of an image that is listed; None: all are."""
     events = map(reader(workspace, generations, ["event"]), generations)
-    if all(pc.all(_is_added(rows["event"]), min_count=0).as_py() for rows in events):
+    if all(pc.all(is_added(rows["event"]), min_count=0).as_py() for rows in events):
         return None
     scratch.mkdir(exist_ok=True)
     known = Names(scratch, "known")
     for images in map(reader(workspace, generations, ["image_id", "event"]), generations):
-        known.add(images["image_id"], _is_added(images["event"]))
+        known.add(images["image_id"], is_added(images["event"]))
     current: np.ndarray = (compare(Names(scratch, "none"), known).events & CURRENT) > 0
     return current
-
-
-def _is_added(events: pa.ChunkedArray[Any]) -> Any:
-    return pc.equal(events, pa.scalar("added"))
 
 
 def waiting(tables: Iterable[pa.Table], schema: pa.Schema, file: Path) -> Rows:
