@@ -466,7 +466,8 @@ class Job(_Frozen):
         str,
         Field(
             min_length=1,
-            description="Label set (class -> attributes): path or URL of a JSON or YAML file.",
+            description="Label set (class -> attributes): path or URL of a JSON, YAML, CSV or "
+            "text file.",
         ),
     ]
     model: Annotated[

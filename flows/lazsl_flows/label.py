@@ -68,7 +68,8 @@ def relabel(
     Args:
         workspace: Where the run is: a path or any fsspec URL.
         run: Key of the run whose embeddings are used, or the beginning of it.
-        labels: Another label set: path or URL of a JSON or YAML file (default: the run's own).
+        labels: Another label set: path or URL of a JSON, YAML, CSV or text file (default: the
+            run's own).
         scoring: Other settings (default: the run's own).
         warehouse: The DuckDB file on the worker's disk (default: the run's own).
         truth: What the images really show: CSV or Parquet of key,label (default: the run's own).

@@ -91,7 +91,7 @@ def prepare(
     ] = False,
     published: Annotated[
         bool,
-        typer.Option("--published", help="Make the published script's sentences, to the letter."),
+        typer.Option("--published", help="Use exactly the sentences of the published script."),
     ] = False,
     force: Force = False,
 ) -> None:

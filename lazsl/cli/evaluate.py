@@ -51,8 +51,8 @@ def evaluate(
         typer.Option(
             "--clusters",
             metavar="folder|class|FILE",
-            help="Count like images (a burst, a camera's site) as one: by folder, by class, or by "
-            "the column group of a CSV or Parquet file of key,group.",
+            help="Count images that are alike (a burst, a camera's site) as one: by folder, by "
+            "class, or by the column group of a CSV or Parquet file of key,group.",
         ),
     ] = None,
     group_by: Annotated[

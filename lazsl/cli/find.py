@@ -25,23 +25,25 @@ def find(
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of images.")] = 20,
     by: Annotated[
         str,
-        typer.Option(help="Compare an image's most similar region (region), or all of it (image)."),
+        typer.Option(
+            help="Rank images by their most similar region (region) or as a whole (image)."
+        ),
     ] = "region",
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="Write the answer to a .csv, .parquet or .json file, whose keys --only takes; or "
-            "to a .png, a sheet of the pictures.",
+            help="Write the answer to a .csv, .parquet or .json file (`lazsl label --only` takes "
+            "it), or draw the images on a sheet, a .png file.",
         ),
     ] = None,
     index: Annotated[
         bool,
         typer.Option(
             "--index",
-            help="Search an index, in seconds for a million images; it is made or completed first. "
-            "A few of the last images of the exact answer may be missing.",
+            help="Search an index, which takes seconds for a million images; it is built or "
+            "updated first. A few of the last images of the exact answer may be missing.",
         ),
     ] = False,
     workspace: Workspace = "workspace",

@@ -70,7 +70,9 @@ def import_(
 )
 @in_words
 def export(
-    file: Annotated[str, typer.Argument(help="Label set: path or URL of a JSON or YAML file.")],
+    file: Annotated[
+        str, typer.Argument(help="Label set: path or URL of a JSON, YAML, CSV or text file.")
+    ],
     form: Annotated[
         str, typer.Option("--to", help="Format: dclip, cupl, names, clip-benchmark or native.")
     ],
@@ -97,7 +99,9 @@ def export(
 @labels_app.command(epilog="Example: lazsl labels check birds.yaml --model fieldguide")
 @in_words
 def check(
-    file: Annotated[str, typer.Argument(help="Label set: path or URL of a JSON or YAML file.")],
+    file: Annotated[
+        str, typer.Argument(help="Label set: path or URL of a JSON, YAML, CSV or text file.")
+    ],
     model: Annotated[
         str | None,
         typer.Option(

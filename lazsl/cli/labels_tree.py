@@ -19,7 +19,9 @@ from lazsl.visible_text import short, visible
 @labels_app.command(epilog="Example: lazsl labels tree birds.yaml --output birds-tree.yaml")
 @in_words
 def tree(
-    file: Annotated[str, typer.Argument(help="Label set: path or URL of a JSON or YAML file.")],
+    file: Annotated[
+        str, typer.Argument(help="Label set: path or URL of a JSON, YAML, CSV or text file.")
+    ],
     output: Annotated[
         str,
         typer.Option(

@@ -30,16 +30,16 @@ LakeFolder = Annotated[
     Path | None,
     typer.Option(
         "--lake",
-        help="Lake in place of the warehouse: a folder of Parquet files, for many millions of "
-        "images. --warehouse takes it too, in every command.",
+        help="Use a lake instead of a DuckDB file: a folder of Parquet files, for many millions of "
+        "images (--warehouse takes one too, in every command).",
     ),
 ]
 Archive = Annotated[
     str | None,
     typer.Option(
         "--archive",
-        help="Where the warehouse says that its pictures lie, if you have not labelled them "
-        "yourself: they are read from no place that you have not named.",
+        help="The archive that the warehouse names, if you did not label it yourself: images are "
+        "read only from archives that you have named.",
     ),
 ]
 Labels = Annotated[str | None, typer.Option("--labels", "-l", help=meaning("labels"))]

@@ -13,7 +13,7 @@ from lazsl.cli.completing import RunKey, run_keys
 from lazsl.cli.options import Archive, LakeFolder, WarehouseFile, Workspace, present_warehouse
 
 
-@app.command(epilog="Example: lazsl report fieldguide --against images-55facade")
+@app.command(epilog="Example: lazsl report photos-3f2a --against photos-9c1e")
 @in_words
 def report(
     run: RunKey = None,

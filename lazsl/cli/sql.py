@@ -35,8 +35,8 @@ def sql(
         bool,
         typer.Option(
             "--schema",
-            help="List tables, views and macros with their meaning; with a name for the query, the "
-            "columns of that one.",
+            help="List tables, views and macros with their meaning; with the name of one in place "
+            "of a query, list its columns.",
         ),
     ] = False,
     workspace: Workspace = "workspace",
@@ -55,8 +55,8 @@ def sql(
         typer.Option(
             "--find",
             metavar="NAME=SENTENCE",
-            help="Let the query read, under this name, how like a sentence every image of the "
-            "latest run is and where (see `lazsl find`); repeatable.",
+            help="Let the query read, under this name, how similar each image of the latest run is "
+            "to a sentence, and where (see `lazsl find`); repeatable.",
         ),
     ] = None,
     output: Annotated[

@@ -45,7 +45,7 @@ def load(
     rebuild: Annotated[
         bool,
         typer.Option(
-            "--rebuild", help="Make the warehouse anew from the workspace; keep the old file."
+            "--rebuild", help="Rebuild the warehouse from the workspace; the old file is kept."
         ),
     ] = False,
 ) -> None:
