@@ -83,7 +83,7 @@ def largest_activation(encoder: Encoder) -> Iterator[list[float]]:
 
 
 def overflow(place: Place) -> Rows:
-    """A model whose values float16 cannot hold: is it told, and does bfloat16 do?"""
+    """A model whose values float16 cannot hold: is that reported, and does bfloat16 hold them?"""
     data = sample(1)
     for precision in ("float16", "bfloat16"):
         encoder = load_encoder(find_model("fieldguide", precision), place.device)

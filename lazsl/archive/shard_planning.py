@@ -172,7 +172,7 @@ def _check_lost(
     gone, fresh = Names(scratch, "gone"), Names(scratch, "fresh")
     for images in _flagged(workspace, known.generations, compared.events, GONE):
         gone.add(images["key"])
-    for images in _chosen(listing, compared.listed != 0):
+    for images in _images_where(listing, compared.listed != 0):
         fresh.add(images["key"])
     lost, first = count_missing(gone, fresh)
     if lost <= ceiling * compared.current:
@@ -200,7 +200,7 @@ def _changes(
     what is gone under another version."""
     for images in _flagged(workspace, known.generations, compared.events, GONE):
         yield _with_event(images, "removed")
-    for images in _chosen(listing, compared.listed == NEW):
+    for images in _images_where(listing, compared.listed == NEW):
         yield from new_shards.add(images)
     yield from new_shards.rest()
     if (compared.listed == BACK).any():
@@ -208,11 +208,11 @@ def _changes(
             yield _with_event(images, "added")
 
 
-def _chosen(listing: Listing, chosen: np.ndarray) -> Iterator[pa.Table]:
-    """Some of the listed images."""
+def _images_where(listing: Listing, mask: np.ndarray) -> Iterator[pa.Table]:
+    """The listed images where the mask is true."""
     begin = 0
-    for images in listing.tables() if chosen.any() else ():
-        rows = chosen[begin : begin + len(images)]
+    for images in listing.tables() if mask.any() else ():
+        rows = mask[begin : begin + len(images)]
         begin += len(images)
         if rows.any():
             yield images if rows.all() else images.filter(pa.array(rows))
