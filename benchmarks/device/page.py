@@ -6,8 +6,8 @@ from typing import Any
 
 ABOUT = {
     "machine": "What the device can do.",
-    "overflow": "A model whose values float16 cannot hold: is that reported, and does bfloat16 hold "
-    "them?",
+    "overflow": "A model whose values float16 cannot hold: is that reported, and does bfloat16 "
+    "hold them?",
     "embeddings": "Random models on the device, against float32 on the processor.",
     "labels": "The field guide with its own model, against float32 crops on the processor.",
     "bits": "Embeddings to the last bit, against one pass of all crops at the usual batch size.",

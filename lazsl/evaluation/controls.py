@@ -150,9 +150,9 @@ def measure_controls(
     Raises:
         UserError: the run's model cannot be had.
     """
-    wanted = {image for image, index in known.class_index.items() if index >= 0}
+    of_known_class = {image for image, index in known.class_index.items() if index >= 0}
     # All controls read the same embeddings.
-    images = list(read_images(stored, wanted))
+    images = list(read_images(stored, of_known_class))
     model = text_tower(stored)
     real = _accuracy(stored, known, images, stored.embedded_labels)
     run_method = own_method(stored.job.scoring).name
@@ -172,7 +172,7 @@ def measure_controls(
         kept = max(0.0, mean[run_method] - chance) / max(real[run_method] - chance, 1e-9)
         rows.append(Controlled(control.name, control.title, mean, by_seed, kept))
     sentence = verdict(rows, chance, run_method)
-    return Controls(len(wanted), chance, tuple(rows), tuple(seeds), sentence, run_method)
+    return Controls(len(of_known_class), chance, tuple(rows), tuple(seeds), sentence, run_method)
 
 
 def verdict(rows: Sequence[Controlled], chance: float, run_method: str = REFERENCE) -> str:

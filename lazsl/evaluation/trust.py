@@ -112,8 +112,8 @@ class Trust:
         """Everything that was measured, ready for JSON; the curve at a hundred coverages."""
         plain = {name: getattr(self, name) for name in _PLAIN}
         curve = self.risk_coverage
-        wanted = np.linspace(0.01, 1, 100)
-        at = np.searchsorted(curve.coverage, wanted - 1e-12)
+        coverages = np.linspace(0.01, 1, 100)
+        at = np.searchsorted(curve.coverage, coverages - 1e-12)
         return {
             **plain,
             "threshold": self.threshold,

@@ -112,13 +112,13 @@ def _owner(labels: LabelSet, text: str, called: str) -> tuple[str, str]:
 
 def _place_of(attributes: list[str], text: str, label: str) -> int:
     """The place of an attribute given by its words, some of them, or its number."""
-    wanted = text.strip().casefold()
+    folded_text = text.strip().casefold()
     folded = [attribute.casefold() for attribute in attributes]
-    if wanted in folded:
-        return folded.index(wanted)
-    if wanted.isdecimal() and 1 <= int(wanted) <= len(attributes):
-        return int(wanted) - 1
-    holding = [place for place, folded_attribute in enumerate(folded) if wanted in folded_attribute]
+    if folded_text in folded:
+        return folded.index(folded_text)
+    if folded_text.isdecimal() and 1 <= int(folded_text) <= len(attributes):
+        return int(folded_text) - 1
+    holding = [place for place, attribute in enumerate(folded) if folded_text in attribute]
     if len(holding) == 1:
         return holding[0]
     listed = "; ".join(

@@ -55,10 +55,10 @@ def cut_sentences(run: Run) -> str | None:
     long = [text for text, count in zip(sentences, counts, strict=True) if count > context]
     if not long:
         return None
-    shown = long[0] if len(long[0]) <= 200 else f"{long[0][:200]}..."
+    example = long[0] if len(long[0]) <= 200 else f"{long[0][:200]}..."
     return (
         f"{len(long):,} of {sum(run.labelset.sizes):,} sentences are longer than the {context} "
-        f"tokens that the model reads, and their ends are cut, such as {shown!r}; lazsl labels "
+        f"tokens that the model reads, and their ends are cut, such as {example!r}; lazsl labels "
         "check --model lists them"
     )
 

@@ -49,10 +49,10 @@ def stage_shard(run: Run, shard: str, directory: Path, again: Sequence[str] = ()
         UserError: the store kept failing.
     """
     rows = shard_images(run.workspace, run.archive, shard)
-    wanted = rows
+    to_stage = rows
     if again:
-        wanted = rows.filter(pc.is_in(rows["image_id"], value_set=pa.array(again, pa.string())))
+        to_stage = rows.filter(pc.is_in(rows["image_id"], value_set=pa.array(again, pa.string())))
     job = run.job
     largest = largest_file(job.max_pixels)
-    staged = stage(wanted, job.archive, directory, job.fetchers, links=job.links, largest=largest)
+    staged = stage(to_stage, job.archive, directory, job.fetchers, links=job.links, largest=largest)
     return StagedShard(staged.directory, staged.table, rows)

@@ -70,8 +70,8 @@ def plan_table(ranked: Ranked, kept_plans: int, passed: PassedOver) -> pa.Table:
     marginals = plans.plan[:, :k].sum(dim=3)[keep]
     kept = keep.sum(dim=2)
     rank = torch.arange(plans.sizes.shape[1], device=sizes.device).expand(plans.sizes.shape)
-    chosen = pa.array((rank < k).flatten().cpu().numpy())
-    image_ids, ranks, classes = (column.filter(chosen) for column in ranked.rows)
+    in_top_k = pa.array((rank < k).flatten().cpu().numpy())
+    image_ids, ranks, classes = (column.filter(in_top_k) for column in ranked.rows)
     return pa.Table.from_arrays(
         [
             image_ids,

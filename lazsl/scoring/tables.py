@@ -87,10 +87,10 @@ def _score(
     whole, crops = vectors[:, 0], vectors[:, 1:]
     aligning = settings.aligning(memory_bytes // 2)
     regions = taking_part(vectors, settings)
-    given = (regions.embeddings, whole, regions.keep, labels.packed)
-    strengths = attribute_strengths(*given, **aligning) if settings.one_sided else None
-    classes, plans = top_plans(*given, settings.top_k, strengths, **aligning)
-    passed = passed_over(*given, classes[:, : settings.plans], aligning)
+    problem = (regions.embeddings, whole, regions.keep, labels.packed)
+    strengths = attribute_strengths(*problem, **aligning) if settings.one_sided else None
+    classes, plans = top_plans(*problem, settings.top_k, strengths, **aligning)
+    passed = passed_over(*problem, classes[:, : settings.plans], aligning)
     presence = None
     if strengths is not None:
         presence = measure_presence(strengths, classes, labels, settings.presence_temperature)
@@ -100,9 +100,9 @@ def _score(
         "crop_mean": crop_mean_scores(crops, labels.packed),
     }
     names = pa.array(labels.classes, pa.string())
-    each = mean_strengths(vectors, labels, settings.theta) if strengths is None else strengths
-    shown = most_shown(each, labels)
-    ranked = Ranked(image_ids, names, classes, plans, regions.first, presence, shown)
+    mean = mean_strengths(vectors, labels, settings.theta) if strengths is None else strengths
+    strongest = most_shown(mean, labels)
+    ranked = Ranked(image_ids, names, classes, plans, regions.first, presence, strongest)
     doubt = pa.nulls(len(crops), pa.float32())
     if count is not None:
         chances = doubts(crops, whole, count, labels.packed, settings, memory_bytes // 2)

@@ -44,8 +44,8 @@ class NewFiles:
             if _joined(self._connection, rows, gone, keys, "semi").limit(1).fetchall():
                 kept = _joined(self._connection, rows, gone, keys, "anti")
                 self._names[table][at] = self._write(table, kept)
-        left = table_of_keys(keys, sorted(passed - dead))
-        rows = _joined(self._connection, self._connection.table(table), left, keys, "anti")
+        passed_keys = table_of_keys(keys, sorted(passed - dead))
+        rows = _joined(self._connection, self._connection.table(table), passed_keys, keys, "anti")
         if rows.limit(1).fetchall():
             self._names[table].append(self._write(table, rows))
 

@@ -49,10 +49,10 @@ def by_group(trust: Trust, groups: Sequence[str]) -> tuple[OfGroup, ...]:
     names, number = np.unique(groups, return_inverse=True)
     if trust.threshold is None or len(names) < 2:
         return ()
-    given = trust.held_against >= trust.threshold
+    has_label = trust.held_against >= trust.threshold
     of_groups = []
     for place, name in enumerate(names.tolist()):
-        labelled = given & (number == place)
+        labelled = has_label & (number == place)
         count = int(labelled.sum())
         if count < FEWEST_OF_A_GROUP:
             continue
