@@ -284,11 +284,11 @@ def test_what_is_cut_short_goes_on(
 
     keep, kept = fetching.keep, []
 
-    def die(directory: Path, image: dict[str, Any], data: bytes) -> str:
+    def die(directory: Path, name: str, data: bytes) -> str:
         if len(kept) == 3:
             raise KeyboardInterrupt
-        kept.append(image["key"])
-        return keep(directory, image, data)
+        kept.append(name)
+        return keep(directory, name, data)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(fetching, "keep", die)
