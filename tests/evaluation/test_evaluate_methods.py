@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import ot
 import pytest
 import torch
 
@@ -52,6 +51,8 @@ def plain_loop(
     name: str, views: Views, sentences: Sentences, settings: ScoringSettings
 ) -> np.ndarray:
     """The scores of a method by its formula, image by image, class by class, in NumPy and POT."""
+    import ot  # here, as it takes every process that only collects tests two seconds
+
     numpy = {field: getattr(sentences, field) for field in ("names", "ensemble", "cupl")}
     names, ensemble, cupl = (numpy[field].double().numpy() for field in numpy)
     owned = np.split(sentences.attributes.embeddings.double().numpy(), np.cumsum(SIZES)[:-1])

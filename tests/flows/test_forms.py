@@ -11,7 +11,6 @@ from lazsl_flows.label import label_archive
 from prefect.engine import handle_engine_signals
 from prefect.exceptions import FailedRun
 from prefect.utilities.callables import parameter_schema
-from prefect.utilities.schema_tools.validation import validate
 
 from lazsl.errors import UserError
 from lazsl.settings import Job, make_job
@@ -42,6 +41,8 @@ def test_what_most_people_set_comes_first_and_no_field_asks_for_a_type(
 
 
 def test_the_server_takes_a_job_with_all_that_was_left_out(schema: dict[str, Any]) -> None:
+    from prefect.utilities.schema_tools.validation import validate  # takes long to import
+
     job = make_job(archive="a", labels="b")
     values = {"job": job.model_dump(mode="json")}
     assert values["job"]["truth"] is None and values["job"]["regions"]["layout"] is None

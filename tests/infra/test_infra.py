@@ -18,7 +18,6 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from kubernetes.client import ApiClient
 from lazsl_flows.attempts import STARTED_AGAIN
 from lazsl_flows.batches import LABEL_BATCH, LOAD_WAREHOUSE
 from prefect.automations import Automation
@@ -164,6 +163,8 @@ def test_a_job_of_the_kubernetes_pool_is_one_that_kubernetes_knows() -> None:
     values |= {"name": "run", "command": ["prefect", "flow-run", "execute"], "labels": {"a": "b"}}
     values |= {"env": [{"name": "PREFECT_API_URL", "value": "http://server"}], "gpus": "1"}
     manifest = apply_values(template["job_configuration"], values)["job_manifest"]
+    from kubernetes.client import ApiClient  # takes long to import
+
     kubernetes = ApiClient()
     read = kubernetes.deserialize(SimpleNamespace(data=json.dumps(manifest)), "V1Job")
     # Of a field that it does not know, or of another type, nothing would come back.

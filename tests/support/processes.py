@@ -24,6 +24,9 @@ TOGETHER = {
     "test_processes": "processes",
     "test_healing": "healing",
     "test_explain": "explain",
+    # One process imports POT for these, which takes two seconds.
+    "test_transport": "transport",
+    "test_evaluate_methods": "transport",
 }
 """Files whose tests one process runs, longest first; any other file is a group of its own."""
 
