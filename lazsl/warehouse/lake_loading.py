@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from lazsl.warehouse.lake import (
     UNLISTED,
     Lake,
     is_own,
+    make_tables,
     open_tables,
     read_lake,
     write_lake,
@@ -156,9 +158,7 @@ class _Loader:
 
     def _unlisted(self, present: Connection | None) -> pa.Table:
         """What is no longer listed: of archives of which nothing is new, as it was."""
-        with closing(duckdb.connect(":memory:", config=CONFIG)) as empty:
-            sqlfiles.run(empty, "lake/unlisted_table.sql")
-            nothing: pa.Table = empty.table(UNLISTED).to_arrow_table()
+        nothing = _no_rows(UNLISTED)
         if present is None:
             return nothing
         parts = [nothing]
@@ -178,10 +178,7 @@ class _Loader:
         archives = {run: record["archive"] for run, record in self._news.records.items()}
         asked = sorted({(archives[each.run], each.shard) for each in part} & imaged)
         if present is None:
-            with closing(duckdb.connect(":memory:", config=CONFIG)) as empty:
-                sqlfiles.run(empty, "schema.sql")
-                nothing: pa.Table = empty.table("images").to_arrow_table()
-                return nothing
+            return _no_rows("images")
         with sqlfiles.registered(present, {"asked": table_of_keys(("archive", "shard"), asked)}):
             return sqlfiles.table(present, "lake/known_images.sql")
 
@@ -233,8 +230,7 @@ class _Loader:
             with closing(duckdb.connect(self._working, config=_WRITING)) as connection:
                 # Together, or the disk is waited for after each of a hundred definitions.
                 with sqlfiles.transaction(connection):
-                    sqlfiles.run(connection, "schema.sql")
-                    sqlfiles.run(connection, "lake/unlisted_table.sql")
+                    make_tables(connection)
                 for table in tables if present is not None else ():
                     rows = present.table(table).to_arrow_reader()  # type: ignore[union-attr]
                     connection.from_arrow(rows).insert_into(table)
@@ -245,6 +241,15 @@ class _Loader:
     def _remove_file(self) -> None:
         for file in self._path.glob(f"{self._working.name}*"):
             file.unlink()
+
+
+@cache
+def _no_rows(table: str) -> pa.Table:
+    """No rows, with the columns of a table."""
+    with closing(duckdb.connect(":memory:", config=CONFIG)) as connection:
+        make_tables(connection)
+        rows: pa.Table = connection.table(table).to_arrow_table()
+        return rows
 
 
 def _all(connection: Connection, name: str) -> list[Any]:
