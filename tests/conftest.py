@@ -19,6 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.pop(name, None)
 
 import atexit
+import gc
 import shutil
 import sys
 import tempfile
@@ -64,6 +65,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if starts_something(item):
             item.add_marker(pytest.mark.starts)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays, so that nobody need look through it for what may go."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Libraries complain of what is left when Python ends."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

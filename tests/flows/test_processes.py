@@ -14,11 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 from sample import content, copy_sample, label_plainly, small_job
+from warm_python import ROOT, Program, WarmPython
 
 from lazsl.run.run import open_run
 from lazsl.store import paths
 
-ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0
 """Seconds that an end may take on a machine that does much else: what ends at all ends by then."""
 SOON = 20.0
@@ -28,8 +28,9 @@ SOON = 20.0
 class Here:
     """A small archive, a workspace, and an environment without any Prefect server."""
 
-    def __init__(self, home: Path, pictures: int) -> None:
+    def __init__(self, home: Path, pictures: int, python: WarmPython) -> None:
         self.home = home
+        self.python = python
         self.job = small_job(
             copy_sample(home / "archive", pictures, odd=False), home / "workspace", shard_size=2
         )
@@ -45,24 +46,16 @@ class Here:
         job = self.job
         options = f"--labels={job.labels} --workspace={job.workspace} --model=fieldguide"
         options += " --regions=12 --shard-size=2 --device=cpu"
-        return [sys.executable, "-m", "lazsl.cli", "label", job.archive, *options.split()]
+        return ["-m", "lazsl.cli", "label", job.archive, *options.split()]
 
-    def start(self, **environment: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.command,
-            cwd=ROOT,
-            env=self.environment | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def start(self, **environment: str) -> Program:
+        return self.python.start(*self.command, environment=self.environment | environment)
 
     def run(self, **environment: str) -> tuple[int, str]:
         """Exit status, and what was said."""
         process = self.start(**environment)
         out, err = process.communicate(timeout=240)
-        return process.returncode, " ".join((out + err).split())
+        return process.wait(), " ".join((out + err).split())
 
     def servers(self) -> list[psutil.Process]:
         """Temporary servers of this home that still live."""
@@ -84,7 +77,7 @@ class Here:
             time.sleep(0.2)
         return True
 
-    def until_done(self, process: subprocess.Popen[str], shards: int) -> None:
+    def until_done(self, process: Program, shards: int) -> None:
         run = open_run(self.job)
         deadline = time.monotonic() + 180
         while len(paths.done_shards(run.workspace, run.key)) < shards:
@@ -93,19 +86,19 @@ class Here:
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[Here]:
-    made = Here(tmp_path, 4)
+def here(tmp_path: Path, warm_python: WarmPython) -> Iterator[Here]:
+    made = Here(tmp_path, 4, warm_python)
     yield made
     for process in made.servers():
         process.kill()
 
 
 def test_a_killed_command_leaves_no_process_and_the_next_one_no_file(
-    tmp_path: Path, prefect_home: Callable[[Path], Path]
+    tmp_path: Path, prefect_home: Callable[[Path], Path], warm_python: WarmPython
 ) -> None:
     """SIGKILL of the process alone, as for want of memory; then SIGTERM; then to the end, where a
     proxy that does not answer is named in the environment."""
-    here = Here(tmp_path, 24)
+    here = Here(tmp_path, 18, warm_python)
     prefect_home(Path(here.environment["PREFECT_HOME"]))
     process = here.start()
     here.until_done(process, 2)
@@ -181,58 +174,35 @@ CASES: dict[Callable[[Here], dict[str, str]], str] = {
 }
 
 
-STARTER = """
-import json, os, sys, time
-from prefect.context import refresh_global_settings_context
+START = """
+import json, time
 from lazsl.errors import UserError
 from lazsl_flows.temporary_server import keep_to_this_command, starting_api
 
-def start():
-    try:
-        keep_to_this_command()
-        with starting_api() as wait:
-            wait()
-    except UserError as error:
-        return str(error)
-    return ""
-
-for line in sys.stdin:
-    if os.fork():
-        os.wait()
-        print("ended", flush=True)
-        continue
-    os.environ.clear()
-    os.environ.update(json.loads(line))
-    refresh_global_settings_context()
-    started = time.monotonic()
-    sentence = start()
-    print(json.dumps([sentence, time.monotonic() - started]), flush=True)
-    break
+started, sentence = time.monotonic(), ""
+try:
+    keep_to_this_command()
+    with starting_api() as wait:
+        wait()
+except UserError as error:
+    sentence = str(error)
+print(json.dumps([sentence, time.monotonic() - started]))
 """
-"""A process that starts Prefect anew for every environment that it is given, in a copy of itself
-that has imported what that needs."""
-
-
-@pytest.fixture(scope="module")
-def starter() -> Iterator[subprocess.Popen[str]]:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", STARTER], cwd=ROOT, text=True, **pipes) as process:  # type: ignore[call-overload]
-        yield process
-        process.stdin.close()
 
 
 Start = Callable[..., tuple[str, float]]
 
 
 @pytest.fixture
-def start_prefect(here: Here, starter: subprocess.Popen[str]) -> Start:
+def start_prefect(here: Here, warm_python: WarmPython) -> Start:
     """What a start of Prefect says, and after how many seconds; the imports are not counted."""
 
     def start(**environment: str) -> tuple[str, float]:
-        assert starter.stdin and starter.stdout
-        print(json.dumps(here.environment | environment), file=starter.stdin, flush=True)
-        sentence, seconds = json.loads(starter.stdout.readline())
-        assert starter.stdout.readline() == "ended\n"
+        status, out, err = warm_python.run(
+            "-c", START, environment=here.environment | environment, timeout=PATIENCE * 2
+        )
+        assert status == 0, err
+        sentence, seconds = json.loads(out)
         return sentence, seconds
 
     return start
@@ -251,8 +221,18 @@ def test_what_keeps_prefect_from_starting_is_named_within_seconds(
 
 
 def test_a_command_says_it_in_one_sentence(here: Here) -> None:
-    status, result = here.run(**dead_server(here))
-    assert status == 2 and "no Prefect server answers at" in result and "Traceback" not in result
+    done = subprocess.run(
+        [sys.executable, *here.command],
+        cwd=ROOT,
+        env=here.environment | dead_server(here),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    result = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 2 and "Traceback" not in result
+    assert "no Prefect server answers at" in result
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,12 +13,13 @@ from pathlib import Path
 import httpx
 import psutil
 from sample import copy_sample
+from warm_python import WarmPython
 
 from lazsl.fieldguide import LABELS_FILE
 
 
 def test_while_an_archive_is_labelled_its_prefect_server_answers_nobody_else(
-    tmp_path: Path, prefect_home: Callable[[Path], Path]
+    tmp_path: Path, prefect_home: Callable[[Path], Path], warm_python: WarmPython
 ) -> None:
     archive = copy_sample(tmp_path / "archive", 5, odd=False)
     plain = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
@@ -28,14 +27,14 @@ def test_while_an_archive_is_labelled_its_prefect_server_answers_nobody_else(
         "PREFECT_HOME": str(prefect_home(tmp_path / "prefect")),
         "COLUMNS": "200",
     }
-    command = [sys.executable, "-m", "lazsl.cli", "label", str(archive), f"--labels={LABELS_FILE}"]
+    command = ["-m", "lazsl.cli", "label", str(archive), f"--labels={LABELS_FILE}"]
     command += [
         "--model=fieldguide",
         f"--workspace={tmp_path / 'work'}",
         "--regions=4",
         "--shard-size=1",
     ]
-    label = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    label = warm_python.start(*command, environment=environment)
     answers: list[int] = []
     killed: list[int] = []
     deadline = time.monotonic() + 240

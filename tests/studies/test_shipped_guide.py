@@ -6,15 +6,15 @@ import csv
 import io
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from warm_python import WarmPython
 
 from studies.fieldguide.sample import FIRST_GUIDE, QUALITY, sample_key, sample_labels
 from studies.fieldguide.traits import PARTS, attribute_phrases
@@ -66,17 +66,27 @@ def test_a_shipped_picture_can_be_drawn_again_with_the_part_of_every_pixel(numbe
     assert wanted <= shown and scene.parts.shape == scene.image.size[::-1]
 
 
-def lazsl(*arguments: str) -> str:
-    """What a command prints in a process whose field guide is the shipped one."""
-    shipped = {k: v for k, v in os.environ.items() if k != "LAZSL_FIELDGUIDE"}
-    command = [sys.executable, "-m", "lazsl.cli", *arguments]
-    done = subprocess.run(command, env=shipped, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+Command = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def workspace(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lazsl(warm_python: WarmPython) -> Command:
+    """What a command prints in a process whose field guide is the shipped one."""
+
+    def lazsl(*arguments: str) -> str:
+        shipped = {k: v for k, v in os.environ.items() if k != "LAZSL_FIELDGUIDE"}
+        command = ["-m", "lazsl.cli", *arguments]
+        status, out, err = warm_python.run(*command, environment=shipped)
+        assert status == 0, err[-3000:]
+        return out
+
+    return lazsl
+
+
+@pytest.fixture(scope="module")
+def workspace(
+    prefect_server: str, lazsl: Command, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The workspace after `lazsl label --sample`, as `make label` runs it, over a picture of every
     species and the odd files."""
     folder = tmp_path_factory.mktemp("sample")
@@ -92,7 +102,9 @@ def workspace(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> 
     return workspace
 
 
-def test_every_file_of_the_sample_ends_as_a_prediction_or_a_reject(workspace: Path) -> None:
+def test_every_file_of_the_sample_ends_as_a_prediction_or_a_reject(
+    workspace: Path, lazsl: Command
+) -> None:
     document = json.loads(lazsl("status", "--json", "-w", str(workspace)))
     counts = [document[name] for name in ("listed", "labelled", "rejected", "missing")]
     assert counts == [74, 67, 7, 0] and document["unreconciled_shards"] == 0
@@ -107,7 +119,7 @@ def test_every_file_of_the_sample_ends_as_a_prediction_or_a_reject(workspace: Pa
     }
 
 
-def test_the_sample_is_labelled_by_parts_and_rightly(workspace: Path) -> None:
+def test_the_sample_is_labelled_by_parts_and_rightly(workspace: Path, lazsl: Command) -> None:
     document = json.loads(lazsl("evaluate", "--json", "-w", str(workspace)))
     assert document["methods"]["images"] == 67
     assert document["scoring"]["aligner"] == "one-sided" and document["regions"]["layout"] == "zoom"

@@ -6,8 +6,11 @@ It has the real schemas and the real places of every file; so the warehouse can 
 from __future__ import annotations
 
 import hashlib
+import pickle
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,7 +52,30 @@ class FakeRun:
         return [row for row in self.images if row["reason"] is None]
 
 
-def write_run(
+def write_run(workspace: Folder, **changes: Any) -> FakeRun:
+    """The rows of the run, which is complete in the workspace; for `changes` see `_made_run`.
+
+    The same run is made once, and then copied.
+    """
+    name = repr(sorted(changes.items()))
+    if name not in _made:
+        with tempfile.TemporaryDirectory() as place:
+            fake = _made_run(Folder(place), **changes)
+            files = [path for path in Path(place).rglob("*") if path.is_file()]
+            data = {path.relative_to(place).as_posix(): path.read_bytes() for path in files}
+            _made[name] = pickle.dumps(fake), data
+    rows, files_by_name = _made[name]
+    for file, content in files_by_name.items():
+        workspace.write_bytes(file, content)
+    fake = pickle.loads(rows)
+    assert isinstance(fake, FakeRun)
+    return fake
+
+
+_made: dict[str, tuple[bytes, dict[str, bytes]]] = {}
+
+
+def _made_run(
     workspace: Folder,
     *,
     run: str = "sample-a",
@@ -69,7 +95,7 @@ def write_run(
     seed: int = 0,
     keep: Sequence[str] | None = None,
 ) -> FakeRun:
-    """The rows of the run, which is complete in the workspace.
+    """The rows of a run, which is written into a workspace.
 
     The same archive always has the same images, boxes and shards. The image with index 1 has a
     hostile key, 2 and 3 are the same bytes. With `garbage_shard` the last shard has only rejects.

@@ -11,8 +11,11 @@ from xdist.scheduler import LoadScopeScheduling
 TOGETHER = {
     # What waits most comes first, so that something can be done beside it, then what takes longest.
     "test_service": "service",
-    # One Prefect server serves these.
+    # One Python that has imported the large libraries serves these,
+    "test_processes": "prefect",
+    "test_temporary_server": "prefect",
     "test_shipped_guide": "prefect",
+    # and one Prefect server serves those.
     "test_cluster": "prefect",
     "test_flows": "prefect",
     "test_made_anew": "prefect",
@@ -21,7 +24,6 @@ TOGETHER = {
     "test_report": "report",
     "test_warehouse": "warehouse",
     "test_lake": "lake",
-    "test_processes": "processes",
     "test_healing": "healing",
     "test_explain": "explain",
     # One process imports POT for these, which takes two seconds.
@@ -56,7 +58,8 @@ def in_order(items: list[pytest.Item]) -> None:
 def starts_something(item: pytest.Item) -> bool:
     """True when a test starts a server, a browser or a process of its own."""
     fixtures = set(getattr(item, "fixturenames", ()))
-    if fixtures & {"s3_server", "browser", "prefect_server", "prefect_home", "wheel"}:
+    servers = {"s3_server", "browser", "prefect_server", "prefect_home", "warm_python", "wheel"}
+    if fixtures & servers:
         return True
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     module = getattr(item, "module", None)

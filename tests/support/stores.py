@@ -15,14 +15,19 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 import torch
+import typer.testing
+from defined_once import defining_once
 from embedded_once import embedding_once
 from filelock import FileLock
 from installed import build_wheel
+from matplotlib.figure import Figure
 from moto.server import ThreadedMotoServer
 from playwright.sync_api import Browser, sync_playwright
 from prefect import settings as prefect_settings
@@ -30,6 +35,7 @@ from processes import made_once, shared_folder
 from s3 import FaultyS3
 from s3fs import S3FileSystem
 from sample import copy_sample, label_plainly, small_job
+from warm_python import WarmPython
 
 from lazsl import fieldguide
 from lazsl.run.run import Run, open_run
@@ -38,7 +44,38 @@ from lazsl.run.run import Run, open_run
 @pytest.fixture(scope="module", autouse=True)
 def embedded_once(request: pytest.FixtureRequest) -> Iterator[None]:
     """Crops and sentences are embedded once, where how they are is not what is tested."""
-    with embedding_once(request.path.parent.name):
+    with embedding_once(request.path.parent.name, request.path.stem):
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def defined_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Empty warehouses are defined once, where how they are is not what is tested."""
+    with defining_once(request.path.stem):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_once() -> Iterator[None]:
+    """The commands are made from their functions once, not every time that one is called."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", cache(typer.testing._get_command))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loosely_packed() -> Iterator[None]:
+    """Plots show what they show in larger files, which are written in half of the time."""
+    save = Figure.savefig
+
+    def savefig(figure: Figure, file: Any, **options: Any) -> None:
+        if options.get("format") == "png":
+            packing = {"compress_level": 1, "optimize": False}
+            options["pil_kwargs"] = {**options.get("pil_kwargs", {}), **packing}
+        save(figure, file, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", savefig)
         yield
 
 
@@ -125,6 +162,14 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Run:
         if job.warehouse_path.exists():
             return open_run(job)
         return label_plainly(job, home / "scratch")
+
+
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[WarmPython]:
+    """A Python that has imported the large libraries, and runs programs in copies of itself."""
+    python = WarmPython()
+    yield python
+    python.close()
 
 
 @pytest.fixture(scope="session")

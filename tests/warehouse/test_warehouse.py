@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import fake_run
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
+from warm_python import Program, WarmPython
 
 from lazsl.cli.commands import app
 from lazsl.errors import UserError
@@ -27,7 +28,6 @@ from lazsl.store import paths, schemas
 from lazsl.store.folder import Folder
 from lazsl.warehouse import finished_shards, loading, opening, run_keys, shard_loading, sqlfiles
 
-ROOT = Path(__file__).resolve().parents[2]
 LOADING = """
 import os, signal, sys
 from pathlib import Path
@@ -396,18 +396,22 @@ def test_an_exception_in_mid_transaction_leaves_nothing_of_its_shard(
     assert files(path) == [path.name]
 
 
-def start(root: Path, path: Path, step: str = "", count: int = 0) -> subprocess.Popen[str]:
-    """A loading process that has done its imports; it kills itself at the count-th such step."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", LOADING, str(root), str(path), step, str(count)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+Loader = Callable[..., Program]
+
+
+@pytest.fixture(scope="module")
+def loader() -> Iterator[Loader]:
+    """Starts a loading process that has done its imports."""
+    python = WarmPython("lazsl.warehouse.publishing")
+
+    def start(root: Path, path: Path, step: str = "", count: int = 0) -> Program:
+        """Such a process, which kills itself at the count-th such step."""
+        process = python.start("-c", LOADING, str(root), str(path), step, str(count))
+        assert process.line() == "ready\n"
+        return process
+
+    yield start
+    python.close()
 
 
 STEPS = [
@@ -420,12 +424,12 @@ STEPS = [
 
 
 def test_killed_at_every_kind_of_step_and_run_again_the_content_is_that_of_an_undisturbed_load(
-    root: Path, workspace: Folder, path: Path, undisturbed: dict[str, list[str]]
+    root: Path, workspace: Folder, path: Path, undisturbed: dict[str, list[str]], loader: Loader
 ) -> None:
     for step, count in STEPS:
         for file in path.parent.glob("ware house's*"):
             file.unlink()
-        process = start(root, path, step, count)
+        process = loader(root, path, step, count)
         process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL, step
         assert not path.exists(), step
@@ -435,7 +439,7 @@ def test_killed_at_every_kind_of_step_and_run_again_the_content_is_that_of_an_un
 
 
 def test_killed_while_it_copies_or_replaces_the_published_file_readers_see_the_old_one_whole(
-    root: Path, workspace: Folder, path: Path, tmp_path: Path
+    root: Path, workspace: Folder, path: Path, tmp_path: Path, loader: Loader
 ) -> None:
     loading.load(workspace, path)
     old = content(path)
@@ -444,7 +448,7 @@ def test_killed_while_it_copies_or_replaces_the_published_file_readers_see_the_o
     loading.load(workspace, undisturbed)
     # The second "replace" is the one that publishes: the loader's file is there by then.
     for step, count in [("copy", 1), ("replace", 1), ("load/scores.sql", 2), ("replace", 1)]:
-        process = start(root, path, step, count)
+        process = loader(root, path, step, count)
         process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL, step
         assert content(path) == old, step
@@ -454,7 +458,7 @@ def test_killed_while_it_copies_or_replaces_the_published_file_readers_see_the_o
 
 
 def test_killed_at_random_moments_and_run_again_the_content_is_that_of_an_undisturbed_load(
-    tmp_path: Path, path: Path
+    tmp_path: Path, path: Path, loader: Loader
 ) -> None:
     root = tmp_path / "longer"
     workspace = Folder(str(root))
@@ -466,7 +470,7 @@ def test_killed_at_random_moments_and_run_again_the_content_is_that_of_an_undist
     moments = random.Random(int.from_bytes(os.urandom(4), "big"))
     killed = 0
     for _ in range(5):
-        process = start(root, path)
+        process = loader(root, path)
         time.sleep(moments.uniform(0, took / 2))
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=120)

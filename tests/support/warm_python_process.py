@@ -1,0 +1,84 @@
+"""A Python that has imported the large libraries and runs programs in copies of itself.
+
+    warm_python_process.py DESCRIPTOR LIBRARY ...
+
+Every message on the socket is one program: its arguments as Python's own, its environment and its
+folder as JSON, with the descriptors of its output, its errors, and where its number and then its
+exit status are written. Of the project nothing is imported before a copy has its environment.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import sys
+from typing import Any
+
+
+def serve(control: socket.socket) -> None:
+    """Run what is asked for, until nobody can ask any more; returns in every copy too."""
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 1 << 20, 3)
+        if not message:
+            return
+        if os.fork() == 0:
+            control.close()
+            out, err, status = descriptors
+            if _in_a_copy(status):
+                run(json.loads(message), out, err)
+            return
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _in_a_copy(status: int) -> bool:
+    """True in a copy of this process, which itself writes how that one ended, and is done."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    copy = os.fork()
+    if copy == 0:
+        os.close(status)
+        return True
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3, status):
+        os.dup2(null, descriptor)
+    os.write(status, f"{copy}\n".encode())
+    _, ended = os.waitpid(copy, 0)
+    os.write(status, f"{os.waitstatus_to_exitcode(ended)}\n".encode())
+    os._exit(0)
+
+
+def run(program: dict[str, Any], out: int, err: int) -> None:
+    """Become a program in a session of its own."""
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, number in ((null, 0), (out, 1), (err, 2)):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    os.environ.clear()
+    os.environ.update(program["environment"])
+    os.chdir(program["folder"])
+    if "prefect" in sys.modules:
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
+    option, text, *arguments = program["arguments"]
+    sys.argv = [option, *arguments]
+    if option == "-m":
+        runpy.run_module(text, run_name="__main__", alter_sys=True)
+    else:
+        exec(compile(text, "<string>", "exec"), {"__name__": "__main__"})
+
+
+if __name__ == "__main__":
+    sys.path[0] = ""  # the folder that a program runs in, as Python itself has it
+    for library in sys.argv[2:]:
+        importlib.import_module(library)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    serve(socket.socket(fileno=int(sys.argv[1])))
