@@ -71,8 +71,8 @@ CASES = [
 def test_no_score_leaves_its_bounds_and_skipping_changes_no_bit(
     spread, dimension, settings, gamma
 ) -> None:
-    """14 x 2 x 3 x 240 problems, each solved."""
-    for seed in range(3):
+    """14 x 2 x 2 x 240 problems, each solved."""
+    for seed in range(2):
         regions, whole, packed = world(seed, spread, dimension)
         keep = select_regions(regions, whole, gamma)
         every = torch.arange(60).expand(4, 60)

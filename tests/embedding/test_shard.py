@@ -119,22 +119,38 @@ def vectors_of(table: pa.Table) -> np.ndarray:
     return np.stack(table["embedding"].combine_chunks().to_numpy(zero_copy_only=False))
 
 
+def first_of(files: list[File], batch_size: int) -> list[File]:
+    """Some of the files where each crop is a batch of its own, which takes as long as eight."""
+    return files[:6] if batch_size == 1 else files
+
+
+def begins_with(whole: Embedded, part: Embedded) -> bool:
+    """Whether the rows of some of the first files are those of all files, to the bit."""
+    images, rows = len(part.images), len(part.regions)
+    assert images > 5 and rows > 3 * PER_IMAGE
+    return bool(
+        part.images.equals(whole.images.slice(0, images))
+        and part.regions.equals(whole.regions.slice(0, rows))
+    )
+
+
 @pytest.mark.parametrize(("batch_size", "decoders"), [(1, 4), (32, 1), (100, 1), (100, 4)])
 def test_tables_do_not_depend_on_batch_size_or_threads(
     batch_size: int, decoders: int, files: list[File], encoder: Encoder, embedded: Embedded
 ) -> None:
+    files = first_of(files, batch_size)
     other = embed(files, encoder, batch_size, decoders)
-    assert other.images.equals(embedded.images)
-    assert other.regions.equals(embedded.regions)
-    assert (other.crops, other.bytes) == (embedded.crops, embedded.bytes)
+    assert begins_with(embedded, other)
+    if len(other.images) == len(embedded.images):
+        assert (other.crops, other.bytes) == (embedded.crops, embedded.bytes)
 
 
 @pytest.mark.parametrize(("batch_size", "decoders"), [(1, 4), (100, 1)])
 def test_fast_tables_do_not_depend_on_batch_size_threads_or_shards(
     batch_size: int, decoders: int, files: list[File], encoder: Encoder, fast: Embedded
 ) -> None:
-    other = embed([*files, LARGE], encoder, batch_size, decoders, settings=FAST)
-    assert other.images.equals(fast.images) and other.regions.equals(fast.regions)
+    files = first_of([*files, LARGE], batch_size)
+    assert begins_with(fast, embed(files, encoder, batch_size, decoders, settings=FAST))
     alone = embed([LARGE], encoder, batch_size, decoders, settings=FAST)
     assert np.array_equal(vectors_of(alone.regions), vectors_of(fast.regions)[-PER_IMAGE:])
 
@@ -160,8 +176,10 @@ def test_crops_that_a_device_cuts_are_embedded_nearly_the_same(
     near = (vectors_of(cut.regions).astype(float) * vectors_of(fast.regions)).sum(axis=1)
     assert near.min() > 0.998
     for batch_size in (1, 100):
-        again = embed(all_files, encoder, batch_size, 1, settings=FAST, cut_on="device")
-        assert again.regions.equals(cut.regions)
+        again = first_of(all_files, batch_size)
+        assert begins_with(
+            cut, embed(again, encoder, batch_size, 1, settings=FAST, cut_on="device")
+        )
 
 
 def test_a_shard_and_its_halves_give_the_same_rows(

@@ -40,6 +40,14 @@ from lazsl.store.folder import Folder
 from lazsl.store.paths import done_shards
 
 SECRET = "s3cr3t-4711"
+STILL = """
+document.addEventListener("DOMContentLoaded", () => {
+    const style = document.createElement("style");
+    style.textContent = "*, *::before, *::after { animation: none !important }";
+    document.head.append(style);
+});
+"""
+"""Pages of runs that are under way draw their wheels sixty times a second, without a GPU."""
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -58,7 +66,9 @@ class Service:
 
     def page(self, browser: Browser, **options: Any) -> Page:
         """A page in a browser that was given the key."""
-        return browser.new_page(storage_state=self.signed_in, **options)
+        page = browser.new_page(storage_state=self.signed_in, **options)
+        page.add_init_script(STILL)
+        return page
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """What the API answers; a server that is too busy says so (503) and is asked again."""

@@ -36,7 +36,7 @@ def undisturbed(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.mark.parametrize(
-    ("shard_size", "batch_size", "decoders"), [(7, 1, 1), (7, 32, 4), (64, 5, 3)]
+    ("shard_size", "batch_size", "decoders"), [(7, 3, 1), (7, 32, 4), (64, 5, 3)]
 )
 def test_shards_and_batches_change_no_box_no_label_and_no_score(
     archive: Path,

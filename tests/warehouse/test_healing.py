@@ -315,15 +315,18 @@ def test_counts_reconcile_at_every_moment(
     fake_run.write_run(workspace, run="sample-b", archive="archive-2", labels="labels-2", seed=1)
     loading.load(workspace, path, ["sample-b"])
     # A run that was killed before any of it was loaded, beside another one.
-    assert parts(status()) == (listed, 0, 0, 0, listed) and not status()["no_longer_listed"]
+    before = status()
+    assert parts(before) == (listed, 0, 0, 0, listed) and not before["no_longer_listed"]
     for shard, data in markers.items():
         workspace.write_bytes(paths.marker(fake.run, shard), data)
-        assert status()["waiting"] > 0 and not status()["loaded"]
+        before = status()
+        assert before["waiting"] > 0 and not before["loaded"]
         loading.load(workspace, path)
-        assert status()["waiting"] == 0 and status()["loaded"]
+        after = status()
+        assert after["waiting"] == 0 and after["loaded"]
     rejected = sum(row["reason"] is not None for row in fake.images[2:])
-    assert parts(status()) == (listed, listed - rejected, rejected, 0, 0)
-    assert status()["no_longer_listed"] == 2 and sum(status()["rejects"].values()) == rejected
+    assert parts(after) == (listed, listed - rejected, rejected, 0, 0)
+    assert after["no_longer_listed"] == 2 and sum(after["rejects"].values()) == rejected
     workspace.remove(paths.marker(fake.run, fake.shards[0]))
     assert status()["missing"] > 0
     as_json = ["status", "sample-a", "--json", "--workspace", workspace.url]
