@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lazsl.warehouse import publishing
+from lazsl.warehouse import loading
+from lazsl.warehouse.opening import current_definitions
 
 BEGINNINGS = {"test_warehouse"}
 """Files of tests whose subject is how a warehouse begins."""
@@ -20,10 +21,10 @@ _empty: dict[str, bytes] = {}
 @contextmanager
 def defining_once(file: str) -> Iterator[None]:
     """In a file of tests, an empty warehouse is made once, and then copied."""
-    prepare = publishing._prepare
+    prepare = loading.prepare_file
 
     def copied(path: Path, working: Path) -> None:
-        definitions = publishing.current_definitions()
+        definitions = current_definitions()
         if path.exists() or definitions not in _empty:
             prepare(path, working)
             if not path.exists():
@@ -33,5 +34,5 @@ def defining_once(file: str) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         if file not in BEGINNINGS:
-            patch.setattr(publishing, "_prepare", copied)
+            patch.setattr(loading, "prepare_file", copied)
         yield

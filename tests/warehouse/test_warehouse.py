@@ -402,7 +402,7 @@ Loader = Callable[..., Program]
 @pytest.fixture(scope="module")
 def loader() -> Iterator[Loader]:
     """Starts a loading process that has done its imports."""
-    python = WarmPython("lazsl.warehouse.publishing")
+    python = WarmPython("lazsl.warehouse.loading")
 
     def start(root: Path, path: Path, step: str = "", count: int = 0) -> Program:
         """Such a process, which kills itself at the count-th such step."""
