@@ -26,7 +26,8 @@ from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.batches import Batch, batches, rows_bytes
 from lazsl.alignment.image_class_pairs import solve_pairs
 from lazsl.alignment.matching import Matching, Settings
-from lazsl.alignment.score_bounds import Bounds, class_bounds
+from lazsl.alignment.one_sided_bounds import one_sided_bounds
+from lazsl.alignment.score_bounds import class_bounds
 from lazsl.alignment.transport import Workspace
 
 _BORDER = 1e-12  # far above float64 rounding of a mean of cosines, far below any difference
@@ -161,7 +162,7 @@ def top_classes(
         if skip and len(packed.means) > WORTH * k:
             if matching.one_sided:
                 batch_strengths = None if strengths is None else strengths[batch.images]
-                bounds = _one_sided_bounds(batch, packed, matching, workspace, batch_strengths)
+                bounds = one_sided_bounds(batch, packed, matching, workspace, batch_strengths)
             else:
                 bounds = class_bounds(batch, packed, matching, workspace)
             solve(bounds.may_be_among(k))
@@ -212,66 +213,12 @@ def crop_mean_scores(
     return (mean @ packed.means.T).float()
 
 
-def candidate_classes(
-    strengths: Tensor, regions: int, packed: PackedAttributes, k: int, most: int
-) -> Tensor | None:
-    """(B, at most `most`) indices of the classes that may be among the k best of each image by
-    one-sided plans, ascending, then -1; None where an image has more of them.
-
-    Args:
-        strengths: (B, N), as `attribute_strengths` gives them.
-        regions: M.
-        packed: the label set.
-        k: classes, at most as many as there are.
-        most: classes.
-    """
-    candidates = _bounds_around(strengths, 0.0, regions, packed).may_be_among(k)
-    count = candidates.sum(1)
-    widest = int(count.max())
-    if widest > most:
-        return None
-    image, place = candidates.nonzero(as_tuple=True)
-    slot = torch.arange(len(image), device=image.device) - (count.cumsum(0) - count)[image]
-    classes = torch.full((len(candidates), widest), -1, device=candidates.device)
-    classes[image, slot] = place
-    return classes
-
-
 def _bytes_of_bounds(keep: Tensor, packed: PackedAttributes, matching: Matching) -> int:
     """Twice what one image takes beside what is solved: half of the memory is for that."""
     kept = int(keep.sum(1).max()) if keep.numel() else 0
     coded_bytes = 6 * 4 * kept * (packed.embeddings.shape[1] + kept)
     bounds_bytes = 4 * _PER_CLASS * len(packed.means)
     return 2 * (rows_bytes(packed, matching, kept) + coded_bytes + bounds_bytes)
-
-
-def _one_sided_bounds(
-    batch: Batch,
-    packed: PackedAttributes,
-    matching: Matching,
-    workspace: Workspace,
-    strengths: Tensor | None,
-) -> Bounds:
-    """Bounds of one-sided scores."""
-    regions = batch.keep.shape[1]
-    if strengths is not None:
-        return _bounds_around(strengths, 0.0, regions, packed)
-    rows = batch.rows.float()
-    arguments = (rows, batch.keep, packed, matching.epsilon, workspace)
-    by_digits = one_sided.strengths_by_digits(*arguments)
-    if by_digits is not None:
-        return _bounds_around(*by_digits, regions, packed)
-    return _bounds_around(one_sided.strengths(*arguments), 0.0, regions, packed)
-
-
-def _bounds_around(
-    strengths: Tensor, off: Tensor | float, regions: int, packed: PackedAttributes
-) -> Bounds:
-    """The scores that strengths (B, N), off by `off` (B, 1), add up to, and what they and float32
-    may be wrong by."""
-    scores = one_sided.class_means(strengths, packed)
-    off = off + one_sided.rounding(packed.embeddings.shape[1], regions)
-    return Bounds(scores + off, scores - off)
 
 
 def _solve(

@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from lazsl.alignment import fused, one_sided
-from lazsl.alignment.align import _bounds_around, attribute_strengths, top_classes
+from lazsl.alignment.align import attribute_strengths, top_classes
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.batches import batches
 from lazsl.alignment.matching import Matching
+from lazsl.alignment.one_sided_bounds import bounds_around
 from lazsl.alignment.plans import plans_for
 from lazsl.alignment.transport import Workspace
 from lazsl.alignment.two_digits import digits_of
@@ -134,7 +135,7 @@ def test_no_score_leaves_its_bounds_and_two_digits_change_no_result(
         plain = top_classes(*given, k=5, skip=False, **how(epsilon))
         assert torch.equal(top.classes, plain.classes) and torch.equal(top.scores, plain.scores)
         if by_digits is not None:
-            bounds = _bounds_around(*by_digits, batch.keep.shape[1], given[3])
+            bounds = bounds_around(*by_digits, batch.keep.shape[1], given[3])
             every = torch.arange(60).expand(4, 60)
             exact = plans_for(*given[:3], given[3], every, **how(epsilon)).scores[batch.images]
             assert (exact <= bounds.upper).all() and (exact >= bounds.lower).all()
