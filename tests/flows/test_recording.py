@@ -7,13 +7,11 @@ import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 from lazsl_flows import recording
-from prefect.server.events.schemas.events import ReceivedEvent
-from prefect.server.services import task_run_recorder
-from prefect.server.utilities.messaging.memory import MemoryMessage
 from prefect.settings import (
     PREFECT_API_DATABASE_CONNECTION_URL,
     Settings,
@@ -26,8 +24,12 @@ STATES = ("Pending", "Running", "Completed")
 TASKS = 90
 
 
-def changes() -> list[MemoryMessage]:
+def changes() -> list[Any]:
     """What a flow says of its task runs, one after the other."""
+    # Here, as it takes every process that only collects tests a second.
+    from prefect.server.events.schemas.events import ReceivedEvent
+    from prefect.server.utilities.messaging.memory import MemoryMessage
+
     begin = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     messages = []
     for task in range(TASKS):
@@ -53,6 +55,8 @@ def changes() -> list[MemoryMessage]:
 def test_many_changes_are_written_together_and_the_last_ones_within_a_moment(
     tmp_path: Path, prefect_home: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from prefect.server.services import task_run_recorder
+
     database = prefect_home(tmp_path / "home") / "prefect.db"
     for name, value in recording.TOGETHER.items():
         monkeypatch.setenv(name, value)
