@@ -291,10 +291,10 @@ def test_a_class_that_fails_loses_no_other_and_is_asked_again(server: Server, de
 
 def test_a_silent_endpoint_is_not_waited_for(server: Server, desk: Desk) -> None:
     desk.write("Wren")
-    server.answer = lambda request, nth: Reply(saying(GOOD).body, delay=4.0)
+    server.answer = lambda request, nth: Reply(saying(GOOD).body, delay=30.0)
     began = time.monotonic()
     result = desk.describe("--timeout", "0.2", "--retries", "0", code=1)
-    assert time.monotonic() - began < 4.0 and "did not answer in time" in result.stderr
+    assert time.monotonic() - began < 30 and "did not answer in time" in result.stderr
     assert not desk.output.exists()
 
 

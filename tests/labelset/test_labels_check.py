@@ -294,10 +294,10 @@ def test_a_thousand_classes_are_checked_in_seconds(tmp_path: Path) -> None:
             {f"class {i}": [f"a part {i} {j}" for j in range(6)] for i in range(1000)}, indent=1
         )
     )
-    began = time.perf_counter()
+    began = time.process_time()
     read = read_labels(str(file))
     assert check(read) == []
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
     assert read.lines["class 999", 5] == 2 + 999 * 8 + 6
 
 
