@@ -518,7 +518,7 @@ def test_one_run_goes_on_after_a_code_fix_on_another_worker_and_after_a_cancel(
     (first,) = (p for p in psutil.process_iter() if "worker-1" in words_of(p, service.home))
     elsewhere.suspend()
     try:
-        with service.changed("embed_step.embed_shard(", "steps.embet_shard("):
+        with service.changed("embed_step.embed_shard(", "embed_step.embet_shard("):
             flow_run = service.start("label-archive", job=parameters(job))
             failed = service.end(flow_run)
     finally:
