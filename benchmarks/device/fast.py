@@ -18,7 +18,7 @@ from benchmarks.device.right import scoring_settings, unit
 from benchmarks.noise import photographs
 from lazsl.alignment.align import top_classes
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.embedding.vectors import RegionVectors, embed_regions
+from lazsl.embedding.region_vectors import RegionVectors, embed_regions
 from lazsl.images.crop_boxes import draw_boxes
 from lazsl.model.dense import DenseEncoder
 from lazsl.model.encoder import Encoder

@@ -26,7 +26,7 @@ from lazsl.alignment.align import class_scores, select_regions, top_classes
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.plans import plans_for
 from lazsl.embedding.forward import ForwardPasses
-from lazsl.embedding.vectors import embed_regions
+from lazsl.embedding.region_vectors import embed_regions
 from lazsl.fieldguide import IMAGES_DIR, LABELS_FILE
 from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lazsl.alignment import one_sided
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.alignment.batches import Batch, batches, rows_bytes
+from lazsl.alignment.image_batches import Batch, batches, rows_bytes
 from lazsl.alignment.image_class_pairs import solve_pairs
 from lazsl.alignment.matching import Matching, Settings
 from lazsl.alignment.one_sided_bounds import one_sided_bounds

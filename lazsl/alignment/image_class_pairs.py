@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.alignment.batches import Batch
+from lazsl.alignment.image_batches import Batch
 from lazsl.alignment.matching import Matching
 from lazsl.alignment.transport import Transport, Workspace
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lazsl.alignment import one_sided
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.alignment.batches import Batch
+from lazsl.alignment.image_batches import Batch
 from lazsl.alignment.matching import Matching
 from lazsl.alignment.score_bounds import Bounds
 from lazsl.alignment.transport import Workspace

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lazsl.alignment.align import WORTH, top_classes
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.alignment.batches import batches
+from lazsl.alignment.image_batches import batches
 from lazsl.alignment.image_class_pairs import similar_pairs, solve_pairs
 from lazsl.alignment.matching import Matching, Settings
 from lazsl.alignment.one_sided_bounds import candidate_classes

@@ -50,7 +50,7 @@ import torch
 from torch import Tensor
 
 from lazsl.alignment.attributes import PackedAttributes, product
-from lazsl.alignment.batches import Batch
+from lazsl.alignment.image_batches import Batch
 from lazsl.alignment.int8 import code_rows, eight_bits_pay
 from lazsl.alignment.matching import Matching
 from lazsl.alignment.transport import Workspace

@@ -94,8 +94,8 @@ def describe(
     """
     from rich import progress as rich_progress
 
-    from lazsl.labelset.describing import answers as answers_module
     from lazsl.labelset.describing import asking as asking_module
+    from lazsl.labelset.describing import cached_answers as answers_module
     from lazsl.labelset.describing import describe as describe_module
     from lazsl.labelset.describing import endpoint as endpoint_module
     from lazsl.labelset.formats import import_labels

@@ -16,7 +16,7 @@ from lazsl.errors import UserError
 from lazsl.settings import DEFAULT_MODEL, PRESETS, Job, make_job
 
 if TYPE_CHECKING:
-    from lazsl.run.estimate import Cost, Listed
+    from lazsl.run.cost_estimate import Cost, Listed
 
 
 @app.command(
@@ -68,7 +68,7 @@ def estimate(
     chosen = list(PRESETS) if presets == ["all"] else presets or ["paper"]
     jobs = [make_job(**nested({"preset": preset, **values})) for preset in chosen]
     _refuse_early(jobs[0])
-    from lazsl.run.estimate import estimate as estimate_jobs
+    from lazsl.run.cost_estimate import estimate as estimate_jobs
 
     listed, costs = estimate_jobs(jobs, pictures)
     count = round(images) if images else listed.images
@@ -92,7 +92,7 @@ def _refuse_early(job: Job) -> None:
 
 def total(cost: Cost, images: int, rate: float | None) -> dict[str, float | None]:
     """Of all images: hours on a machine like this one, forward passes, gigabytes, money."""
-    from lazsl.run.estimate import WAREHOUSE_BYTES
+    from lazsl.run.cost_estimate import WAREHOUSE_BYTES
 
     hours = cost.seconds * images / 3600
     return {

@@ -35,7 +35,7 @@ def export(
 
     folder = Folder(workspace)
     record = read_run_record(folder, run)
-    from lazsl.embedding.export import export_embeddings
+    from lazsl.embedding.exported_embeddings import export_embeddings
 
     images, vectors = export_embeddings(folder, record, Folder(output), form, crops)
     out.say(f"{vectors:,} vectors of {images:,} images written to {output}")

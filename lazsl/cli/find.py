@@ -62,11 +62,11 @@ def find(
 
     from lazsl.explain.lookup import find_run
     from lazsl.store.folder import Folder
-    from lazsl.warehouse import export
+    from lazsl.warehouse import query_results
     from lazsl.warehouse.opening import open_warehouse
 
     compared: Literal["region", "image"] = "region" if by == "region" else "image"
-    suffixes = (*export.SUFFIXES, ".png")
+    suffixes = (*query_results.SUFFIXES, ".png")
     if output is not None and output.suffix.lower() not in suffixes:
         raise UserError(f"--output {output} must end in {', '.join(suffixes)}")
     with closing(open_warehouse(path)) as connection:
@@ -79,7 +79,7 @@ def find(
     if as_json:
         import sys
 
-        export.write_json(answer_table(matches).to_reader(), sys.stdout)
+        query_results.write_json(answer_table(matches).to_reader(), sys.stdout)
     else:
         table = Table(title=f"similarity to {escape(repr(sentence))}", title_justify="left")
         for heading in ("", "key", "label", "region", "whole", "where"):
@@ -105,7 +105,7 @@ def find(
         if missing:
             err.note(f"{missing} images cannot be read now")
     else:
-        export.write_result(answer_table(matches).to_reader(), output)
+        query_results.write_result(answer_table(matches).to_reader(), output)
     err.say(f"written: {output}")
 
 

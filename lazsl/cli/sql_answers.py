@@ -16,9 +16,9 @@ from rich.table import Table
 from lazsl.cli.app import out
 from lazsl.cli.console import Seen
 from lazsl.errors import UserError
-from lazsl.warehouse import export
+from lazsl.warehouse import query_results
 from lazsl.warehouse.catalog import find_relation, read_catalog
-from lazsl.warehouse.export import batches, readable
+from lazsl.warehouse.query_results import batches, readable
 from lazsl.warehouse.sqlfiles import Connection
 from lazsl.warehouse.statements import failed
 
@@ -36,8 +36,10 @@ def show(answer: duckdb.DuckDBPyRelation, form: Form, rows: int) -> None:
     if form == "table":
         return _show_rows(_reader(answer, rows + 1), rows)
     writers: dict[str, Any] = {
-        "csv": export.write_csv, "json": export.write_json, "markdown": export.write_markdown
-    }  # fmt: skip
+        "csv": query_results.write_csv,
+        "json": query_results.write_json,
+        "markdown": query_results.write_markdown,
+    }
     writers[form](_reader(answer), Seen(sys.stdout) if sys.stdout.isatty() else sys.stdout)
 
 
@@ -52,10 +54,12 @@ def write(answers: Iterable[duckdb.DuckDBPyRelation], path: Path) -> int:
         pass
     if last is None:
         raise UserError("the query has no answer to write; end it with a select")
-    return export.write_result(_reader(last), path)
+    return query_results.write_result(_reader(last), path)
 
 
-def _reader(answer: duckdb.DuckDBPyRelation, rows: int = export.BATCH) -> pa.RecordBatchReader:
+def _reader(
+    answer: duckdb.DuckDBPyRelation, rows: int = query_results.BATCH
+) -> pa.RecordBatchReader:
     try:
         reader: pa.RecordBatchReader = answer.to_arrow_reader(rows)
         return reader

@@ -75,7 +75,7 @@ def check(workspace: Workspace = "workspace") -> None:
 
     What is damaged is kept below damaged/, and the next `lazsl label` makes it anew.
     """
-    from lazsl.run.rejects import note_again
+    from lazsl.run.momentary_rejects import note_again
     from lazsl.store.checking import check_workspace
     from lazsl.store.folder import Folder
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lazsl.embedding.doubt import Stopping
-from lazsl.embedding.vectors import ImageFacts, embed_regions
+from lazsl.embedding.region_vectors import ImageFacts, embed_regions
 from lazsl.images.reasons import NOT_FINITE, Reject
 from lazsl.model.encoder import Encoder
 from lazsl.model.model_source import ModelSource

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lazsl.alignment.align import TopClasses, select_regions
+from lazsl.evaluation.compared_sentences import Sentences
 from lazsl.evaluation.known_truth import Known
 from lazsl.evaluation.methods import Method, Views, with_rule
-from lazsl.evaluation.sentences import Sentences
 from lazsl.evaluation.stored import Images
 from lazsl.settings import ScoringSettings
 

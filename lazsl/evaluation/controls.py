@@ -19,10 +19,10 @@ from rich.table import Table
 from lazsl.embedding.label_set import embed_labels
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import ask_methods
+from lazsl.evaluation.compared_sentences import Model, Sentences, text_tower
 from lazsl.evaluation.control_label_sets import CONTROLS
 from lazsl.evaluation.known_truth import Known
 from lazsl.evaluation.methods import REFERENCE, method
-from lazsl.evaluation.sentences import Model, Sentences, text_tower
 from lazsl.evaluation.stored import Images, StoredRun, read_images
 from lazsl.evaluation.sweeps import own_method
 from lazsl.labelset.labels import LabelSet

@@ -9,6 +9,7 @@ from typing import Any
 
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import DEPTH, Answers, Ask, ask, by_method
+from lazsl.evaluation.compared_sentences import Sentences, read_sentences
 from lazsl.evaluation.comparison import Comparison, compare
 from lazsl.evaluation.controls import measure_controls
 from lazsl.evaluation.grouping import FOLDER, numbered, read_groups
@@ -18,7 +19,6 @@ from lazsl.evaluation.sections.comparison_section import ComparisonSection
 from lazsl.evaluation.sections.section import Section, plain
 from lazsl.evaluation.sections.sweep_section import gather
 from lazsl.evaluation.sections.trust_section import trust_section
-from lazsl.evaluation.sentences import Sentences, read_sentences
 from lazsl.evaluation.stored import StoredRun, open_stored, read_images
 from lazsl.evaluation.sweeps import SETTINGS, own_method, probes, sweepable
 from lazsl.settings import ScoringSettings

@@ -22,7 +22,7 @@ from lazsl.alignment.align import (
 )
 from lazsl.alignment.attributes import PackedAttributes
 from lazsl.alignment.matching import Settings
-from lazsl.evaluation.sentences import Sentences
+from lazsl.evaluation.compared_sentences import Sentences
 from lazsl.settings import Rule, ScoringSettings
 
 REFERENCE = "lazsl"

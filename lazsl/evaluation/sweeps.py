@@ -16,8 +16,8 @@ import torch
 from lazsl.alignment.align import TopClasses, select_regions
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import DEPTH, Ask, views_of
+from lazsl.evaluation.compared_sentences import Sentences
 from lazsl.evaluation.methods import REFERENCE, Method, Views, method
-from lazsl.evaluation.sentences import Sentences
 from lazsl.evaluation.stored import Images
 from lazsl.settings import RegionSettings, ScoringSettings
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lazsl.errors import UserError
+from lazsl.labelset.class_entries import FIELDS, Entries, kind_in_words
 from lazsl.labelset.document import Document, Place
-from lazsl.labelset.entries import FIELDS, Entries, kind_in_words
 from lazsl.labelset.finding import Finding
 from lazsl.labelset.labels import LabelSet
 from lazsl.labelset.sentences import NAME_TEMPLATE

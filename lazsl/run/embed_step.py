@@ -19,7 +19,7 @@ from lazsl.embedding.shard import Embedded, embed_images, replace_images
 from lazsl.errors import UserError
 from lazsl.images.reasons import UNREACHABLE
 from lazsl.model.encoder import choose_device
-from lazsl.run import by_content, recoloured, rejects
+from lazsl.run import by_content, momentary_rejects, recoloured
 from lazsl.run.changed_looks import changed_rows
 from lazsl.run.label_set_step import embed_attributes
 from lazsl.run.models import load_model
@@ -90,15 +90,15 @@ def embed_shard(
         if images.equals(kept.replace_schema_metadata()):
             return
         spent = _added(spent, spent_on(stored))
-        rejects.forget_scores(run.workspace, run.encoder, run.regions, [shard])
+        momentary_rejects.forget_scores(run.workspace, run.encoder, run.regions, [shard])
     _check_rejects(shard, images, staged.listed, run.job.reject_ceiling)
     run.workspace.write_table(paths.region_embeddings(run.encoder, run.regions, shard), regions)
-    rejects.note(run.workspace, run.encoder, run.regions, shard, images)
+    momentary_rejects.note(run.workspace, run.encoder, run.regions, shard, images)
     images = images.replace_schema_metadata({"spent": json.dumps(spent)})
     run.workspace.write_table(paths.images(run.encoder, run.regions, shard), images)
     known.add(shard, images)
     known.copies += copies
-    if not rejects.of_the_moment(images):
+    if not momentary_rejects.of_the_moment(images):
         run.workspace.remove(paths.again(run.encoder, run.regions, shard))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lazsl.run import rejects
+from lazsl.run import momentary_rejects
 from lazsl.run.run import Run
 from lazsl.store import paths
 
@@ -42,13 +42,15 @@ def to_label(run: Run, shards: Sequence[str]) -> list[ToDo]:
     What was scored from embeddings that are lost is forgotten, by whichever run.
     """
     where = (run.archive, run.encoder, run.regions)
-    stored = rejects.Embeddings(run.workspace, *where, run.job.retry_rejects, run.job.recolour)
+    stored = momentary_rejects.Embeddings(
+        run.workspace, *where, run.job.retry_rejects, run.job.recolour
+    )
     unfinished = set(missing_shards(run, shards))
     unembedded = set(shards) - stored.shards
     if unembedded:
         aside = paths.set_aside_shards(run.workspace, run.encoder, run.regions)
         lost = {shard for shard in unembedded if shard in aside or shard not in unfinished}
-        rejects.forget_scores(run.workspace, run.encoder, run.regions, lost)
+        momentary_rejects.forget_scores(run.workspace, run.encoder, run.regions, lost)
     again = stored.again(set(shards) - unembedded)
     return [
         ToDo(shard, shard in unembedded or shard in again, again.get(shard, ()))

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from lazsl.evaluation.compared_sentences import text_tower
 from lazsl.evaluation.control_label_sets import shuffled
 from lazsl.evaluation.controls import embedded
 from lazsl.evaluation.localisation import ATTRIBUTIONS, BEST, evidence_of, mean_interval
 from lazsl.evaluation.sections.section import table
-from lazsl.evaluation.sentences import text_tower
 from lazsl.evaluation.stored import read_images
 from lazsl.evaluation.tally import Tally, Truth
 from lazsl.images.region_maps import fitting_grid

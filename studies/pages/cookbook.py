@@ -32,8 +32,8 @@ from lazsl.run.run import Run, open_run, record_run
 from lazsl.run.todo import missing_shards
 from lazsl.settings import make_job
 from lazsl.warehouse import loading, sqlfiles
-from lazsl.warehouse.export import readable
 from lazsl.warehouse.opening import open_warehouse
+from lazsl.warehouse.query_results import readable
 from lazsl.warehouse.sqlfiles import CONFIG
 from studies.pages.filled import DOCS, filled
 

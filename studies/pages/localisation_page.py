@@ -19,13 +19,13 @@ from PIL import Image
 
 from lazsl import fieldguide
 from lazsl.alignment.align import top_classes
+from lazsl.evaluation.compared_sentences import text_tower
 from lazsl.evaluation.control_label_sets import CONTROLS
 from lazsl.evaluation.controls import embedded
 from lazsl.evaluation.known_truth import Known
 from lazsl.evaluation.localisation import ATTRIBUTIONS, BEST, area_under, deleted, evidence_of
 from lazsl.evaluation.methods import aligning
 from lazsl.evaluation.sections.section import table
-from lazsl.evaluation.sentences import text_tower
 from lazsl.evaluation.stored import Images, StoredRun, read_images
 from lazsl.evaluation.tally import Tally, Truth
 from lazsl.explain.evidence import Evidence

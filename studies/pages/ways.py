@@ -18,12 +18,12 @@ from scipy.stats import binomtest
 
 from lazsl import fieldguide
 from lazsl.evaluation.answers import Answers, ask_methods
+from lazsl.evaluation.compared_sentences import Sentences, text_tower
 from lazsl.evaluation.control_label_sets import shuffled
 from lazsl.evaluation.controls import embedded
 from lazsl.evaluation.known_truth import Known
 from lazsl.evaluation.localisation import ATTRIBUTIONS, evidence_of
 from lazsl.evaluation.methods import method
-from lazsl.evaluation.sentences import Sentences, text_tower
 from lazsl.evaluation.stored import Images, StoredRun, read_images
 from lazsl.evaluation.tally import Tally, Truth
 from lazsl.images.region_maps import fitting_grid

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from lazsl.alignment import attributes as packing
-from lazsl.alignment import batches, matching
+from lazsl.alignment import image_batches, matching
 from lazsl.alignment.align import (
     class_scores,
     crop_mean_scores,
@@ -187,7 +187,7 @@ def test_the_memory_bound_changes_no_score(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("epsilon", [0.005, 0.1])
 @pytest.mark.parametrize("task", ["all", "top"])
 def test_scoring_stays_within_its_memory(task, epsilon, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "_CACHE_BYTES", 2**40)  # the bound alone decides
+    monkeypatch.setattr(image_batches, "_CACHE_BYTES", 2**40)  # the bound alone decides
     eight_bits_pay()  # is measured once in a process, on some megabytes
     w = world(80 if task == "all" else 12, 16, 200, 16, 0.5, 3)
     keep = select_regions(w.regions, w.whole)

@@ -15,7 +15,7 @@ from lazsl.alignment import int8
 from lazsl.alignment import score_bounds as screening
 from lazsl.alignment.align import select_regions, top_classes
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.alignment.batches import batches
+from lazsl.alignment.image_batches import batches
 from lazsl.alignment.int8 import code_attributes, code_rows
 from lazsl.alignment.matching import Matching
 from lazsl.alignment.plans import plans_for

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from lazsl.alignment import fused, one_sided
 from lazsl.alignment.align import attribute_strengths, top_classes
 from lazsl.alignment.attributes import PackedAttributes
-from lazsl.alignment.batches import batches
+from lazsl.alignment.image_batches import batches
 from lazsl.alignment.matching import Matching
 from lazsl.alignment.one_sided_bounds import bounds_around
 from lazsl.alignment.plans import plans_for

@@ -11,7 +11,7 @@ from endpoint import Server
 from typer.testing import CliRunner
 
 from lazsl.cli.commands import app
-from lazsl.labelset.entries import CLASS_FIELDS, FIELDS
+from lazsl.labelset.class_entries import CLASS_FIELDS, FIELDS
 from lazsl.labelset.finding import KINDS
 from lazsl.labelset.formats import FORMATS
 from lazsl.labelset.reading import load_labelset

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from sample import copy_sample, label_plainly, sample_files, small_job
 
-from lazsl.embedding.vectors import RegionVectors, embed_regions
+from lazsl.embedding.region_vectors import RegionVectors, embed_regions
 from lazsl.images import crop_layouts
 from lazsl.images.crop_boxes import draw_boxes
 from lazsl.images.crops import cut_crops

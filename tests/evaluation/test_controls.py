@@ -101,7 +101,7 @@ def test_the_second_time_nothing_is_embedded(
     def gone(*args: object) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr("lazsl.evaluation.sentences.load_encoder", gone)
+    monkeypatch.setattr("lazsl.evaluation.compared_sentences.load_encoder", gone)
     stored = open_stored(labelled.job.workspace, labelled.key)
     assert measure_controls(stored, join_truth(stored)) == measured
 

@@ -11,8 +11,8 @@ import torch
 
 from lazsl.alignment.align import select_regions
 from lazsl.alignment.attributes import PackedAttributes
+from lazsl.evaluation.compared_sentences import Sentences, unit
 from lazsl.evaluation.methods import METHODS, Method, Views, method, methods_for, with_rule
-from lazsl.evaluation.sentences import Sentences, unit
 from lazsl.settings import ScoringSettings
 
 SIZES = (3, 1, 4, 3, 2)

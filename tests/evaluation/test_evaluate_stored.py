@@ -16,9 +16,9 @@ from lazsl import fieldguide
 from lazsl.archive.truth import read_truth
 from lazsl.errors import UserError
 from lazsl.evaluation.answers import ask_methods
+from lazsl.evaluation.compared_sentences import Sentences, read_sentences, templates
 from lazsl.evaluation.known_truth import join_truth
 from lazsl.evaluation.methods import METHODS, method, methods_for
-from lazsl.evaluation.sentences import Sentences, read_sentences, templates
 from lazsl.evaluation.stored import StoredRun, open_stored, read_images
 from lazsl.labelset.labels import LabelSet
 from lazsl.run import models
@@ -301,7 +301,7 @@ def test_the_ensemble_is_the_mean_of_eighty_sentences_and_is_embedded_once(
     def no_model(*_: object) -> None:
         raise AssertionError("the model was loaded again")
 
-    monkeypatch.setattr("lazsl.evaluation.sentences.load_encoder", no_model)
+    monkeypatch.setattr("lazsl.evaluation.compared_sentences.load_encoder", no_model)
     again = read_sentences(own_run, say=sentences.append)
     assert again.ensemble is not None and torch.equal(first.ensemble, again.ensemble)
     assert len(sentences) == 1

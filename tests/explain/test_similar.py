@@ -18,7 +18,7 @@ from lazsl.archive.selection import read_selection
 from lazsl.cli.commands import app
 from lazsl.explain.lookup import find_run
 from lazsl.explain.similar import By, embed_sentence, find_similar
-from lazsl.run import plan_step, rejects
+from lazsl.run import momentary_rejects, plan_step
 from lazsl.run.models import load_model
 from lazsl.run.run import Run
 from lazsl.store import paths
@@ -111,7 +111,7 @@ def test_the_index_finds_what_is_exact_and_makes_only_what_is_missing(
         assert find(1, "image")[0][0] == whole[2]
 
     # Whoever embeds a shard again has its sketch made again.
-    rejects.forget_scores(workspace, labelled.encoder, labelled.regions, [shards[0]])
+    momentary_rejects.forget_scores(workspace, labelled.encoder, labelled.regions, [shards[0]])
     sketched = paths.sketched_shards(workspace, labelled.encoder, labelled.regions)
     assert sketched == set(shards[1:])
     assert not check_workspace(workspace).damaged

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from lazsl.cli.commands import app
 from lazsl.errors import UserError
-from lazsl.labelset.describing.answers import Answers
 from lazsl.labelset.describing.asking import Asking, estimate
+from lazsl.labelset.describing.cached_answers import Answers
 from lazsl.labelset.describing.describe import describe, plan
 from lazsl.labelset.describing.endpoint import Endpoint, find_endpoint
 from lazsl.labelset.describing.reply import BadReply, read_reply

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from lazsl import fieldguide
 from lazsl.cli.commands import app
-from lazsl.run.estimate import estimate
+from lazsl.run.cost_estimate import estimate
 from lazsl.store.folder import Folder
 from lazsl.store.paths import done_shards, marker
 

@@ -36,7 +36,7 @@ from lazsl.labelset.grammar import complaints
 from lazsl.labelset.native_form import parse_labelset
 from lazsl.run.run import Run
 from lazsl.store.folder import Folder
-from lazsl.warehouse.export import write_csv, write_result
+from lazsl.warehouse.query_results import write_csv, write_result
 
 ESCAPE = "a\x1b]0;owned\x07b\x1b[2J\x9b31m\u202ec"
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lazsl.embedding import crop_source, vectors
-from lazsl.embedding.vectors import RegionVectors, embed_regions
+from lazsl.embedding import crop_source, region_vectors
+from lazsl.embedding.region_vectors import RegionVectors, embed_regions
 from lazsl.fieldguide import IMAGES_DIR
 from lazsl.images.budget import Budget
 from lazsl.images.fast_crops import leave_uncut
@@ -56,7 +56,7 @@ class Held:
 def test_files_that_threads_hold_until_they_are_decoded_stay_below_their_budget(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = vectors._opened
+    real = region_vectors._opened
 
     def most(budget: Budget) -> int:
         held = Held()
@@ -69,8 +69,8 @@ def test_files_that_threads_hold_until_they_are_decoded_stay_below_their_budget(
                 yield image
             held.add(-len(data))
 
-        monkeypatch.setattr(vectors, "_opened", opened)
-        monkeypatch.setattr(vectors, "FILES", budget)
+        monkeypatch.setattr(region_vectors, "_opened", opened)
+        monkeypatch.setattr(region_vectors, "FILES", budget)
         embed(encoder, 6)
         return held.most
 
@@ -95,7 +95,7 @@ def test_pictures_that_wait_for_a_device_stay_below_their_budget_and_come_out_th
     monkeypatch.setattr(crop_source, "leave_uncut", left)
 
     def most(budget: Budget) -> tuple[int, RegionVectors]:
-        monkeypatch.setattr(vectors, "UNCUT", budget)
+        monkeypatch.setattr(region_vectors, "UNCUT", budget)
         held.most = 0
         embedded = embed(encoder, 1, layout, cut_on="device")
         return held.most, embedded

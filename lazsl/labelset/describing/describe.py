@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from lazsl.errors import UserError
-from lazsl.labelset.describing.answers import Answer, Answers
 from lazsl.labelset.describing.asking import Asking
+from lazsl.labelset.describing.cached_answers import Answer, Answers
 from lazsl.labelset.describing.endpoint import Asker, Endpoint, Failed, Hopeless
 from lazsl.labelset.labels import PENDING, LabelSet
 

@@ -12,8 +12,8 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from lazsl.errors import UserError, in_one_line
-from lazsl.labelset.describing.answers import Answer
 from lazsl.labelset.describing.asking import SCHEMA, Asking
+from lazsl.labelset.describing.cached_answers import Answer
 from lazsl.labelset.describing.reply import BadReply, read_completion
 from lazsl.labelset.describing.size import bound
 from lazsl.store.urls import masked
