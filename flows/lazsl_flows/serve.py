@@ -148,7 +148,7 @@ def _environment(home: Path, url: str, key: str) -> dict[str, str]:
         "LAZSL_WORKSPACE": workspace,
         "LAZSL_WAREHOUSE": str(Path(workspace if local else ".").resolve() / "warehouse.duckdb"),
         "LAZSL_MODEL": "fieldguide",
-        # Flow runs of more than 90 days ago leave the database (80 kB a shard).
+        # Flow runs of more than 90 days ago leave the database (110 kB a shard).
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         **recording.TOGETHER,
     }

@@ -17,6 +17,10 @@ from lazsl.store.read_ahead import AheadThreads
 TOGETHER = 4096
 """Images that are loaded in one transaction; a larger shard is one alone."""
 
+MOST_SHARDS = 128
+"""Shards that are loaded in one transaction, however few images they have: each takes half a
+megabyte of memory besides."""
+
 READERS = 8
 """Files read at a time, which hides the latency of an object store."""
 
@@ -105,9 +109,9 @@ def read_ahead(
 ) -> Iterator[Reading]:
     """The shards (run, shard) in order, each read while earlier ones are loaded.
 
-    As many are ahead as are loaded together, so memory holds twice `TOGETHER` images or three
-    shards, whichever is more. Boxes belong to the embeddings, which runs share: those of `boxed`
-    (encoder, regions, shard) are not read again.
+    As many are ahead as are loaded together, so memory holds twice `TOGETHER` images, or twice
+    `MOST_SHARDS` shards where these are small, or three where they are large. Boxes belong to the
+    embeddings, which runs share: those of `boxed` (encoder, regions, shard) are not read again.
     """
     with AheadThreads(READERS) as pool:
         waiting: deque[Reading] = deque()
@@ -115,7 +119,7 @@ def read_ahead(
         for run, shard in todo:
             if len(waiting) > ahead:
                 first = waiting.popleft()
-                ahead = max(2, TOGETHER // max(1, _images(first)))
+                ahead = max(2, min(MOST_SHARDS, TOGETHER // max(1, _images(first))))
                 yield first
             encoder, regions = jobs[run]["encoder"], jobs[run]["regions"]
             # First, so that whoever waits for it in the pool waits for what is under way.

@@ -21,6 +21,7 @@ from lazsl.store import damage, paths, schemas
 from lazsl.store.folder import Folder
 from lazsl.warehouse import sqlfiles
 from lazsl.warehouse.finished_shards import (
+    MOST_SHARDS,
     READERS,
     TOGETHER,
     Reading,
@@ -198,7 +199,8 @@ def _batches(readings: Iterable[Reading]) -> Iterator[tuple[list[Shard], list[Wr
             continue
         # Boxes are read for all of them, or for none.
         alike = not read or (read[0].run, read[0].tables.keys()) == (shard.run, shard.tables.keys())
-        if not alike or sum(s.images for s in read) + shard.images > TOGETHER:
+        images = sum(s.images for s in read) + shard.images
+        if not alike or images > TOGETHER or len(read) >= MOST_SHARDS:
             yield read, refused
             read, refused = [], []
         read.append(shard)

@@ -229,10 +229,13 @@ def test_shards_are_loaded_some_at_a_time_and_whichever_these_are_the_content_is
     assert len(commits) == 1 + 4, "the definitions, then two shards at a time"
     rows = content(path)
     assert sorted(rows["shards"])[:4] == sorted(undisturbed["shards"])
-    for together in (1, 4096):
+    for together, shards, transactions in ((1, 128, 8), (4096, 2, 4), (4096, 128, 2)):
         monkeypatch.setattr(shard_loading, "TOGETHER", together)
-        other = path.with_name(f"{together} together.duckdb")
+        monkeypatch.setattr(shard_loading, "MOST_SHARDS", shards)
+        other = path.with_name(f"{together} images, {shards} shards.duckdb")
+        commits.clear()
         loading.load(workspace, other)
+        assert len(commits) == 1 + transactions
         assert content(other) == rows
 
 
@@ -269,8 +272,9 @@ def test_a_run_of_which_some_boxes_are_there_already_brings_the_others(
         assert rows(other, "from reconciliation where not reconciled") == []
 
 
+@pytest.mark.parametrize("limit", ["TOGETHER", "MOST_SHARDS"])
 def test_shards_are_read_a_few_ahead_and_boxes_that_are_there_are_not_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     workspace = Folder(str(tmp_path / "longer"))
     fake = fake_run.write_run(workspace, images=60, shard_size=2, garbage_shard=False)
@@ -279,7 +283,7 @@ def test_shards_are_read_a_few_ahead_and_boxes_that_are_there_are_not_read_again
     monkeypatch.setattr(Folder, "read_json", lambda f, n: read.append(n) or read_json(f, n))
     boxed = {("encoder-1", "r-1", fake.shards[1])}
     todo = [(fake.run, shard) for shard in fake.shards]
-    monkeypatch.setattr(finished_shards, "TOGETHER", 8)
+    monkeypatch.setattr(finished_shards, limit, 8 if limit == "TOGETHER" else 4)
     for done, reading in enumerate(
         finished_shards.read_ahead(workspace, todo, {fake.run: fake.record}, boxed), start=1
     ):
