@@ -1,6 +1,6 @@
 """How much of the model's own speed is left when pictures have to be read, decoded and cropped.
 
-End-to-end crops per second of `embed.embed_images` over crops per second of the same model on
+End-to-end crops per second of `shard.embed_images` over crops per second of the same model on
 ready tensors, in one process, in turns. Wanted: at least 0.9 for ViT-B-32 (random weights, which
 cost the same as trained ones) and 0.6 for the embedded model.
 

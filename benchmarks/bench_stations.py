@@ -155,7 +155,7 @@ def scoring(rounds: int) -> dict[str, float]:
 
 
 def regions_table(vectors: np.ndarray) -> pa.Table:
-    """`records.regions` of vectors (images, regions, dimension), without boxes."""
+    """`schemas.regions` of vectors (images, regions, dimension), without boxes."""
     images, regions, dimension = vectors.shape
     no_side = np.zeros(images * regions, np.int32)
     flat = pa.array(vectors.astype(np.float16).ravel())

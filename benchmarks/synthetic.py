@@ -138,7 +138,7 @@ def write_json(folder: Path, name: str, value: Any) -> None:
 
 
 def images_table(shard: int, count: int, shard_size: int, rejects: bool = True) -> pa.Table:
-    """`records.IMAGES`; one image in a hundred is a reject, one a copy of the one before."""
+    """`schemas.IMAGES`; one image in a hundred is a reject, one a copy of the one before."""
     first = shard * shard_size
     random = np.random.default_rng([1, shard])
     keys = [
@@ -177,7 +177,7 @@ def images_table(shard: int, count: int, shard_size: int, rejects: bool = True) 
 
 
 def boxes_table(images: pa.Table, random: np.random.Generator) -> pa.Table:
-    """`records.regions` of the usable images, without their vectors."""
+    """`schemas.regions` of the usable images, without their vectors."""
     usable = images.filter(images["reason"].is_null())
     count = usable.num_rows
     size = np.stack([usable["width"].to_numpy(), usable["height"].to_numpy()], 1)[:, None]

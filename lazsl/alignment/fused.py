@@ -14,7 +14,7 @@ In torch that is a pass over memory for each of scaling, powers, weighting and b
    result, and a rest of a half at most, of which a polynomial of degree 6 is good to the last bit
    or two. It is that of the library which torch calls (SLEEF's `exp2f`), with the same joined
    multiplications and additions.
-3. Both sums add rows a power of two apart, as `sums.fold` does.
+3. Both sums add rows a power of two apart, as `reproducible_sums.fold` does.
 
 So the bits are those of torch's way. That is not left to hope: `kernel` compares both before it
 hands the kernel out. Where a bit differs (another processor, another torch) or numba is missing,

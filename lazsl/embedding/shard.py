@@ -25,7 +25,7 @@ class Embedded:
     """What embedding one shard gives.
 
     `regions` has schema `schemas.regions(D)`, `images` has `schemas.IMAGES`; the others are those
-    of `vectors.RegionVectors`.
+    of `region_vectors.RegionVectors`.
     """
 
     regions: pa.Table
@@ -56,7 +56,7 @@ def embed_images(
         images: the shard's rows of the manifest in order: image_id, key, uri, size and version.
         read: the bytes of a row's image, or why there are none; called in threads.
 
-    The others are those of `vectors.embed_regions`.
+    The others are those of `region_vectors.embed_regions`.
     """
     embedded = embed_regions(
         len(images),

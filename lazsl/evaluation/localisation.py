@@ -135,7 +135,7 @@ def above_even(evidence: Evidence, rival: Evidence | None, grid: tuple[int, int]
 
 
 def explaining(evidence: Evidence, rival: Evidence | None, grid: tuple[int, int]) -> np.ndarray:
-    """`evidence.place_maps`: how far showing a place explains the attribute's similarity."""
+    """`maps.place_maps`: how far showing a place explains the attribute's similarity."""
     return place_maps(evidence, grid)
 
 

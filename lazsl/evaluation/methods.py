@@ -39,7 +39,7 @@ class Views:
     Attributes:
         crops: (B, M, D) float32, f_1..f_M.
         whole: (B, D) float32, f_0.
-        keep: (B, M) bool, the regions that `alignment.select_regions` kept.
+        keep: (B, M) bool, the regions that `align.select_regions` kept.
         valid: (B, M) bool, False on crops that do not count; None where all do.
     """
 

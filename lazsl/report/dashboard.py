@@ -17,7 +17,7 @@ from lazsl.warehouse.opening import open_warehouse
 
 @dataclass(frozen=True)
 class Dashboard:
-    """status: as `warehouse.status`. cost: what this run fetched and encoded itself. labels: the
+    """status: as `run_keys.status`. cost: what this run fetched and encoded itself. labels: the
     most frequent ones. shards: the slowest ones. against_last: what changed against the run before
     it over the same archive, as `dashboard/against_last.sql`; None for the first."""
 
