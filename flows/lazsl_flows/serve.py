@@ -39,6 +39,8 @@ POOLS = ("lazsl", "lazsl-loader")
 KEY_FILE = "api-key"
 """In the home; its text is what the server asks of everybody (Prefect's `auth_string`)."""
 _BETWEEN_LOOKS = 3.0  # seconds; a worker that dies at once is not started more often
+_ENDING = 10.0
+"""Seconds that what was killed may take to be gone."""
 
 
 def main() -> int:
@@ -200,12 +202,22 @@ def _running(
             print(f"lazsl: {name} does not end; it is killed", file=sys.stderr)
         _signal(process, signal.SIGKILL)
         process.wait()
+        _wait_for_session(process.pid)
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     """To the process and all of its session's; flow runs are children of their worker."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
+
+
+def _wait_for_session(leader: int) -> None:
+    """Wait for what was killed: the system takes its time over a process with a model in memory."""
+    deadline = time.monotonic() + _ENDING
+    with suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(leader, 0)
+            time.sleep(0.02)
 
 
 def _prefect(arguments: tuple[str, ...], environment: dict[str, str], logs: Path) -> None:

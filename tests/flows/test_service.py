@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ import pytest
 from connections import connections, logging_connections, unguarded
 from flow_runs import block, plan_only, put_into
 from installed import ROOT, install, outside, packages_of
+from lazsl_flows.serve import _running
 from lazsl_flows.summary import table
 from playwright.sync_api import Browser, Page, expect
 from processes import made_once
@@ -625,6 +627,25 @@ def test_the_service_and_its_workers_connected_to_this_machine_only(service: Ser
     count, outside = connections(service.home)
     assert count > 10
     assert not outside
+
+
+LARGE = """
+import pathlib, sys, time
+data = bytearray(bytes(400_000_000))
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(60)
+"""
+
+
+def test_a_part_that_ended_has_left_nothing_that_is_still_ending(tmp_path: Path) -> None:
+    """A killed flow run with a model in memory is not gone at once."""
+    (tmp_path / "logs").mkdir()
+    ready = tmp_path / "ready"
+    command = ("sh", "-c", f"{sys.executable} -c '{LARGE}' {ready} & wait")
+    with _running("worker", command, dict(os.environ), tmp_path / "logs") as worker:
+        wait_for(ready.exists)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(worker.pid, 0)
 
 
 def words_of(process: psutil.Process, home: Path) -> list[str]:
