@@ -9,35 +9,46 @@ exit status are written. Of the project nothing is imported before a copy has it
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import json
 import os
 import runpy
-import signal
 import socket
 import sys
-from typing import Any
+import threading
+import traceback
+from contextlib import suppress
+from typing import Any, NoReturn
 
 
 def serve(control: socket.socket) -> None:
-    """Run what is asked for, until nobody can ask any more; returns in every copy too."""
+    """Run what is asked for, until nobody can ask any more."""
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 1 << 20, 3)
         if not message:
+            _reap(0)
             return
         if os.fork() == 0:
             control.close()
             out, err, status = descriptors
             if _in_a_copy(status):
-                run(json.loads(message), out, err)
-            return
+                _end_as(json.loads(message), out, err)
         for descriptor in descriptors:
             os.close(descriptor)
+        _reap(os.WNOHANG)
+
+
+def _reap(options: int) -> None:
+    """Take note of the copies that have ended, whose processor time is then this one's too."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, options)[0]:
+            pass
 
 
 def _in_a_copy(status: int) -> bool:
     """True in a copy of this process, which itself writes how that one ended, and is done."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     copy = os.fork()
     if copy == 0:
         os.close(status)
@@ -49,6 +60,25 @@ def _in_a_copy(status: int) -> bool:
     _, ended = os.waitpid(copy, 0)
     os.write(status, f"{os.waitstatus_to_exitcode(ended)}\n".encode())
     os._exit(0)
+
+
+def _end_as(program: dict[str, Any], out: int, err: int) -> NoReturn:
+    """End this process with a program's exit status, and without taking all of Python apart."""
+    status: Any = 0
+    try:
+        run(program, out, err)
+    except SystemExit as end:
+        status = end.code
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as Python does
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else int(status is not None))
 
 
 def run(program: dict[str, Any], out: int, err: int) -> None:
@@ -80,5 +110,7 @@ if __name__ == "__main__":
     sys.path[0] = ""  # the folder that a program runs in, as Python itself has it
     for library in sys.argv[2:]:
         importlib.import_module(library)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.collect()
+    gc.freeze()  # or every copy would write into what it shares
     serve(socket.socket(fileno=int(sys.argv[1])))
+    os._exit(0)  # libraries complain of what is frozen
