@@ -48,7 +48,12 @@ watch()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the fixtures, except in a process that hands out the tests and runs none."""
-    if "PYTEST_XDIST_WORKER" in os.environ or not config.getoption("numprocesses", None):
+    gc.disable()  # until all is imported, of which nothing may go
+    works = "PYTEST_XDIST_WORKER" in os.environ
+    if works:
+        # The last thing that it does: to take apart all that it imported takes Python seconds.
+        atexit.register(os._exit, 0)
+    if works or not config.getoption("numprocesses", None):
         config.pluginmanager.import_plugin("stores")
 
 
@@ -69,13 +74,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """What was imported stays, so that nobody need look through it for what may go."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish() -> None:
-    """Libraries complain of what is left when Python ends."""
-    gc.unfreeze()
+    """Libraries complain of what is left where Python takes everything apart."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
