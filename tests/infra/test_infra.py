@@ -18,6 +18,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from lazsl_flows import recording
 from lazsl_flows.attempts import STARTED_AGAIN
 from lazsl_flows.batches import LABEL_BATCH, LOAD_WAREHOUSE
 from prefect.automations import Automation
@@ -253,6 +254,15 @@ def test_networks_and_keys_are_those_of_each_containers_work() -> None:
         ("PREFECT_KEY", {"server", "deploy", "worker-cpu", "worker-gpu", "loader"}),
     ):
         assert {name for name, text in keys.items() if secret in text} == holders
+
+
+def test_every_server_writes_task_runs_down_together() -> None:
+    """What a container is given, and what a server of one's own is, are those of `lazsl serve`."""
+    server = SERVICES["server"]["environment"]
+    assert recording.TOGETHER.items() <= server.items()
+    guide = (INFRA.parent / "docs" / "operate.md").read_text(encoding="utf-8")
+    exported = dict(re.findall(r"^export (\w+)=(\w+)", guide, re.M))
+    assert recording.TOGETHER.items() <= exported.items()
 
 
 def test_the_server_in_a_container_asks_for_the_key_and_refuses_other_origins() -> None:
